@@ -1,0 +1,36 @@
+"""Slide-level clinical outcome prediction from patch and report embeddings.
+
+Examples
+--------
+>>> import outcome
+>>> study = outcome.Study.read("study.yaml")  # doctest: +SKIP
+>>> results = outcome.run(study)  # doctest: +SKIP
+>>> results.metrics  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+# `run` is imported here and now: a later import of the module would put itself in the function's
+# place. It is quick; everything heavy is imported when a study runs.
+from outcome.run import Results, run
+
+if TYPE_CHECKING:
+    from outcome.simulate import Simulation
+    from outcome.study import Study
+
+__version__ = "0.1.0"
+__all__ = ["Results", "Simulation", "Study", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Study":
+        from outcome.study import Study
+
+        return Study
+    if name == "Simulation":
+        from outcome.simulate import Simulation
+
+        return Simulation
+    raise AttributeError(f"module 'outcome' has no attribute {name!r}")

@@ -1,0 +1,16 @@
+"""The cohort: who the patients are, what happened to them, and how they are divided."""
+
+from outcome.cohort.splits import Fold, InnerFold, make_folds, splits_table
+from outcome.cohort.table import Cohort, FlowStep, count_events, read_cohort, slide_name
+
+__all__ = [
+    "Cohort",
+    "FlowStep",
+    "Fold",
+    "InnerFold",
+    "count_events",
+    "make_folds",
+    "read_cohort",
+    "slide_name",
+    "splits_table",
+]

@@ -1,0 +1,262 @@
+"""The cohort table: read, validated at once, with a count of everybody who is lost."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from outcome.endpoint import Endpoint, canonical_code, is_blank
+from outcome.errors import CohortError, Problems
+from outcome.study import Study
+
+__all__ = ["Cohort", "FlowStep", "read_cohort", "slide_name"]
+
+SLIDE_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|mrxs|scn)$", re.IGNORECASE)
+
+
+def slide_name(slide: str) -> str:
+    """Return a slide id without its image suffix and nothing else: ids may contain dots."""
+    return SLIDE_SUFFIX.sub("", slide)
+
+
+@dataclass(frozen=True)
+class FlowStep:
+    """One line of the cohort flow: how many are left after a step, and why others are not."""
+
+    step: str
+    patients: int
+    slides: int
+    events: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Validated patients and slides.
+
+    Parameters
+    ----------
+    patients : DataFrame
+        Indexed by `patient_id`, sorted. Columns `time` and `event`, or `label`; then, where the
+        study names them, `strata`, `site`, covariates and fold columns, as text.
+    slides : DataFrame
+        Columns `patient_id, slide_id`, sorted.
+    endpoint : Endpoint
+    flow : tuple of FlowStep
+    lost : tuple of (patient, slide, step, reason)
+        Everybody and everything that was dropped; `slide` is empty for a whole patient.
+    """
+
+    patients: pd.DataFrame
+    slides: pd.DataFrame
+    endpoint: Endpoint
+    flow: tuple[FlowStep, ...] = ()
+    lost: tuple[tuple[str, str, str, str], ...] = ()
+
+    @property
+    def outcome(self) -> pd.Series:
+        """1 where the event was seen, or the label is positive."""
+        return self.patients["event" if "event" in self.patients else "label"]
+
+    def keep(self, patients: Collection[str], step: str, reason: str) -> Cohort:
+        """Return the cohort of these patients only, the loss written into the flow.
+
+        Nothing is written where nobody is lost.
+        """
+        if len(patients) == len(self.patients):
+            return self
+        rows = self.patients.index.isin(list(patients))
+        slides = self.slides[self.slides["patient_id"].isin(list(patients))].reset_index(drop=True)
+        gone = tuple((p, "", step, reason) for p in self.patients.index[~rows])
+        smaller = replace(
+            self, patients=self.patients[rows], slides=slides, lost=(*self.lost, *gone)
+        )
+        return smaller.noted(step, reason)
+
+    def keep_slides(self, slides: Collection[str], step: str, reason: str) -> Cohort:
+        """Return the cohort with these slides only; patients stay, with fewer slides or none."""
+        rows = self.slides["slide_id"].isin(list(slides))
+        if rows.all():
+            return self
+        gone = tuple(
+            (p, s, step, reason) for p, s in self.slides[~rows].itertuples(index=False, name=None)
+        )
+        kept = self.slides[rows].reset_index(drop=True)
+        return replace(self, slides=kept, lost=(*self.lost, *gone)).noted(step, reason)
+
+    def noted(self, step: str, reason: str) -> Cohort:
+        """Return the same cohort with a line added to its flow."""
+        line = FlowStep(
+            step, len(self.patients), len(self.slides), int(self.outcome.sum(skipna=True)), reason
+        )
+        return replace(self, flow=(*self.flow, line))
+
+    def flow_table(self) -> pd.DataFrame:
+        """Return the flow with columns `step, patients, slides, events, reason`."""
+        columns = list(FlowStep.__dataclass_fields__)
+        return pd.DataFrame([vars(s) for s in self.flow], columns=columns)
+
+    def lost_table(self) -> pd.DataFrame:
+        """Return what was dropped, with columns `patient_id, slide_id, step, reason`."""
+        columns = ["patient_id", "slide_id", "step", "reason"]
+        return pd.DataFrame(list(self.lost), columns=columns)
+
+
+def read_cohort(
+    study: Study, problems: Problems, frame: pd.DataFrame | None = None
+) -> Cohort | None:
+    """Read and validate the cohort table.
+
+    Parameters
+    ----------
+    study : Study
+        Names the table and its columns.
+    problems : Problems
+        Receives everything that is wrong with the table.
+    frame : DataFrame, optional
+        Used instead of the file, with the same columns.
+
+    Returns
+    -------
+    Cohort or None
+        None where the table is too damaged to go on.
+    """
+    try:
+        table = _as_text(frame) if frame is not None else _read_text_table(study.cohort)
+    except CohortError as error:
+        problems.extend([str(error)])
+        return None
+    needed = _needed_columns(study)
+    if missing := [c for c in needed if c not in table.columns]:
+        for column in missing:
+            problems.add(
+                f"{study.cohort.name} has no column {column!r} ({needed[column]})",
+                remedy=f"its columns are {', '.join(map(repr, table.columns[:30]))}",
+            )
+        return None
+    return _build(study, table[list(needed)], problems)
+
+
+def _needed_columns(study: Study) -> dict[str, str]:
+    """Column -> where the study file names it."""
+    wanted: list[tuple[str | None, str]] = [(study.columns.patient, "columns.patient")]
+    if study.embeddings.patches is not None:
+        wanted.append((study.columns.slide, "columns.slide"))
+    wanted += [(c, "endpoint") for c in study.endpoint.columns]
+    wanted += [(study.endpoint.strata, "endpoint.strata"), (study.split.site, "split.site")]
+    wanted += [(c, "split.column") for c in study.split.column]
+    wanted += [(c, "covariates.numeric") for c in study.covariates.numeric]
+    wanted += [(c, "covariates.categorical") for c in study.covariates.categorical]
+    return {column: where for column, where in reversed(wanted) if column is not None}
+
+
+def _build(study: Study, table: pd.DataFrame, problems: Problems) -> Cohort | None:
+    patient, slide = study.columns.patient, study.columns.slide
+    nameless = is_blank(table[patient])
+    if nameless.any():
+        lines = [f"line {i + 2}" for i in table.index[nameless]]
+        problems.add(f"column {patient!r} is empty", lines, "give every row a patient id")
+        table = table[~nameless]
+    slides = _slides(table, patient, slide, problems)
+    patients = _one_row_per_patient(table, patient, slide, problems)
+    outcome = study.endpoint.decode(patients, list(patients.index), problems)
+    extra = {c: patients[c] for c in (*study.split.column, *study.covariates.numeric)}
+    extra |= {c: patients[c] for c in study.covariates.categorical}
+    if study.split.site:
+        extra["site"] = patients[study.split.site]
+    if study.endpoint.strata:
+        extra["strata"] = patients[study.endpoint.strata]
+    cohort = Cohort(outcome.assign(**extra), slides, study.endpoint)
+    cohort = cohort.noted("in the cohort table", "")
+    missing = outcome.isna().any(axis=1)
+    if missing.any() and study.on_missing.endpoint == "error":
+        problems.add(
+            "the outcome is missing",
+            patients.index[missing].tolist(),
+            "fill it in, or set `on_missing: {endpoint: drop}`",
+        )
+    return cohort.keep(
+        patients.index[~missing],
+        "with an outcome",
+        f"{int(missing.sum())} patients without {' or '.join(study.endpoint.columns)}",
+    )
+
+
+def _slides(table: pd.DataFrame, patient: str, slide: str, problems: Problems) -> pd.DataFrame:
+    columns = ["patient_id", "slide_id"]
+    if slide not in table.columns:
+        return pd.DataFrame({c: pd.Series(dtype=str) for c in columns})
+    slides = pd.DataFrame({"patient_id": table[patient], "slide_id": table[slide].map(slide_name)})
+    slides = slides[~is_blank(table[slide])]
+    twice = slides["slide_id"].duplicated(keep="first")
+    if twice.any():
+        problems.add(
+            f"column {slide!r} names a slide more than once",
+            slides.loc[twice, "slide_id"].tolist(),
+            "keep one row per slide" if slide != patient else "keep one row per patient",
+        )
+    return slides[~twice].sort_values(columns).reset_index(drop=True)
+
+
+def _one_row_per_patient(
+    table: pd.DataFrame, patient: str, slide: str, problems: Problems
+) -> pd.DataFrame:
+    """Patient-level columns must agree over a patient's rows."""
+    rest = [c for c in table.columns if c not in (patient, slide)]
+    grouped = table.assign(**{c: table[c].map(canonical_code) for c in rest}).groupby(patient)
+    for column in rest:
+        distinct = grouped[column].nunique()
+        if (differing := distinct.index[distinct > 1].tolist()) != []:
+            problems.add(
+                f"column {column!r} differs between rows of one patient",
+                differing,
+                "a patient has one outcome and one value of each covariate: correct the rows",
+            )
+    first = table.drop_duplicates(patient, keep="first").set_index(patient)[rest]
+    first.index.name = "patient_id"
+    return first.sort_index()
+
+
+def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return any table as text, missing values as empty strings."""
+    text = frame.reset_index(drop=True).astype(object)
+    text = text.where(text.notna(), "").map(lambda v: str(v).strip())
+    return text.set_axis([str(c).strip() for c in frame.columns], axis=1)
+
+
+def _read_text_table(path: Path) -> pd.DataFrame:
+    separator = "\t" if path.suffix.lower() in (".tsv", ".txt") else ","
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            header = next(csv.reader(lines, delimiter=separator), [])
+        table = pd.read_csv(
+            path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+        )
+    except FileNotFoundError:
+        raise CohortError(f"there is no cohort table {path}") from None
+    except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
+        raise CohortError(f"{path.name} cannot be read as a table: {_first_line(error)}") from None
+    names = [h.strip() for h in header]
+    if twice := sorted({h for h in names if names.count(h) > 1}):
+        raise CohortError(f"{path.name} has two columns of the same name: {', '.join(twice)}")
+    if len(table) == 0:
+        raise CohortError(f"{path.name} has no rows")
+    if not isinstance(table.index, pd.RangeIndex):
+        raise CohortError(f"{path.name}: rows have more fields than the header has columns")
+    return _as_text(table)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def count_events(cohort: Cohort, patients: Sequence[str]) -> int:
+    """Return the events, or for a label the number in the rarer class, among these patients."""
+    outcome = cohort.outcome.loc[list(patients)]
+    positive = int(outcome.sum())
+    return positive if "event" in cohort.patients else min(positive, len(outcome) - positive)

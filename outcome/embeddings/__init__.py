@@ -1,0 +1,1 @@
+"""Patch and report embeddings: readers of every layout, and the store that training reads."""

@@ -1,0 +1,287 @@
+"""Everything a study reads, checked and joined by patient: what training and checks start from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from outcome.cohort import Cohort, Fold, make_folds, read_cohort
+from outcome.embeddings.patches import find_slide_files
+from outcome.embeddings.store import Packed, PackedStore
+from outcome.embeddings.texts import Reports, read_reports
+from outcome.errors import CohortError, EmbeddingError, Problems
+from outcome.study import Study
+
+__all__ = ["Material", "PatientSample", "prepare"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class PatientSample:
+    """What a network may see of one patient, as stored; None for an input that is not there."""
+
+    patches: NDArray[Any] | None
+    report: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class Material:
+    """A cohort joined with its embeddings and divided into folds.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        Patients who can be used, and the flow that led to them.
+    folds : tuple of Fold
+    store : PackedStore
+    slides : mapping of patient to tuple of Packed
+        Empty where the study uses no image.
+    reports : Reports or None
+    notes : tuple of str
+        What the user should know and need not mend.
+    """
+
+    cohort: Cohort
+    folds: tuple[Fold, ...]
+    store: PackedStore
+    slides: Mapping[str, tuple[Packed, ...]]
+    reports: Reports | None
+    notes: tuple[str, ...]
+
+    def sample(self, patient: str) -> PatientSample:
+        """Return one patient's inputs; patches stay on disk until they are touched."""
+        slides = self.slides.get(patient, ())
+        report = self.reports.vectors(patient) if self.reports is not None else None
+        return PatientSample(self.store.features(slides) if slides else None, report)
+
+    def content(self, patient: str) -> str:
+        """Return a hash of what `sample` returns: a fit depends on it."""
+        digest = hashlib.sha256()
+        for slide in self.slides.get(patient, ()):
+            digest.update(slide.content.encode())
+        if self.reports is not None and (report := self.reports.vectors(patient)) is not None:
+            digest.update(report.tobytes())
+        return digest.hexdigest()[:32]
+
+    @property
+    def dimensions(self) -> dict[str, int]:
+        """Length of the vectors per input."""
+        found = {}
+        if self.slides:
+            found["image"] = next(iter(self.slides.values()))[0].dimension
+        if self.reports is not None:
+            found["report"] = self.reports.dimension
+        return found
+
+    def facts(self) -> dict[str, Any]:
+        """Return counts for the manifest and the report."""
+        cohort = self.cohort
+        counts: dict[str, Any] = {
+            "patients": len(cohort.patients),
+            "slides": len(cohort.slides),
+            "events": int(cohort.outcome.sum()),
+        }
+        if self.slides:
+            bags = pd.Series({p: sum(s.n for s in slides) for p, slides in self.slides.items()})
+            counts["patches"] = {
+                "total": int(bags.sum()),
+                "median": float(bags.median()),
+                "min": int(bags.min()),
+                "max": int(bags.max()),
+            }
+            first = next(iter(self.slides.values()))[0]
+            counts |= {"dimension": first.dimension, "encoder": first.encoder or None}
+        if self.reports is not None:
+            n = len(self.reports.rows)
+            counts["reports"] = {
+                "with": n,
+                "without": len(cohort.patients) - n,
+                "dimension": self.reports.dimension,
+            }
+        return counts
+
+
+def prepare(
+    study: Study,
+    cache: Path,
+    *,
+    frame: pd.DataFrame | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Material:
+    """Read and check everything a study names; nothing is written but the packed store.
+
+    Parameters
+    ----------
+    study : Study
+    cache : Path
+        Folder of the packed store.
+    frame : DataFrame, optional
+        The cohort table, instead of the file.
+    progress : callable
+        Called with slides read so far, and in all.
+
+    Raises
+    ------
+    CohortError
+        With every problem of the table, the files and the folds at once.
+    """
+    problems = Problems(f"study {study.name!r}")
+    notes: list[str] = []
+    store = PackedStore(cache)
+    cohort = read_cohort(study, problems, frame)
+    slides: dict[str, tuple[Packed, ...]] = {}
+    if cohort is not None and study.embeddings.patches is not None:
+        found = _slide_files(study.embeddings.patches, cohort, notes, problems)
+        cohort, files = _link(study, cohort, found, problems)
+        packed = _pack(store, files, problems, progress)
+        _check_same_encoder(packed, problems)
+        cohort, slides = _by_patient(study, cohort, packed, problems)
+    reports = None
+    if cohort is not None and study.embeddings.reports is not None:
+        patients = list(cohort.patients.index)
+        reports = read_reports(study.embeddings.reports, patients, store, problems)
+        if reports is not None:
+            cohort = _reports_in_flow(study, cohort, reports, notes)
+    folds: list[Fold] = []
+    if cohort is not None:
+        _check_strata(cohort, problems)
+        folds = make_folds(cohort, study.split, problems)
+    problems.raise_if_any(CohortError)
+    if cohort is None:
+        raise CohortError("no cohort")
+    slides = {p: s for p, s in slides.items() if p in cohort.patients.index}
+    return Material(cohort, tuple(folds), store, slides, reports, tuple(notes))
+
+
+def _slide_files(
+    folder: Path, cohort: Cohort, notes: list[str], problems: Problems
+) -> dict[str, list[Path]]:
+    try:
+        found = find_slide_files(folder)
+    except EmbeddingError as error:
+        problems.extend([str(error)])
+        return {}
+    strangers = [s for s in found if s not in set(cohort.slides["slide_id"])]
+    if strangers:
+        notes.append(
+            f"{len(strangers)} feature files belong to no slide of the cohort,"
+            f" e.g. {', '.join(strangers[:3])}; they are not used"
+        )
+    return found
+
+
+def _link(
+    study: Study, cohort: Cohort, found: Mapping[str, list[Path]], problems: Problems
+) -> tuple[Cohort, dict[str, Path]]:
+    """Find the file of each slide; a slide without one is an error, or dropped and counted."""
+    wanted = cohort.slides["slide_id"].tolist()
+    if twice := [s for s in wanted if len(found.get(s, ())) > 1]:
+        problems.add("several feature files have the name of one slide", twice, "keep one of them")
+    missing = [s for s in wanted if s not in found]
+    if missing and found and study.on_missing.slide == "error":
+        problems.add(
+            f"slides without a feature file in {study.embeddings.patches}",
+            missing,
+            "add the files, correct the slide ids, or set `on_missing: {slide: drop}`",
+        )
+    files = {s: found[s][0] for s in wanted if s in found}
+    if found:
+        cohort = cohort.keep_slides(
+            list(files), "slides with a feature file", f"{len(missing)} slides without a file"
+        )
+    return cohort, files
+
+
+def _pack(
+    store: PackedStore, files: Mapping[str, Path], problems: Problems, progress: Progress
+) -> dict[str, Packed]:
+    packed: dict[str, Packed] = {}
+    bad = []
+    for done, (slide, path) in enumerate(files.items()):
+        progress(done, len(files))
+        try:
+            packed[slide] = store.pack(path)
+        except EmbeddingError as error:
+            bad.append(str(error))
+    progress(len(files), len(files))
+    if bad:
+        problems.add("feature files that cannot be used", bad, "extract these slides again")
+    return packed
+
+
+def _check_same_encoder(packed: Mapping[str, Packed], problems: Problems) -> None:
+    for field, what in (("dimension", "dimension"), ("encoder", "encoder")):
+        values = {s: getattr(p, field) for s, p in packed.items() if p.n}
+        counts = Counter(values.values())
+        if len(counts) > 1:
+            usual = counts.most_common(1)[0][0]
+            rare = [f"{s} ({v!r})" for s, v in values.items() if v != usual]
+            problems.add(
+                f"feature files mix the {what} of their vectors (most have {usual!r})",
+                rare,
+                "extract every slide with one encoder and one setting",
+            )
+
+
+def _by_patient(
+    study: Study, cohort: Cohort, packed: Mapping[str, Packed], problems: Problems
+) -> tuple[Cohort, dict[str, tuple[Packed, ...]]]:
+    """Group slides by patient; empty slides, and patients left with none, are counted."""
+    empty = [s for s, p in packed.items() if p.n == 0]
+    if empty:
+        kept = [s for s in cohort.slides["slide_id"] if s not in set(empty)]
+        cohort = cohort.keep_slides(
+            kept, "slides with at least one patch", f"{len(empty)} slides without any patch"
+        )
+    slides = {
+        str(patient): tuple(packed[s] for s in rows["slide_id"] if s in packed)
+        for patient, rows in cohort.slides.groupby("patient_id")
+    }
+    if not packed:
+        return cohort, {}
+    without = [p for p in cohort.patients.index if not slides.get(p)]
+    if without and study.on_missing.slide == "error" and not problems:
+        problems.add(
+            "patients without any patch",
+            without,
+            "add their slides, or set `on_missing: {slide: drop}`",
+        )
+    kept = [p for p in cohort.patients.index if slides.get(p)]
+    reason = f"{len(without)} patients without any usable slide"
+    return cohort.keep(kept, "patients with a slide", reason), slides
+
+
+def _reports_in_flow(study: Study, cohort: Cohort, reports: Reports, notes: list[str]) -> Cohort:
+    if reports.strangers:
+        notes.append(
+            f"{reports.strangers} reports belong to nobody in the cohort; they are not used"
+        )
+    without = [p for p in cohort.patients.index if p not in reports.rows]
+    if not without:
+        return cohort
+    if study.on_missing.report == "drop":
+        kept = [p for p in cohort.patients.index if p in reports.rows]
+        reason = f"{len(without)} patients without a report"
+        return cohort.keep(kept, "patients with a report", reason)
+    notes.append(
+        f"{len(without)} of {len(cohort.patients)} patients have no report; they are kept, and the"
+        " network sees a learned vector instead"
+    )
+    return cohort
+
+
+def _check_strata(cohort: Cohort, problems: Problems) -> None:
+    if "strata" not in cohort.patients:
+        return
+    blank = cohort.patients["strata"].astype(str).str.strip() == ""
+    if blank.any():
+        problems.add("the stratum is missing", cohort.patients.index[blank].tolist(), "fill it in")

@@ -1,0 +1,169 @@
+"""The packed store: each slide once as plain numpy files, memory-mapped by every fit.
+
+Feature files as tools write them are slow to read (one HDF5 chunk per patch), and training reads
+each of them again for every fold. A slide is therefore packed on first use:
+`<key>.features.npy` (n, d), float16 where the values fit, `<key>.coords.npy` (n, 2) and
+`<key>.json`, which is written last, so that nothing half-written is ever taken for whole. The key
+holds the file's path, size and time: a changed file is packed again.
+
+Patches are stored in an order that depends on nothing but their values (a hash of each row). The
+order in which a tool wrote them therefore changes no result, and any run of patches is as good as
+a random sample.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outcome.embeddings.bag import Bag
+from outcome.embeddings.patches import SlidePatches, read_slide
+
+__all__ = ["Packed", "PackedStore", "default_cache"]
+
+FORMAT = 1
+HALF_MAX = float(np.finfo(np.float16).max)
+
+
+def default_cache() -> Path:
+    """Return the cache folder: $SLIDE_OUTCOME_CACHE, or the user's cache folder."""
+    if chosen := os.environ.get("SLIDE_OUTCOME_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "slide-outcome"
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One slide in the store.
+
+    Parameters
+    ----------
+    key : str
+        Names the files; changes with the source file.
+    content : str
+        Hash of the packed features: what a fit depends on.
+    n, dimension : int
+        Patches, and length of each vector.
+    encoder, layout, dtype : str
+        As found in the source.
+    """
+
+    key: str
+    content: str
+    n: int
+    dimension: int
+    encoder: str
+    layout: str
+    dtype: str
+
+
+class PackedStore:
+    """Slides packed in one folder, which several runs may share.
+
+    Parameters
+    ----------
+    folder : Path
+        Made on first use.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / f"patches-{FORMAT}"
+
+    def pack(self, source: Path) -> Packed:
+        """Return the packed slide, packing it where it is new or has changed.
+
+        Raises
+        ------
+        EmbeddingError
+            See `read_slide`.
+        """
+        status = source.stat()
+        text = f"{source.resolve()}|{status.st_size}|{status.st_mtime_ns}"
+        key = hashlib.sha256(text.encode()).hexdigest()[:32]
+        index = self._path(key, "json")
+        if index.exists():
+            return Packed(**json.loads(index.read_text()))
+        slide = read_slide(source)
+        index.parent.mkdir(parents=True, exist_ok=True)
+        features, coords = _ordered(slide)
+        packed = Packed(
+            key=key,
+            content=hashlib.sha256(features.tobytes()).hexdigest()[:32],
+            n=len(features),
+            dimension=features.shape[1],
+            encoder=slide.encoder,
+            layout=slide.layout,
+            dtype=str(slide.features.dtype),
+        )
+        _write(self._path(key, "features.npy"), features)
+        _write(self._path(key, "coords.npy"), coords)
+        _write(index, json.dumps(asdict(packed)))
+        return packed
+
+    def features(self, slides: Sequence[Packed]) -> NDArray[Any]:
+        """Return the patches of these slides, shape (n, d); one slide stays memory-mapped."""
+        parts = [
+            np.load(self._path(s.key, "features.npy"), mmap_mode="r", allow_pickle=False)
+            for s in slides
+            if s.n
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def bag(self, slides: Sequence[Packed]) -> Bag:
+        """Return features, coordinates and slide index of these slides."""
+        coords = [np.load(self._path(s.key, "coords.npy"), allow_pickle=False) for s in slides]
+        index = np.repeat(np.arange(len(slides)), [s.n for s in slides])
+        return Bag(self.features(slides), np.concatenate(coords), index)
+
+    def add_array(self, array: NDArray[Any]) -> Path:
+        """Keep an array under a hash of its content, once; returns where."""
+        key = hashlib.sha256(repr(array.shape).encode() + array.tobytes()).hexdigest()[:32]
+        path = self._path(key, "npy")
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(path, array)
+        return path
+
+    def _path(self, key: str, suffix: str) -> Path:
+        return self.folder / key[:2] / f"{key}.{suffix}"
+
+
+def _ordered(slide: SlidePatches) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Half precision where the values fit, and an order that depends on the values alone."""
+    features = slide.features
+    if features.dtype != np.float16:
+        fits = features.size == 0 or float(np.abs(features).max()) < HALF_MAX
+        features = features.astype(np.float16 if fits else np.float32)
+    features = np.ascontiguousarray(features)
+    if not len(features):
+        return features, slide.coords
+    words = features.view(np.uint16).astype(np.uint64)
+    mix = np.random.Generator(np.random.PCG64(0)).integers(
+        1, 2**63, size=words.shape[1], dtype=np.uint64
+    )
+    order = np.argsort(((words + np.uint64(1)) * mix).sum(axis=1), kind="stable")
+    return features[order], slide.coords[order]
+
+
+def _write(path: Path, content: NDArray[Any] | str) -> None:
+    """Write beside the place and move there: a reader sees a whole file or none."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            if isinstance(content, str):
+                out.write(content.encode())
+            else:
+                np.save(out, content, allow_pickle=False)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,127 @@
+"""Report embeddings: one dataset per patient in an HDF5 file, of shape (d,) or (chunks, d)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from outcome.embeddings.store import PackedStore
+from outcome.errors import EmbeddingError, Problems
+
+__all__ = ["Reports", "read_reports"]
+
+
+@dataclass(frozen=True)
+class Reports:
+    """Report vectors of the patients who have one, in the packed store.
+
+    Parameters
+    ----------
+    path : Path
+        A numpy file, shape (all chunks, d), float32.
+    rows : mapping of patient to (start, stop)
+        Which rows are whose.
+    dimension : int
+    encoder : str
+        As the source names it; empty where it does not.
+    strangers : int
+        Datasets in the source that belong to nobody in the cohort.
+    """
+
+    path: Path
+    rows: Mapping[str, tuple[int, int]]
+    dimension: int
+    encoder: str
+    strangers: int
+
+    def vectors(self, patient: str) -> NDArray[np.float32] | None:
+        """Chunks of one patient, shape (chunks, d); None without a report."""
+        if patient not in self.rows:
+            return None
+        start, stop = self.rows[patient]
+        vectors: NDArray[np.float32] = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        return vectors[start:stop]
+
+
+def read_reports(
+    path: Path, patients: Collection[str], store: PackedStore, problems: Problems
+) -> Reports | None:
+    """Read the reports of these patients into the store.
+
+    Returns
+    -------
+    Reports or None
+        None where the file cannot be used; `problems` then says why.
+
+    Notes
+    -----
+    A patient without a dataset, or with one of no rows, has no report.
+    """
+    if not path.is_file():
+        problems.add(f"embeddings.reports: there is no file {path}")
+        return None
+    wanted = frozenset(patients)
+    vectors: dict[str, NDArray[np.float32]] = {}
+    bad: dict[str, list[str]] = {}
+    try:
+        with h5py.File(path, "r") as file:
+            strangers = sum(1 for key in file if key not in wanted)
+            encoder = str(file.attrs.get("encoder", ""))
+            for patient in sorted(wanted & set(file)):
+                try:
+                    chunks = _chunks(file[patient])
+                except EmbeddingError as error:
+                    bad.setdefault(str(error), []).append(patient)
+                    continue
+                if len(chunks):
+                    vectors[patient] = chunks
+    except (OSError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        problems.add(f"{path.name} is damaged or not HDF5 ({reason})")
+        return None
+    for what, who in bad.items():
+        problems.add(f"{path.name}: {what}", who, "embed these reports again")
+    if not _one_dimension(path, vectors, problems) or bad:
+        return None
+    if not vectors:
+        problems.add(
+            f"{path.name} holds a report of none of the {len(wanted)} patients",
+            remedy="name each dataset by the patient id of the cohort table",
+        )
+        return None
+    ends = np.cumsum([len(v) for v in vectors.values()]).tolist()
+    starts = [0, *ends[:-1]]
+    rows = {p: (a, b) for p, a, b in zip(vectors, starts, ends, strict=True)}
+    packed = store.add_array(np.concatenate(list(vectors.values())))
+    return Reports(packed, rows, next(iter(vectors.values())).shape[1], encoder, strangers)
+
+
+def _one_dimension(
+    path: Path, vectors: Mapping[str, NDArray[np.float32]], problems: Problems
+) -> bool:
+    example = {v.shape[1]: p for p, v in vectors.items()}
+    if len(example) > 1:
+        problems.add(
+            f"{path.name} mixes dimensions",
+            [f"{p} has {d}" for d, p in sorted(example.items())],
+            "embed every report with one encoder",
+        )
+    return len(example) <= 1
+
+
+def _chunks(data: object) -> NDArray[np.float32]:
+    if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "fiu":
+        raise EmbeddingError("not a dataset of numbers")
+    if data.ndim not in (1, 2):
+        raise EmbeddingError(f"shape {data.shape}, and (d,) or (chunks, d) is needed")
+    values = np.asarray(data[()], dtype=np.float32)
+    if not np.isfinite(values).all():
+        raise EmbeddingError("NaN or infinite values in the vectors")
+    if not values.size:
+        return np.empty((0, 0), dtype=np.float32)
+    return values.reshape(-1, values.shape[-1])

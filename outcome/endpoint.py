@@ -1,0 +1,215 @@
+"""What is predicted: the time to an event, or a yes/no outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from outcome.errors import Problems
+
+__all__ = ["Binary", "Endpoint", "TimeToEvent", "canonical_code", "is_blank"]
+
+Unit = Literal["days", "months", "years"]
+BLANKS = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>", "#n/a"})
+
+
+def is_blank(column: pd.Series) -> pd.Series:
+    """Where a text column says that a value is missing."""
+    return column.isna() | column.astype(str).str.strip().str.lower().isin(BLANKS)
+
+
+def canonical_code(value: object) -> str:
+    """One spelling per code: `1`, `1.0` and `" 1 "` are the same, `Dead` and `dead` are not."""
+    if isinstance(value, bool):
+        return str(int(value))
+    text = str(value).strip()
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return str(int(number)) if number == int(number) else repr(number) if number == number else text
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = ""
+    """What the report calls it; by default made from the column."""
+
+
+class TimeToEvent(_Spec):
+    """Time to an event, right-censored; a network gives a log hazard.
+
+    `strata` names a column whose groups have their own baseline hazard and risk sets.
+    """
+
+    kind: Literal["survival"]
+    time: str
+    """Column of follow-up times, in `unit`."""
+    event: str | None = None
+    """Column that says whether the event was seen (1) or not (0)."""
+    censored: str | None = None
+    """Instead of `event`: the inverse coding, 1 = censored."""
+    event_codes: dict[str, Literal[0, 1]] | None = None
+    """Every code of the column -> 1 (event, or censored for `censored`) or 0. Never guessed."""
+    unit: Unit = "days"
+    """Of `time` and of every horizon."""
+    horizons: tuple[float, ...] = ()
+    """Times, in `unit`, at which absolute risk is reported; increasing."""
+    strata: str | None = None
+    """Column of groups (e.g. cancer type) with their own baseline hazard."""
+
+    @field_validator("event_codes", mode="before")
+    @classmethod
+    def _codes_are_text(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {canonical_code(k): v for k, v in value.items()}
+        return value
+
+    @field_validator("horizons")
+    @classmethod
+    def _increasing(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if any(h <= 0 for h in value) or list(value) != sorted(set(value)):
+            raise ValueError("horizons must be positive, increasing and without duplicates")
+        return value
+
+    @model_validator(mode="after")
+    def _one_indicator(self) -> TimeToEvent:
+        if (self.event is None) == (self.censored is None):
+            raise ValueError("give one of `event` (1 = event) and `censored` (1 = censored)")
+        return self
+
+    @property
+    def label(self) -> str:
+        """Name for people."""
+        return self.name or self.indicator
+
+    @property
+    def indicator(self) -> str:
+        """The column that is read for the event."""
+        return self.event or self.censored or ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that the cohort table must have."""
+        return (self.time, self.indicator)
+
+    def decode(self, table: pd.DataFrame, ids: Sequence[str], problems: Problems) -> pd.DataFrame:
+        """Turn text columns into `time` (float) and `event` (0/1), missing outcomes into NaN.
+
+        Parameters
+        ----------
+        table : DataFrame
+            Text columns, one row per patient.
+        ids : sequence of str
+            Patient ids in the order of the rows, for messages.
+        problems : Problems
+            Receives invalid values: text, zero or negative times, undeclared codes.
+        """
+        time_text, code_text = table[self.time], table[self.indicator]
+        blank = (is_blank(time_text) | is_blank(code_text)).to_numpy()
+        time = pd.to_numeric(time_text.where(~blank), errors="coerce").to_numpy(dtype=float)
+        names = np.asarray(ids, dtype=object)
+
+        def tell(bad: np.ndarray, column: str, what: str, remedy: str) -> None:
+            if bad.any():
+                values = table[column].to_numpy()
+                seen = [f"{names[i]} ({values[i]!r})" for i in np.flatnonzero(bad)]
+                problems.add(f"column {column!r} {what}", seen, remedy)
+
+        text = ~blank & ~np.isfinite(time)
+        tell(text, self.time, f"is not a number of {self.unit}", "write follow-up times as numbers")
+        low = ~blank & np.isfinite(time) & (time <= 0)
+        tell(
+            low,
+            self.time,
+            "is zero or negative",
+            "correct it, or leave it empty to drop the patient",
+        )
+        codes = self.event_codes or {"0": 0, "1": 1}
+        value = code_text.map(canonical_code).map(codes).to_numpy(dtype=float)
+        undeclared = ~blank & np.isnan(value)
+        tell(
+            undeclared,
+            self.indicator,
+            f"holds a code that is not declared ({', '.join(codes)} are)",
+            "declare every code: `event_codes: {Alive: 0, Dead: 1}` under `endpoint`",
+        )
+        if self.censored is not None:
+            value = 1.0 - value
+        bad = blank | text | low | undeclared
+        return pd.DataFrame(
+            {"time": np.where(bad, np.nan, time), "event": np.where(bad, np.nan, value)},
+            index=table.index,
+        )
+
+
+class Binary(_Spec):
+    """A yes/no outcome; a network gives a logit."""
+
+    kind: Literal["binary"]
+    label_column: Annotated[str, Field(alias="label")]
+    """Column of labels."""
+    positive: tuple[str, ...]
+    """Code, or codes, of the positive class; of a relapse, or of a response."""
+    negative: tuple[str, ...] = ()
+    """Codes of the negative class; may be left out where the column holds one other code."""
+    favourable: bool = False
+    """True where the positive class is the better outcome (a response)."""
+
+    @field_validator("positive", "negative", mode="before")
+    @classmethod
+    def _as_codes(cls, value: Any) -> Any:
+        values = value if isinstance(value, (list, tuple)) else [value]
+        return tuple(canonical_code(v) for v in values)
+
+    @property
+    def label(self) -> str:
+        """Name for people."""
+        return self.name or self.label_column
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that the cohort table must have."""
+        return (self.label_column,)
+
+    strata: None = None
+
+    def decode(self, table: pd.DataFrame, ids: Sequence[str], problems: Problems) -> pd.DataFrame:
+        """Turn the text column into `label` (1 = positive), missing outcomes into NaN."""
+        text = table[self.label_column]
+        blank = is_blank(text)
+        codes = text.map(canonical_code)
+        others = sorted(set(codes[~blank]) - set(self.positive))
+        negative = self.negative or tuple(others)
+        if not set(self.positive) & set(codes[~blank]):
+            problems.add(
+                f"column {self.label_column!r} never holds the positive code",
+                [str(p) for p in self.positive],
+                f"it holds {', '.join(others[:5])}; correct `positive` under `endpoint`",
+            )
+        if not self.negative and len(others) > 1:
+            problems.add(
+                f"column {self.label_column!r} holds several codes besides the positive one",
+                others,
+                "declare which are negative: `negative: [...]` under `endpoint`",
+            )
+        known = dict.fromkeys(negative, 0.0) | dict.fromkeys(self.positive, 1.0)
+        undeclared = ~blank & ~codes.isin(list(known))
+        if undeclared.any():
+            rows = undeclared.to_numpy()
+            seen = [f"{ids[i]} ({text.iloc[i]!r})" for i in np.flatnonzero(rows).tolist()]
+            problems.add(
+                f"column {self.label_column!r} holds a code that is not declared",
+                seen,
+                "add it to `positive` or `negative` under `endpoint`, or leave the field empty",
+            )
+        value = codes.map(known).where(~blank).to_numpy(dtype=float)
+        return pd.DataFrame({"label": value}, index=table.index)
+
+
+Endpoint = Annotated[TimeToEvent | Binary, Field(discriminator="kind")]

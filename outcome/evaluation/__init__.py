@@ -1,0 +1,1 @@
+"""From tables of predictions to tables of metrics, comparisons and risk groups."""

@@ -1,0 +1,279 @@
+"""Whether calibrated probabilities agree with what happened, and the points of its plot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import logit
+
+from outcome.evaluation.columns import horizon_name
+from outcome.evaluation.measures import Measure, unknown, wald
+from outcome.evaluation.scores import Arm, read_arms
+from outcome.predictions import Predictions
+from outcome.statistics import calibration as statistics
+from outcome.statistics.competing import cumulative_incidence
+from outcome.statistics.logistic import fit_logistic
+from outcome.statistics.survival_curve import kaplan_meier
+
+__all__ = [
+    "CALIBRATION_COLUMNS",
+    "binary_calibration",
+    "calibration_points",
+    "survival_calibration",
+]
+
+Floats = NDArray[np.float64]
+
+FEWEST_EVENTS = 100  # smooth curves and D-calibration need more than the eye thinks
+CALIBRATION_COLUMNS = [
+    "arm", "horizon", "kind", "predicted", "observed", "lower", "upper", "n", "events",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Patients of one repeat with a predicted event probability."""
+
+    time: Floats
+    event: NDArray[np.bool_]
+    ended: NDArray[np.bool_]
+    probability: Floats
+    weight: Floats
+
+    def observed(self, horizon: float) -> tuple[float, float, float, float]:
+        """Event probability by the horizon, its standard error and interval.
+
+        Kaplan-Meier, or Aalen-Johansen where events compete.
+        """
+        if (self.ended & ~self.event).any():
+            curve = cumulative_incidence(self.time, self.event + 2 * (self.ended & ~self.event))
+            lower, upper = curve.interval(horizon)
+            error = curve.standard_error(horizon)
+            return float(curve.at(horizon)), float(error[0]), float(lower[0]), float(upper[0])
+        km = kaplan_meier(self.time, self.event)
+        low, high = km.interval(horizon)
+        return (
+            1 - float(km.at(horizon)),
+            float(km.standard_error(horizon)),
+            1 - float(high),
+            1 - float(low),
+        )
+
+
+def survival_calibration(arm: Arm, horizons: Sequence[float]) -> dict[str, Measure]:
+    """Calibration of the columns `survival_<h>`, pooled over folds; mean over repeats.
+
+    Returns
+    -------
+    dict
+        `calibration_slope` (1 is right, below 1 too extreme; at the last horizon that is within
+        follow-up, Wald interval); per horizon `calibration_ratio_<h>`, observed over expected
+        events (1 is right, above 1 the risk is underestimated; log interval of the observed)
+        and `ici_<h>`, the mean distance to a smooth curve (0 is right; no interval); `dcal_p`
+        where the table has `survival_at_time`. Empty for a table without such columns.
+    """
+    found: dict[str, Measure] = {}
+    inside = [h for h in horizons if h in arm.folds[0].survival]
+    longest = max(float(f.time.max()) for f in arm.folds)
+    usable = [h for h in inside if h < longest]
+    if inside:
+        found["calibration_slope"] = unknown("no horizon lies within follow-up")
+    if usable:
+        slope = _mean_of_repeats(arm, usable[-1], _slope)
+        found["calibration_slope"] = slope
+    for h in inside:
+        for name, measure in (("calibration_ratio", _ratio), ("ici", _ici)):
+            reason = (
+                "" if h in usable else f"the horizon is not before the last follow-up ({longest:g})"
+            )
+            found[f"{name}_{horizon_name(h)}"] = (
+                unknown(reason) if reason else _mean_of_repeats(arm, h, measure)
+            )
+    if not any(np.isnan(f.survival_at_time).all() for f in arm.folds):
+        found["dcal_p"] = _d_calibration(arm)
+    return found
+
+
+def binary_calibration(arm: Arm) -> dict[str, Measure]:
+    """Slope and intercept of the column `probability`, pooled over folds; mean over repeats.
+
+    Returns
+    -------
+    dict
+        `calibration_slope` (1 is right) and `calibration_intercept`, calibration in the large:
+        the intercept with the slope held at 1 (0 is right, above 0 the probability is too low).
+    """
+
+    def intercept(pooled: Pooled, _: float) -> Measure:
+        x = logit(np.clip(pooled.probability, 1e-8, 1 - 1e-8))
+        fit = fit_logistic(pooled.event, offset=x, weight=pooled.weight)
+        return _wald(float(fit.coef[0]), float(fit.se[0]), "only one class")
+
+    def slope(pooled: Pooled, _: float) -> Measure:
+        x = logit(np.clip(pooled.probability, 1e-8, 1 - 1e-8))
+        fit = fit_logistic(pooled.event, x, weight=pooled.weight)
+        return _wald(float(fit.coef[1]), float(fit.se[1]), "probabilities do not vary")
+
+    return {
+        "calibration_slope": _mean_of_repeats(arm, np.nan, slope),
+        "calibration_intercept": _mean_of_repeats(arm, np.nan, intercept),
+    }
+
+
+def pool(arm: Arm, repeat: str, horizon: float) -> Pooled:
+    """Patients of a repeat with a known prediction at the horizon (NaN: a binary outcome)."""
+    folds = [f for f in arm.folds if f.repeat == repeat]
+    predicted = np.concatenate(
+        [f.probability if np.isnan(horizon) else 1 - f.survival[horizon] for f in folds]
+    )
+    keep = ~np.isnan(predicted)
+    return Pooled(
+        np.concatenate([f.time for f in folds])[keep],
+        np.concatenate([f.event for f in folds])[keep],
+        np.concatenate([f.ended for f in folds])[keep],
+        predicted[keep],
+        np.concatenate([f.weight for f in folds])[keep],
+    )
+
+
+def _mean_of_repeats(
+    arm: Arm, horizon: float, measure: Callable[[Pooled, float], Measure]
+) -> Measure:
+    """Mean over repeats of estimates and bounds: repeats are the same patients again."""
+    found = []
+    for repeat in arm.repeats:
+        pooled = pool(arm, repeat, horizon)
+        found.append(measure(pooled, horizon) if len(pooled.event) else unknown("no prediction"))
+    known = [m for m in found if not np.isnan(m.value)]
+    if not known:
+        return found[0]
+    bounds = None
+    if all(m.bounds is not None for m in known):
+        lower, upper = np.mean([m.bounds for m in known if m.bounds is not None], axis=0)
+        bounds = (float(lower), float(upper))
+    return Measure(float(np.mean([m.value for m in known])), bounds=bounds, note=known[0].note)
+
+
+def _wald(value: float, se: float, otherwise: str) -> Measure:
+    return unknown(otherwise) if np.isnan(value) else Measure(value, bounds=wald(value, se))
+
+
+def _slope(pooled: Pooled, horizon: float) -> Measure:
+    value, se = statistics.calibration_slope(pooled.time, pooled.event, pooled.probability)
+    found = _wald(value, se, "predictions do not vary, or no event")
+    note = found.note or f"of the log cumulative hazard at {horizon_name(horizon)}"
+    return Measure(found.value, bounds=found.bounds, note=note)
+
+
+def _ratio(pooled: Pooled, horizon: float) -> Measure:
+    observed, se, _, _ = pooled.observed(horizon)
+    expected = float(pooled.probability.mean())
+    if observed <= 0 or expected <= 0:
+        return unknown("no event by the horizon")
+    factor = float(np.exp(1.959963984540054 * se / observed))
+    value = observed / expected
+    return Measure(value, bounds=(value / factor, value * factor))
+
+
+def _ici(pooled: Pooled, horizon: float) -> Measure:
+    if pooled.event.sum() < FEWEST_EVENTS:
+        return unknown(f"fewer than {FEWEST_EVENTS} events")
+    if (pooled.ended & ~pooled.event).any():
+        return unknown("smooth calibration curves do not account for competing events")
+    smooth = statistics.smooth_survival(
+        pooled.time, pooled.event, pooled.probability, horizon, pooled.probability
+    )
+    errors = statistics.calibration_errors(pooled.probability, smooth)
+    if np.isnan(errors.ici):
+        return unknown("too few distinct predictions for a smooth curve")
+    return Measure(errors.ici, note=f"median {errors.e50:.4f}, 90th percentile {errors.e90:.4f}")
+
+
+def _d_calibration(arm: Arm) -> Measure:
+    folds = [f for f in arm.folds if f.repeat == arm.repeats[0]]
+    s = np.concatenate([f.survival_at_time for f in folds])
+    event = np.concatenate([f.event for f in folds])
+    known = ~np.isnan(s)
+    if event[known].sum() < FEWEST_EVENTS:
+        return unknown(f"fewer than {FEWEST_EVENTS} events")
+    return Measure(statistics.d_calibration(s[known], event[known]).p)
+
+
+def calibration_points(
+    predictions: Predictions, horizons: Sequence[float] = (), *, n_groups: int = 5
+) -> pd.DataFrame:
+    """Give the points of a calibration plot, from the first repeat.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        With columns `survival_<h>`, or `probability` for a binary outcome.
+    horizons : sequence of float
+        Ignored for a binary outcome.
+    n_groups : int
+        Groups of about equal size by predicted probability.
+
+    Returns
+    -------
+    DataFrame
+        `CALIBRATION_COLUMNS`: `kind` is `group` (observed with its 95% interval) or `smooth` (a
+        curve over the range of predictions, only with 100 events or more).
+
+    Raises
+    ------
+    PredictionsError
+        The table cannot be evaluated.
+    """
+    _, arms = read_arms(predictions)
+    binary = "label" in predictions.table
+    rows: list[dict[str, object]] = []
+    for arm in arms:
+        for h in [float("nan")] if binary else [h for h in horizons if h in arm.folds[0].survival]:
+            pooled = pool(arm, arm.repeats[0], h)
+            if len(pooled.event):
+                points = [*_groups(pooled, h, n_groups), *_curve(pooled, h)]
+                rows += [
+                    dict(zip(CALIBRATION_COLUMNS, [arm.name, h, *p], strict=True)) for p in points
+                ]
+    return pd.DataFrame(rows, columns=CALIBRATION_COLUMNS)
+
+
+def _groups(pooled: Pooled, horizon: float, n_groups: int) -> list[list[object]]:
+    edges = np.unique(np.quantile(pooled.probability, np.arange(1, n_groups) / n_groups))
+    codes = np.searchsorted(edges, pooled.probability, side="left")
+    points = []
+    for code in np.unique(codes):
+        i = codes == code
+        part = Pooled(*(getattr(pooled, f)[i] for f in pooled.__dataclass_fields__))
+        if np.isnan(horizon):
+            observed = float(np.average(part.event, weights=np.maximum(part.weight, 1e-12)))
+            se = float(np.sqrt(observed * (1 - observed) / len(part.event)))
+            lower, upper = (float(np.clip(b, 0, 1)) for b in wald(observed, se))
+        else:
+            observed, _, lower, upper = part.observed(horizon)
+        mean = float(part.probability.mean())
+        points.append(["group", mean, observed, lower, upper, int(i.sum()), int(part.event.sum())])
+    return points
+
+
+def _curve(pooled: Pooled, horizon: float) -> list[list[object]]:
+    n, events = len(pooled.event), int(pooled.event.sum())
+    if events < FEWEST_EVENTS or (pooled.ended & ~pooled.event).any():
+        return []
+    low, high = (float(q) for q in np.quantile(pooled.probability, [0.01, 0.99]))
+    at = np.linspace(low, high, 50)
+    if np.isnan(horizon):
+        smooth = statistics.smooth_binary(pooled.event, pooled.probability, at)
+    else:
+        smooth = statistics.smooth_survival(
+            pooled.time, pooled.event, pooled.probability, horizon, at
+        )
+    return [
+        ["smooth", float(x), float(y), np.nan, np.nan, n, events]
+        for x, y in zip(at, smooth, strict=True)
+        if not np.isnan(y)
+    ]

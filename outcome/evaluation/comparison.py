@@ -1,0 +1,97 @@
+"""Paired comparison of arms on the same patients, folds and resamples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from outcome.evaluation.battery import Battery
+from outcome.evaluation.measures import Measure, difference
+from outcome.evaluation.scores import Arm
+from outcome.statistics.multiplicity import holm
+
+__all__ = ["COMPARISON_COLUMNS", "compare_arms"]
+
+COMPARISON_COLUMNS = [
+    "arm", "baseline", "metric", "difference", "lower", "upper", "p_value", "p_adjusted",
+    "se", "n_patients_common", "note",
+]  # fmt: skip
+
+
+def compare_arms(
+    arms: Sequence[Arm],
+    baseline: str,
+    battery: Battery,
+    measured: Mapping[str, Mapping[str, Measure]],
+) -> pd.DataFrame:
+    """Every arm against the baseline, metric by metric.
+
+    Only patients that both arms scored count: where an arm lost some, both are measured again
+    on the common ones. The difference is arm minus baseline; its interval comes from the
+    paired resamples, its p from a z test with the influence of the difference. Holm's
+    correction is over arms, for the primary metric; all else is descriptive.
+
+    Parameters
+    ----------
+    arms : sequence of Arm
+    baseline : str
+        Name of one of them.
+    battery : Battery
+        What to measure.
+    measured : mapping
+        Metrics of each arm on its own patients, to be reused.
+
+    Returns
+    -------
+    DataFrame
+        `COMPARISON_COLUMNS`.
+    """
+    reference = next(arm for arm in arms if arm.name == baseline)
+    rows = []
+    for arm in arms:
+        if arm.name != baseline:
+            rows += _against(arm, reference, battery, measured)
+    table = pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
+    primary = table["metric"] == battery.primary
+    table.loc[primary, "p_adjusted"] = holm(table.loc[primary, "p_value"].to_numpy(dtype=float))
+    return table
+
+
+def _against(
+    arm: Arm, reference: Arm, battery: Battery, measured: Mapping[str, Mapping[str, Measure]]
+) -> list[dict[str, object]]:
+    mine, theirs = arm.rows(), reference.rows()
+    common = mine & theirs
+    n_common = len({patient for _, patient in common})
+    note = ""
+    if mine == theirs:
+        first, second = measured[arm.name], measured[reference.name]
+    elif common:
+        first = battery.measure(arm.restrict(common))
+        second = battery.measure(reference.restrict(common))
+        lost = len(arm.patients), len(reference.patients)
+        note = f"on {n_common} common patients; the arms scored {lost[0]} and {lost[1]}"
+    else:
+        return [
+            _row(arm.name, reference.name, battery.primary, [np.nan] * 5, 0, "no patient in common")
+        ]
+    rows = []
+    for metric in first:
+        if metric not in second or not battery.is_compared(metric):
+            continue
+        d = difference(first[metric], second[metric])
+        notes = [note, d.note, "" if metric == battery.primary else "descriptive"]
+        values = [d.value, d.lower, d.upper, d.p, d.se]
+        text = "; ".join(filter(None, notes))
+        rows.append(_row(arm.name, reference.name, metric, values, n_common, text))
+    return rows
+
+
+def _row(
+    arm: str, baseline: str, metric: str, values: Sequence[float], n_common: int, note: str
+) -> dict[str, object]:
+    value, lower, upper, p, se = values
+    cells = [arm, baseline, metric, value, lower, upper, p, np.nan, se, n_common, note]
+    return dict(zip(COMPARISON_COLUMNS, cells, strict=True))

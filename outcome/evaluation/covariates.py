@@ -1,0 +1,127 @@
+"""Clinical covariates beside the predictions: matched to patients, coded as numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from outcome.errors import PredictionsError, Problems
+from outcome.evaluation.scores import Arm, Panel
+
+__all__ = ["FirstRepeat", "align", "design", "first_repeat", "levels"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FirstRepeat:
+    """One row per patient: the scores of one arm in its first repeat.
+
+    Attributes
+    ----------
+    patient, time, event : ndarray, shape (n,)
+    risk : ndarray, shape (n,)
+        As given; comparable within a block.
+    scaled : ndarray, shape (n,)
+        Risk centred in each block and divided by the standard deviation within blocks, so that
+        hazard and odds ratios are per SD.
+    block : ndarray of int, shape (n,)
+        Fold and stratum: what models are stratified by.
+    """
+
+    patient: NDArray[np.int64]
+    time: Floats
+    event: NDArray[np.bool_]
+    risk: Floats
+    scaled: Floats
+    block: NDArray[np.int64]
+
+    def take(self, keep: NDArray[np.bool_]) -> FirstRepeat:
+        """Keep only some of the patients."""
+        return FirstRepeat(
+            self.patient[keep],
+            self.time[keep],
+            self.event[keep],
+            self.risk[keep],
+            self.scaled[keep],
+            self.block[keep],
+        )
+
+
+def first_repeat(arm: Arm) -> FirstRepeat:
+    """Pool the folds of the first repeat; one factor scales the risks of all folds."""
+    folds = [f for f in arm.folds if f.repeat == arm.repeats[0]]
+    raw = np.concatenate([k * 1_000_003 + f.stratum for k, f in enumerate(folds)])
+    block = np.unique(raw, return_inverse=True)[1].astype(np.int64)
+    risk = np.concatenate([f.risk for f in folds])
+    size = np.bincount(block)
+    centred = risk - (np.bincount(block, weights=risk) / size)[block]
+    spread = float(np.sqrt(centred @ centred / max(len(risk) - len(size), 1)))
+    return FirstRepeat(
+        np.concatenate([f.patient for f in folds]),
+        np.concatenate([f.time for f in folds]),
+        np.concatenate([f.event for f in folds]),
+        risk,
+        centred / spread if spread > 0 else centred,
+        block,
+    )
+
+
+def align(covariates: pd.DataFrame, panel: Panel) -> pd.DataFrame:
+    """Rows of the covariate table in the order of the panel; NaN for patients it lacks.
+
+    Raises
+    ------
+    PredictionsError
+        No column `patient_id`, a patient twice, or nobody in common.
+    """
+    problems = Problems("covariates")
+    if "patient_id" not in covariates:
+        problems.add("column 'patient_id' is missing")
+        problems.raise_if_any(PredictionsError)
+    ids = covariates["patient_id"].astype(str)
+    if ids.duplicated().any():
+        problems.add("a patient has several rows", ids[ids.duplicated()].unique().tolist())
+    if not ids.isin(panel.ids).any():
+        problems.add("no patient of the predictions is in the table")
+    problems.raise_if_any(PredictionsError)
+    return covariates.assign(patient_id=ids).set_index("patient_id").reindex(panel.ids)
+
+
+def design(table: pd.DataFrame) -> tuple[Floats, list[str]]:
+    """Numbers as they are, everything else as indicators against the first level.
+
+    Returns
+    -------
+    matrix : ndarray, shape (n, p)
+        NaN where a covariate is missing; columns that do not vary are dropped.
+    names : list of str
+    """
+    columns: dict[str, Floats] = {}
+    for name in table.columns:
+        values = table[name]
+        if pd.api.types.is_numeric_dtype(values):
+            columns[str(name)] = values.to_numpy(dtype=float)
+            continue
+        text = values.astype("string")
+        missing = text.isna().to_numpy()
+        for level in sorted(text.dropna().unique())[1:]:
+            column = (text == level).fillna(False).to_numpy(dtype=float)
+            columns[f"{name}={level}"] = np.where(missing, np.nan, column)
+    kept = {k: v for k, v in columns.items() if len(np.unique(v[~np.isnan(v)])) > 1}
+    matrix = np.column_stack(list(kept.values())) if kept else np.empty((len(table), 0))
+    return matrix, list(kept)
+
+
+def levels(values: pd.Series) -> pd.Series:
+    """Text levels of a covariate; numbers with more than five values are cut at the median."""
+    if pd.api.types.is_bool_dtype(values) or not pd.api.types.is_numeric_dtype(values):
+        return values.astype("string")
+    if values.nunique() <= 5:
+        return values.map(lambda v: pd.NA if pd.isna(v) else f"{v:g}").astype("string")
+    middle = float(values.median())
+    text = np.where(values <= middle, f"<= {middle:g}", f"> {middle:g}")
+    return pd.Series(text, index=values.index, dtype="string").mask(values.isna())

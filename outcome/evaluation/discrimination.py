@@ -1,0 +1,203 @@
+"""How well risk ranks patients: concordance, AUC(t), and the binary curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outcome.evaluation.measures import (
+    Measure,
+    combine,
+    mean_of_repeats,
+    mean_over_folds,
+    unknown,
+)
+from outcome.evaluation.scores import Arm, FoldScores, Panel
+from outcome.evaluation.weights import CensoringWeights
+from outcome.statistics.concordance import concordance
+from outcome.statistics.resampling import concordance_draws, ratio, roc_area_draws
+from outcome.statistics.roc import roc_area
+
+__all__ = ["average_precision", "concordance_measures", "horizon_auc", "mean_auc", "roc_measure"]
+
+Floats = NDArray[np.float64]
+
+
+def concordance_measures(panel: Panel, arm: Arm, weights: CensoringWeights) -> dict[str, Measure]:
+    """Harrell's and Uno's C within folds and strata, in one pass over the pairs.
+
+    Returns
+    -------
+    dict
+        `harrell_c`, the mean of the folds' C; `harrell_c_pairs`, the pairs of each fold pooled;
+        `uno_c`, the mean of the folds' C, weighted by 1 / G(t-)^2 and truncated at tau. Higher
+        is better, 0.5 is chance.
+    """
+    plain, weighted, sums = [], [], []
+    for fold in arm.folds:
+        row_weights = np.vstack([np.ones(len(fold.time)), _uno_weights(fold, weights)])
+        agree, pairs = concordance_draws(
+            fold.time, fold.event, fold.risk, panel.counts[:, fold.patient], row_weights,
+            fold.stratum,
+        )  # fmt: skip
+        draws = ratio(agree, pairs)
+        plain.append(_fold_concordance(fold, row_weights[0], draws[0]))
+        weighted.append(_fold_concordance(fold, row_weights[1], draws[1]))
+        sums.append((agree[0], pairs[0]))
+    uno_c = mean_over_folds(panel, arm, weighted)
+    if weights.tau is None:
+        uno_c = unknown("too few patients under observation to choose tau")
+    return {
+        "harrell_c": mean_over_folds(panel, arm, plain),
+        "harrell_c_pairs": _pooled_pairs(panel, arm, sums),
+        "uno_c": uno_c,
+    }
+
+
+def _uno_weights(fold: FoldScores, weights: CensoringWeights) -> Floats:
+    free = weights.at_event(fold)
+    counted = fold.event & (fold.time <= (weights.tau or 0.0)) & (free > 0)
+    return np.where(counted, 1 / np.where(counted, free, 1.0) ** 2, 0.0)
+
+
+def _fold_concordance(fold: FoldScores, weight: Floats, draws: Floats) -> Measure:
+    found = concordance(fold.time, fold.event, fold.risk, weight=weight, group=fold.stratum)
+    if np.isnan(found.c):
+        return unknown(f"fewer than 2 comparable pairs in fold {fold.fold}")
+    return Measure(found.c, found.influence, draws)
+
+
+def _pooled_pairs(panel: Panel, arm: Arm, sums: Sequence[tuple[Floats, Floats]]) -> Measure:
+    """Concordance over all pairs of the same fold and stratum; mean over repeats."""
+    repeats = []
+    for repeat in arm.repeats:
+        folds = [(k, f) for k, f in enumerate(arm.folds) if f.repeat == repeat]
+        group = np.concatenate([_pair_codes(k, f) for k, f in folds])
+        time, event, risk, patient = (
+            np.concatenate([getattr(f, name) for _, f in folds])
+            for name in ("time", "event", "risk", "patient")
+        )
+        found = concordance(time, event, risk, group=group)
+        influence = np.zeros(panel.n)
+        influence[patient] = found.influence
+        draws = ratio(
+            np.sum([sums[k][0] for k, _ in folds], axis=0),
+            np.sum([sums[k][1] for k, _ in folds], axis=0),
+        )
+        if not np.isnan(found.c):
+            repeats.append(Measure(found.c, influence, draws))
+    if not repeats:
+        return unknown("fewer than 2 comparable pairs")
+    return mean_of_repeats(repeats)
+
+
+def _pair_codes(k: int, fold: FoldScores) -> NDArray[np.int64]:
+    return k * 1_000_003 + fold.stratum  # one number for each fold and stratum
+
+
+def horizon_auc(panel: Panel, arm: Arm, weights: CensoringWeights, horizon: float) -> Measure:
+    """Cumulative/dynamic AUC at a horizon within folds: cases by then against controls beyond.
+
+    Only pairs within a stratum are compared. Censoring weights are taken as known.
+    """
+    if reason := beyond_follow_up(arm, weights, horizon):
+        return unknown(reason)
+    parts = []
+    for fold in arm.folds:
+        case, control = weights.status_weights(fold, horizon)
+        parts.append(_fold_area(panel, fold, case, control))
+    return mean_over_folds(panel, arm, parts)
+
+
+def beyond_follow_up(arm: Arm, weights: CensoringWeights, horizon: float) -> str:
+    """Say why nothing can be said at a horizon, or nothing."""
+    longest = max(float(f.time.max()) for f in arm.folds)
+    if horizon >= longest:
+        return f"the horizon is not before the last follow-up ({longest:g})"
+    if min(float(weights.at(f, horizon).min()) for f in arm.folds) <= 0:
+        return "nobody of the patients behind the censoring weights is followed to the horizon"
+    return ""
+
+
+def _fold_area(panel: Panel, fold: FoldScores, case: Floats, control: Floats) -> Measure:
+    found = roc_area(fold.risk, case, control, group=fold.stratum)
+    if found.n_pairs < 2:
+        return unknown(f"fewer than 2 comparable pairs in fold {fold.fold}")
+    counts = panel.counts[:, fold.patient]
+    draws = roc_area_draws(fold.risk, case, control, counts, fold.stratum)
+    return Measure(found.area, found.influence, draws)
+
+
+def mean_auc(
+    areas: Sequence[Measure], horizons: Sequence[float], survival: Sequence[float]
+) -> Measure:
+    """Mean of AUC(t) over horizons, each weighted by the events that fall before it.
+
+    Parameters
+    ----------
+    areas : sequence of Measure
+        AUC at each horizon.
+    survival : sequence of float
+        Kaplan-Meier survival at each horizon: the weight is its fall since the last one [1]_.
+
+    References
+    ----------
+    .. [1] Lambert & Chevret (2016), Statistical Methods in Medical Research 25:2088-2102.
+    """
+    known = [k for k, area in enumerate(areas) if not np.isnan(area.value)]
+    if not known:
+        return unknown("AUC(t) is unknown at every horizon")
+    fall = -np.diff([1.0, *(survival[k] for k in known)])
+    if fall.sum() <= 0:
+        return unknown("no event before the last horizon")
+    left_out = len(areas) - len(known)
+    note = f"{left_out} of {len(areas)} horizons left out" if left_out else ""
+    return combine([areas[k] for k in known], list(fall / fall.sum()), note)
+
+
+def roc_measure(panel: Panel, arm: Arm, *, favourable: bool = False) -> Measure:
+    """Area under the ROC curve within folds and strata, mean of the folds.
+
+    Parameters
+    ----------
+    favourable : bool
+        The positive label is the good outcome: low risk is then expected in positives.
+    """
+    parts = []
+    for fold in arm.folds:
+        case, control = np.where(fold.event, fold.weight, 0.0), fold.weight * ~fold.event
+        first, second = (control, case) if favourable else (case, control)
+        parts.append(_fold_area(panel, fold, first, second))
+    return mean_over_folds(panel, arm, parts)
+
+
+def average_precision(panel: Panel, arm: Arm, *, favourable: bool = False) -> Measure:
+    """Area under the precision-recall curve within folds, mean of the folds.
+
+    The step-wise sum over distinct risks, without interpolation. Chance is the share of
+    positives, which differs between folds.
+    """
+    parts = []
+    for fold in arm.folds:
+        score = -fold.risk if favourable else fold.risk
+        positive = fold.weight * fold.event
+        value = _precision_areas(score, positive, fold.weight, np.ones((1, len(score))))[0]
+        if np.isnan(value):
+            parts.append(unknown(f"no positive patient in fold {fold.fold}"))
+            continue
+        counts = panel.counts[:, fold.patient].astype(np.float64)
+        draws = _precision_areas(score, positive, fold.weight, counts)
+        parts.append(Measure(float(value), draws=draws))
+    return mean_over_folds(panel, arm, parts)
+
+
+def _precision_areas(score: Floats, positive: Floats, weight: Floats, counts: Floats) -> Floats:
+    order = np.argsort(-score, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))  # ends of tied scores
+    found = np.cumsum(counts[:, order] * positive[order], axis=1)[:, last]
+    called = np.cumsum(counts[:, order] * weight[order], axis=1)[:, last]
+    gained = np.diff(found, axis=1, prepend=0.0)
+    precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
+    return ratio((gained * precision).sum(1), found[:, -1])

@@ -1,0 +1,79 @@
+"""What a reader of the numbers has to know, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from outcome.evaluation.measures import Measure
+from outcome.evaluation.scores import Arm, FoldScores, Panel
+from outcome.evaluation.weights import CensoringWeights
+
+__all__ = ["arm_notices", "cross_validation_notices", "describe_weights"]
+
+
+def describe_weights(weights: CensoringWeights, unit: str) -> str:
+    """Say where censoring weights come from and at what tau Uno's C is truncated."""
+    tau = "none could be chosen" if weights.tau is None else f"{weights.tau:g} {unit}"
+    return f"Uno's C: tau = {tau}; censoring weights from {weights.source}"
+
+
+def cross_validation_notices(arms: Sequence[Arm], *, binary: bool) -> list[str]:
+    """Say what out-of-fold scores do to intervals and p values; nothing with a single fold."""
+    if all(len(arm.folds) == len(arm.repeats) for arm in arms):
+        return []
+    found = [
+        "cross-validated: intervals and p values hold given these fitted models and are "
+        "exploratory, since folds share training patients"
+    ]
+    if not binary:
+        found.append(
+            "the log-rank p of out-of-fold risk groups is exploratory: it is stratified by fold, "
+            "and still too small"
+        )
+    return found
+
+
+def arm_notices(
+    arms: Sequence[Arm], panel: Panel, measured: Mapping[str, Mapping[str, Measure]]
+) -> list[str]:
+    """Constant risks, folds without events or pairs, missing patients, unknown metrics."""
+    found = []
+    for arm in arms:
+        for what, chosen in (
+            ("risk is constant, so C is 0.5 by ties and there is one risk group", _constant(arm)),
+            ("no event, skipped in means", [f for f in arm.folds if not f.event.any()]),
+        ):
+            if chosen:
+                found.append(f"arm {arm.name}, {_where(arm, chosen)}: {what}")
+        missing = np.setdiff1d(np.arange(panel.n), arm.patients)
+        if len(missing):
+            names = ", ".join(panel.ids[missing[:3]])
+            found.append(f"arm {arm.name}: {len(missing)} patients are not scored, e.g. {names}")
+        reasons: dict[str, list[str]] = {}
+        for metric, m in measured[arm.name].items():
+            if np.isnan(m.value):
+                reasons.setdefault(m.note, []).append(metric)
+        for note, metrics in reasons.items():
+            found.append(f"arm {arm.name}: no {', '.join(metrics)}: {note}")
+    if any((f.ended & ~f.event).any() for arm in arms for f in arm.folds if len(f.time)):
+        found.append(
+            "competing events (code 2) are censored in concordance, log-rank tests and hazard "
+            "ratios, which are cause-specific"
+        )
+    if any(len(arm.repeats) > 1 for arm in arms):
+        found.append("risk groups are those of the first repeat, so that patients count once")
+    return found
+
+
+def _constant(arm: Arm) -> list[FoldScores]:
+    return [f for f in arm.folds if len(f.risk) > 1 and np.ptp(f.risk) == 0]
+
+
+def _where(arm: Arm, folds: Sequence[FoldScores]) -> str:
+    several = len(arm.repeats) > 1
+    names = [f"{f.repeat}/{f.fold}" if several else f.fold for f in folds]
+    kind = "repeat/fold" if several else "fold"
+    shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+    return f"{kind}{'s' if len(names) > 1 else ''} {shown} of {len(arm.folds)}"

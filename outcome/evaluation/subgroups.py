@@ -1,0 +1,134 @@
+"""Performance in parts of the cohort: by site, sex, age, race or any covariate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from outcome.evaluation.added_value import fit_model
+from outcome.evaluation.calibration import pool
+from outcome.evaluation.covariates import FirstRepeat, align, first_repeat, levels
+from outcome.evaluation.measures import Measure, mean_of_repeats, unknown
+from outcome.evaluation.scores import Arm, Panel, read_arms
+from outcome.predictions import Predictions
+from outcome.statistics.concordance import concordance
+from outcome.statistics.logrank import chi_square_p
+from outcome.statistics.resampling import concordance_draws, ratio
+
+__all__ = ["FEWEST_EVENTS", "SUBGROUP_COLUMNS", "subgroups"]
+
+FEWEST_EVENTS = 10
+SUBGROUP_COLUMNS = [
+    "arm", "covariate", "level", "metric", "n", "events", "estimate", "lower", "upper",
+    "interaction_p", "calibration_ratio", "note",
+]  # fmt: skip
+
+
+def subgroups(
+    predictions: Predictions,
+    covariates: pd.DataFrame,
+    *,
+    names: Sequence[str] | None = None,
+    horizon: float | None = None,
+    n_resamples: int = 1000,
+    seed: int = 0,
+    favourable: bool = False,
+) -> pd.DataFrame:
+    """Concordance in each level of each covariate, and whether the score works differently.
+
+    Pairs within a level, fold and stratum are pooled (`harrell_c_pairs`, `auroc_pairs`): folds
+    of a small subgroup are too small for a mean. Levels with fewer than 10 events are
+    suppressed. The interaction p is a likelihood-ratio test of risk times level in a Cox
+    (logistic) model stratified by fold. All of it is descriptive: no correction is made.
+
+    Parameters
+    ----------
+    predictions : Predictions
+    covariates : DataFrame
+        Column `patient_id` and the covariates; numbers with more than five values are cut at
+        their median.
+    names : sequence of str, optional
+        Which covariates; all by default.
+    horizon : float, optional
+        Where observed over expected events are given, if the table has `survival_<horizon>`.
+    n_resamples, seed, favourable
+        As for `outcome.evaluation.summary.evaluate`.
+
+    Returns
+    -------
+    DataFrame
+        `SUBGROUP_COLUMNS`; patients without a value form the level `missing`.
+
+    Raises
+    ------
+    PredictionsError
+        One of the tables cannot be used.
+    """
+    panel, arms = read_arms(predictions, n_resamples=n_resamples, seed=seed)
+    binary = "label" in predictions.table
+    table = align(covariates, panel)
+    metric = "auroc_pairs" if binary else "harrell_c_pairs"
+    rows: list[list[object]] = []
+    for arm in arms:
+        for name in names if names is not None else list(table.columns):
+            level = levels(table[name]).fillna("missing").to_numpy(dtype=str)
+            p = _interaction(first_repeat(arm), level, binary=binary)
+            for value in sorted(set(level[arm.patients].tolist())):
+                part = arm.restrict({r for r in arm.rows() if level[r[1]] == value})
+                n, events = len(part.patients), part.n_events
+                m = _pairs(panel, part, binary=binary, favourable=favourable)
+                oe = _observed_over_expected(part, horizon) if events >= FEWEST_EVENTS else np.nan
+                cells = [m.value, *m.interval(), p, oe, m.note]
+                rows.append([arm.name, str(name), value, metric, n, events, *cells])
+    return pd.DataFrame(rows, columns=SUBGROUP_COLUMNS)
+
+
+def _pairs(panel: Panel, arm: Arm, *, binary: bool, favourable: bool) -> Measure:
+    """Concordance over the pairs of the same fold and stratum; mean over repeats."""
+    if arm.n_events < FEWEST_EVENTS:
+        return unknown(f"suppressed: fewer than {FEWEST_EVENTS} events")
+    found = []
+    for repeat in arm.repeats:
+        rows = first_repeat(Arm(arm.name, tuple(f for f in arm.folds if f.repeat == repeat)))
+        risk = -rows.risk if favourable else rows.risk
+        time = np.where(rows.event, 0.0, 1.0) if binary else rows.time
+        c = concordance(time, rows.event, risk, group=rows.block)
+        agree, pairs = concordance_draws(
+            time, rows.event, risk, panel.counts[:, rows.patient], np.ones((1, len(time))),
+            rows.block,
+        )  # fmt: skip
+        if not np.isnan(c.c):
+            influence = np.zeros(panel.n)
+            influence[rows.patient] = c.influence
+            found.append(Measure(c.c, influence, ratio(agree[0], pairs[0])))
+    if not found:
+        return unknown("fewer than 2 comparable pairs")
+    return mean_of_repeats(found)
+
+
+def _interaction(rows: FirstRepeat, level: NDArray[np.str_], *, binary: bool) -> float:
+    mine = level[rows.patient]
+    known = sorted(set(mine.tolist()) - {"missing"})
+    keep = np.isin(mine, known)
+    if len(known) < 2:
+        return float("nan")
+    part = rows.take(keep)
+    dummies = (mine[keep][:, None] == np.array(known[1:])).astype(float)
+    plain = np.column_stack([part.scaled, dummies])
+    crossed = np.column_stack([plain, part.scaled[:, None] * dummies])
+    gain = 2 * (
+        fit_model(part, crossed, binary=binary).loglik
+        - fit_model(part, plain, binary=binary).loglik
+    )
+    return chi_square_p(max(gain, 0.0), len(known) - 1) if not np.isnan(gain) else float("nan")
+
+
+def _observed_over_expected(arm: Arm, horizon: float | None) -> float:
+    if horizon is None or horizon not in arm.folds[0].survival:
+        return float("nan")
+    pooled = pool(arm, arm.repeats[0], horizon)
+    expected = float(pooled.probability.mean()) if len(pooled.event) else 0.0
+    return pooled.observed(horizon)[0] / expected if expected > 0 else float("nan")

@@ -1,0 +1,147 @@
+"""Every number of a study from its table of predictions, over one set of resamples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from outcome.errors import PredictionsError, Problems
+from outcome.evaluation.battery import binary_battery, survival_battery
+from outcome.evaluation.comparison import COMPARISON_COLUMNS, compare_arms
+from outcome.evaluation.measures import Measure
+from outcome.evaluation.notices import arm_notices, cross_validation_notices, describe_weights
+from outcome.evaluation.scores import Arm, read_arms
+from outcome.evaluation.stratification import risk_group_table
+from outcome.evaluation.weights import censoring_weights
+from outcome.predictions import Predictions
+
+__all__ = ["Evaluation", "evaluate"]
+
+METRIC_COLUMNS = [
+    "arm", "metric", "estimate", "lower", "upper", "n", "events", "se", "repeat_sd", "note",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found.
+
+    Attributes
+    ----------
+    metrics : DataFrame
+        arm, metric, estimate, lower, upper, n, events, se, repeat_sd (spread over repeats; NaN
+        with one), note.
+    comparisons : DataFrame
+        arm, baseline, metric, difference, lower, upper, p_value, p_adjusted, se,
+        n_patients_common, note; empty without a baseline.
+    risk_groups : DataFrame
+        One row per arm and group; see `outcome.evaluation.stratification.risk_group_table`.
+    warnings : tuple of str
+        What a reader has to know, in plain words.
+    """
+
+    metrics: pd.DataFrame
+    comparisons: pd.DataFrame
+    risk_groups: pd.DataFrame
+    warnings: tuple[str, ...]
+
+
+def evaluate(
+    predictions: Predictions,
+    *,
+    baseline: str | None = None,
+    unit: str = "days",
+    horizons: Sequence[float] = (),
+    n_resamples: int = 1000,
+    seed: int = 0,
+    cross_validated: bool = True,
+    favourable: bool = False,
+) -> Evaluation:
+    """Measure every arm, compare each with the baseline, and describe the risk groups.
+
+    Discrimination is computed within repeat, fold and stratum, averaged over folds, then over
+    repeats. Intervals are percentile bootstraps over patients within folds, the same resamples
+    for every arm and metric; they and the p values hold given the fitted models. Calibrated
+    columns (`survival_<h>`, `probability`) are pooled over folds, where the table has them.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        A `label` makes the outcome binary; else time and event.
+    baseline : str, optional
+        The arm to compare with.
+    unit : {"days", "months", "years"}
+        Unit of the times; follow-up longer than a life is refused.
+    horizons : sequence of float
+        Ascending, in `unit`: where AUC(t), Brier and calibration are computed.
+    n_resamples : int
+        0 leaves the bootstrap intervals empty.
+    seed : int
+        The same seed gives the same resamples, in whatever order the rows are.
+    cross_validated : bool
+        Censoring weights of a fold come from the other folds; else from the table itself.
+    favourable : bool
+        Binary outcomes: the positive label is the good outcome, so that low risk predicts it.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    PredictionsError
+        The table, horizons, unit or baseline cannot be used; every problem at once.
+    """
+    _check_request(predictions, baseline, horizons, n_resamples)
+    panel, arms = read_arms(predictions, n_resamples=n_resamples, seed=seed, unit=unit)
+    binary = "label" in predictions.table
+    notices = []
+    if binary:
+        battery = binary_battery(panel, favourable=favourable)
+    else:
+        weights = censoring_weights(arms, horizons, cross_validated=cross_validated)
+        battery = survival_battery(panel, weights, horizons)
+        notices.append(describe_weights(weights, unit))
+    if cross_validated:
+        notices += cross_validation_notices(arms, binary=binary)
+    measured = {arm.name: battery.measure(arm) for arm in arms}
+    compared = pd.DataFrame(columns=COMPARISON_COLUMNS)
+    if baseline is not None:
+        compared = compare_arms(arms, baseline, battery, measured)
+    return Evaluation(
+        _metric_table(arms, measured),
+        compared,
+        risk_group_table(arms, binary=binary),
+        (*notices, *arm_notices(arms, panel, measured)),
+    )
+
+
+def _check_request(
+    predictions: Predictions, baseline: str | None, horizons: Sequence[float], n_resamples: int
+) -> None:
+    problems = Problems("evaluation")
+    if baseline is not None and baseline not in predictions.arms:
+        problems.add(f"baseline {baseline!r} is not an arm", remedy=f"one of {predictions.arms}")
+    values = np.asarray(horizons, dtype=float)
+    if not np.isfinite(values).all() or (values <= 0).any():
+        problems.add("horizons must be positive numbers", list(horizons))
+    elif (np.diff(values) <= 0).any():
+        problems.add("horizons are not ascending, each once", list(horizons), "sort them")
+    if n_resamples < 0:
+        problems.add(f"n_resamples is {n_resamples}", remedy="give 0 or more")
+    problems.raise_if_any(PredictionsError)
+
+
+def _metric_table(
+    arms: Sequence[Arm], measured: Mapping[str, Mapping[str, Measure]]
+) -> pd.DataFrame:
+    rows = []
+    for arm in arms:
+        n, events = len(arm.patients), arm.n_events
+        for metric, m in measured[arm.name].items():
+            cells = [arm.name, metric, m.value, *m.interval(), n, events, m.se, m.repeat_sd, m.note]
+            rows.append(dict(zip(METRIC_COLUMNS, cells, strict=True)))
+    return pd.DataFrame(rows, columns=METRIC_COLUMNS)

@@ -1,0 +1,1 @@
+"""Networks: patches and report chunks in, one log hazard or logit per patient out."""

@@ -1,0 +1,123 @@
+"""Heads: the only place that knows what an endpoint means to a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from outcome.models.losses import cox_nll
+
+__all__ = ["CoxHead", "Head", "LogisticHead", "Target"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Outcomes of some patients, each of shape (n,).
+
+    Parameters
+    ----------
+    time : Tensor, optional
+        Follow-up; None for a label.
+    event : bool Tensor
+        The event was seen, or the label is positive.
+    strata : integer Tensor, optional
+    """
+
+    time: Tensor | None
+    event: Tensor
+    strata: Tensor | None = None
+
+    def __getitem__(self, rows: Tensor) -> Target:
+        time = None if self.time is None else self.time[rows]
+        strata = None if self.strata is None else self.strata[rows]
+        return Target(time, self.event[rows], strata)
+
+
+class Head(Protocol):
+    """Turns one raw output per patient into a loss and a risk."""
+
+    def loss(self, raw: Tensor, target: Target) -> Tensor:
+        """Mean loss of raw outputs of shape (n,); lower is better."""
+        ...
+
+    def weight(self, target: Target) -> float:
+        """How much `loss` of these patients counts beside that of others."""
+        ...
+
+    def usable(self, target: Target) -> bool:
+        """Whether `loss` is defined for these patients."""
+        ...
+
+    def start(self, *targets: Target) -> float:
+        """Output of a model that knows nothing but the share of events."""
+        ...
+
+    def risk(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Risk, higher is worse, of raw outputs of shape (n,)."""
+        ...
+
+
+class CoxHead:
+    """One log hazard per patient."""
+
+    def loss(self, raw: Tensor, target: Target) -> Tensor:
+        """See `cox_nll`."""
+        if target.time is None:
+            raise ValueError("a Cox loss needs follow-up times")
+        return cox_nll(raw, target.time, target.event, target.strata)
+
+    def weight(self, target: Target) -> float:
+        """Events: the loss is a mean over them."""
+        return float(target.event.sum())
+
+    def usable(self, target: Target) -> bool:
+        """There must be an event."""
+        return bool(target.event.any())
+
+    def start(self, *targets: Target) -> float:
+        """Log hazards have no level."""
+        return 0.0
+
+    def risk(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the log hazard itself."""
+        return raw
+
+
+class LogisticHead:
+    """One logit of the positive label per patient.
+
+    Parameters
+    ----------
+    favourable : bool
+        True where the positive label is the better outcome, so that risk is its negative.
+    """
+
+    def __init__(self, favourable: bool = False) -> None:
+        self.favourable = favourable
+
+    def loss(self, raw: Tensor, target: Target) -> Tensor:
+        """Binary cross-entropy, float64."""
+        return binary_cross_entropy_with_logits(raw.double(), target.event.double())
+
+    def weight(self, target: Target) -> float:
+        """Patients: the loss is a mean over them."""
+        return float(target.event.numel())
+
+    def usable(self, target: Target) -> bool:
+        """There must be a patient."""
+        return target.event.numel() > 0
+
+    def start(self, *targets: Target) -> float:
+        """Logit of the share of positives, half a patient added to each class."""
+        positive = float(sum(int(t.event.sum()) for t in targets))
+        n = sum(t.event.numel() for t in targets)
+        return float(np.log((positive + 0.5) / (n - positive + 0.5)))
+
+    def risk(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the logit, negated where the positive label is the better outcome."""
+        return -raw if self.favourable else raw

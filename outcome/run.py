@@ -1,0 +1,225 @@
+"""A whole study: read, train, evaluate, report. What `outcome run` does, as a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from outcome.embeddings.material import Material
+    from outcome.study import Study
+    from outcome.training.engine import ArmFold
+
+__all__ = ["Results", "run"]
+
+Progress = Callable[[str, int, int], None]
+N_RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a study found; the same tables lie in `folder` as CSV.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    report : Path
+        The results page.
+    predictions : DataFrame
+        One row per arm, repeat and patient, each scored by models that never saw the patient.
+        A higher `risk` is worse.
+    development : DataFrame
+        Out-of-fold risks inside development. Optimistic: for calibration and cut-offs only.
+    metrics, comparisons, risk_groups : DataFrame
+        Discrimination with intervals; differences to the baseline; groups by the cut-off.
+    cohort_flow, splits, history : DataFrame
+        Who was lost and why; who had which role; losses of every fit and epoch.
+    manifest : dict
+        Settings, versions, hashes, notes and warnings.
+    """
+
+    folder: Path
+    report: Path
+    predictions: pd.DataFrame
+    development: pd.DataFrame
+    metrics: pd.DataFrame
+    comparisons: pd.DataFrame
+    risk_groups: pd.DataFrame
+    cohort_flow: pd.DataFrame
+    splits: pd.DataFrame
+    history: pd.DataFrame
+    manifest: dict[str, Any]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of the numbers must know."""
+        return list(self.manifest["warnings"])
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left out or filled in."""
+        return list(self.manifest["notes"])
+
+
+def run(
+    study: Study,
+    cohort: pd.DataFrame | None = None,
+    *,
+    out: str | Path | None = None,
+    jobs: int | None = None,
+    device: str = "auto",
+    cache: str | Path | None = None,
+    command: str = "",
+    progress: Progress = lambda what, done, total: None,
+) -> Results:
+    """Train every arm of a study under cross-validation, compare them, and write the report.
+
+    Parameters
+    ----------
+    study : Study
+    cohort : DataFrame, optional
+        The cohort table, instead of the study's file; same columns.
+    out : path, optional
+        The run folder; by default `reports/<study name>` in the working folder.
+    jobs : int, optional
+        Processes; by default one per processor (on a GPU, one). Results do not depend on it.
+    device : str
+        `auto`, `cpu`, `cuda:N` or `mps`.
+    cache : path, optional
+        Folder of the packed store; by default $SLIDE_OUTCOME_CACHE or the user's cache folder.
+    command : str
+        Noted in the manifest.
+    progress : callable
+        Called with what is being done, how much of it is done, and how much there is.
+
+    Returns
+    -------
+    Results
+
+    Raises
+    ------
+    InputError
+        Everything that is wrong with the input, at once; then nothing has been written.
+    """
+    from time import monotonic
+
+    from outcome import training
+    from outcome.embeddings.material import prepare
+    from outcome.embeddings.store import default_cache
+
+    started = monotonic()
+    folder = Path(out) if out is not None else Path("reports") / study.name
+    _check_folder(folder, study)
+    device = training.choose_device(device)
+    material = prepare(
+        study,
+        Path(cache) if cache is not None else default_cache(),
+        frame=cohort,
+        progress=lambda done, total: progress("reading", done, total),
+    )
+    grid = training.Grid(study, material, folder / "fits", device)
+    if jobs is None:
+        jobs = max(1, training.available_cpus() // study.training.threads) if device == "cpu" else 1
+    finished = training.run_grid(grid, jobs, progress)
+    return _results(study, material, finished, folder, device, command, started, progress)
+
+
+def _check_folder(folder: Path, study: Study) -> None:
+    """Refuse to write among files that are not a run of this study."""
+    import yaml
+
+    from outcome.errors import RunFolderError
+
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not folder.is_dir():
+        raise RunFolderError(f"{folder} is a file: name another folder with --out")
+    written = folder / "study.yaml"
+    if not written.is_file() and not (folder / "fits").is_dir():
+        raise RunFolderError(f"{folder} holds other files: name another folder with --out")
+    try:
+        name = yaml.safe_load(written.read_text()).get("name") if written.is_file() else study.name
+    except (yaml.YAMLError, AttributeError, OSError):
+        name = "something unreadable"
+    if name != study.name:
+        raise RunFolderError(
+            f"{folder} holds a run of study {name!r}, not of {study.name!r}: name another folder"
+            " with --out, or remove it"
+        )
+
+
+def _results(
+    study: Study,
+    material: Material,
+    finished: list[ArmFold],
+    folder: Path,
+    device: str,
+    command: str,
+    started: float,
+    progress: Progress,
+) -> Results:
+    from time import monotonic
+
+    import pandas as pd
+
+    from outcome.checks import study_warnings
+    from outcome.cohort import splits_table
+    from outcome.evaluation.summary import evaluate
+    from outcome.predictions import Predictions
+    from outcome.reporting.report import write_report
+    from outcome.training import manifest
+
+    progress("evaluating", 0, 1)
+    predictions = Predictions(_with_outcomes(finished, material, study))
+    endpoint = study.endpoint
+    evaluation = evaluate(
+        predictions,
+        baseline=study.baseline,
+        unit=getattr(endpoint, "unit", "days"),
+        horizons=getattr(endpoint, "horizons", ()),
+        n_resamples=N_RESAMPLES,
+        seed=study.split.seed,
+        favourable=getattr(endpoint, "favourable", False),
+    )
+    about = manifest.describe(study, material, device, command)
+    about["resamples"] = N_RESAMPLES
+    about["epochs"] = manifest.epochs(finished)
+    about["warnings"] = [*study_warnings(study, material), *evaluation.warnings]
+    tables = {
+        "predictions": predictions.table,
+        "development": pd.concat([f.development for f in finished], ignore_index=True),
+        "metrics": evaluation.metrics,
+        "comparisons": evaluation.comparisons,
+        "risk_groups": evaluation.risk_groups,
+        "cohort_flow": material.cohort.flow_table(),
+        "splits": splits_table(material.folds, material.cohort),
+        "history": pd.concat([f.history for f in finished], ignore_index=True),
+    }
+    lost = material.cohort.lost_table()
+    about["seconds"] = round(monotonic() - started, 1)
+    manifest.write_run_folder(folder, study, {**tables, "cohort_lost": lost}, about)
+    progress("reporting", 0, 1)
+    report = write_report(folder)
+    progress("reporting", 1, 1)
+    return Results(folder=folder, report=report, manifest=about, **tables)
+
+
+def _with_outcomes(finished: list[ArmFold], material: Material, study: Study) -> pd.DataFrame:
+    """Join test scores with outcomes; columns in the order of the run folder."""
+    import pandas as pd
+
+    scores = pd.concat([f.test for f in finished], ignore_index=True)
+    patients = material.cohort.patients
+    outcome = [c for c in ("time", "event", "label") if c in patients]
+    known = patients.loc[
+        scores["patient_id"], [*outcome, *patients.columns.intersection(["strata"])]
+    ]
+    joined = pd.concat([scores, known.reset_index(drop=True)], axis=1)
+    joined = joined.astype({c: int for c in ("event", "label") if c in joined})
+    first = ["arm", "patient_id", "repeat", "fold", *outcome, "risk", "risk_group"]
+    return joined[[*first, *(c for c in joined.columns if c not in first)]]

@@ -1,0 +1,89 @@
+"""How long patients stay under observation: censoring weights and follow-up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from outcome.statistics._arrays import FloatArray, follow_up
+from outcome.statistics.survival_curve import kaplan_meier, step_values
+
+__all__ = ["Censoring", "censoring_curve", "choose_tau", "median_follow_up"]
+
+
+@dataclass(frozen=True)
+class Censoring:
+    """G(t), the probability of not being censored by t.
+
+    Attributes
+    ----------
+    time : ndarray, shape (m,)
+        Distinct follow-up times, ascending.
+    free : ndarray, shape (m,)
+        G just after each time.
+    """
+
+    time: FloatArray
+    free: FloatArray
+
+    def at(self, when: ArrayLike) -> FloatArray:
+        """G(t): the weight of patients seen event-free at t is 1 / G(t)."""
+        return step_values(self.time, self.free, 1.0, when, "right")
+
+    def before(self, when: ArrayLike) -> FloatArray:
+        """G(t-): the weight of an event at t is 1 / G(t-)."""
+        return step_values(self.time, self.free, 1.0, when, "left")
+
+
+def censoring_curve(time: ArrayLike, event: ArrayLike) -> Censoring:
+    """Estimate G by Kaplan-Meier with the roles of event and censoring exchanged.
+
+    Events come before censorings of the same time, so those who had an event at t were not at
+    risk of being censored at t. This differs from a plain Kaplan-Meier curve of 1 - event
+    wherever the two share a time.
+
+    Parameters
+    ----------
+    time : array_like, shape (n,)
+        Follow-up, any unit.
+    event : array_like, shape (n,)
+        True where follow-up ended with an event, a competing one included.
+
+    Raises
+    ------
+    InputError
+        See `outcome.statistics._arrays.follow_up`.
+    """
+    times, events = follow_up(time, event)
+    distinct, code = np.unique(times, return_inverse=True)
+    leaving = np.bincount(code, minlength=len(distinct))
+    at_risk = leaving[::-1].cumsum()[::-1] - np.bincount(code[events], minlength=len(distinct))
+    censored = np.bincount(code[~events], minlength=len(distinct))
+    free = np.cumprod(1.0 - censored / np.maximum(at_risk, 1), dtype=np.float64)
+    return Censoring(distinct, free)
+
+
+def choose_tau(
+    candidates: ArrayLike, curves: list[Censoring], *, least: float = 0.1
+) -> float | None:
+    """Pick the largest candidate time at which every G(t-) is at least `least`.
+
+    Beyond it a few patients would carry most of the weight. None if no candidate qualifies.
+    """
+    times = np.unique(np.asarray(candidates, dtype=float))
+    for curve in curves:
+        times = times[curve.before(times) >= least]
+    return float(times[-1]) if len(times) else None
+
+
+def median_follow_up(time: ArrayLike, event: ArrayLike) -> tuple[float, float, float]:
+    """Median follow-up by reverse Kaplan-Meier, with its log-log interval [1]_.
+
+    References
+    ----------
+    .. [1] Schemper & Smith (1996), Controlled Clinical Trials 17:343-346.
+    """
+    times, events = follow_up(time, event)
+    return kaplan_meier(times, ~events).quantile(0.5)

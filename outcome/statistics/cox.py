@@ -1,0 +1,219 @@
+"""Cox regression with a few covariates: Efron's ties, strata, likelihood-ratio tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtri
+
+from outcome.errors import InputError
+from outcome.statistics._arrays import FloatArray, IntArray, follow_up, group_codes
+
+__all__ = ["CoxFit", "EventTerms", "event_terms", "fit_cox"]
+
+_MAX_STEP = 25  # Newton iterations; regular problems need 4 to 8
+_INFINITE = 12.0  # a log hazard ratio per SD beyond this is a likelihood without a maximum
+
+
+@dataclass(frozen=True)
+class CoxFit:
+    """A fitted proportional-hazards model.
+
+    Attributes
+    ----------
+    coef : ndarray, shape (p,)
+        Log hazard ratios; positive is worse.
+    covariance : ndarray, shape (p, p)
+        Inverse information.
+    loglik_null, loglik : float
+        Log partial likelihood at zero and at `coef`.
+    n, n_events : int
+    converged : bool
+        False if the likelihood has no maximum (a group without events) or covariates are
+        collinear; `coef` and `covariance` are then NaN.
+    """
+
+    coef: FloatArray
+    covariance: FloatArray
+    loglik_null: float
+    loglik: float
+    n: int
+    n_events: int
+    converged: bool
+
+    @property
+    def se(self) -> FloatArray:
+        """Standard errors of `coef`."""
+        return np.sqrt(np.diag(self.covariance))
+
+    def hazard_ratios(self, level: float = 0.95) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Hazard ratios with their Wald intervals: estimate, lower, upper."""
+        half = float(ndtri(0.5 + level / 2)) * self.se
+        return np.exp(self.coef), np.exp(self.coef - half), np.exp(self.coef + half)
+
+
+@dataclass(frozen=True)
+class EventTerms:
+    """What each event adds to the partial likelihood, events in any order.
+
+    Attributes
+    ----------
+    row : ndarray, shape (e,)
+        Row of the patient who had the event.
+    log_risk : ndarray, shape (e,)
+        Log of the sum of hazards at risk, tied events shared out after Efron.
+    mean : ndarray, shape (e, p)
+        Hazard-weighted mean of the covariates at risk.
+    variance : ndarray, shape (e, p, p)
+        Their hazard-weighted covariance.
+    """
+
+    row: IntArray
+    log_risk: FloatArray
+    mean: FloatArray
+    variance: FloatArray
+
+
+def event_terms(
+    time: FloatArray, event: np.ndarray[Any, np.dtype[np.bool_]], x: FloatArray,
+    log_hazard: FloatArray, strata: IntArray,
+) -> EventTerms:  # fmt: skip
+    """Risk-set sums at every event, within strata; ties as Efron [1]_.
+
+    Parameters
+    ----------
+    time, event, log_hazard, strata : ndarray, shape (n,)
+    x : ndarray, shape (n, p)
+
+    References
+    ----------
+    .. [1] Efron (1977), Journal of the American Statistical Association 72:557-565.
+    """
+    parts = []
+    for stratum in np.unique(strata[event]):
+        rows = np.flatnonzero(strata == stratum)
+        parts.append(_one_stratum(rows, time[rows], event[rows], x[rows], log_hazard[rows]))
+    p = x.shape[1]
+    if not parts:
+        empty = np.zeros(0, dtype=np.int64)
+        return EventTerms(empty, np.zeros(0), np.zeros((0, p)), np.zeros((0, p, p)))
+    return EventTerms(
+        np.concatenate([t.row for t in parts]),
+        np.concatenate([t.log_risk for t in parts]),
+        np.concatenate([t.mean for t in parts]),
+        np.concatenate([t.variance for t in parts]),
+    )
+
+
+def _one_stratum(
+    rows: IntArray,
+    time: FloatArray,
+    event: np.ndarray[Any, np.dtype[np.bool_]],
+    x: FloatArray,
+    log_hazard: FloatArray,
+) -> EventTerms:
+    order = np.argsort(-time, kind="stable")
+    rows, time, event, x = rows[order], time[order], event[order], x[order]
+    top = float(log_hazard.max())  # keeps exp from overflowing
+    hazard = np.exp(log_hazard[order] - top)
+    moments = [hazard, hazard[:, None] * x, hazard[:, None, None] * x[:, :, None] * x[:, None, :]]
+    died = np.flatnonzero(event)
+    last_at_risk = np.searchsorted(-time, -time[died], side="right") - 1
+    _, tie, size = np.unique(-time[died], return_inverse=True, return_counts=True)
+    # the k-th of d tied events sees the hazards of the tied patients reduced by k / d
+    first = np.concatenate([[0], np.cumsum(size)[:-1]])
+    removed = (np.arange(len(died)) - first[tie]) / size[tie]
+    left = []
+    for moment in moments:
+        at_risk = np.cumsum(moment, axis=0)[last_at_risk]
+        tied = np.add.reduceat(moment[died], first, axis=0)[tie]
+        left.append(at_risk - removed.reshape(-1, *[1] * (moment.ndim - 1)) * tied)
+    mean = left[1] / left[0][:, None]
+    variance = left[2] / left[0][:, None, None] - mean[:, :, None] * mean[:, None, :]
+    return EventTerms(rows[died], np.log(left[0]) + top, mean, variance)
+
+
+def fit_cox(
+    time: ArrayLike, event: ArrayLike, x: ArrayLike, *, strata: Any | None = None
+) -> CoxFit:
+    """Fit a Cox model by Newton's method.
+
+    Parameters
+    ----------
+    time, event : array_like, shape (n,)
+    x : array_like, shape (n,) or (n, p)
+        Covariates, finite numbers; any scale.
+    strata : array_like, shape (n,), optional
+        Each stratum has its own baseline hazard.
+
+    Returns
+    -------
+    CoxFit
+
+    Raises
+    ------
+    InputError
+        Lengths differ or a value is not usable.
+
+    References
+    ----------
+    .. [1] Cox (1972), Journal of the Royal Statistical Society B 34:187-220.
+    """
+    times, events = follow_up(time, event)
+    table = np.asarray(x, dtype=np.float64)
+    table = table[:, None] if table.ndim == 1 else table
+    if table.shape[0] != len(times) or not np.isfinite(table).all():
+        raise InputError(f"covariates have shape {table.shape} or missing values, n = {len(times)}")
+    codes, _ = group_codes(strata, len(times))
+    n, p = table.shape
+    scale = table.std(0) if n else np.zeros(p)
+    if not events.any() or (scale == 0).any():
+        return _failed(p, n, int(events.sum()))
+    scaled = (table - table.mean(0)) / scale
+    beta, current = np.zeros(p), _evaluate(np.zeros(p), times, events, scaled, codes)
+    null, done = current[0], False
+    for _ in range(_MAX_STEP):
+        step = _newton_step(current[1], current[2])
+        if step is None:
+            break
+        trial = _evaluate(beta + step, times, events, scaled, codes)
+        while trial[0] < current[0] - 1e-10 * abs(current[0]) and np.abs(step).max() > 1e-12:
+            step = step / 2
+            trial = _evaluate(beta + step, times, events, scaled, codes)
+        beta, current = beta + step, trial
+        if np.abs(step).max() < 1e-10 or np.abs(beta).max() > _INFINITE:
+            done = bool(np.abs(beta).max() <= _INFINITE)
+            break
+    if not done or np.linalg.matrix_rank(current[2]) < p:
+        return _failed(p, n, int(events.sum()), null, current[0])
+    covariance = np.linalg.inv(current[2]) / np.outer(scale, scale)
+    return CoxFit(beta / scale, covariance, null, current[0], n, int(events.sum()), True)
+
+
+def _evaluate(
+    beta: FloatArray,
+    time: FloatArray,
+    event: np.ndarray[Any, np.dtype[np.bool_]],
+    x: FloatArray,
+    strata: IntArray,
+) -> tuple[float, FloatArray, FloatArray]:
+    """Log partial likelihood, its gradient and the information."""
+    log_hazard = x @ beta
+    terms = event_terms(time, event, x, log_hazard, strata)
+    loglik = float(np.sum(log_hazard[terms.row] - terms.log_risk))
+    return loglik, (x[terms.row] - terms.mean).sum(0), terms.variance.sum(0)
+
+
+def _newton_step(gradient: FloatArray, information: FloatArray) -> FloatArray | None:
+    try:
+        return np.asarray(np.linalg.solve(information, gradient))
+    except np.linalg.LinAlgError:
+        return None
+
+
+def _failed(p: int, n: int, n_events: int, null: float = np.nan, loglik: float = np.nan) -> CoxFit:
+    unknown = np.full((p, p), np.nan)
+    return CoxFit(np.full(p, np.nan), unknown, null, loglik, n, n_events, False)

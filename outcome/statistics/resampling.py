@@ -1,0 +1,206 @@
+"""Bootstrap over patients by pair matrices: a resample is a vector of counts.
+
+With A[i, j] = 1 (tied risks: 1/2) where patient i had the event before j and the higher risk,
+B[i, j] = 1 where the pair is comparable, and c[i] how often patient i was drawn, the
+concordance of the resample is c'Ac / c'Bc. A is made once for all resamples, in blocks of rows
+that are multiplied by all count vectors and dropped; B times c is a cumulative sum over
+patients in order of time. Memory is O(n * resamples), at most `_CELLS` numbers at a time,
+never O(n^2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from outcome.statistics._arrays import FloatArray, IntArray, group_codes
+
+__all__ = ["concordance_draws", "draw_counts", "percentile_interval", "ratio", "roc_area_draws"]
+
+_BLOCK = 2**20  # entries of A that are held at a time: 4 MiB of float32
+_CELLS = 2**24  # patients x resamples that are worked on at a time: 64 MiB of float32
+
+Counts = NDArray[np.int16]
+
+
+def draw_counts(group: Any, n_resamples: int, rng: np.random.Generator) -> Counts:
+    """How often each patient is drawn, with replacement, within each group.
+
+    Parameters
+    ----------
+    group : array_like, shape (n,)
+        Resampling keeps the size of each group; folds, as a rule.
+    n_resamples : int
+    rng : Generator
+
+    Returns
+    -------
+    ndarray, shape (n_resamples, n)
+    """
+    codes, labels = group_codes(group, len(np.asarray(group)))
+    counts = np.zeros((n_resamples, len(codes)), dtype=np.int16)
+    for code in range(len(labels)):
+        members = np.flatnonzero(codes == code)
+        size = len(members)
+        counts[:, members] = rng.multinomial(size, np.full(size, 1.0 / size), size=n_resamples)
+    return counts
+
+
+def concordance_draws(
+    time: FloatArray,
+    event: NDArray[np.bool_],
+    risk: FloatArray,
+    counts: Counts,
+    weights: FloatArray,
+    group: Any | None = None,
+) -> tuple[FloatArray, FloatArray]:
+    """Numerators and denominators of the concordance in every resample.
+
+    Parameters
+    ----------
+    time, event, risk : ndarray, shape (n,)
+        Higher risk is worse.
+    counts : ndarray, shape (r, n)
+        From `draw_counts`.
+    weights : ndarray, shape (k, n)
+        One row per kind of concordance: the weight of the pairs whose earlier event is this
+        patient's (ones for Harrell, 1 / G(t-)^2 for Uno, 0 beyond tau). One pass serves all.
+    group : array_like, shape (n,), optional
+        Only pairs within a group are compared.
+
+    Returns
+    -------
+    tuple of ndarray, each of shape (k, r)
+        Agreeing and comparable pairs; their ratio is the concordance.
+    """
+    codes, labels = group_codes(group, len(time))
+    shape = (len(weights), len(counts))
+    agreeing, comparable = np.zeros(shape), np.zeros(shape)
+    for code in range(len(labels)):
+        i = np.flatnonzero(codes == code)
+        for part in _parts(len(counts), len(i)):
+            a, b = _one_group(time[i], event[i], risk[i], counts[part][:, i], weights[:, i])
+            agreeing[:, part] += a
+            comparable[:, part] += b
+    return agreeing, comparable
+
+
+def _one_group(
+    time: FloatArray,
+    event: NDArray[np.bool_],
+    risk: FloatArray,
+    counts: Counts,
+    weights: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    # latest first, and censored before events of the same time: the patients who outlived an
+    # event are then a prefix
+    order = np.lexsort((event, -time))
+    time, event, risk, weights = time[order], event[order], risk[order], weights[:, order]
+    drawn = np.ascontiguousarray(counts[:, order].T, dtype=np.float32)  # (n, r)
+    rows = np.flatnonzero(event & (weights > 0).any(0))
+    if len(rows) == 0:
+        return np.zeros((len(weights), len(counts))), np.zeros((len(weights), len(counts)))
+    outlived = _prefix_lengths(time, event)[rows]
+    total = np.cumsum(drawn, axis=0, dtype=np.float32)  # exact: counts below 2**24
+    agreeing = np.zeros((len(weights), len(counts)))
+    comparable = np.zeros_like(agreeing)
+    step = max(1, _BLOCK // len(time))
+    for start in range(0, len(rows), step):
+        r, later = rows[start : start + step], outlived[start : start + step]
+        width = int(later.max())
+        if width == 0:
+            continue
+        kernel = (risk[r, None] > risk[None, :width]).astype(np.float32)
+        kernel += 0.5 * (risk[r, None] == risk[None, :width]).astype(np.float32)
+        kernel *= np.arange(width) < later[:, None]
+        pairs = np.where(later[:, None] > 0, total[np.maximum(later - 1, 0)], 0.0)
+        agreeing += weights[:, r] @ (kernel @ drawn[:width] * drawn[r]).astype(np.float64)
+        comparable += weights[:, r] @ (pairs * drawn[r]).astype(np.float64)
+    return agreeing, comparable
+
+
+def _prefix_lengths(time: FloatArray, event: NDArray[np.bool_]) -> IntArray:
+    """For each row of (latest first, censored first), how many rows outlived an event there."""
+    first_of_time = np.searchsorted(-time, -time, side="left")
+    distinct, code = np.unique(-time, return_inverse=True)
+    censored = np.bincount(code[~event], minlength=len(distinct))
+    return (first_of_time + censored[code]).astype(np.int64)
+
+
+def roc_area_draws(
+    risk: FloatArray,
+    case: FloatArray,
+    control: FloatArray,
+    counts: Counts,
+    group: Any | None = None,
+) -> FloatArray:
+    """Area under the ROC curve in every resample, with weighted cases and controls.
+
+    With patients in order of risk, the controls below a case are a cumulative sum.
+
+    Parameters
+    ----------
+    risk : ndarray, shape (n,)
+        Higher is expected in cases.
+    case, control : ndarray, shape (n,)
+        Weight as a case and as a control; a patient may be neither.
+    counts : ndarray, shape (r, n)
+    group : array_like, shape (n,), optional
+        Only pairs within a group are compared.
+
+    Returns
+    -------
+    ndarray, shape (r,)
+        NaN for resamples without a pair of a case and a control.
+    """
+    codes, labels = group_codes(group, len(risk))
+    agreeing, pairs = np.zeros(len(counts)), np.zeros(len(counts))
+    for code in range(len(labels)):
+        i = np.flatnonzero(codes == code)
+        for part in _parts(len(counts), 4 * len(i)):
+            a, b = _case_control_sums(risk[i], case[i], control[i], counts[part][:, i])
+            agreeing[part] += a
+            pairs[part] += b
+    return ratio(agreeing, pairs)
+
+
+def _case_control_sums(
+    risk: FloatArray, case: FloatArray, control: FloatArray, counts: Counts
+) -> tuple[FloatArray, FloatArray]:
+    order = np.argsort(risk, kind="stable")
+    ordered = risk[order]
+    cases = np.flatnonzero(case[order] > 0)
+    below = np.searchsorted(ordered, ordered[cases], side="left")
+    upto = np.searchsorted(ordered, ordered[cases], side="right")
+    drawn = counts[:, order].T.astype(np.float64)
+    passed = np.zeros((len(risk) + 1, len(counts)))
+    np.cumsum(drawn * control[order, None], axis=0, out=passed[1:])
+    weight = drawn[cases] * case[order][cases, None]
+    beaten = (passed[below] + passed[upto]) / 2
+    return (weight * beaten).sum(0), weight.sum(0) * passed[-1]
+
+
+def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """Quotient, NaN where the denominator is 0."""
+    out = np.full(np.shape(numerator), np.nan)
+    np.divide(numerator, denominator, out=out, where=denominator > 0)
+    return out
+
+
+def percentile_interval(draws: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of the draws that are not NaN; NaN if fewer than half are left."""
+    values = np.asarray(draws, dtype=np.float64)
+    known = values[~np.isnan(values)]
+    if len(known) == 0 or 2 * len(known) < len(values):
+        return float("nan"), float("nan")
+    lower, upper = np.quantile(known, [0.5 - level / 2, 0.5 + level / 2])
+    return float(lower), float(upper)
+
+
+def _parts(n_resamples: int, n: int) -> Iterator[slice]:
+    size = max(1, _CELLS // max(n, 1))
+    for start in range(0, n_resamples, size):
+        yield slice(start, min(start + size, n_resamples))

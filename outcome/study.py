@@ -1,0 +1,280 @@
+"""The study file: what to run. Read with `Study.read`, validated, unknown keys refused."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from outcome.endpoint import Binary, Endpoint, TimeToEvent
+from outcome.errors import Problems, StudyError
+
+__all__ = ["Arm", "Columns", "Covariates", "Embeddings", "OnMissing", "Split", "Study", "Training"]
+
+Input = Literal["image", "report"]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Columns(_Section):
+    """Names of the id columns in the cohort table."""
+
+    patient: str = "patient_id"
+    slide: str = "slide_id"
+
+
+class Embeddings(_Section):
+    """Where the vectors are."""
+
+    patches: Path | None = None
+    """Folder of patch embeddings, one file per slide."""
+    reports: Path | None = None
+    """HDF5 file of report embeddings, one dataset per patient: (d,) or (chunks, d)."""
+
+
+class Covariates(_Section):
+    """Clinical columns of the cohort table."""
+
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+
+
+class Arm(_Section):
+    """The inputs that one model sees."""
+
+    name: str
+    inputs: tuple[Input, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value, "inputs": [part.strip() for part in value.split("+")]}
+        return value
+
+    @field_validator("inputs")
+    @classmethod
+    def _once(cls, value: tuple[Input, ...]) -> tuple[Input, ...]:
+        if not value or len(set(value)) < len(value):
+            raise ValueError("name each input once, and at least one")
+        return tuple(sorted(value))
+
+
+class Split(_Section):
+    """How patients are divided; always by patient, never by slide."""
+
+    folds: Annotated[int, Field(ge=2)] = 5
+    repeats: Positive = 1
+    inner_folds: Annotated[int, Field(ge=2)] = 5
+    stratify: bool = True
+    """Spread events (or positive labels) evenly over folds."""
+    site: str | None = None
+    """Column of the hospital that a patient comes from."""
+    site_preserved: bool = False
+    """Keep all patients of one site in one fold."""
+    column: tuple[str, ...] = ()
+    """Use the folds in this column of the cohort table; several columns are repeats."""
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("column", mode="before")
+    @classmethod
+    def _as_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Split:
+        if self.site_preserved and self.site is None:
+            raise ValueError("`site_preserved` needs `site`, the column that names the site")
+        if self.column and self.site_preserved:
+            raise ValueError("give either `column` or `site_preserved`, not both")
+        if self.column and ({"folds", "repeats", "stratify"} & self.model_fields_set):
+            raise ValueError("`column` gives the folds: leave out folds, repeats and stratify")
+        return self
+
+
+class OnMissing(_Section):
+    """What happens to a patient who lacks something. Whatever is dropped is counted."""
+
+    slide: Literal["error", "drop"] = "error"
+    report: Literal["keep", "drop"] = "keep"
+    endpoint: Literal["drop", "error"] = "drop"
+
+
+class Training(_Section):
+    """Every knob of the training, with defaults chosen by measurement (see the benchmarks)."""
+
+    epochs: Positive = 24
+    """Most passes over the development patients; how many are used is chosen by the inner folds."""
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    """Patients per step: the risk set of the Cox loss."""
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Of pooled components, in training."""
+    components: Annotated[int, Field(ge=0)] = 64
+    """Principal components of the patch (and chunk) vectors that the network sees, fitted on
+    development patients; 0 for the vectors as they are."""
+    attention_width: Positive = 16
+    """Units of each attention branch."""
+    threads: Positive = 1
+    """Processor threads of one fit; independent of the number of jobs, so results do not change."""
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Study(_Section):
+    """A study file, validated.
+
+    Examples
+    --------
+    >>> study = Study.read("study.yaml")  # doctest: +SKIP
+    >>> study.arms[0].inputs  # doctest: +SKIP
+    ('image',)
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    cohort: Path
+    columns: Columns = Columns()
+    endpoint: Endpoint
+    embeddings: Embeddings
+    covariates: Covariates = Covariates()
+    arms: tuple[Arm, ...] = (Arm(name="image", inputs=("image",)),)
+    baseline: str = "image"
+    split: Split = Split()
+    on_missing: OnMissing = OnMissing()
+    training: Training = Training()
+
+    @field_validator("name")
+    @classmethod
+    def _a_folder_name(cls, value: str) -> str:
+        if not re.fullmatch(r"[\w][\w .+-]*", value):
+            raise ValueError(
+                "use letters, digits, space, dot, plus, minus and underscore: it names a folder"
+            )
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_baseline(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and not data.get("baseline") and data.get("arms"):
+            names = [a.get("name") if isinstance(a, Mapping) else a for a in data["arms"]]
+            return {**data, "baseline": "image" if "image" in names else names[0]}
+        return data
+
+    @model_validator(mode="after")
+    def _arms_have_inputs(self) -> Study:
+        names = [arm.name for arm in self.arms]
+        wrong = []
+        if len(set(names)) < len(names):
+            wrong.append("two arms have the same name")
+        if self.baseline not in names:
+            wrong.append(f"the baseline {self.baseline!r} is not among the arms {names}")
+        wanted = {i for arm in self.arms for i in arm.inputs}
+        for need, key in (("image", "patches"), ("report", "reports")):
+            if need in wanted and getattr(self.embeddings, key) is None:
+                wrong.append(f"an arm uses {need!r}, but `embeddings.{key}` is not given")
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    @classmethod
+    def read(cls, path: str | Path, overrides: Sequence[str] = ()) -> Study:
+        """Read a study file; relative paths are taken from its folder.
+
+        Parameters
+        ----------
+        path : path
+            A YAML file.
+        overrides : sequence of str
+            `key=value` with dots for sections, e.g. `training.epochs=10`; values are YAML.
+
+        Raises
+        ------
+        StudyError
+            Everything that is wrong with the file, at once.
+        """
+        path = Path(path)
+        try:
+            data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        except FileNotFoundError:
+            raise StudyError(f"there is no study file {path}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise StudyError(f"{path} cannot be read: {error}") from None
+        except yaml.YAMLError as error:
+            raise StudyError(f"{path} is not valid YAML: {error}") from None
+        if not isinstance(data, dict):
+            raise StudyError(f"{path} is not a study file: it should hold `name:`, `cohort:` ...")
+        for override in overrides:
+            _override(data, override)
+        return cls.parse(data, folder=path.parent, where=str(path))
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], *, folder: Path, where: str = "study") -> Study:
+        """Validate what a study file holds; `folder` is where its relative paths start."""
+        try:
+            study = cls.model_validate(data)
+        except ValidationError as error:
+            problems = Problems(where)
+            problems.extend(_explain(error))
+            raise StudyError(problems.message()) from None
+        embeddings = study.embeddings.model_copy(
+            update={k: folder / v for k, v in study.embeddings if v is not None}
+        )
+        return study.model_copy(
+            update={"cohort": folder / study.cohort, "embeddings": embeddings},
+        )
+
+    def to_yaml(self) -> str:
+        """Return the resolved study, every default written out."""
+        data = self.model_dump(mode="json", by_alias=True)
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+
+
+def _override(data: dict[str, Any], text: str) -> None:
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise StudyError(f"--set {text!r}: write key=value, e.g. --set training.epochs=10")
+    *sections, last = key.strip().split(".")
+    target = data
+    for section in sections:
+        nested = target.setdefault(section, {})
+        if not isinstance(nested, dict):
+            raise StudyError(f"--set {text!r}: {section!r} is not a section of the study file")
+        target = nested
+    try:
+        target[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise StudyError(f"--set {text!r}: the value is not valid YAML") from None
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    """One readable line per finding of pydantic."""
+    for found in error.errors():
+        place = [str(p) for p in found["loc"] if p not in ("survival", "binary")]
+        where = ".".join(place) or "study"
+        if found["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(place[-1], _known_keys(), n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            yield f"unknown key {where!r}{hint}"
+        elif found["type"] == "missing":
+            yield f"{where!r} is missing"
+        elif found["type"] == "union_tag_not_found":
+            yield f"{where!r} needs `kind:` survival or binary"
+        else:
+            message = found["msg"].removeprefix("Value error, ")
+            value = found.get("input")
+            shown = f", not {value!r}" if isinstance(value, (str, int, float)) else ""
+            yield f"{where!r}: {message}{shown}" if place else message
+
+
+def _known_keys() -> list[str]:
+    sections: list[type[BaseModel]] = [_Section, *_Section.__subclasses__(), TimeToEvent, Binary]
+    keys = (f.alias or name for model in sections for name, f in model.model_fields.items())
+    return list(dict.fromkeys(keys))

@@ -1,0 +1,213 @@
+"""Train one network on one set of patients, watched on another. Knows nothing of folds."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from outcome.models.heads import Head, Target
+from outcome.models.network import Inputs, OutcomeNetwork, Spread
+from outcome.study import Training
+
+__all__ = ["Epoch", "Patients", "Trained", "fit_network", "predict"]
+
+PATCHES_AT_ONCE = 32_768
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Patients:
+    """Inputs, ready for a network, and outcomes of some patients.
+
+    Parameters
+    ----------
+    bags : mapping of input to list of Tensor or None
+        One entry per patient; None where the patient lacks the input.
+    target : Target
+    """
+
+    bags: Mapping[str, Sequence[Tensor | None]]
+    target: Target
+
+    def __len__(self) -> int:
+        return int(self.target.event.numel())
+
+    @property
+    def dimensions(self) -> dict[str, int]:
+        """Length of the vectors per input."""
+        return {
+            name: next(int(b.shape[1]) for b in bags if b is not None)
+            for name, bags in self.bags.items()
+        }
+
+    def take(self, rows: Sequence[int]) -> Patients:
+        """Return some of the patients."""
+        bags = {name: [bags[i] for i in rows] for name, bags in self.bags.items()}
+        return Patients(bags, self.target[torch.as_tensor(rows, dtype=torch.long)])
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Losses after one pass: of the training steps, and of the tune patients (lower is better)."""
+
+    epoch: int
+    train_loss: float
+    tune_loss: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training in full, first epoch first.
+
+    Parameters
+    ----------
+    history : tuple of Epoch
+    states : tuple of dict
+        Weights after every epoch.
+    tune_raw : array, shape (epochs, tune patients)
+        Raw outputs for the tune patients after every epoch.
+    """
+
+    history: tuple[Epoch, ...]
+    states: tuple[State, ...]
+    tune_raw: NDArray[np.float64]
+
+
+def build(
+    dimensions: Mapping[str, int],
+    settings: Training,
+    start: float = 0.0,
+    spread: Mapping[str, Spread] | None = None,
+) -> OutcomeNetwork:
+    """Return an untrained network for these inputs."""
+    return OutcomeNetwork(dimensions, settings.attention_width, settings.dropout, start, spread)
+
+
+def fit_network(
+    train: Patients,
+    tune: Patients,
+    head: Head,
+    settings: Training,
+    *,
+    seed: int,
+    device: torch.device,
+) -> Trained:
+    """Train for the full number of epochs; which of them to use is decided elsewhere.
+
+    Parameters
+    ----------
+    train, tune : Patients
+        `tune` is only watched: its loss is recorded after every epoch.
+    head : Head
+    settings : Training
+    seed : int
+        Of initial weights, order of patients and dropout.
+    device : torch.device
+
+    Raises
+    ------
+    ValueError
+        There is no event to learn from.
+    """
+    if not head.usable(train.target):
+        raise ValueError("no event among the training patients")
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)  # noqa: TID251 - the one place, inside fork_rng
+        spread = {name: Spread.of(bags) for name, bags in train.bags.items()}
+        network = build(train.dimensions, settings, head.start(train.target), spread).to(device)
+        optimizer = torch.optim.AdamW(
+            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        order = np.random.default_rng(seed)
+        history: list[Epoch] = []
+        states: list[State] = []
+        outputs: list[NDArray[np.float64]] = []
+        for epoch in range(1, settings.epochs + 1):
+            loss = _one_epoch(network, optimizer, train, head, settings, order, device)
+            raw = predict(network, tune, device)
+            outputs.append(raw)
+            tune_loss = _loss(head, raw, tune.target)
+            history.append(Epoch(epoch, loss, tune_loss))
+            states.append({k: v.cpu() for k, v in copy.deepcopy(network.state_dict()).items()})
+    return Trained(tuple(history), tuple(states), np.stack(outputs))
+
+
+def predict(
+    network: OutcomeNetwork, patients: Patients, device: torch.device
+) -> NDArray[np.float64]:
+    """Raw output per patient, shape (n,); evaluation mode, every patch, no gradient."""
+    network.eval()
+    parts = []
+    with torch.no_grad():
+        for rows in _groups(patients, range(len(patients)), PATCHES_AT_ONCE):
+            parts.append(network(_inputs(patients, rows, device)).double().cpu().numpy())
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def _one_epoch(
+    network: OutcomeNetwork,
+    optimizer: torch.optim.Optimizer,
+    train: Patients,
+    head: Head,
+    settings: Training,
+    order: np.random.Generator,
+    device: torch.device,
+) -> float:
+    """One pass over the patients in random order; returns the mean loss of the steps."""
+    network.train()
+    total = weight = 0.0
+    for rows in _batches(order.permutation(len(train)), settings.batch_size):
+        target = train.target[torch.as_tensor(rows)]
+        if not head.usable(target):
+            continue
+        groups = _groups(train, rows, PATCHES_AT_ONCE)
+        # The loss is taken on the CPU, in double precision: a few numbers, exact on any device.
+        raw = torch.cat([network(_inputs(train, group, device)) for group in groups]).cpu()
+        loss = head.loss(raw, target)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        total += float(loss.detach()) * head.weight(target)
+        weight += head.weight(target)
+    return total / weight
+
+
+def _loss(head: Head, raw: NDArray[np.float64], target: Target) -> float:
+    return float(head.loss(torch.from_numpy(raw), target)) if head.usable(target) else float("nan")
+
+
+def _batches(order: NDArray[np.int64], size: int) -> list[list[int]]:
+    """Cut an order into batches of about equal size: no small last one, no tiny risk set."""
+    n = max(1, round(len(order) / size))
+    return [part.tolist() for part in np.array_split(order, n)]
+
+
+def _groups(patients: Patients, rows: Sequence[int], limit: int) -> Iterator[list[int]]:
+    """Cut patients into groups of at most `limit` vectors, or one patient."""
+    group: list[int] = []
+    size = 0
+    for row in rows:
+        n = sum(len(b) for bags in patients.bags.values() if (b := bags[row]) is not None)
+        if group and size + n > limit:
+            yield group
+            group, size = [], 0
+        group.append(row)
+        size += n
+    if group:
+        yield group
+
+
+def _inputs(patients: Patients, rows: Sequence[int], device: torch.device) -> dict[str, Inputs]:
+    dimensions = patients.dimensions
+    return {
+        name: Inputs.join([bags[i] for i in rows], dimensions[name], device)
+        for name, bags in patients.bags.items()
+    }

@@ -1,0 +1,109 @@
+"""Finished fits on disk: one folder each, named by a hash of all that affects the fit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from outcome.cohort import Fold, InnerFold
+from outcome.embeddings.material import Material
+from outcome.study import Arm, Training
+from outcome.training.dataset import outcome_rows
+from outcome.training.fit import Epoch, State, Trained
+
+__all__ = ["FitFolder", "fit_key", "fit_seed"]
+
+FORMAT = 1
+TUNE_RAW = "tune_raw"
+
+
+def fit_seed(settings: Training, fold: Fold, inner: InnerFold) -> int:
+    """Seed of one fit; the same for every arm, so that arms differ by what they see alone."""
+    text = json.dumps([settings.seed, fold.repeat, fold.name, inner.name])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
+
+
+def fit_key(
+    material: Material, settings: Training, arm: Arm, fold: Fold, inner: InnerFold, device: str
+) -> str:
+    """Hash of everything that affects a fit: patients, vectors, outcomes, settings, seed, device.
+
+    Names of arms, horizons and everything that only the report uses are left out on purpose:
+    changing them refits nothing.
+    """
+    about = {
+        "format": FORMAT,
+        "inputs": arm.inputs,
+        "settings": settings.model_dump(),
+        "seed": fit_seed(settings, fold, inner),
+        "device": device.partition(":")[0],
+        "train": outcome_rows(material, inner.train),
+        "tune": outcome_rows(material, inner.tune),
+    }
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:24]
+
+
+@dataclass(frozen=True)
+class FitFolder:
+    """One fit on disk: `weights.safetensors`, `history.csv`, `fit.json`, and `done`, written last.
+
+    The folder is built under another name and moved into place: a fit is whole or not there.
+    """
+
+    path: Path
+
+    @property
+    def finished(self) -> bool:
+        """Whether the fit can be used."""
+        return (self.path / "done").is_file()
+
+    def write(self, trained: Trained, about: dict[str, Any]) -> None:
+        """Leave a training on disk, with the weights of every epoch."""
+        tensors = {
+            f"{epoch.epoch}/{name}": tensor.contiguous()
+            for epoch, state in zip(trained.history, trained.states, strict=True)
+            for name, tensor in state.items()
+        }
+        tensors[TUNE_RAW] = torch.from_numpy(trained.tune_raw)
+        building = self.path.with_name(f".{self.path.name}.part")
+        shutil.rmtree(building, ignore_errors=True)
+        building.mkdir(parents=True)
+        save_file(tensors, building / "weights.safetensors")
+        history = pd.DataFrame([asdict(e) for e in trained.history])
+        history.to_csv(building / "history.csv", index=False)
+        (building / "fit.json").write_text(json.dumps(about, indent=1))
+        (building / "done").touch()
+        shutil.rmtree(self.path, ignore_errors=True)
+        building.rename(self.path)
+
+    def history(self) -> list[Epoch]:
+        """Losses after every epoch."""
+        table = pd.read_csv(self.path / "history.csv", float_precision="round_trip")
+        rows = table[["epoch", "train_loss", "tune_loss"]].to_numpy(dtype=float).tolist()
+        return [Epoch(int(epoch), train, tune) for epoch, train, tune in rows]
+
+    def tune_raw(self) -> NDArray[np.float64]:
+        """Raw outputs for the tune patients after every epoch, shape (epochs, n)."""
+        with safe_open(self.path / "weights.safetensors", framework="np") as file:
+            return np.asarray(file.get_tensor(TUNE_RAW))
+
+    def state(self, epoch: int) -> State:
+        """Weights after one epoch."""
+        prefix = f"{epoch}/"
+        with safe_open(self.path / "weights.safetensors", framework="pt") as file:
+            return {
+                key.removeprefix(prefix): file.get_tensor(key)
+                for key in file.keys()  # noqa: SIM118 - not a dict
+                if key.startswith(prefix)
+            }

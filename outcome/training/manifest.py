@@ -1,0 +1,141 @@
+"""What was run, on what, with what: the manifest, and the run folder written at one stroke."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from outcome.embeddings.material import Material
+from outcome.endpoint import Binary
+from outcome.study import Study
+from outcome.training.engine import ArmFold
+
+__all__ = ["describe", "epochs", "write_run_folder"]
+
+PACKAGES = (
+    "slide-outcome",
+    "torch",
+    "numpy",
+    "pandas",
+    "scipy",
+    "scikit-learn",
+    "lifelines",
+    "matplotlib",
+    "h5py",
+)
+
+
+def describe(study: Study, material: Material, device: str, command: str) -> dict[str, Any]:
+    """Return the manifest of a run, without results."""
+    facts = material.facts()
+    versions = {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}}
+    folds = material.folds
+    per_repeat = len([f for f in folds if f.repeat == folds[0].repeat])
+    return {
+        "format": 1,
+        "name": study.name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "simulated": facts.get("encoder") == "simulated",
+        "versions": versions,
+        "platform": platform.platform(),
+        "device": device,
+        "threads": study.training.threads,
+        "endpoint": _endpoint(study),
+        "arms": [{"name": a.name, "inputs": list(a.inputs)} for a in study.arms],
+        "baseline": study.baseline,
+        "cohort": facts,
+        "split": {
+            "source": _source(study),
+            "folds": per_repeat,
+            "repeats": len({f.repeat for f in folds}),
+            "inner_folds": study.split.inner_folds,
+            "seed": study.split.seed,
+            "stratify": study.split.stratify and not study.split.column,
+        },
+        "protocol": {"cutoffs": "median"},
+        "training": study.training.model_dump(),
+        "inputs": _hashes(study, material),
+        "notes": list(material.notes),
+        "warnings": [],
+    }
+
+
+def epochs(finished: Sequence[ArmFold]) -> list[dict[str, Any]]:
+    """Return how many epochs, and how many inner models, each arm and fold used."""
+    return [
+        {
+            "arm": f.arm,
+            "repeat": f.repeat,
+            "fold": f.fold,
+            "epochs": f.epochs,
+            "inner_folds": int(f.development["inner_fold"].nunique()),
+        }
+        for f in finished
+    ]
+
+
+def write_run_folder(
+    folder: Path, study: Study, tables: Mapping[str, pd.DataFrame], about: Mapping[str, Any]
+) -> None:
+    """Write every table, then put all of them in place; the manifest comes last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {f"{name}.csv": table.to_csv(index=False) for name, table in tables.items()}
+    files["study.yaml"] = study.to_yaml()
+    files["manifest.json"] = json.dumps(about, indent=1, ensure_ascii=False)
+    for name, text in files.items():
+        (folder / f".{name}.part").write_text(text, encoding="utf-8")
+    for name in files:
+        os.replace(folder / f".{name}.part", folder / name)  # noqa: PTH105 - atomic
+
+
+def _endpoint(study: Study) -> dict[str, Any]:
+    endpoint = study.endpoint
+    about: dict[str, Any] = {
+        "kind": endpoint.kind,
+        "name": endpoint.label,
+        "strata": endpoint.strata,
+    }
+    if isinstance(endpoint, Binary):
+        about |= {
+            "label": endpoint.label_column,
+            "positive": ", ".join(endpoint.positive),
+            "favourable": endpoint.favourable,
+        }
+        return about
+    return about | {
+        "time": endpoint.time,
+        "event": endpoint.indicator,
+        "unit": endpoint.unit,
+        "horizons": list(endpoint.horizons),
+    }
+
+
+def _source(study: Study) -> str:
+    split = study.split
+    if split.column:
+        return f"column {', '.join(split.column)} of the cohort table"
+    if split.site_preserved:
+        return f"drawn, whole sites ({split.site}) kept together"
+    return "drawn" + (", stratified by outcome" if split.stratify else "")
+
+
+def _hashes(study: Study, material: Material) -> dict[str, str]:
+    found = {}
+    for path in (study.cohort, study.embeddings.reports):
+        if path is not None and path.is_file():
+            with path.open("rb") as file:
+                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    if material.slides:
+        text = "".join(s.content for p in sorted(material.slides) for s in material.slides[p])
+        found["patch features (all slides)"] = hashlib.sha256(text.encode()).hexdigest()
+    return found

@@ -1,0 +1,82 @@
+"""A small simulated study, and the commands as a user types them."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from outcome.cli import main
+from outcome.simulate import Simulation, simulate
+
+QUICK = {
+    "split": {"folds": 3, "inner_folds": 2},
+    "training": {"epochs": 4, "components": 8, "attention_width": 4},
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """No test touches the user's cache."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("SLIDE_OUTCOME_CACHE", str(tmp_path_factory.mktemp("cache")))
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """A study of 60 simulated patients that trains in seconds; not to be changed."""
+    return make_small(tmp_path_factory.mktemp("small") / "cohort")
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """The same as `small`, free to be changed."""
+    return make_small(tmp_path / "cohort")
+
+
+def make_small(folder: Path, **simulation) -> Path:
+    settings = {"patients": 60, "patches": 20, "dimension": 32, "informative": 0.4, "seed": 1}
+    path = simulate(folder, Simulation(**(settings | simulation)))
+    edit(path, **QUICK)
+    return path
+
+
+def edit(path: Path, **sections) -> Path:
+    """Merge sections into a study file; None removes one."""
+    study = yaml.safe_load(path.read_text())
+    for key, value in sections.items():
+        if value is None:
+            study.pop(key, None)
+        elif isinstance(value, dict):
+            study[key] = {**study.get(key, {}), **value}
+        else:
+            study[key] = value
+    path.write_text(yaml.safe_dump(study))
+    return path
+
+
+@dataclass
+class Finished:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def outcome(monkeypatch, capsys):
+    """Run a command as typed; returns exit status and what was printed."""
+
+    def command(*words) -> Finished:
+        monkeypatch.setattr(sys, "argv", ["outcome", *map(str, words)])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        return Finished(code, *capsys.readouterr())
+
+    return command

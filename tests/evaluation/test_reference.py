@@ -1,0 +1,275 @@
+"""Evaluation of a held-out cohort against R: one arm per model, one fold."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from outcome.evaluation.calibration import calibration_points
+from outcome.evaluation.curves import (
+    best_cuts,
+    follow_up,
+    incidence_at,
+    pairwise_tests,
+    restricted_means,
+    survival_at,
+    survival_curves,
+)
+from outcome.evaluation.summary import evaluate
+from outcome.evaluation.utility import decision_curves
+from outcome.predictions import Predictions
+
+HORIZONS = [1095, 1825, 3650]
+
+
+@pytest.fixture(scope="module")
+def held_out(tables):
+    test, arms = tables["horizon_test"], []
+    for k in (1, 2):
+        rows = pd.DataFrame({"patient_id": [f"p{i}" for i in range(len(test))]})
+        rows["arm"], rows["repeat"], rows["fold"] = f"m{k}", 0, 0
+        rows["time"], rows["event"], rows["risk"] = test["time"], test["event"], test[f"lp{k}"]
+        for h in HORIZONS:
+            rows[f"survival_{h}"] = 1 - test[f"m{k}_risk_{h}"]
+        arms.append(rows)
+    return Predictions(pd.concat(arms, ignore_index=True))
+
+
+@pytest.fixture(scope="module")
+def evaluation(held_out):
+    return evaluate(
+        held_out, baseline="m1", horizons=HORIZONS, n_resamples=400, cross_validated=False
+    )
+
+
+@pytest.fixture(scope="module")
+def metrics(evaluation):
+    return evaluation.metrics.set_index(["arm", "metric"])
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_concordance(oracle, metrics, k):
+    r = oracle["horizon"]
+    for metric, expected in [
+        ("harrell_c", r["harrell"][f"lp{k}"]),
+        ("harrell_c_pairs", r["harrell"][f"lp{k}"]),
+        ("uno_c", r["uno_tau3650"][f"lp{k}"]),
+    ]:
+        row = metrics.loc[(f"m{k}", metric)]
+        assert row["estimate"] == pytest.approx(expected["c"], rel=1e-9)
+        assert row["se"] == pytest.approx(expected["se"], rel=1e-9)
+        assert row["upper"] - row["lower"] == pytest.approx(3.92 * expected["se"], rel=0.2)
+
+
+def test_auc_and_brier_over_time(oracle, metrics, evaluation):
+    r = oracle["horizon"]["riskRegression"]
+    compared = evaluation.comparisons.set_index("metric")
+    for name, table, contrast in [
+        ("auc", r["auc"], "auc_diff"),
+        ("brier", r["brier"], "brier_diff"),
+    ]:
+        column = {"auc": "AUC", "brier": "Brier"}[name]
+        for model, h, value, se in zip(
+            table["model"], table["times"], table[column], table["se"], strict=True
+        ):
+            if model != "Null model":
+                row = metrics.loc[(model, f"{name}_{h}")]
+                assert row["estimate"] == pytest.approx(value, rel=1e-9)
+                # R lets the censoring weights vary, ours are taken as known
+                assert row["se"] == pytest.approx(se, rel=0.15)
+        d = pd.DataFrame(r[contrast])
+        d = d[(d["model"] == "m2") & (d["reference"] == "m1")].set_index("times")
+        for h in HORIZONS:
+            row = compared.loc[f"{name}_{h}"]
+            assert row["difference"] == pytest.approx(d.loc[h, f"delta.{column}"], rel=1e-9)
+            assert row["se"] == pytest.approx(d.loc[h, "se"], rel=0.1)
+            assert row["lower"] == pytest.approx(d.loc[h, "lower"], abs=0.3 * d.loc[h, "se"] * 2)
+
+
+@pytest.mark.parametrize("model", ["m1", "m2"])
+def test_calibration(oracle, metrics, model):
+    for h in HORIZONS:
+        r = oracle["horizon"]["calibration"][f"{model}_{h}"]
+        row = metrics.loc[(model, f"calibration_ratio_{h}")]
+        assert row["estimate"] == pytest.approx(r["OE"], rel=1e-9)
+        assert np.log(row["upper"] / row["estimate"]) == pytest.approx(1.96 * r["log_OE_se"], 1e-4)
+        assert metrics.loc[(model, f"ici_{h}"), "estimate"] == pytest.approx(r["ICI"], rel=1e-6)
+    slope = metrics.loc[(model, "calibration_slope")]
+    assert slope["estimate"] == pytest.approx(r["slope"], rel=1e-6)
+    width = 2 * 1.959964 * r["slope_se"][0][0]
+    assert slope["upper"] - slope["lower"] == pytest.approx(width, rel=1e-5)
+
+
+def test_mean_auc_and_ibs_lie_between_their_parts(metrics):
+    for mean, part in [("mean_auc", "auc"), ("ibs", "brier")]:
+        parts = [metrics.loc[("m1", f"{part}_{h}"), "estimate"] for h in HORIZONS]
+        assert min(parts) < metrics.loc[("m1", mean), "estimate"] < max(parts)
+
+
+def test_metrics_agree_with_scikit_survival(tables, metrics):
+    from sksurv.metrics import cumulative_dynamic_auc, integrated_brier_score
+    from sksurv.util import Surv
+
+    test = tables["horizon_test"]
+    y = Surv.from_arrays(test["event"] == 1, test["time"])
+    # both integrate between the horizons; weights there use G(t), here G(t-)
+    risks = test[[f"m1_risk_{h}" for h in HORIZONS]].to_numpy()
+    _, mean = cumulative_dynamic_auc(y, y, test["lp1"], HORIZONS)
+    assert metrics.loc[("m1", "mean_auc"), "estimate"] == pytest.approx(mean, abs=0.002)
+    ibs = integrated_brier_score(y, y, 1 - risks, HORIZONS)
+    assert metrics.loc[("m1", "ibs"), "estimate"] == pytest.approx(ibs, abs=0.001)
+
+
+def test_the_paired_test_is_that_of_r(evaluation):
+    row = evaluation.comparisons.set_index("metric").loc["harrell_c"]
+    assert row["p_value"] == row["p_adjusted"] < 1e-6
+    assert row["difference"] == pytest.approx(0.589909229900415 - 0.710189942287296, rel=1e-9)
+    assert row["n_patients_common"] == 500
+
+
+def test_survival_decision_curve(oracle, held_out):
+    r = oracle["horizon"]["decision_curve_1825"]
+    table = decision_curves(held_out, [1825], thresholds=r["threshold"])
+    for model in ("m1", "m2"):
+        found = table.loc[table["arm"] == model, "net_benefit"].tolist()
+        assert found == pytest.approx(r[model], abs=1e-12)
+    everybody = table.loc[table["arm"] == "treat all", "net_benefit"]
+    assert everybody.iloc[0] == pytest.approx(0.244575054106098 - 0.755424945893902 * 5 / 95)
+
+
+def binary_predictions(table):
+    scores = []
+    for name in ("p1", "p2"):
+        rows = pd.DataFrame({"patient_id": [f"p{i:03}" for i in range(len(table))]})
+        rows["arm"], rows["repeat"], rows["fold"], rows["label"] = name, 0, 0, table["y"]
+        scores.append(rows.assign(risk=table[name], probability=table[name]))
+    return Predictions(pd.concat(scores, ignore_index=True))
+
+
+def test_binary_outcome(oracle, tables):
+    predictions = binary_predictions(tables["binary"])
+    found = evaluate(predictions, baseline="p1", n_resamples=300)
+    metrics = found.metrics.set_index(["arm", "metric"])
+    for name in ("p1", "p2"):
+        r = oracle["delong"]["single"][name]
+        row = metrics.loc[(name, "auroc")]
+        assert row["estimate"] == pytest.approx(r["auc"], rel=1e-12)
+        assert row["se"] == pytest.approx(np.sqrt(r["var"]), rel=0.02)  # no small-sample factor
+        # fitted probabilities of a logistic model are calibrated where they were fitted
+        assert metrics.loc[(name, "calibration_slope"), "estimate"] == pytest.approx(1, abs=1e-3)
+        intercept = metrics.loc[(name, "calibration_intercept"), "estimate"]
+        assert intercept == pytest.approx(0, abs=1e-3)
+    row = found.comparisons.set_index("metric").loc["auroc"]
+    assert row["p_value"] == pytest.approx(oracle["delong"]["paired"]["p2_vs_p1"]["p"], rel=0.1)
+    y, p = tables["binary"]["y"], tables["binary"]["p1"]
+    assert metrics.loc[("p1", "brier"), "estimate"] == pytest.approx(((y - p) ** 2).mean())
+
+
+def test_binary_curves_agree_with_scikit_learn(tables):
+    from sklearn.metrics import average_precision_score, roc_curve
+
+    table = tables["binary"]
+    found = evaluate(binary_predictions(table), n_resamples=50).metrics
+    values = found.set_index(["arm", "metric"])["estimate"]
+    y, p = table["y"], table["p2"]
+    assert values["p2", "auprc"] == pytest.approx(average_precision_score(y, p))
+    fpr, tpr, _ = roc_curve(y, p, drop_intermediate=False)
+    assert values["p2", "sensitivity_at_90_specificity"] == pytest.approx(tpr[fpr <= 0.1].max())
+    expected = 1 - fpr[tpr >= 0.9].min()
+    assert values["p2", "specificity_at_90_sensitivity"] == pytest.approx(expected)
+
+
+def test_binary_decision_curve(oracle, tables):
+    r = oracle["decision_curve_binary"]
+    table = decision_curves(binary_predictions(tables["binary"]), thresholds=r["threshold"])
+    for arm, key in [("p1", "p1"), ("p2", "p2"), ("treat all", "all")]:
+        found = table.loc[table["arm"] == arm, "net_benefit"].tolist()
+        assert found == pytest.approx(r[key], abs=1e-12)
+
+
+def grouped(table, event="event"):
+    rows = pd.DataFrame({"patient_id": [f"p{i:04}" for i in range(len(table))]})
+    rows["arm"], rows["repeat"], rows["fold"], rows["risk"] = "a", 0, 0, table["lp1"]
+    rows["time"], rows["event"] = table["time"], table[event]
+    rows["risk_group"] = table["group"].astype(str)
+    return Predictions(rows)
+
+
+def test_risk_groups_are_those_of_r(case):
+    table, r = case
+    predictions = grouped(table)
+    groups = evaluate(predictions, n_resamples=0, cross_validated=False).risk_groups
+    expected = r["km_group"]["table"]
+    assert groups["n"].tolist() == expected["records"]
+    assert groups["events"].tolist() == expected["events"]
+    for ours, theirs in [("median_survival", "median"), ("lower", "0.95LCL"), ("upper", "0.95UCL")]:
+        want = [np.nan if v is None else v for v in expected[theirs]]
+        assert groups[ours].to_numpy() == pytest.approx(np.array(want, float), nan_ok=True)
+    assert groups["logrank_p"].iloc[0] == pytest.approx(r["logrank"]["plain"]["p"], rel=1e-7)
+    if "logrank_pairwise" in r:
+        pairs = pairwise_tests(predictions)
+        keys = pairs["group_a"] + "_vs_" + pairs["group_b"]
+        want = [r["logrank_pairwise"]["holm"][k] for k in keys]
+        assert pairs["p_adjusted"].tolist() == pytest.approx(want, rel=1e-7)
+
+
+def test_survival_of_groups_at_horizons_is_that_of_r(oracle, tables):
+    r = oracle["gbsg"]["km_group"]
+    found = survival_at(grouped(tables["gbsg"]), [365, 1095, 1825, 2200])
+    assert found["survival"].tolist() == pytest.approx(r["surv"], rel=1e-9)
+    assert found["n_risk"].tolist() == r["n_risk"]
+    curve = survival_curves(grouped(tables["gbsg"]))
+    assert (curve.groupby("group")["survival"].diff().dropna() <= 0).all()
+    beyond = survival_at(grouped(tables["gbsg"]), [1e5])
+    assert beyond["survival"].isna().all()
+
+
+def test_follow_up_and_restricted_means_are_those_of_r(case):
+    table, r = case
+    predictions = grouped(table)
+    found = follow_up(predictions, [table["time"].median()]).iloc[0]
+    median = r["followup_reverse_km"]["median"]
+    assert found["median_follow_up"] == pytest.approx(
+        np.nan if median is None else median, nan_ok=True
+    )
+    assert found["events"] == r["events"]
+    for tau, expected in r["rmst"].items():
+        means = restricted_means(predictions, float(tau))
+        if means["restricted_mean"].head(2).isna().any():
+            continue  # R goes on beyond the end of a group
+        row = means.iloc[1]
+        want = [expected[k] for k in ("diff_g2_minus_g1", "se", "p", "lo", "hi")]
+        low = means["se"].iloc[0]
+        got = [
+            row["difference"],
+            np.hypot(low, row["se"]),
+            row["p_value"],
+            row["lower"],
+            row["upper"],
+        ]
+        assert got == pytest.approx(want, rel=1e-8)
+
+
+def test_competing_risks_by_group(oracle, tables):
+    r = oracle["competing"]
+    predictions = grouped(tables["pbc"], "status3")
+    # the events of interest are the transplants (1), deaths compete (2)
+    found = incidence_at(predictions, r["times"])
+    p = found.groupby("cause")["gray_p"].first()
+    assert p.tolist() == pytest.approx(r["gray_by_trt"]["pv"], rel=1e-9)
+    notices = evaluate(predictions, n_resamples=0).warnings
+    assert any("competing events" in n for n in notices)
+
+
+def test_best_cut(oracle, tables):
+    found = best_cuts(grouped(tables["gbsg"]), n_permutations=0).iloc[0]
+    assert found["cut"] == oracle["maxstat"]["gbsg_lp1"]["cutpoint"]
+
+
+def test_calibration_points(held_out):
+    table = calibration_points(held_out, HORIZONS, n_groups=4)
+    groups = table[table["kind"] == "group"]
+    assert groups.groupby(["arm", "horizon"])["n"].sum().eq(500).all()
+    assert (groups["lower"] <= groups["observed"]).all()
+    assert (groups["observed"] <= groups["upper"]).all()
+    smooth = table[(table["kind"] == "smooth") & (table["arm"] == "m1")]
+    assert (smooth["predicted"] - smooth["observed"]).abs().max() < 0.06

@@ -1,0 +1,16 @@
+"""Lets the tests beside it import `run_folders`: they are collected without packages."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+_spec = importlib.util.spec_from_file_location(
+    "run_folders", Path(__file__).with_name("run_folders.py")
+)
+assert _spec is not None
+assert _spec.loader is not None
+_module = importlib.util.module_from_spec(_spec)
+sys.modules["run_folders"] = _module
+_spec.loader.exec_module(_module)

@@ -1,0 +1,167 @@
+"""What only a browser can tell; skipped, with the reason, where there is none."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from run_folders import HOSTILE, LONG, binary_run, survival_run
+
+from outcome.reporting.report import write_report
+
+api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+CONTRAST = """() => {
+  const parse = (c) => (c.match(/[\\d.]+/g) || []).map(Number);
+  const lum = ([r, g, b]) => [r, g, b]
+    .map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const back = (e) => {
+    for (; e; e = e.parentElement) {
+      const c = parse(getComputedStyle(e).backgroundColor);
+      if (c.length === 3 || c[3] > 0) return c;
+    }
+    return [255, 255, 255];
+  };
+  const bad = [];
+  for (const e of document.querySelectorAll("body *")) {
+    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+    if (!own || ["SCRIPT", "STYLE"].includes(e.tagName)) continue;
+    const a = lum(parse(getComputedStyle(e).color)), b = lum(back(e));
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) bad.push(`${e.tagName}.${e.className} ${ratio.toFixed(2)}`);
+  }
+  return bad;
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    arms = {"image": ["image"], LONG: ["image", "report"], HOSTILE: ["report"]}
+    made = {
+        "plain": survival_run(tmp_path_factory.mktemp("plain")),
+        "hostile": survival_run(tmp_path_factory.mktemp("hostile"), arms=arms, n=60, name=HOSTILE),
+        "binary": binary_run(tmp_path_factory.mktemp("binary")),
+    }
+    return {name: write_report(folder, show_ids=True) for name, folder in made.items()}
+
+
+@pytest.fixture
+def visit(browser, pages):
+    opened = []
+
+    def go(name, width=1280, **options):
+        context = browser.new_context(viewport={"width": width, "height": 800}, **options)
+        opened.append(context)
+        page = context.new_page()
+        page.troubles, page.requests = [], []
+        page.on("console", lambda m: page.troubles.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: page.troubles.append(str(error)))
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.goto(pages[name].as_uri())
+        return page
+
+    yield go
+    for context in opened:
+        context.close()
+
+
+@pytest.mark.parametrize("name", ["plain", "hostile", "binary"])
+def test_no_error_and_no_request_leaves_the_file(visit, pages, name):
+    page = visit(name)
+    page.wait_for_load_state("networkidle")
+    assert page.troubles == []
+    outside = [u for u in page.requests if not u.startswith("data:")]
+    assert outside == [pages[name].as_uri()]
+    broken = page.evaluate("[...document.images].filter(i => !i.naturalWidth).length")
+    assert broken == 0
+
+
+@pytest.mark.parametrize("name", ["plain", "hostile", "binary"])
+@pytest.mark.parametrize("script", [True, False])
+def test_a_phone_shows_it_without_scrolling_sideways(visit, name, script):
+    page = visit(name, width=390, java_script_enabled=script)
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= 390
+
+
+def test_without_scripts_everything_is_visible(visit):
+    page = visit("plain", java_script_enabled=False)
+    panels = page.locator(".panel")
+    assert panels.count() == 6
+    assert all(panel.is_visible() for panel in panels.all())
+    assert page.locator("button").count() == 0
+
+
+def test_tabs_work_with_mouse_and_keyboard(visit):
+    page = visit("plain")
+    group = page.locator("#risk-groups")
+    tabs = group.get_by_role("tab")
+    assert tabs.all_text_contents() == ["image", "report", "image+report"]
+    assert group.locator(".panel:visible").count() == 1
+    tabs.nth(2).click()
+    assert group.locator("#groups-image-report").is_visible()
+    page.keyboard.press("ArrowRight")
+    assert group.locator("#groups-image").is_visible()
+    assert tabs.nth(0).get_attribute("aria-selected") == "true"
+
+
+def test_tables_sort_by_number_and_say_so(visit):
+    page = visit("plain")
+    table = page.locator("#discrimination table").first
+    heading = table.locator("th", has_text="C-index")
+    button = heading.get_by_role("button")
+
+    def order():
+        return table.locator("tbody th").all_text_contents()
+
+    button.click()
+    assert order() == ["image", "report", "image+report"]
+    button.click()
+    assert order() == ["image+report", "report", "image"]
+    assert heading.get_attribute("aria-sort") == "descending"
+
+
+def test_tables_are_copied_as_csv(visit):
+    page = visit("plain")
+    text = page.evaluate("asCsv(document.querySelector('#comparison table'))")
+    assert text.splitlines()[0].startswith('"Arm","Against","Metric","Difference"')
+    assert '"-0.020 to +0.120"' in text
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(visit, scheme):
+    page = visit("plain", color_scheme=scheme)
+    assert page.evaluate(CONTRAST) == []
+
+
+def test_paper_shows_every_arm(visit):
+    page = visit("plain")
+    page.emulate_media(media="print")
+    panels = page.locator("#risk-groups .panel")
+    assert all(panel.is_visible() for panel in panels.all())
+
+
+def test_hostile_names_run_nothing(visit):
+    page = visit("hostile")
+    assert page.locator("script").count() == 1
+    assert HOSTILE in page.locator("h1").inner_text()

@@ -1,0 +1,213 @@
+"""What users get wrong: one message with everything, exit status 2, nothing written."""
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+
+@pytest.fixture
+def study(fresh):
+    return Study(fresh)
+
+
+class Study:
+    """A study on disk that a test spoils."""
+
+    def __init__(self, path):
+        self.path, self.folder = path, path.parent
+
+    @property
+    def table(self):
+        return pd.read_csv(self.folder / "cohort.csv", dtype=str, keep_default_na=False)
+
+    @table.setter
+    def table(self, frame):
+        frame.to_csv(self.folder / "cohort.csv", index=False)
+
+    @property
+    def features(self):
+        return sorted((self.folder / "20x_384px_0px_overlap/features_simulated").glob("*.h5"))
+
+    def edit(self, **changes):
+        data = yaml.safe_load(self.path.read_text())
+        for key, value in changes.items():
+            data[key] = {**data.get(key, {}), **value} if isinstance(value, dict) else value
+        self.path.write_text(yaml.safe_dump(data))
+
+
+def set_cell(study, column, value, row=0):
+    table = study.table
+    patient = table["patient_id"].iloc[row]
+    table.loc[table["patient_id"] == patient, column] = value
+    study.table = table
+
+
+def missing_column(study):
+    study.table = study.table.drop(columns="os_days")
+
+
+def duplicate_slide(study):
+    table = study.table
+    study.table = pd.concat([table, table.iloc[[0]]])
+
+
+def two_outcomes(study):
+    table = study.table
+    twice = table["patient_id"][table["patient_id"].duplicated()].iloc[0]
+    first = table.index[table["patient_id"] == twice][0]
+    table.loc[first, "os_days"] = str(int(table.loc[first, "os_days"]) + 1)
+    study.table = table
+
+
+def slide_without_file(study):
+    study.features[0].unlink()
+
+
+def empty_file(study):
+    study.features[0].write_bytes(b"")
+
+
+def truncated_file(study):
+    content = study.features[0].read_bytes()
+    study.features[0].write_bytes(content[: len(content) // 3])
+
+
+def nan_in_features(study):
+    with h5py.File(study.features[0], "r+") as file:
+        file["features"][0, 0] = np.nan
+
+
+def other_dimension(study):
+    with h5py.File(study.features[0], "w") as file:
+        file["features"] = np.ones((3, 8), np.float16)
+        file["features"].attrs["encoder"] = "simulated"
+
+
+def other_encoder(study):
+    with h5py.File(study.features[0], "r+") as file:
+        file["features"].attrs["encoder"] = "another"
+
+
+def nan_in_reports(study):
+    with h5py.File(study.folder / "reports.h5", "r+") as file:
+        first = next(iter(file))
+        file[first][0, 0] = np.nan
+
+
+def few_events(study):
+    table = study.table
+    table["os_event"] = ["1", *["0"] * (len(table) - 1)]
+    study.table = table.drop_duplicates("patient_id")
+
+
+SPOILED = [
+    (missing_column, ["cohort.csv has no column 'os_days'", "its columns are"]),
+    (duplicate_slide, ["'slide_id' names a slide more than once: 1, e.g. SIM-"]),
+    (two_outcomes, ["'os_days' differs between rows of one patient: 1, e.g. SIM-"]),
+    (lambda s: set_cell(s, "os_days", "0"), ["'os_days' is zero or negative: 1", "('0')"]),
+    (lambda s: set_cell(s, "os_days", "-3"), ["'os_days' is zero or negative: 1", "('-3')"]),
+    (lambda s: set_cell(s, "os_days", "long"), ["'os_days' is not a number of days: 1", "'long'"]),
+    (lambda s: set_cell(s, "os_event", "2"), ["code that is not declared (0, 1 are): 1", "event_codes"]),
+    (lambda s: set_cell(s, "patient_id", ""), ["'patient_id' is empty: ", "line 2"]),
+    (slide_without_file, ["slides without a feature file", "on_missing: {slide: drop}"]),
+    (empty_file, ["feature files that cannot be used: 1", "is empty (0 bytes)"]),
+    (truncated_file, ["feature files that cannot be used: 1", "damaged or not HDF5"]),
+    (nan_in_features, ["feature files that cannot be used: 1", "hold NaN"]),
+    (other_dimension, ["mix the dimension", "(8)"]),
+    (other_encoder, ["mix the encoder", "('another')"]),
+    (nan_in_reports, ["reports.h5: NaN or infinite values in the vectors: 1"]),
+    (few_events, ["there are 1 events for 3 folds"]),
+    (lambda s: s.edit(epochs=3), ["unknown key 'epochs'"]),
+    (lambda s: s.edit(training={"epoch": 3}), ["unknown key 'training.epoch' (did you mean 'epochs'?)"]),
+    (lambda s: s.edit(split={"fold": 3}), ["unknown key 'split.fold' (did you mean 'folds'?)"]),
+    (lambda s: s.edit(endpoint={"kind": "surival"}), ["endpoint", "survival"]),
+    (lambda s: s.edit(arms=["image", "smell"]), ["arms"]),
+    (lambda s: s.edit(baseline="report+image"), ["the baseline 'report+image' is not among the arms"]),
+    (lambda s: s.edit(cohort="nowhere.csv"), ["there is no cohort table", "nowhere.csv"]),
+    (lambda s: s.edit(embeddings={"reports": "no.h5"}), ["there is no file", "no.h5"]),
+    (lambda s: s.edit(embeddings={"patches": "empty"}), ["there is no folder", "empty"]),
+    (lambda s: s.path.write_text("a: [b"), ["is not valid YAML"]),
+    (lambda s: s.path.write_text("just words"), ["is not a study file"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize(("spoil", "messages"), SPOILED)
+def test_bad_input(study, outcome, tmp_path, command, spoil, messages):
+    spoil(study)
+    folder = tmp_path / "run"
+    done = outcome(command, study.path, "--out", folder)
+    assert done.code == 2
+    for message in messages:
+        assert message in done.err, done.err
+    assert "Traceback" not in done.err
+    assert not folder.exists()
+
+
+def test_all_problems_in_one_message(study, outcome):
+    set_cell(study, "os_days", "-3")
+    set_cell(study, "os_event", "dead", row=5)
+    duplicate_slide(study)
+    truncated_file(study)
+    nan_in_reports(study)
+    done = outcome("check", study.path)
+    assert done.code == 2
+    assert "5 problems" in done.err
+    assert len(done.err.strip().splitlines()) == 6
+
+
+def test_no_such_study(outcome, tmp_path):
+    done = outcome("run", tmp_path / "none.yaml")
+    assert done.code == 2
+    assert "there is no study file" in done.err
+
+
+@pytest.mark.parametrize("override", ["training.epochs", "training=3", "training.epochs=many"])
+def test_a_bad_override(study, outcome, override):
+    done = outcome("check", study.path, "--set", override, "--set", "training.epochs.x=1")
+    assert done.code == 2
+
+
+def test_what_is_no_error_is_told_and_counted(study, outcome, tmp_path):
+    table = study.table
+    set_cell(study, "os_days", "")
+    stranger = study.features[0].with_name("nobody.h5")
+    stranger.write_bytes(study.features[0].read_bytes())
+    with h5py.File(study.folder / "reports.h5", "r+") as file:
+        file["nobody"] = np.ones((2, 32))
+    done = outcome("check", study.path, "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    assert "1 feature files belong to no slide of the cohort, e.g. nobody" in done.out
+    assert "1 reports belong to nobody" in done.out
+    assert "patients have no report; they are kept" in done.out
+    flow = pd.read_csv(tmp_path / "out" / "cohort_flow.csv")
+    assert flow["patients"].tolist() == [60, 59]
+    assert flow["reason"].iloc[1] == "1 patients without os_days or os_event"
+    lost = pd.read_csv(tmp_path / "out" / "cohort_lost.csv")
+    assert lost["patient_id"].tolist() == [table["patient_id"].iloc[0]]
+
+
+def test_missing_and_empty_slides_are_dropped_where_the_study_says_so(study, outcome, tmp_path):
+    study.edit(on_missing={"slide": "drop"})
+    gone, bare = study.features[0], study.features[5]
+    gone.unlink()
+    with h5py.File(bare, "w") as file:
+        file["features"] = np.empty((0,), np.float16)
+    done = outcome("check", study.path, "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    lost = pd.read_csv(tmp_path / "out" / "cohort_lost.csv", keep_default_na=False)
+    assert {gone.stem, bare.stem} <= set(lost["slide_id"])
+    flow = pd.read_csv(tmp_path / "out" / "cohort_flow.csv")
+    dropped = flow[["patients", "slides"]].iloc[0] - flow[["patients", "slides"]].iloc[-1]
+    assert dropped["slides"] == 2
+    assert dropped["patients"] == (lost["slide_id"] == "").sum()
+
+
+def test_a_folder_with_other_files_is_left_alone(small, outcome, tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    done = outcome("run", small, "--out", tmp_path)
+    assert done.code == 2
+    assert "holds other files" in done.err
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
