@@ -111,10 +111,10 @@ class OnMissing(_Section):
 class Training(_Section):
     """Every knob of the training, with defaults chosen by measurement (see the benchmarks)."""
 
-    epochs: Positive = 24
+    epochs: Positive = 40
     """Most passes over the development patients; how many are used is chosen by the inner folds."""
     batch_size: Annotated[int, Field(ge=2)] = 64
-    """Patients per step: the risk set of the Cox loss."""
+    """Patients per step, about: the risk set of the Cox loss. At least three steps per epoch."""
     learning_rate: Annotated[float, Field(gt=0)] = 5e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0

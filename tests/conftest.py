@@ -37,6 +37,12 @@ def fresh(tmp_path):
     return make_small(tmp_path / "cohort")
 
 
+@pytest.fixture(scope="session")
+def make_study():
+    """Make a small study in a folder, with options of the simulation."""
+    return make_small
+
+
 def make_small(folder: Path, **simulation) -> Path:
     settings = {"patients": 60, "patches": 20, "dimension": 32, "informative": 0.4, "seed": 1}
     path = simulate(folder, Simulation(**(settings | simulation)))

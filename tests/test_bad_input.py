@@ -154,8 +154,14 @@ def test_all_problems_in_one_message(study, outcome):
     nan_in_reports(study)
     done = outcome("check", study.path)
     assert done.code == 2
-    assert "5 problems" in done.err
-    assert len(done.err.strip().splitlines()) == 6
+    for message in (
+        "is zero or negative: 1",
+        "code that is not declared",
+        "names a slide more than once: 1",
+        "feature files that cannot be used: 1",
+        "NaN or infinite values in the vectors: 1",
+    ):
+        assert message in done.err, done.err
 
 
 def test_no_such_study(outcome, tmp_path):
@@ -179,7 +185,7 @@ def test_what_is_no_error_is_told_and_counted(study, outcome, tmp_path):
         file["nobody"] = np.ones((2, 32))
     done = outcome("check", study.path, "--out", tmp_path / "out")
     assert done.code == 0, done.err
-    assert "1 feature files belong to no slide of the cohort, e.g. nobody" in done.out
+    assert "1 feature files belong to no slide of the cohort table" in done.out
     assert "1 reports belong to nobody" in done.out
     assert "patients have no report; they are kept" in done.out
     flow = pd.read_csv(tmp_path / "out" / "cohort_flow.csv")

@@ -50,6 +50,8 @@ class Cohort:
     flow : tuple of FlowStep
     lost : tuple of (patient, slide, step, reason)
         Everybody and everything that was dropped; `slide` is empty for a whole patient.
+    named : frozenset of str
+        Every patient and slide that the table names, kept or not.
     """
 
     patients: pd.DataFrame
@@ -57,6 +59,7 @@ class Cohort:
     endpoint: Endpoint
     flow: tuple[FlowStep, ...] = ()
     lost: tuple[tuple[str, str, str, str], ...] = ()
+    named: frozenset[str] = frozenset()
 
     @property
     def outcome(self) -> pd.Series:
@@ -171,7 +174,8 @@ def _build(study: Study, table: pd.DataFrame, problems: Problems) -> Cohort | No
         extra["site"] = patients[study.split.site]
     if study.endpoint.strata:
         extra["strata"] = patients[study.endpoint.strata]
-    cohort = Cohort(outcome.assign(**extra), slides, study.endpoint)
+    named = frozenset(patients.index) | frozenset(slides["slide_id"])
+    cohort = Cohort(outcome.assign(**extra), slides, study.endpoint, named=named)
     cohort = cohort.noted("in the cohort table", "")
     missing = outcome.isna().any(axis=1)
     if missing.any() and study.on_missing.endpoint == "error":

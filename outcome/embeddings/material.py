@@ -139,18 +139,17 @@ def prepare(
     store = PackedStore(cache)
     cohort = read_cohort(study, problems, frame)
     slides: dict[str, tuple[Packed, ...]] = {}
+    reports = None
+    if cohort is not None and study.embeddings.reports is not None:
+        reports = read_reports(study.embeddings.reports, cohort, store, problems)
     if cohort is not None and study.embeddings.patches is not None:
         found = _slide_files(study.embeddings.patches, cohort, notes, problems)
         cohort, files = _link(study, cohort, found, problems)
         packed = _pack(store, files, problems, progress)
         _check_same_encoder(packed, problems)
         cohort, slides = _by_patient(study, cohort, packed, problems)
-    reports = None
-    if cohort is not None and study.embeddings.reports is not None:
-        patients = list(cohort.patients.index)
-        reports = read_reports(study.embeddings.reports, patients, store, problems)
-        if reports is not None:
-            cohort = _reports_in_flow(study, cohort, reports, notes)
+    if cohort is not None and reports is not None:
+        cohort = _reports_in_flow(study, cohort, reports, notes)
     folds: list[Fold] = []
     if cohort is not None:
         _check_strata(cohort, problems)
@@ -159,6 +158,8 @@ def prepare(
     if cohort is None:
         raise CohortError("no cohort")
     slides = {p: s for p, s in slides.items() if p in cohort.patients.index}
+    if reports is not None:
+        reports = reports.only(cohort.patients.index)
     return Material(cohort, tuple(folds), store, slides, reports, tuple(notes))
 
 
@@ -170,12 +171,8 @@ def _slide_files(
     except EmbeddingError as error:
         problems.extend([str(error)])
         return {}
-    strangers = [s for s in found if s not in set(cohort.slides["slide_id"])]
-    if strangers:
-        notes.append(
-            f"{len(strangers)} feature files belong to no slide of the cohort,"
-            f" e.g. {', '.join(strangers[:3])}; they are not used"
-        )
+    if strangers := sum(slide not in cohort.named for slide in found):
+        notes.append(f"{strangers} feature files belong to no slide of the cohort table: not used")
     return found
 
 
@@ -262,9 +259,7 @@ def _by_patient(
 
 def _reports_in_flow(study: Study, cohort: Cohort, reports: Reports, notes: list[str]) -> Cohort:
     if reports.strangers:
-        notes.append(
-            f"{reports.strangers} reports belong to nobody in the cohort; they are not used"
-        )
+        notes.append(f"{reports.strangers} reports belong to nobody in the cohort table: not used")
     without = [p for p in cohort.patients.index if p not in reports.rows]
     if not without:
         return cohort

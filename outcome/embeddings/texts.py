@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from outcome.cohort import Cohort
 from outcome.embeddings.store import PackedStore
 from outcome.errors import EmbeddingError, Problems
 
@@ -39,6 +40,10 @@ class Reports:
     encoder: str
     strangers: int
 
+    def only(self, patients: Collection[str]) -> Reports:
+        """Return the reports of some patients."""
+        return replace(self, rows={p: r for p, r in self.rows.items() if p in patients})
+
     def vectors(self, patient: str) -> NDArray[np.float32] | None:
         """Chunks of one patient, shape (chunks, d); None without a report."""
         if patient not in self.rows:
@@ -49,9 +54,9 @@ class Reports:
 
 
 def read_reports(
-    path: Path, patients: Collection[str], store: PackedStore, problems: Problems
+    path: Path, cohort: Cohort, store: PackedStore, problems: Problems
 ) -> Reports | None:
-    """Read the reports of these patients into the store.
+    """Read the reports of a cohort's patients into the store.
 
     Returns
     -------
@@ -65,12 +70,12 @@ def read_reports(
     if not path.is_file():
         problems.add(f"embeddings.reports: there is no file {path}")
         return None
-    wanted = frozenset(patients)
+    wanted = frozenset(cohort.patients.index)
     vectors: dict[str, NDArray[np.float32]] = {}
     bad: dict[str, list[str]] = {}
     try:
         with h5py.File(path, "r") as file:
-            strangers = sum(1 for key in file if key not in wanted)
+            strangers = sum(1 for key in file if key not in cohort.named)
             encoder = str(file.attrs.get("encoder", ""))
             for patient in sorted(wanted & set(file)):
                 try:

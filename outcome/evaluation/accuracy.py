@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from outcome.evaluation.discrimination import beyond_follow_up
-from outcome.evaluation.measures import Measure, combine, mean_of_repeats, unknown
+from outcome.evaluation.discrimination import beyond_follow_up, thin_follow_up
+from outcome.evaluation.measures import Measure, combine, mean_of_repeats, unknown, with_note
 from outcome.evaluation.scores import Arm, FoldScores, Panel
 from outcome.evaluation.weights import CensoringWeights
 from outcome.statistics.resampling import ratio
@@ -78,7 +78,7 @@ def brier_at(panel: Panel, arm: Arm, weights: CensoringWeights, horizon: float) 
         s = fold.survival.get(horizon, np.full(len(fold.patient), np.nan))
         return case * s**2 + control * (1 - s) ** 2, case + control
 
-    return pooled_mean(panel, arm, terms)
+    return with_note(pooled_mean(panel, arm, terms), thin_follow_up(arm, weights, horizon))
 
 
 def integrated_brier(scores: Sequence[Measure], horizons: Sequence[float]) -> Measure:

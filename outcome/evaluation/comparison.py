@@ -22,22 +22,22 @@ COMPARISON_COLUMNS = [
 
 def compare_arms(
     arms: Sequence[Arm],
-    baseline: str,
+    pairs: Sequence[tuple[str, str]],
     battery: Battery,
     measured: Mapping[str, Mapping[str, Measure]],
 ) -> pd.DataFrame:
-    """Every arm against the baseline, metric by metric.
+    """Compare arms in pairs, metric by metric.
 
     Only patients that both arms scored count: where an arm lost some, both are measured again
     on the common ones. The difference is arm minus baseline; its interval comes from the
     paired resamples, its p from a z test with the influence of the difference. Holm's
-    correction is over arms, for the primary metric; all else is descriptive.
+    correction is over pairs, for the primary metric; all else is descriptive.
 
     Parameters
     ----------
     arms : sequence of Arm
-    baseline : str
-        Name of one of them.
+    pairs : sequence of (str, str)
+        Names of an arm and of its baseline.
     battery : Battery
         What to measure.
     measured : mapping
@@ -48,11 +48,10 @@ def compare_arms(
     DataFrame
         `COMPARISON_COLUMNS`.
     """
-    reference = next(arm for arm in arms if arm.name == baseline)
+    by_name = {arm.name: arm for arm in arms}
     rows = []
-    for arm in arms:
-        if arm.name != baseline:
-            rows += _against(arm, reference, battery, measured)
+    for name, baseline in dict.fromkeys(pairs):
+        rows += _against(by_name[name], by_name[baseline], battery, measured)
     table = pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
     primary = table["metric"] == battery.primary
     table.loc[primary, "p_adjusted"] = holm(table.loc[primary, "p_value"].to_numpy(dtype=float))

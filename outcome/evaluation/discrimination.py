@@ -13,6 +13,7 @@ from outcome.evaluation.measures import (
     mean_of_repeats,
     mean_over_folds,
     unknown,
+    with_note,
 )
 from outcome.evaluation.scores import Arm, FoldScores, Panel
 from outcome.evaluation.weights import CensoringWeights
@@ -108,7 +109,13 @@ def horizon_auc(panel: Panel, arm: Arm, weights: CensoringWeights, horizon: floa
     for fold in arm.folds:
         case, control = weights.status_weights(fold, horizon)
         parts.append(_fold_area(panel, fold, case, control))
-    return mean_over_folds(panel, arm, parts)
+    return with_note(mean_over_folds(panel, arm, parts), thin_follow_up(arm, weights, horizon))
+
+
+def thin_follow_up(arm: Arm, weights: CensoringWeights, horizon: float) -> str:
+    """Say that few patients carry much weight at a horizon, or nothing."""
+    least = min(float(weights.at(f, horizon).min()) for f in arm.folds)
+    return f"few are followed to the horizon (G = {least:.3f})" if least < 0.1 else ""
 
 
 def beyond_follow_up(arm: Arm, weights: CensoringWeights, horizon: float) -> str:

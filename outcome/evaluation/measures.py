@@ -106,6 +106,13 @@ def unknown(note: str) -> Measure:
     return Measure(float("nan"), note=note)
 
 
+def with_note(measure: Measure, note: str) -> Measure:
+    """Add a remark to a metric that is known."""
+    if not note or np.isnan(measure.value):
+        return measure
+    return replace(measure, note="; ".join(filter(None, [measure.note, note])))
+
+
 def combine(measures: Sequence[Measure], weights: Sequence[float], note: str = "") -> Measure:
     """Weighted sum of metrics; unknown if one of them is."""
     if not measures or any(np.isnan(m.value) for m in measures):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from outcome.evaluation.scores import Arm, FoldScores
 from outcome.statistics.cox import CoxFit, fit_cox
@@ -145,8 +145,8 @@ def _rates(arm: Arm) -> list[dict[str, object]]:
         i = patients.group == name
         n, x = int(i.sum()), int(patients.event[i].sum())
         # exact binomial interval, Clopper & Pearson (1934)
-        lower = float(beta.ppf(0.025, x, n - x + 1)) if x else 0.0
-        upper = float(beta.ppf(0.975, x + 1, n - x)) if x < n else 1.0
+        lower = float(betaincinv(x, n - x + 1, 0.025)) if x else 0.0
+        upper = float(betaincinv(x + 1, n - x, 0.975)) if x < n else 1.0
         values = [arm.name, name, n, x, x / n, lower, upper, _note(patients, k, 1.0)]
         rows.append(dict(zip(RATE_COLUMNS, values, strict=True)))
     return rows

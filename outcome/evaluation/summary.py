@@ -10,7 +10,7 @@ import pandas as pd
 
 from outcome.errors import PredictionsError, Problems
 from outcome.evaluation.battery import binary_battery, survival_battery
-from outcome.evaluation.comparison import COMPARISON_COLUMNS, compare_arms
+from outcome.evaluation.comparison import compare_arms
 from outcome.evaluation.measures import Measure
 from outcome.evaluation.notices import arm_notices, cross_validation_notices, describe_weights
 from outcome.evaluation.scores import Arm, read_arms
@@ -36,7 +36,7 @@ class Evaluation:
         with one), note.
     comparisons : DataFrame
         arm, baseline, metric, difference, lower, upper, p_value, p_adjusted, se,
-        n_patients_common, note; empty without a baseline.
+        n_patients_common, note; empty without a baseline or contrasts.
     risk_groups : DataFrame
         One row per arm and group; see `outcome.evaluation.stratification.risk_group_table`.
     warnings : tuple of str
@@ -59,6 +59,7 @@ def evaluate(
     seed: int = 0,
     cross_validated: bool = True,
     favourable: bool = False,
+    contrasts: Sequence[tuple[str, str]] = (),
 ) -> Evaluation:
     """Measure every arm, compare each with the baseline, and describe the risk groups.
 
@@ -85,6 +86,9 @@ def evaluate(
         Censoring weights of a fold come from the other folds; else from the table itself.
     favourable : bool
         Binary outcomes: the positive label is the good outcome, so that low risk predicts it.
+    contrasts : sequence of (str, str)
+        Further comparisons: an arm and what it is compared with. Holm's correction is over
+        these and the comparisons with the baseline.
 
     Returns
     -------
@@ -95,7 +99,7 @@ def evaluate(
     PredictionsError
         The table, horizons, unit or baseline cannot be used; every problem at once.
     """
-    _check_request(predictions, baseline, horizons, n_resamples)
+    _check_request(predictions, baseline, contrasts, horizons, n_resamples)
     panel, arms = read_arms(predictions, n_resamples=n_resamples, seed=seed, unit=unit)
     binary = "label" in predictions.table
     notices = []
@@ -108,23 +112,27 @@ def evaluate(
     if cross_validated:
         notices += cross_validation_notices(arms, binary=binary)
     measured = {arm.name: battery.measure(arm) for arm in arms}
-    compared = pd.DataFrame(columns=COMPARISON_COLUMNS)
-    if baseline is not None:
-        compared = compare_arms(arms, baseline, battery, measured)
+    pairs = [(arm.name, baseline) for arm in arms if baseline not in (None, arm.name)]
     return Evaluation(
         _metric_table(arms, measured),
-        compared,
+        compare_arms(arms, [*pairs, *contrasts], battery, measured),
         risk_group_table(arms, binary=binary),
         (*notices, *arm_notices(arms, panel, measured)),
     )
 
 
 def _check_request(
-    predictions: Predictions, baseline: str | None, horizons: Sequence[float], n_resamples: int
+    predictions: Predictions,
+    baseline: str | None,
+    contrasts: Sequence[tuple[str, str]],
+    horizons: Sequence[float],
+    n_resamples: int,
 ) -> None:
     problems = Problems("evaluation")
     if baseline is not None and baseline not in predictions.arms:
         problems.add(f"baseline {baseline!r} is not an arm", remedy=f"one of {predictions.arms}")
+    if wrong := [c for c in contrasts if len({*c} & {*predictions.arms}) != 2]:
+        problems.add("contrasts are not two arms", wrong, f"two of {predictions.arms}")
     values = np.asarray(horizons, dtype=float)
     if not np.isfinite(values).all() or (values <= 0).any():
         problems.add("horizons must be positive numbers", list(horizons))

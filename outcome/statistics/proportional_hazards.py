@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from outcome.errors import InputError
 from outcome.statistics._arrays import FloatArray, follow_up, group_codes
@@ -106,6 +105,10 @@ def _transform(
 ) -> FloatArray:
     if scale == "km":
         g = 1 - kaplan_meier(time, event).before(time[row])
+    elif scale == "rank":
+        ordered = np.sort(time)
+        sides = [np.searchsorted(ordered, time[row], side=side) for side in ("left", "right")]
+        g = np.mean(sides, axis=0)  # tied times share their mean rank
     else:
-        g = (rankdata(time) if scale == "rank" else time)[row]
+        g = time[row]
     return np.asarray(g - g.mean(), dtype=np.float64)  # the mean only costs precision

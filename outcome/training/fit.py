@@ -18,6 +18,7 @@ from outcome.study import Training
 __all__ = ["Epoch", "Patients", "Trained", "fit_network", "predict"]
 
 PATCHES_AT_ONCE = 32_768
+MIN_STEPS = 3
 
 State = dict[str, Tensor]
 
@@ -185,8 +186,12 @@ def _loss(head: Head, raw: NDArray[np.float64], target: Target) -> float:
 
 
 def _batches(order: NDArray[np.int64], size: int) -> list[list[int]]:
-    """Cut an order into batches of about equal size: no small last one, no tiny risk set."""
-    n = max(1, round(len(order) / size))
+    """Cut an order into batches of about equal size: no small last one, no tiny risk set.
+
+    A small cohort is cut into three all the same (of at least 8 patients), since it needs its steps
+    as much as a large one.
+    """
+    n = max(min(MIN_STEPS, len(order) // 8), round(len(order) / size), 1)
     return [part.tolist() for part in np.array_split(order, n)]
 
 
