@@ -189,6 +189,7 @@ def _results(
     about = manifest.describe(study, material, device, command)
     about["resamples"] = N_RESAMPLES
     about["epochs"] = manifest.epochs(finished)
+    about["notes"] += evaluation.notes
     about["warnings"] = [*study_warnings(study, material), *evaluation.warnings]
     tables = {
         "predictions": predictions.table,

@@ -229,7 +229,8 @@ def _one_row_per_patient(
 def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
     """Return any table as text, missing values as empty strings."""
     text = frame.reset_index(drop=True).astype(object)
-    text = text.where(text.notna(), "").map(lambda v: str(v).strip())
+    text = text.where(text.notna(), "")
+    text = text.map(lambda v: str(int(v)) if isinstance(v, bool) else str(v).strip())
     return text.set_axis([str(c).strip() for c in frame.columns], axis=1)
 
 

@@ -39,6 +39,8 @@ class Evaluation:
         n_patients_common, note; empty without a baseline or contrasts.
     risk_groups : DataFrame
         One row per arm and group; see `outcome.evaluation.stratification.risk_group_table`.
+    notes : tuple of str
+        How it was computed, and how to read it.
     warnings : tuple of str
         What a reader has to know, in plain words.
     """
@@ -46,6 +48,7 @@ class Evaluation:
     metrics: pd.DataFrame
     comparisons: pd.DataFrame
     risk_groups: pd.DataFrame
+    notes: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
@@ -102,22 +105,23 @@ def evaluate(
     _check_request(predictions, baseline, contrasts, horizons, n_resamples)
     panel, arms = read_arms(predictions, n_resamples=n_resamples, seed=seed, unit=unit)
     binary = "label" in predictions.table
-    notices = []
+    notes = []
     if binary:
         battery = binary_battery(panel, favourable=favourable)
     else:
         weights = censoring_weights(arms, horizons, cross_validated=cross_validated)
         battery = survival_battery(panel, weights, horizons)
-        notices.append(describe_weights(weights, unit))
+        notes.append(describe_weights(weights, unit))
     if cross_validated:
-        notices += cross_validation_notices(arms, binary=binary)
+        notes += cross_validation_notices(arms, binary=binary)
     measured = {arm.name: battery.measure(arm) for arm in arms}
     pairs = [(arm.name, baseline) for arm in arms if baseline not in (None, arm.name)]
     return Evaluation(
         _metric_table(arms, measured),
         compare_arms(arms, [*pairs, *contrasts], battery, measured),
         risk_group_table(arms, binary=binary),
-        (*notices, *arm_notices(arms, panel, measured)),
+        tuple(notes),
+        tuple(arm_notices(arms, panel, measured)),
     )
 
 

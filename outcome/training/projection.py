@@ -64,7 +64,7 @@ class Projection:
         mean = total / n
         covariance = outer / n - torch.outer(mean, mean)
         variance = covariance.diagonal().clamp(min=0)
-        known = variance > 1e-10 * variance.max()
+        known = variance > 1e-12 * ((mean + shift) ** 2 + mean**2 + 1e-30)
         scale = torch.where(known, variance.clamp(min=1e-300).rsqrt(), 0.0)
         if components == 0 or components >= int(known.sum()):
             matrix = torch.diag(scale)

@@ -119,8 +119,8 @@ def test_columns_and_names():
     known = found.metrics.dropna(subset=["lower"])
     assert (known["lower"] <= known["estimate"]).all()
     assert (known["estimate"] <= known["upper"]).all()
-    assert any("tau = 500 days" in w and "other folds" in w for w in found.warnings)
-    assert any("exploratory" in w for w in found.warnings)
+    assert any("tau = 500 days" in w and "other folds" in w for w in found.notes)
+    assert any("exploratory" in w for w in found.notes)
 
 
 def test_holm_is_over_arms():
@@ -216,7 +216,7 @@ def test_nobody_had_an_event():
     assert found.risk_groups["hazard_ratio"].tolist()[1::2] == pytest.approx(
         [np.nan] * 2, nan_ok=True
     )
-    assert "tau = none could be chosen" in evaluate(Predictions(table), n_resamples=0).warnings[0]
+    assert "tau = none could be chosen" in evaluate(Predictions(table), n_resamples=0).notes[0]
 
 
 def test_tiny_folds():
@@ -241,8 +241,8 @@ def test_an_empty_group_and_a_group_without_events():
 
 def test_one_fold_uses_the_table_for_censoring_weights():
     found = evaluate(Predictions(simulated(folds=1)), horizons=[200], n_resamples=20)
-    assert "the patients of the table" in found.warnings[0]
-    assert not any("exploratory" in w for w in found.warnings)
+    assert "the patients of the table" in found.notes[0]
+    assert not any("exploratory" in w for w in found.notes)
 
 
 def test_strata_are_never_compared_with_each_other():

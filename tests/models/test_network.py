@@ -79,7 +79,7 @@ def test_spread_standardises_what_truly_differs_and_only_that(generator):
         for v in level
     ]  # fmt: skip
     spread = Spread.of([*many, None])
-    signal, noise = spread.gain * torch.stack([b.mean(0) for b in many]).std(0)
+    signal, _ = spread.gain * torch.stack([b.mean(0) for b in many]).std(0)
     assert signal == pytest.approx(1, abs=0.05)
     # Pure noise is not scaled up to the size of signal: it keeps at most its own share.
     unscaled = torch.stack([b.mean(0) for b in many]).var(0).mean().rsqrt()

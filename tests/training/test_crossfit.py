@@ -1,0 +1,129 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from outcome.models.heads import CoxHead, LogisticHead, Target
+from outcome.training.crossfit import choose_epoch, combine, cut_offs, risk_groups
+from outcome.training.fit import MIN_STEPS, _batches
+from outcome.training.projection import Projection
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(2)
+
+
+def survival(rng, risk):
+    time = rng.exponential(np.exp(-risk))
+    return Target(torch.tensor(time), torch.ones(len(risk), dtype=torch.bool))
+
+
+def test_the_epoch_that_ranks_best_is_chosen_even_if_overconfident(rng):
+    truth = [rng.normal(size=80) for _ in range(3)]
+    targets = [survival(rng, t) for t in truth]
+    noise = [rng.normal(size=80) for _ in range(3)]
+    raw = [
+        np.stack([0 * t, 0.3 * t + n, 40 * t + 4 * n, 5 * n])
+        for t, n in zip(truth, noise, strict=True)
+    ]
+    assert choose_epoch(raw, targets, CoxHead()) == 3
+
+
+def test_a_shift_of_one_inner_model_changes_no_choice(rng):
+    truth = [rng.normal(size=50) for _ in range(2)]
+    targets = [survival(rng, t) for t in truth]
+    raw = [np.stack([rng.normal(size=50), t]) for t in truth]
+    shifted = [raw[0] + 100.0, raw[1]]
+    assert choose_epoch(raw, targets, CoxHead()) == choose_epoch(shifted, targets, CoxHead()) == 2
+
+
+def test_inner_folds_without_events_do_not_count(rng):
+    good = rng.normal(size=50)
+    target = survival(rng, good)
+    empty = Target(torch.ones(5), torch.zeros(5, dtype=torch.bool))
+    raw = [np.stack([rng.normal(size=50), good]), np.zeros((2, 5))]
+    assert choose_epoch(raw, [target, empty], CoxHead()) == 2
+
+
+def test_binary_epochs(rng):
+    logit = rng.normal(size=300) * 2
+    target = Target(None, torch.tensor(rng.random(300) < 1 / (1 + np.exp(-logit))))
+    raw = [np.stack([rng.normal(size=300), logit, -logit])]
+    assert choose_epoch(raw, [target], LogisticHead()) == 2
+
+
+def test_equal_epochs_the_earliest():
+    target = Target(torch.tensor([1.0, 2.0]), torch.tensor([True, True]))
+    assert choose_epoch([np.zeros((4, 2))], [target], CoxHead()) == 1
+
+
+def test_inner_models_are_centred_but_never_scaled(rng):
+    tune = [rng.normal(10, 1, 20), rng.normal(-5, 0.01, 30)]
+    test = [rng.normal(10, 1, 7), rng.normal(-5, 0.01, 7)]
+    centred, risk = combine(tune, test)
+    assert [abs(c.mean()) < 1e-12 for c in centred] == [True, True]
+    expected = (test[0] - tune[0].mean() + test[1] - tune[1].mean()) / 2
+    np.testing.assert_allclose(risk, expected)
+
+
+def frame(risk, ids):
+    return pd.DataFrame({"patient_id": ids, "risk": risk})
+
+
+def test_cut_offs_per_stratum_where_there_are_events_enough():
+    ids = [f"p{i}" for i in range(40)]
+    strata = pd.Series(["A"] * 20 + ["B"] * 20, index=ids)
+    events = pd.DataFrame({"event": [1.0] * 20 + [0.0] * 20}, index=ids)
+    development = frame(np.r_[np.arange(20.0), 100 + np.arange(20.0)], ids)
+    cuts = cut_offs(development, events, strata)
+    assert cuts == {"": 59.5, "A": 9.5}
+    groups = risk_groups(frame([9.5, 10.0, 60.0, 59.0], [*ids[:2], *ids[20:22]]), cuts, strata)
+    assert groups == ["low", "high", "high", "low"]
+
+
+def test_constant_risk_is_one_group():
+    cuts = cut_offs(frame([0.0] * 4, list("abcd")), pd.DataFrame(), None)
+    assert risk_groups(frame([0.0, 0.0], ["x", "y"]), cuts, None) == ["low", "low"]
+
+
+@pytest.mark.parametrize(("n", "steps"), [(20, 2), (60, 3), (200, 3), (640, 10)])
+def test_batches_are_even_and_small_cohorts_get_their_steps(n, steps):
+    batches = _batches(np.arange(n), 64)
+    assert len(batches) == steps
+    assert sorted(i for b in batches for i in b) == list(range(n))
+    assert max(map(len, batches)) - min(map(len, batches)) <= 1
+    assert MIN_STEPS == 3
+
+
+def test_projection_keeps_the_directions_of_most_variance():
+    generator = torch.Generator().manual_seed(1)
+    loud = torch.randn(40, 50, 2, generator=generator) @ torch.randn(2, 10, generator=generator)
+    bags = list(3 * loud + 0.1 * torch.randn(40, 50, 10, generator=generator) + 1000)
+    projection = Projection.fit(bags, 2)
+    assert projection.components == 2
+    z = torch.cat([projection(b) for b in bags])
+    assert z.mean(0).abs().max() < 1e-3
+    assert z.var(0).mean() == pytest.approx(1, abs=0.01)
+    # Two components hold all but the noise.
+    x = torch.cat(bags)
+    standard = (x - x.mean(0)) / x.std(0)
+    back = torch.linalg.lstsq(z, standard).solution
+    assert (standard - z @ back).var() < 0.02
+
+
+def test_projection_survives_constant_and_wild_features():
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(30, 20, 4, generator=generator) * torch.tensor([1e4, 1.0, 1e-3, 0.0])
+    x = x + torch.tensor([1e4, 0.0, 0.0, 7.0])
+    whole = Projection.fit(list(x), 0)
+    z = whole(x.reshape(-1, 4))
+    torch.testing.assert_close(z.std(0), torch.tensor([1.0, 1, 1, 0]), atol=0.05, rtol=0)
+
+
+def test_projection_counts_every_patient_the_same():
+    small, large = torch.zeros(2, 1), torch.ones(200, 1)
+    small[0], large[0] = 0.1, 0.9
+    assert Projection.fit([small, large], 0).mean == pytest.approx(
+        float((small.mean() + large.mean()) / 2), abs=1e-6
+    )
