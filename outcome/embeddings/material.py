@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ class Material:
     slides : mapping of patient to tuple of Packed
         Empty where the study uses no image.
     reports : Reports or None
+    contents : mapping of patient to str
+        A hash of what `sample` returns: what a fit depends on.
     notes : tuple of str
         What the user should know and need not mend.
     """
@@ -55,6 +57,7 @@ class Material:
     store: PackedStore
     slides: Mapping[str, tuple[Packed, ...]]
     reports: Reports | None
+    contents: Mapping[str, str]
     notes: tuple[str, ...]
 
     def sample(self, patient: str) -> PatientSample:
@@ -62,15 +65,6 @@ class Material:
         slides = self.slides.get(patient, ())
         report = self.reports.vectors(patient) if self.reports is not None else None
         return PatientSample(self.store.features(slides) if slides else None, report)
-
-    def content(self, patient: str) -> str:
-        """Return a hash of what `sample` returns: a fit depends on it."""
-        digest = hashlib.sha256()
-        for slide in self.slides.get(patient, ()):
-            digest.update(slide.content.encode())
-        if self.reports is not None and (report := self.reports.vectors(patient)) is not None:
-            digest.update(report.tobytes())
-        return digest.hexdigest()[:32]
 
     @property
     def dimensions(self) -> dict[str, int]:
@@ -160,7 +154,17 @@ def prepare(
     slides = {p: s for p, s in slides.items() if p in cohort.patients.index}
     if reports is not None:
         reports = reports.only(cohort.patients.index)
-    return Material(cohort, tuple(folds), store, slides, reports, tuple(notes))
+    contents = {p: _content(slides.get(p, ()), reports, p) for p in cohort.patients.index}
+    return Material(cohort, tuple(folds), store, slides, reports, contents, tuple(notes))
+
+
+def _content(slides: Sequence[Packed], reports: Reports | None, patient: str) -> str:
+    digest = hashlib.sha256()
+    for slide in slides:
+        digest.update(slide.content.encode())
+    if reports is not None and (vectors := reports.vectors(patient)) is not None:
+        digest.update(vectors.tobytes())
+    return digest.hexdigest()[:32]
 
 
 def _slide_files(

@@ -85,7 +85,7 @@ def fold_data(
     """Project the development patients of a fold; a process remembers the last one it made."""
     inputs = tuple(inputs)
     rows = [fold.repeat, fold.name, inputs, settings.components, settings.threads]
-    rows += [[p, material.content(p)] for p in fold.development]
+    rows += [[p, material.contents[p]] for p in fold.development]
     key = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
     return _remembered(_Source(material, fold, inputs, settings.components, key))
 
@@ -132,4 +132,4 @@ def outcome_rows(material: Material, patients: Sequence[str]) -> list[list[Any]]
     table = material.cohort.patients
     columns = [c for c in ("time", "event", "label", "strata") if c in table]
     values = table.loc[list(patients), columns].to_numpy(dtype=object).tolist()
-    return [[p, material.content(p), *v] for p, v in zip(patients, values, strict=True)]
+    return [[p, material.contents[p], *v] for p, v in zip(patients, values, strict=True)]

@@ -57,7 +57,8 @@ class Projection:
                 outer = outer.double()
             x = x - shift
             total += x.mean(0)
-            outer.addmm_(x.T, x, alpha=1 / len(x))
+            half = x.float()
+            outer += (half.T @ half).double() / len(x)
             n += 1
         if n == 0:
             raise ValueError("a projection needs at least one bag")
