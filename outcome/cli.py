@@ -111,6 +111,96 @@ def check(
     typer.echo(f"{study} can be run: outcome run {shlex.quote(str(study))}")
 
 
+Tables = Annotated[
+    list[Path], typer.Argument(metavar="PRED.csv...", help="Tables of predictions, one per arm.")
+]
+Unit = Annotated[str | None, typer.Option(help="Of the times: days, months or years.")]
+Horizons = Annotated[
+    str, typer.Option(metavar="T1,T2", help="Times at which AUC, Brier and survival are reported.")
+]
+
+
+@app.command()
+def evaluate(
+    tables: Tables,
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("reports/evaluation"),
+    unit: Unit = None,
+    horizons: Horizons = "",
+    baseline: Annotated[str | None, typer.Option(help="Arm to compare with.")] = None,
+    covariates: Annotated[
+        str, typer.Option(metavar="C1,C2", help="Columns for added value and subgroups.")
+    ] = "",
+    favourable: Annotated[
+        bool, typer.Option("--favourable", help="The positive label is the better outcome.")
+    ] = False,
+    resamples: Annotated[int, typer.Option(min=0)] = 1000,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Evaluate predictions made anywhere: metrics with intervals, risk groups, figures, report.
+
+    Columns: patient_id or case_id; time (or time_days, time_months, time_years) and event, or
+    label; risk or probability; optional arm, repeat, fold, strata, risk_group, survival_<h>.
+    """
+    from outcome.reporting.assess import assess
+
+    found = assess(
+        tables, out, baseline=baseline, unit=unit, horizons=_numbers(horizons), seed=seed,
+        covariates=_words(covariates), favourable=favourable, n_resamples=resamples,
+        command=_command(),
+    )  # fmt: skip
+    _print_metrics(found.evaluation.metrics, found.evaluation.comparisons, found.baseline)
+    _say(found.evaluation.notes, found.evaluation.warnings)
+    typer.echo(f"report: {found.report}")
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A.csv", help="The one.")],
+    b: Annotated[Path, typer.Argument(metavar="B.csv", help="The other: the baseline.")],
+    unit: Unit = None,
+    horizons: Horizons = "",
+    favourable: Annotated[bool, typer.Option("--favourable")] = False,
+    resamples: Annotated[int, typer.Option(min=0)] = 1000,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    out: Annotated[Path | None, typer.Option(help="Also write everything here.")] = None,
+) -> None:
+    """Compare two tables of predictions of the same patients: difference, interval, p."""
+    from tempfile import TemporaryDirectory
+
+    from outcome.reporting.assess import assess
+
+    with TemporaryDirectory() as scratch:
+        found = assess(
+            [a, b], out or Path(scratch) / "comparison", baseline=b.stem, unit=unit,
+            horizons=_numbers(horizons), favourable=favourable, n_resamples=resamples, seed=seed,
+            command=_command(),
+        )  # fmt: skip
+    changes = found.evaluation.comparisons
+    rows = [
+        [r.metric, f"{r.difference:+.4f}", f"{r.lower:+.4f} to {r.upper:+.4f}", f"{r.p_value:.4g}",
+         r.n_patients_common, r.note]
+        for r in changes.itertuples()
+    ]  # fmt: skip
+    head = ["metric", "difference", "95% interval", "p", "patients", "note"]
+    _print_table(f"{a.stem} minus {b.stem}", head, rows)
+    _say(found.evaluation.notes, found.evaluation.warnings)
+    if out is not None:
+        typer.echo(f"report: {found.report}")
+
+
+def _words(text: str) -> list[str]:
+    return [w.strip() for w in text.split(",") if w.strip()]
+
+
+def _numbers(text: str) -> list[float]:
+    from outcome.errors import InputError
+
+    try:
+        return [float(w) for w in _words(text)]
+    except ValueError:
+        raise InputError(f"--horizons {text!r}: write numbers, e.g. --horizons 12,36,60") from None
+
+
 @app.command()
 def simulate(
     out: Annotated[Path, typer.Argument(help="A new folder.")],
@@ -207,11 +297,18 @@ def _progress() -> Iterator[Progress]:
 
 
 def _print_results(results: Results, baseline: str) -> None:
-    main = "harrell_c" if "harrell_c" in set(results.metrics["metric"]) else "auroc"
-    differences = results.comparisons.query("metric == @main").set_index("arm")
+    _print_metrics(results.metrics, results.comparisons, baseline)
+    _say(results.notes, results.warnings)
+    if results.manifest["simulated"]:
+        typer.echo("These are SIMULATED patients.")
+    typer.echo(f"report: {results.report}")
+
+
+def _print_metrics(metrics: Any, comparisons: Any, baseline: str | None) -> None:
+    main = "harrell_c" if "harrell_c" in set(metrics["metric"]) else "auroc"
+    differences = comparisons[comparisons["metric"] == main].set_index("arm")
     rows: list[list[Any]] = []
-    row: Any
-    for row in results.metrics.query("metric == @main").itertuples():
+    for row in metrics[metrics["metric"] == main].itertuples():
         text = f"{row.estimate:.3f} ({row.lower:.3f} to {row.upper:.3f})"
         change, p = ("baseline", "") if row.arm == baseline else ("", "")
         if row.arm in differences.index:
@@ -221,13 +318,9 @@ def _print_results(results: Results, baseline: str) -> None:
         rows.append([row.arm, text, change, p, f"{row.n} / {row.events}"])
     name = {"harrell_c": "C-index", "auroc": "AUROC"}[main]
     head = ["arm", f"{name} (95% interval)", f"difference to {baseline}", "p", "n / events"]
-    _print_table(
-        "Cross-validated; intervals are given the fitted models, p is exploratory", head, rows
-    )
-    _say(results.notes, results.warnings)
-    if results.manifest["simulated"]:
-        typer.echo("These are SIMULATED patients.")
-    typer.echo(f"report: {results.report}")
+    if baseline is None:
+        head, rows = [head[i] for i in (0, 1, 4)], [[row[i] for i in (0, 1, 4)] for row in rows]
+    _print_table("Results", head, rows)
 
 
 def _print_table(title: str, head: Any, rows: list[list[Any]]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from outcome.errors import PredictionsError, Problems
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["survival", "binary"]
 
-__all__ = ["Kind", "Predictions", "read_predictions"]
+__all__ = ["ForeignTables", "Kind", "Predictions", "read_foreign", "read_predictions"]
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,148 @@ def read_predictions(path: Path) -> Predictions:
     PredictionsError
         A column is missing or a value cannot be used.
     """
-    table = pd.read_csv(
-        path,
-        dtype={"patient_id": str, "arm": str, "risk_group": str, "fold": str, "strata": str},
-        keep_default_na=False,
-        na_values={"risk": [""]},
-        float_precision="round_trip",
-    )
-    return Predictions(table)
+    return Predictions(_read_table(path))
+
+
+@dataclass(frozen=True)
+class ForeignTables:
+    """Predictions made anywhere, brought into our schema.
+
+    Parameters
+    ----------
+    predictions : Predictions
+    unit : str or None
+        Unit of the times, where a column name says it.
+    covariates : DataFrame
+        `patient_id` and the further columns that were asked for, one row per patient.
+    notes : tuple of str
+        What was filled in.
+    """
+
+    predictions: Predictions
+    unit: str | None
+    covariates: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def read_foreign(
+    paths: Sequence[Path], *, favourable: bool = False, covariates: Sequence[str] = ()
+) -> ForeignTables:
+    """Read tables of predictions made anywhere, one or several arms in each.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        CSV files with `patient_id` or `case_id`; `time` (or `time_days`, `time_months`,
+        `time_years`) and `event`, or `label`; `risk` or `probability`; optional `arm` (else the
+        file's name), `repeat`, `fold`, `strata`, `risk_group`, `survival_<h>`.
+    favourable : bool
+        The positive label is the better outcome: a risk made from `probability` is negated.
+    covariates : sequence of str
+        Further columns that are wanted.
+
+    Raises
+    ------
+    PredictionsError
+        Everything that is wrong with any of the tables, at once.
+    """
+    problems = Problems("predictions")
+    tables: list[pd.DataFrame] = []
+    units: set[str | None] = set()
+    notes: list[str] = []
+    for path in paths:
+        try:
+            table = _read_table(path)
+        except PredictionsError as error:
+            problems.extend([str(error)])
+            continue
+        table, unit = _in_our_words(table, path, favourable, problems, notes)
+        if missing := [c for c in covariates if c not in table]:
+            problems.add(f"{path.name} has no column", missing, "correct --covariates")
+        tables.append(table)
+        units |= {unit} - {None}
+    if len(units) > 1:
+        problems.add("the tables give times in different units", sorted(map(str, units)))
+    problems.raise_if_any(PredictionsError)
+    if len({"label" in t for t in tables}) > 1:
+        raise PredictionsError(
+            "some tables have time and event, others a label: evaluate them apart"
+        )
+    joined = pd.concat(tables, ignore_index=True)
+    _check_same_outcomes(joined, problems)
+    problems.raise_if_any(PredictionsError)
+    if "time" in joined:
+        joined["time"] = joined.groupby("patient_id")["time"].transform("first")
+    wanted = joined[["patient_id", *covariates]].drop_duplicates("patient_id")
+    unit = next(iter(units), None)
+    return ForeignTables(Predictions(joined), unit, wanted, tuple(notes))
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    text = dict.fromkeys(("patient_id", "case_id", "arm", "risk_group", "fold", "strata"), str)
+    try:
+        return pd.read_csv(
+            path,
+            dtype=text,
+            keep_default_na=False,
+            na_values={c: ["", "NA", "NaN", "nan"] for c in ("risk", "probability")},
+            float_precision="round_trip",
+            encoding="utf-8-sig",
+        )
+    except FileNotFoundError:
+        raise PredictionsError(f"there is no file {path}") from None
+    except (OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise PredictionsError(f"{path.name} cannot be read as a table: {reason}") from None
+
+
+def _in_our_words(
+    table: pd.DataFrame, path: Path, favourable: bool, problems: Problems, notes: list[str]
+) -> tuple[pd.DataFrame, str | None]:
+    unit = None
+    if "patient_id" not in table and "case_id" in table:
+        table = table.rename(columns={"case_id": "patient_id"})
+    for name in ("days", "months", "years"):
+        if "time" not in table and f"time_{name}" in table:
+            table, unit = table.rename(columns={f"time_{name}": "time"}), name
+    for column in ("time", "event", "label"):
+        if column in table and not pd.api.types.is_numeric_dtype(table[column]):
+            bad = pd.to_numeric(table[column], errors="coerce").isna()
+            problems.add(
+                f"{path.name}: column {column!r} holds text", table.loc[bad, column].tolist()
+            )
+    if "risk" not in table and "probability" in table:
+        table = table.assign(risk=_logit(table["probability"], path, favourable, problems))
+        notes.append(f"{path.name}: risk is the log odds of the probability")
+    needed = {"patient_id", "risk"} | ({"label"} if "label" in table else {"time", "event"})
+    if missing := sorted(needed - set(table.columns)):
+        have = ", ".join(map(str, table.columns[:12]))
+        problems.add(f"{path.name} has no column", missing, f"it has {have}")
+    filled = pd.DataFrame({"arm": path.stem, "repeat": 0, "fold": "all"}, index=table.index)
+    return table.join(filled[filled.columns.difference(table.columns)]), unit
+
+
+def _logit(
+    column: pd.Series, path: Path, favourable: bool, problems: Problems
+) -> NDArray[np.float64]:
+    p = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
+    if (bad := ~((p >= 0) & (p <= 1))).any():
+        problems.add(f"{path.name}: probability is outside [0, 1]", column[bad].tolist())
+        return np.zeros(len(p))
+    safe = np.clip(p, 1e-12, 1 - 1e-12)
+    logit: NDArray[np.float64] = np.log(safe) - np.log1p(-safe)
+    return -logit if favourable else logit
+
+
+def _check_same_outcomes(table: pd.DataFrame, problems: Problems) -> None:
+    for column in ("time", "event", "label"):
+        if column in table:
+            ends = table.groupby("patient_id")[column].agg(["min", "max"])
+            # A time that went through another program may differ in its last digit.
+            far = ends["max"] - ends["min"] > 1e-6 * ends["max"].abs()
+            if (differing := ends.index[far].tolist()) != []:
+                problems.add(
+                    f"column {column!r} differs between rows of one patient",
+                    differing,
+                    "give every arm the same outcomes",
+                )

@@ -172,6 +172,7 @@ def _results(
     from outcome.evaluation.summary import evaluate
     from outcome.predictions import Predictions
     from outcome.reporting.report import write_report
+    from outcome.reporting.writing import write_run_folder
     from outcome.training import manifest
 
     progress("evaluating", 0, 1)
@@ -203,7 +204,7 @@ def _results(
     }
     lost = material.cohort.lost_table()
     about["seconds"] = round(monotonic() - started, 1)
-    manifest.write_run_folder(folder, study, {**tables, "cohort_lost": lost}, about)
+    write_run_folder(folder, {**tables, "cohort_lost": lost}, about, study.to_yaml())
     progress("reporting", 0, 1)
     report = write_report(folder)
     progress("reporting", 1, 1)

@@ -1,25 +1,20 @@
-"""What was run, on what, with what: the manifest, and the run folder written at one stroke."""
+"""What was run, on what, with what: the manifest."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from outcome.embeddings.material import Material
 from outcome.endpoint import Binary
 from outcome.study import Study
 from outcome.training.engine import ArmFold
 
-__all__ = ["describe", "epochs", "write_run_folder"]
+__all__ = ["describe", "epochs"]
 
 PACKAGES = (
     "slide-outcome",
@@ -82,20 +77,6 @@ def epochs(finished: Sequence[ArmFold]) -> list[dict[str, Any]]:
         }
         for f in finished
     ]
-
-
-def write_run_folder(
-    folder: Path, study: Study, tables: Mapping[str, pd.DataFrame], about: Mapping[str, Any]
-) -> None:
-    """Write every table, then put all of them in place; the manifest comes last."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {f"{name}.csv": table.to_csv(index=False) for name, table in tables.items()}
-    files["study.yaml"] = study.to_yaml()
-    files["manifest.json"] = json.dumps(about, indent=1, ensure_ascii=False)
-    for name, text in files.items():
-        (folder / f".{name}.part").write_text(text, encoding="utf-8")
-    for name in files:
-        os.replace(folder / f".{name}.part", folder / name)  # noqa: PTH105 - atomic
 
 
 def _endpoint(study: Study) -> dict[str, Any]:

@@ -1,0 +1,43 @@
+"""A run folder, written at one stroke: a reader finds the old files or the new, never a mixture."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+__all__ = ["write_run_folder"]
+
+
+def write_run_folder(
+    folder: Path,
+    tables: Mapping[str, pd.DataFrame],
+    about: Mapping[str, Any],
+    study: str | None = None,
+) -> None:
+    """Write every file under another name, then put all of them in place; the manifest last.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where it is not there.
+    tables : mapping of name to DataFrame
+        Written as `<name>.csv`.
+    about : mapping
+        Written as `manifest.json`.
+    study : str, optional
+        Written as `study.yaml`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {f"{name}.csv": table.to_csv(index=False) for name, table in tables.items()}
+    if study is not None:
+        files["study.yaml"] = study
+    files["manifest.json"] = json.dumps(about, indent=1, ensure_ascii=False)
+    for name, text in files.items():
+        (folder / f".{name}.part").write_text(text, encoding="utf-8")
+    for name in files:
+        os.replace(folder / f".{name}.part", folder / name)  # noqa: PTH105 - atomic

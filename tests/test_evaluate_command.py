@@ -1,0 +1,196 @@
+"""`outcome evaluate` and `outcome compare`: tables made anywhere, good and bad."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from lifelines.utils import concordance_index
+
+
+@pytest.fixture
+def scores(tmp_path):
+    """Two arms of one cohort as another tool would write them: ids, folds, months, risk."""
+    rng = np.random.default_rng(8)
+    n = 120
+    signal = rng.normal(size=n)
+    time = rng.exponential(20 * np.exp(-signal))
+    table = pd.DataFrame(
+        {
+            "case_id": [f"{i:05d}" for i in range(n)],
+            "fold": np.arange(n) % 3,
+            "time_months": np.minimum(time, 40).round(2) + 0.01,
+            "event": (time < 40).astype(int),
+            "age": rng.normal(60, 10, n).round(),
+            "sex": rng.choice(["f", "m"], n),
+        }
+    )
+    for name, noise in (("good", 0.5), ("poor", 5.0)):
+        table.assign(risk=signal + noise * rng.normal(size=n)).to_csv(
+            tmp_path / f"{name}.csv", index=False
+        )
+    return tmp_path
+
+
+def test_evaluate_as_typed(scores, outcome, tmp_path):
+    done = outcome(
+        "evaluate", scores / "good.csv", scores / "poor.csv", "--out", tmp_path / "out",
+        "--horizons", "6,12", "--covariates", "age,sex", "--resamples", 200, "--baseline", "poor",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert f"report: {tmp_path / 'out' / 'report.html'}" in done.out
+    metrics = pd.read_csv(tmp_path / "out" / "metrics.csv").set_index(["arm", "metric"])["estimate"]
+    table = pd.read_csv(scores / "good.csv")
+    per_fold = [
+        concordance_index(f["time_months"], -f["risk"], f["event"])
+        for _, f in table.groupby("fold")
+    ]
+    assert metrics["good", "harrell_c"] == pytest.approx(np.mean(per_fold), abs=1e-12)
+    assert {"auc_6", "auc_12", "uno_c", "mean_auc"} <= set(metrics["good"].index)
+    compared = pd.read_csv(tmp_path / "out" / "comparisons.csv")
+    assert set(compared["baseline"]) == {"poor"}
+    for name in (
+        "follow_up", "survival_curves", "survival_at", "pairwise", "restricted_means",
+        "added_value", "effects", "subgroups",
+    ):  # fmt: skip
+        assert len(pd.read_csv(tmp_path / "out" / f"{name}.csv")), name
+    groups = pd.read_csv(tmp_path / "out" / "risk_groups.csv")
+    assert groups["note"].str.contains("exploratory").all()
+    written = pd.read_csv(tmp_path / "out" / "predictions.csv", dtype={"patient_id": str})
+    assert written["patient_id"].iloc[7] == "00007"
+    # What was written can be read again, and gives the same.
+    again = outcome(
+        "evaluate", tmp_path / "out" / "predictions.csv", "--out", tmp_path / "again",
+        "--unit", "months", "--horizons", "6,12", "--resamples", 200, "--baseline", "poor",
+    )  # fmt: skip
+    assert again.code == 0, again.err
+    second = pd.read_csv(tmp_path / "again" / "metrics.csv").set_index(["arm", "metric"])
+    pd.testing.assert_series_equal(second["estimate"], metrics)
+
+
+def test_evaluate_of_a_run_gives_its_metrics(small, tmp_path, outcome):
+    assert outcome("run", small, "--out", tmp_path / "run", "--jobs", 1).code == 0
+    done = outcome(
+        "evaluate", tmp_path / "run" / "predictions.csv", "--out", tmp_path / "again",
+        "--unit", "days",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    for name in ("metrics", "comparisons", "risk_groups"):
+        one, other = (pd.read_csv(tmp_path / d / f"{name}.csv") for d in ("run", "again"))
+        pd.testing.assert_frame_equal(one, other)
+
+
+def test_compare_as_typed(scores, outcome, tmp_path):
+    done = outcome("compare", scores / "good.csv", scores / "poor.csv", "--resamples", 200)
+    assert done.code == 0, done.err
+    assert "good minus poor" in done.out
+    assert "harrell_c" in done.out
+    same = outcome("compare", scores / "good.csv", scores / "good.csv")
+    assert same.code == 2
+    assert "scored more than once" in same.err
+
+
+def test_probabilities_of_a_label(tmp_path, outcome):
+    rng = np.random.default_rng(1)
+    p = rng.random(80)
+    table = pd.DataFrame({"patient_id": range(80), "probability": p, "label": rng.random(80) < p})
+    table.astype({"label": int}).to_csv(tmp_path / "p.csv", index=False)
+    done = outcome("evaluate", tmp_path / "p.csv", "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    metrics = pd.read_csv(tmp_path / "out" / "metrics.csv").set_index("metric")["estimate"]
+    assert metrics["auroc"] > 0.7
+    assert {"brier", "calibration_slope", "calibration_intercept"} <= set(metrics.index)
+    # One set of patients, no folds: an ordinary test, nothing exploratory about intervals.
+    assert "exploratory" not in done.out
+    favourable = outcome("evaluate", tmp_path / "p.csv", "--out", tmp_path / "good", "--favourable")
+    assert favourable.code == 0, favourable.err
+    good = pd.read_csv(tmp_path / "good" / "metrics.csv").set_index("metric")["estimate"]
+    assert good["auroc"] == pytest.approx(metrics["auroc"], abs=1e-12)
+
+
+def spoil(column, value):
+    def change(table):
+        return table.assign(**{column: value})
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (lambda t: t.drop(columns="risk"), [], "good.csv has no column: 1, e.g. risk"),
+        (lambda t: t.drop(columns="time_months"), [], "has no column: 1, e.g. time"),
+        (spoil("risk", np.nan), [], "risk is not a finite number: 120"),
+        (spoil("event", 3), [], "event"),
+        (spoil("event", "dead"), [], "column 'event' holds text: 120, e.g. dead"),
+        (spoil("time_months", -1), [], "time is missing or negative: 120"),
+        (lambda t: t.drop(columns="risk").assign(probability=1.5), [], "outside [0, 1]: 120"),
+        (lambda t: pd.concat([t, t.head(2)]), [], "scored more than once in one arm and repeat: 2"),
+        (lambda t: t, ["--horizons", "12,6"], "horizon"),
+        (lambda t: t, ["--horizons", "6,6"], "horizon"),
+        (lambda t: t, ["--horizons", "soon"], "write numbers"),
+        (lambda t: t, ["--unit", "days"], "the tables hold a column time_months"),
+        (lambda t: t, ["--unit", "weeks"], "use days, months or years"),
+        (lambda t: t, ["--baseline", "none"], "baseline"),
+        (lambda t: t, ["--covariates", "weight"], "no column: 1, e.g. weight"),
+        (lambda t: t.assign(time_months=t["time_months"] * 365), ["--unit", "months"], "months"),
+        (lambda t: t.head(0), [], ""),
+    ],
+)
+def test_tables_that_cannot_be_evaluated(scores, outcome, tmp_path, change, options, message):
+    change(pd.read_csv(scores / "good.csv", dtype={"case_id": str})).to_csv(
+        scores / "good.csv", index=False
+    )
+    done = outcome("evaluate", scores / "good.csv", "--out", tmp_path / "out", *options)
+    assert done.code == 2, done.out
+    assert message in done.err, done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_arms_that_disagree_on_an_outcome(scores, outcome, tmp_path):
+    table = pd.read_csv(scores / "good.csv", dtype={"case_id": str})
+    table.loc[4, "event"] = 1 - table.loc[4, "event"]
+    table.to_csv(scores / "good.csv", index=False)
+    done = outcome("compare", scores / "good.csv", scores / "poor.csv")
+    assert done.code == 2
+    assert "'event' differs between rows of one patient: 1, e.g. 00004" in done.err
+
+
+def test_patients_that_one_arm_lacks_are_named_and_left_out_of_the_comparison(
+    scores, outcome, tmp_path
+):
+    table = pd.read_csv(scores / "good.csv", dtype={"case_id": str})
+    table.drop(index=[3, 5]).to_csv(scores / "good.csv", index=False)
+    done = outcome("compare", scores / "good.csv", scores / "poor.csv", "--resamples", 100)
+    assert done.code == 0, done.err
+    assert "2 patients are not scored, e.g. 00003, 00005" in done.out
+    assert "118" in done.out
+
+
+def test_horizons_beyond_follow_up_are_told(scores, outcome, tmp_path):
+    done = outcome(
+        "evaluate", scores / "good.csv", "--out", tmp_path / "out", "--horizons", "12,900"
+    )
+    assert done.code == 0, done.err
+    assert "auc_900" in done.out
+    metrics = pd.read_csv(tmp_path / "out" / "metrics.csv").set_index("metric")
+    assert np.isnan(metrics.loc["auc_900", "estimate"])
+    assert metrics.loc["auc_900", "note"]
+
+
+def test_the_folder_of_a_run_is_left_alone(small, scores, outcome, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "study.yaml").touch()
+    done = outcome("evaluate", scores / "good.csv", "--out", tmp_path / "run")
+    assert done.code == 2
+    assert "is the folder of a run" in done.err
+
+
+def test_no_torch_is_imported(scores):
+    code = (
+        "import sys; from pathlib import Path; from outcome.reporting.assess import assess;"
+        f"p = Path({str(scores)!r}); assess([p / 'good.csv'], p / 'out', n_resamples=20);"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
