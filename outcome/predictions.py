@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -161,7 +161,8 @@ def read_foreign(
 
 
 def _read_table(path: Path) -> pd.DataFrame:
-    text = dict.fromkeys(("patient_id", "case_id", "arm", "risk_group", "fold", "strata"), str)
+    names = ("patient_id", "case_id", "arm", "risk_group", "fold", "strata")
+    text: dict[Hashable, type[str]] = dict.fromkeys(names, str)
     try:
         return pd.read_csv(
             path,
