@@ -1,7 +1,7 @@
 """How honest, and how quick, the statistics are: coverage, type-I error, time.
 
-Run: `python tests/benchmarks/evaluation_honesty.py` (about ten minutes on two cores; `--quick` for a tenth
-of the cohorts). It prints Markdown for `reports/benchmarks.md`.
+Run: `python tests/benchmarks/evaluation_honesty.py` (a quarter of an hour on two cores; with
+`--quick` a tenth of the cohorts). It prints Markdown for `reports/benchmarks.md`.
 
 Cohorts: n = 200, censored by the end of study; a score is the true log hazard plus noise.
 Two scores with independent noise of one size have the same C in the population, so the paired test
