@@ -60,6 +60,16 @@ def run(
     jobs: Jobs = None,
     device: Device = "auto",
     cache: Cache = None,
+    permutations: Annotated[
+        int, typer.Option(min=0, help="Also test against permuted outcomes; 199 or more.")
+    ] = 0,
+    permute_networks: Annotated[
+        bool,
+        typer.Option(
+            "--permute-networks",
+            help="Refit the arms in each permutation, not linear models of their inputs.",
+        ),
+    ] = False,
 ) -> None:
     """Train, cross-validate and compare every arm of a study; write the report. Resumes."""
     from outcome import Study
@@ -68,9 +78,12 @@ def run(
     read = Study.read(study, set_ or [])
     folder = out or Path("reports") / read.name
     typer.echo(f"run folder: {folder}")
+    if permutations and permute_networks:
+        typer.echo(f"{permutations} permutations take {permutations} times as long as the study")
     with _progress() as progress:
         results = run_study(
-            read, out=folder, jobs=jobs, device=device, cache=cache,
+            read, out=folder, jobs=jobs, device=device, cache=cache, permutations=permutations,
+            permute_networks=permute_networks,
             command=_command(), progress=progress,
         )  # fmt: skip
     _print_results(results, read.baseline)

@@ -37,6 +37,8 @@ class Results:
         Out-of-fold risks inside development. Optimistic: for calibration and cut-offs only.
     metrics, comparisons, risk_groups : DataFrame
         Discrimination with intervals; differences to the baseline; groups by the cut-off.
+    permutations : DataFrame or None
+        p of each arm under permuted outcomes, where it was asked for.
     cohort_flow, splits, history : DataFrame
         Who was lost and why; who had which role; losses of every fit and epoch.
     manifest : dict
@@ -54,6 +56,7 @@ class Results:
     splits: pd.DataFrame
     history: pd.DataFrame
     manifest: dict[str, Any]
+    permutations: pd.DataFrame | None = None
 
     @property
     def warnings(self) -> list[str]:
@@ -74,6 +77,8 @@ def run(
     jobs: int | None = None,
     device: str = "auto",
     cache: str | Path | None = None,
+    permutations: int = 0,
+    permute_networks: bool = False,
     command: str = "",
     progress: Progress = lambda what, done, total: None,
 ) -> Results:
@@ -92,6 +97,11 @@ def run(
         `auto`, `cpu`, `cuda:N` or `mps`.
     cache : path, optional
         Folder of the packed store; by default $SLIDE_OUTCOME_CACHE or the user's cache folder.
+    permutations : int
+        Also test each arm against this many permutations of the outcomes (199 or more).
+    permute_networks : bool
+        Refit the arms themselves in each permutation, not linear models of the same inputs: that
+        takes as long as the study, each time.
     command : str
         Noted in the manifest.
     progress : callable
@@ -111,8 +121,11 @@ def run(
     from outcome import training
     from outcome.embeddings.material import prepare
     from outcome.embeddings.store import default_cache
+    from outcome.errors import InputError
 
     started = monotonic()
+    if 0 < permutations < training.FEWEST_PERMUTATIONS:
+        raise InputError(f"give at least {training.FEWEST_PERMUTATIONS} permutations, or none")
     folder = Path(out) if out is not None else Path("reports") / study.name
     _check_folder(folder, study)
     device = training.choose_device(device)
@@ -126,7 +139,18 @@ def run(
     if jobs is None:
         jobs = max(1, training.available_cpus() // study.training.threads) if device == "cpu" else 1
     finished = training.run_grid(grid, jobs, progress)
-    return _results(study, material, finished, folder, device, command, started, progress)
+    tested = None
+    if permutations:
+        tested = training.permutation_test(
+            study,
+            material,
+            n=permutations,
+            networks=permute_networks,
+            device=device,
+            jobs=jobs,
+            progress=lambda done, total: progress("permuting", done, total),
+        )
+    return _results(study, material, finished, tested, folder, device, command, started, progress)
 
 
 def _check_folder(folder: Path, study: Study) -> None:
@@ -157,6 +181,7 @@ def _results(
     study: Study,
     material: Material,
     finished: list[ArmFold],
+    tested: pd.DataFrame | None,
     folder: Path,
     device: str,
     command: str,
@@ -167,6 +192,7 @@ def _results(
 
     import pandas as pd
 
+    from outcome import training
     from outcome.checks import study_warnings
     from outcome.cohort import splits_table
     from outcome.evaluation.summary import evaluate
@@ -174,9 +200,10 @@ def _results(
     from outcome.reporting.report import write_report
     from outcome.reporting.writing import write_run_folder
     from outcome.training import manifest
+    from outcome.training.permutation import joined_predictions
 
     progress("evaluating", 0, 1)
-    predictions = Predictions(_with_outcomes(finished, material, study))
+    predictions = Predictions(joined_predictions(finished, material))
     endpoint = study.endpoint
     evaluation = evaluate(
         predictions,
@@ -202,26 +229,13 @@ def _results(
         "splits": splits_table(material.folds, material.cohort),
         "history": pd.concat([f.history for f in finished], ignore_index=True),
     }
-    lost = material.cohort.lost_table()
+    further = {"cohort_lost": material.cohort.lost_table()}
+    if tested is not None:
+        further["permutations"] = tested
+        about["notes"] += training.permutation_notes(tested)
     about["seconds"] = round(monotonic() - started, 1)
-    write_run_folder(folder, {**tables, "cohort_lost": lost}, about, study.to_yaml())
+    write_run_folder(folder, {**tables, **further}, about, study.to_yaml())
     progress("reporting", 0, 1)
     report = write_report(folder)
     progress("reporting", 1, 1)
-    return Results(folder=folder, report=report, manifest=about, **tables)
-
-
-def _with_outcomes(finished: list[ArmFold], material: Material, study: Study) -> pd.DataFrame:
-    """Join test scores with outcomes; columns in the order of the run folder."""
-    import pandas as pd
-
-    scores = pd.concat([f.test for f in finished], ignore_index=True)
-    patients = material.cohort.patients
-    outcome = [c for c in ("time", "event", "label") if c in patients]
-    known = patients.loc[
-        scores["patient_id"], [*outcome, *patients.columns.intersection(["strata"])]
-    ]
-    joined = pd.concat([scores, known.reset_index(drop=True)], axis=1)
-    joined = joined.astype({c: int for c in ("event", "label") if c in joined})
-    first = ["arm", "patient_id", "repeat", "fold", *outcome, "risk", "risk_group"]
-    return joined[[*first, *(c for c in joined.columns if c not in first)]]
+    return Results(folder=folder, report=report, manifest=about, permutations=tested, **tables)

@@ -52,6 +52,8 @@ class Arm(_Section):
 
     name: str
     inputs: tuple[Input, ...]
+    aggregator: Literal["attention", "linear"] = "attention"
+    """`linear`: a ridge Cox or logistic model on the mean vectors, as reviewers ask for."""
 
     @model_validator(mode="before")
     @classmethod

@@ -146,13 +146,14 @@ def _divide(
     outcome: pd.Series, n: int, seed: int, stratify: bool, groups: pd.Series | None = None
 ) -> list[list[str]]:
     """Divide the patients of `outcome` (sorted by id) into n parts."""
+    y = outcome.to_numpy(dtype=int)
+    rarest = np.bincount(y, minlength=2).min()
     if groups is not None:
         splitter = StratifiedGroupKFold(n, shuffle=True, random_state=seed)
-    elif stratify:
+    elif stratify and rarest >= n:  # with fewer there is nothing to spread
         splitter = StratifiedKFold(n, shuffle=True, random_state=seed)
     else:
         splitter = KFold(n, shuffle=True, random_state=seed)
-    y = outcome.to_numpy(dtype=int)
     rows = splitter.split(np.zeros(len(y)), y, None if groups is None else groups.to_numpy())
     return [outcome.index[test].tolist() for _, test in rows]
 

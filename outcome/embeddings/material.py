@@ -66,6 +66,14 @@ class Material:
         report = self.reports.vectors(patient) if self.reports is not None else None
         return PatientSample(self.store.features(slides) if slides else None, report)
 
+    def mean(self, name: str, patient: str) -> NDArray[np.float64] | None:
+        """Return the mean vector of one input of a patient, shape (d,); None without it."""
+        if name == "image":
+            slides = self.slides.get(patient, ())
+            return self.store.mean(slides) if slides else None
+        report = self.reports.vectors(patient) if self.reports is not None else None
+        return None if report is None else report.mean(axis=0, dtype=np.float64)
+
     @property
     def dimensions(self) -> dict[str, int]:
         """Length of the vectors per input."""

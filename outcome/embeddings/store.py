@@ -2,9 +2,9 @@
 
 Feature files as tools write them are slow to read (one HDF5 chunk per patch), and training reads
 each of them again for every fold. A slide is therefore packed on first use:
-`<key>.features.npy` (n, d), float16 where the values fit, `<key>.coords.npy` (n, 2) and
-`<key>.json`, which is written last, so that nothing half-written is ever taken for whole. The key
-holds the file's path, size and time: a changed file is packed again.
+`<key>.features.npy` (n, d), float16 where the values fit, `<key>.mean.npy` (d,),
+`<key>.coords.npy` (n, 2) and `<key>.json`, which is written last, so that nothing half-written is
+ever taken for whole. The key holds the file's path, size and time: a changed file is packed again.
 
 Patches are stored in an order that depends on nothing but their values (a hash of each row). The
 order in which a tool wrote them therefore changes no result, and any run of patches is as good as
@@ -30,7 +30,7 @@ from outcome.embeddings.patches import SlidePatches, read_slide
 
 __all__ = ["Packed", "PackedStore", "default_cache"]
 
-FORMAT = 1
+FORMAT = 2
 HALF_MAX = float(np.finfo(np.float16).max)
 
 
@@ -106,6 +106,8 @@ class PackedStore:
         )
         _write(self._path(key, "features.npy"), features)
         _write(self._path(key, "coords.npy"), coords)
+        mean = features.mean(axis=0, dtype=np.float64) if len(features) else features.sum(axis=0)
+        _write(self._path(key, "mean.npy"), mean.astype(np.float64))
         _write(index, json.dumps(asdict(packed)))
         return packed
 
@@ -117,6 +119,12 @@ class PackedStore:
             if s.n
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def mean(self, slides: Sequence[Packed]) -> NDArray[np.float64]:
+        """Return the mean over all patches of these slides, shape (d,), without reading them."""
+        parts = [(s.n, np.load(self._path(s.key, "mean.npy"))) for s in slides if s.n]
+        mean: NDArray[np.float64] = sum(n * m for n, m in parts) / sum(n for n, _ in parts)
+        return mean
 
     def bag(self, slides: Sequence[Packed]) -> Bag:
         """Return features, coordinates and slide index of these slides."""

@@ -1,5 +1,19 @@
 """Training: one network on one pair of train and tune patients, cross-fitted over the folds."""
 
 from outcome.training.engine import ArmFold, Grid, available_cpus, choose_device, run_grid
+from outcome.training.permutation import (
+    FEWEST_PERMUTATIONS,
+    permutation_notes,
+    permutation_test,
+)
 
-__all__ = ["ArmFold", "Grid", "available_cpus", "choose_device", "run_grid"]
+__all__ = [
+    "FEWEST_PERMUTATIONS",
+    "ArmFold",
+    "Grid",
+    "available_cpus",
+    "choose_device",
+    "permutation_notes",
+    "permutation_test",
+    "run_grid",
+]

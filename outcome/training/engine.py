@@ -29,6 +29,7 @@ from outcome.training.crossfit import choose_epoch, combine, cut_offs, risk_grou
 from outcome.training.dataset import FoldData, fold_data, target
 from outcome.training.fit import Epoch, build, fit_network, predict
 from outcome.training.fits import FitFolder, fit_key, fit_seed
+from outcome.training.linear import fit_linear_fold, mean_vectors
 
 __all__ = ["ArmFold", "Grid", "available_cpus", "choose_device", "run_grid"]
 
@@ -63,7 +64,8 @@ class Grid:
 
     def data(self, fold: Fold) -> FoldData:
         """Return the fold's vectors, of every input that some arm sees."""
-        inputs = sorted({i for arm in self.study.arms for i in arm.inputs})
+        arms = [arm for arm in self.study.arms if arm.aggregator != "linear"]
+        inputs = sorted({i for arm in arms for i in arm.inputs})
         return fold_data(self.material, fold, inputs, self.study.training)
 
     def folder(self, fold: Fold, arm: Arm, inner_index: int) -> FitFolder:
@@ -133,7 +135,12 @@ def run_grid(grid: Grid, jobs: int, progress: Progress) -> list[ArmFold]:
     folds, arms = grid.material.folds, grid.study.arms
     # Arms of one fold lie together, so that a worker projects the fold's vectors only once.
     cells = [(fold, arm) for fold in folds for arm in arms]
-    fits = [(fold, arm, i) for fold, arm in cells for i in range(len(fold.inner))]
+    fits = [
+        (fold, arm, i)
+        for fold, arm in cells
+        for i in range(len(fold.inner))
+        if arm.aggregator != "linear"
+    ]
     waiting = [task for task in fits if not grid.folder(*task).finished]
     done = len(fits) - len(waiting)
     progress("training", done, len(fits))
@@ -182,10 +189,12 @@ def _fit(grid: Grid, fold: Fold, arm: Arm, inner_index: int) -> None:
 
 def _predict(grid: Grid, fold: Fold, arm: Arm) -> ArmFold:
     """Fix the epoch of one arm and fold, then score its development and its test patients."""
+    if arm.aggregator == "linear":
+        return _linear(grid, fold, arm)
     head, device = grid.head, torch.device(grid.device)
     folders = [grid.folder(fold, arm, i) for i in range(len(fold.inner))]
     histories = [folder.history() for folder in folders]
-    epochs = _epochs(grid, fold, folders)
+    epochs = _epochs(grid, fold, [folder.tune_raw() for folder in folders])
     tune, test = [], []
     with _threads(grid.study.training.threads):
         data = grid.data(fold)
@@ -199,6 +208,23 @@ def _predict(grid: Grid, fold: Fold, arm: Arm) -> ArmFold:
             test.append(head.risk(predict(network, held_out, device)))
     centred, risk = combine(tune, test)
     return _finish(grid, arm, fold, centred, risk, histories, epochs)
+
+
+def _linear(grid: Grid, fold: Fold, arm: Arm) -> ArmFold:
+    """Fit, choose the penalty as an epoch is chosen, and score."""
+    head = grid.head
+    patients = [*fold.development, *fold.test]
+    rows = mean_vectors(grid.material, arm.inputs, patients)
+    targets = {
+        i.name: (target(grid.material, i.train), target(grid.material, i.tune)) for i in fold.inner
+    }
+    with _threads(grid.study.training.threads):
+        found = fit_linear_fold(fold, dict(zip(patients, rows, strict=True)), targets, head)
+    chosen = _epochs(grid, fold, found.tune)
+    tune = [head.risk(r[chosen - 1]) for r in found.tune]
+    test = [head.risk(r[chosen - 1]) for r in found.test]
+    centred, risk = combine(tune, test)
+    return _finish(grid, arm, fold, centred, risk, found.histories, chosen)
 
 
 def _finish(
@@ -237,12 +263,12 @@ def _finish(
     )
 
 
-def _epochs(grid: Grid, fold: Fold, folders: Sequence[FitFolder]) -> int:
+def _epochs(grid: Grid, fold: Fold, raw: Sequence[NDArray[np.float64]]) -> int:
     targets = [target(grid.material, i.tune) for i in fold.inner]
     if sum(int(t.event.sum()) for t in targets) < FEW_EVENTS:
         # Too few to choose by: half of the epochs, whatever the losses say.
-        return max(1, grid.study.training.epochs // 2)
-    return choose_epoch([folder.tune_raw() for folder in folders], targets, grid.head)
+        return max(1, len(raw[0]) // 2)
+    return choose_epoch(raw, targets, grid.head)
 
 
 @contextmanager

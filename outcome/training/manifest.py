@@ -46,7 +46,10 @@ def describe(study: Study, material: Material, device: str, command: str) -> dic
         "device": device,
         "threads": study.training.threads,
         "endpoint": _endpoint(study),
-        "arms": [{"name": a.name, "inputs": list(a.inputs)} for a in study.arms],
+        "arms": [
+            {"name": a.name, "inputs": list(a.inputs), "aggregator": a.aggregator}
+            for a in study.arms
+        ],
         "baseline": study.baseline,
         "cohort": facts,
         "split": {

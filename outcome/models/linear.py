@@ -1,0 +1,102 @@
+"""Ridge Cox and ridge logistic regression over a path of penalties, for any head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from outcome.models.heads import Head, Target
+
+__all__ = ["PENALTIES", "LinearPath", "fit_linear"]
+
+PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LinearPath:
+    """Linear models, one per penalty, strongest first.
+
+    Parameters
+    ----------
+    mean, scale : array, shape (d,)
+        Of the training patients; a constant feature has scale infinity.
+    weights : array, shape (penalties, d)
+    intercepts : array, shape (penalties,)
+    """
+
+    mean: Array
+    scale: Array
+    weights: Array
+    intercepts: Array
+
+    def __call__(self, x: Array) -> Array:
+        """Raw outputs, shape (penalties, n), of features of shape (n, d); NaN counts as mean."""
+        standard = np.nan_to_num((x - self.mean) / self.scale)
+        raw: Array = self.weights @ standard.T + self.intercepts[:, None]
+        return raw
+
+
+def fit_linear(
+    x: Array, target: Target, head: Head, penalties: Sequence[float] = PENALTIES
+) -> LinearPath:
+    """Minimise the head's mean loss + penalty / 2 * |weights|^2 over standardised features.
+
+    Parameters
+    ----------
+    x : array, shape (n, d)
+        NaN where a patient lacks an input: it counts as the mean.
+    target : Target
+    head : Head
+    penalties : sequence of float
+        Decreasing; each fit starts from the one before.
+
+    Raises
+    ------
+    ValueError
+        There is no event to learn from.
+    """
+    if not head.usable(target):
+        raise ValueError("no event among the training patients")
+    present = ~np.isnan(x)
+    n = np.maximum(present.sum(axis=0), 1)
+    mean = np.where(present, x, 0.0).sum(axis=0) / n
+    spread = np.sqrt(np.where(present, (x - mean) ** 2, 0.0).sum(axis=0) / n)
+    known = spread > 1e-9 * (np.abs(mean) + 1e-30)
+    # Divided by the root of the number of features too: the penalty then means the same for any.
+    scale = np.where(known, spread * np.sqrt(max(known.sum(), 1)), np.inf)
+    design = torch.from_numpy(np.nan_to_num((x - mean) / scale))
+    weights = torch.zeros(design.shape[1], dtype=torch.float64, requires_grad=True)
+    level = torch.tensor(head.start(target), dtype=torch.float64, requires_grad=True)
+    path, levels = [], []
+    for penalty in penalties:
+        _minimise(design, target, head, weights, level, penalty)
+        path.append(weights.detach().numpy().copy())
+        levels.append(float(level.detach()))
+    return LinearPath(mean, scale, np.stack(path), np.array(levels))
+
+
+def _minimise(
+    design: torch.Tensor,
+    target: Target,
+    head: Head,
+    weights: torch.Tensor,
+    level: torch.Tensor,
+    penalty: float,
+) -> None:
+    optimizer = torch.optim.LBFGS(
+        [weights, level], max_iter=25, tolerance_grad=1e-5, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = head.loss(design @ weights + level, target) + penalty / 2 * weights.square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]

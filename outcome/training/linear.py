@@ -1,0 +1,85 @@
+"""Linear arms of one outer fold: mean vectors, ridge, the penalty chosen by the inner folds.
+
+They take well under a second, so they are fitted anew in every run and leave nothing on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from outcome.cohort import Fold
+from outcome.embeddings.material import Material
+from outcome.models.heads import Head, Target
+from outcome.models.linear import fit_linear
+from outcome.training.fit import Epoch
+
+__all__ = ["LinearFold", "fit_linear_fold", "mean_vectors"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LinearFold:
+    """Raw outputs of the inner models, per penalty.
+
+    Parameters
+    ----------
+    tune, test : list of array, shape (penalties, n)
+        Per inner fold.
+    histories : list of list of Epoch
+        Losses; an "epoch" is a penalty, strongest first.
+    """
+
+    tune: list[Array]
+    test: list[Array]
+    histories: list[list[Epoch]]
+
+
+def mean_vectors(material: Material, inputs: Sequence[str], patients: Sequence[str]) -> Array:
+    """Mean vector of each patient, inputs side by side, shape (n, d); NaN where one is missing."""
+    blocks = []
+    for name in inputs:
+        rows = [material.mean(name, p) for p in patients]
+        width = material.dimensions[name]
+        blocks.append(np.stack([np.full(width, np.nan) if r is None else r for r in rows]))
+    return np.concatenate(blocks, axis=1)
+
+
+def fit_linear_fold(
+    fold: Fold, vectors: dict[str, Array], targets: dict[int, tuple[Target, Target]], head: Head
+) -> LinearFold:
+    """Fit the path of penalties on every inner fold; score its tune and the test patients.
+
+    Parameters
+    ----------
+    fold : Fold
+    vectors : mapping of patient to array, shape (d,)
+    targets : mapping of inner fold to (train, tune) outcomes
+    head : Head
+    """
+    held_out = np.stack([vectors[p] for p in fold.test])
+    tune, test, histories = [], [], []
+    for inner in fold.inner:
+        known, watched = targets[inner.name]
+        learn = np.stack([vectors[p] for p in inner.train])
+        path = fit_linear(learn, known, head)
+        watch = np.stack([vectors[p] for p in inner.tune])
+        fitted, scored = path(learn), path(watch)
+        tune.append(scored)
+        test.append(path(held_out))
+        histories.append(
+            [
+                Epoch(k + 1, _loss(head, fitted[k], known), _loss(head, scored[k], watched))
+                for k in range(len(scored))
+            ]
+        )
+    return LinearFold(tune, test, histories)
+
+
+def _loss(head: Head, raw: Array, target: Target) -> float:
+    return float(head.loss(torch.from_numpy(raw), target)) if head.usable(target) else float("nan")

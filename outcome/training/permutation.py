@@ -1,0 +1,187 @@
+"""Permutation test of a whole study: outcomes permuted, everything fitted again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from outcome.cohort import Cohort, make_folds
+from outcome.embeddings.material import Material
+from outcome.errors import InputError, Problems
+from outcome.evaluation.summary import evaluate
+from outcome.predictions import Predictions
+from outcome.study import Study
+from outcome.training.engine import ArmFold, Grid, run_grid
+
+__all__ = [
+    "FEWEST_PERMUTATIONS",
+    "joined_predictions",
+    "permutation_notes",
+    "permutation_test",
+    "permuted",
+]
+
+FEWEST_PERMUTATIONS = 199
+OUTCOMES = ("time", "event", "label")
+
+Progress = Callable[[int, int], None]
+
+
+def permutation_test(
+    study: Study,
+    material: Material,
+    *,
+    n: int,
+    networks: bool,
+    device: str,
+    jobs: int,
+    progress: Progress,
+) -> pd.DataFrame:
+    """Compare each arm's discrimination with that under permuted outcomes.
+
+    Parameters
+    ----------
+    study, material
+        As they were run.
+    n : int
+        Permutations; at least 199.
+    networks : bool
+        Refit the arms as they are; else linear models of the same inputs, which take seconds
+        instead of the time of the study.
+    device : str
+    jobs : int
+        Processes. The results do not depend on it.
+    progress : callable
+        Called with permutations done, and in all.
+
+    Returns
+    -------
+    DataFrame
+        `arm, statistic, observed, p_value, n_permutations, model`: the main metric and the
+        log-rank test of the risk groups [1]_. p = (b + 1) / (n + 1) for b permutations that reach
+        the observed value.
+
+    Notes
+    -----
+    Rows of outcomes are permuted within stratum and site, folds are drawn anew, and all is fitted
+    again. The hypothesis is that the inputs of the arm have nothing to do with the outcome; it
+    says nothing of the difference between two arms.
+
+    References
+    ----------
+    .. [1] Simon et al. (2011), Briefings in Bioinformatics 12:203-214.
+    """
+    if n < FEWEST_PERMUTATIONS:
+        raise InputError(f"--permutations {n}: at least {FEWEST_PERMUTATIONS} are needed")
+    if not networks:
+        arms = tuple(arm.model_copy(update={"aggregator": "linear"}) for arm in study.arms)
+        study = study.model_copy(update={"arms": arms})
+    observed = _statistics(study, material, device)
+    found = []
+    for one in _map(study, material, device, n, jobs):
+        found.append(one)
+        progress(len(found), n)
+    table = pd.concat(found)
+    rows = []
+    for (arm, statistic), value in observed.items():
+        drawn = table[arm, statistic].to_numpy()
+        p = (1 + int(np.sum(drawn >= value - 1e-12))) / (n + 1)
+        rows.append((arm, statistic, value, p, n, "networks" if networks else "linear"))
+    columns = ["arm", "statistic", "observed", "p_value", "n_permutations", "model"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def permutation_notes(tested: pd.DataFrame) -> list[str]:
+    """Return the result in sentences for the report."""
+    words = {"harrell_c": "C-index", "auroc": "AUROC", "logrank": "log-rank"}
+    notes = []
+    for arm, rows in tested.groupby("arm", sort=False):
+        parts = ", ".join(
+            f"{words[str(r.statistic)]} p = {r.p_value:.3f}" for r in rows.itertuples()
+        )
+        first = rows.iloc[0]
+        model = "linear models of the same inputs" if first.model == "linear" else "the networks"
+        notes.append(
+            f"Permutation test of arm {arm} ({first.n_permutations} permutations of the outcomes,"
+            f" all of cross-validation repeated with {model}): {parts}"
+        )
+    return notes
+
+
+def permuted(cohort: Cohort, rng: np.random.Generator) -> Cohort:
+    """Exchange the outcomes of patients of the same stratum and site."""
+    patients = cohort.patients
+    columns = [c for c in OUTCOMES if c in patients]
+    groups = [patients[c] for c in ("strata", "site") if c in patients]
+    codes = pd.Series(0, index=patients.index)
+    if groups:
+        codes = patients.groupby(groups, sort=True).ngroup()
+    order = np.arange(len(patients))
+    for code in sorted(set(codes)):
+        rows = np.flatnonzero(codes == code)
+        order[rows] = rng.permutation(rows)
+    changed = patients.copy()
+    changed[columns] = patients[columns].to_numpy()[order]
+    return replace(cohort, patients=changed)
+
+
+def _map(
+    study: Study, material: Material, device: str, n: int, jobs: int
+) -> Iterator[pd.DataFrame]:
+    if jobs == 1:
+        yield from (_one(study, material, device, k) for k in range(n))
+        return
+    pool = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
+    yield from pool(joblib.delayed(_one)(study, material, device, k) for k in range(n))
+
+
+def _one(study: Study, material: Material, device: str, k: int) -> pd.DataFrame:
+    rng = np.random.default_rng([study.split.seed, k, 20110301])
+    cohort = permuted(material.cohort, rng)
+    problems = Problems("permutation")
+    folds = make_folds(cohort, study.split, problems)
+    # A fold that permutation leaves without enough events is skipped, as it would be in a study.
+    changed = replace(material, cohort=cohort, folds=tuple(folds))
+    return pd.DataFrame([_statistics(study, changed, device)])
+
+
+def _statistics(study: Study, material: Material, device: str) -> dict[tuple[str, str], float]:
+    """Return the main metric and the log-rank statistic (-log10 p) of every arm."""
+    with TemporaryDirectory() as scratch:
+        grid = Grid(study, material, Path(scratch), device)
+        finished = run_grid(grid, 1, lambda what, done, total: None)
+    endpoint = study.endpoint
+    evaluation = evaluate(
+        Predictions(joined_predictions(finished, material)),
+        n_resamples=0,
+        unit=getattr(endpoint, "unit", "days"),
+        favourable=getattr(endpoint, "favourable", False),
+    )
+    metric = "harrell_c" if "event" in material.cohort.patients else "auroc"
+    rows = evaluation.metrics[evaluation.metrics["metric"] == metric]
+    named = zip(rows["arm"], rows["estimate"].to_numpy(dtype=float), strict=True)
+    found = {(str(arm), metric): float(c) for arm, c in named}
+    if metric == "harrell_c":
+        groups = evaluation.risk_groups.drop_duplicates("arm")
+        for arm, p in zip(groups["arm"], groups["logrank_p"], strict=True):
+            found[str(arm), "logrank"] = 0.0 if np.isnan(p) else float(-np.log10(max(p, 1e-300)))
+    return found
+
+
+def joined_predictions(finished: list[ArmFold], material: Material) -> pd.DataFrame:
+    """Join test scores with outcomes; columns in the order of the run folder."""
+    scores = pd.concat([f.test for f in finished], ignore_index=True)
+    patients = material.cohort.patients
+    outcome = [c for c in OUTCOMES if c in patients]
+    columns = [*outcome, *patients.columns.intersection(["strata"])]
+    known = patients.loc[scores["patient_id"], columns].reset_index(drop=True)
+    joined = pd.concat([scores, known], axis=1)
+    joined = joined.astype({c: int for c in ("event", "label") if c in joined})
+    first = ["arm", "patient_id", "repeat", "fold", *outcome, "risk", "risk_group"]
+    return joined[[*first, *(c for c in joined.columns if c not in first)]]
