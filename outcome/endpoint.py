@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from outcome.errors import Problems
 
-__all__ = ["Binary", "Endpoint", "TimeToEvent", "canonical_code", "is_blank"]
+__all__ = ["LONGEST_FOLLOW_UP", "Binary", "Endpoint", "TimeToEvent", "canonical_code", "is_blank"]
 
 Unit = Literal["days", "months", "years"]
+LONGEST_FOLLOW_UP = {"days": 50_000.0, "months": 1_600.0, "years": 130.0}
+"""A life, generously: longer times are in another unit than they say."""
 BLANKS = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>", "#n/a"})
 
 
@@ -130,6 +132,13 @@ class TimeToEvent(_Spec):
             "is zero or negative",
             "correct it, or leave it empty to drop the patient",
         )
+        long = ~blank & (time > LONGEST_FOLLOW_UP[self.unit])
+        tell(
+            long,
+            self.time,
+            f"is longer than a life, in {self.unit}",
+            "correct `unit` under `endpoint`, or the times",
+        )
         codes = self.event_codes or {"0": 0, "1": 1}
         value = code_text.map(canonical_code).map(codes).to_numpy(dtype=float)
         undeclared = ~blank & np.isnan(value)
@@ -141,7 +150,7 @@ class TimeToEvent(_Spec):
         )
         if self.censored is not None:
             value = 1.0 - value
-        bad = blank | text | low | undeclared
+        bad = blank | text | low | long | undeclared
         return pd.DataFrame(
             {"time": np.where(bad, np.nan, time), "event": np.where(bad, np.nan, value)},
             index=table.index,

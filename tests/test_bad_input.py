@@ -112,6 +112,7 @@ SPOILED = [
     (lambda s: set_cell(s, "os_days", "long"), ["'os_days' is not a number of days: 1", "'long'"]),
     (lambda s: set_cell(s, "os_event", "2"), ["not declared (0, 1 are): 1", "event_codes"]),
     (lambda s: set_cell(s, "patient_id", ""), ["'patient_id' is empty: ", "line 2"]),
+    (lambda s: set_cell(s, "os_days", "99999"), ["'os_days' is longer than a life, in days: 1"]),
     (slide_without_file, ["slides without a feature file", "on_missing: {slide: drop}"]),
     (empty_file, ["feature files that cannot be used: 1", "is empty (0 bytes)"]),
     (truncated_file, ["feature files that cannot be used: 1", "damaged or not HDF5"]),

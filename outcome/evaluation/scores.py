@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcome.endpoint import LONGEST_FOLLOW_UP
 from outcome.errors import PredictionsError, Problems
 from outcome.evaluation.columns import horizon_columns, number_column
 from outcome.predictions import Predictions
@@ -19,8 +20,6 @@ __all__ = ["Arm", "FoldScores", "Panel", "read_arms"]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
-
-_LONGEST = {"days": 50_000.0, "months": 1_600.0, "years": 130.0}  # a life, generously
 
 
 @dataclass(frozen=True)
@@ -175,8 +174,8 @@ def _clean(predictions: Predictions, unit: str | None) -> pd.DataFrame:
     problems = Problems("predictions")
     if raw.empty:
         problems.add("the table has no rows")
-    if unit is not None and unit not in _LONGEST:
-        problems.add(f"unit {unit!r} is unknown", remedy=f"one of {sorted(_LONGEST)}")
+    if unit is not None and unit not in LONGEST_FOLLOW_UP:
+        problems.add(f"unit {unit!r} is unknown", remedy=f"one of {sorted(LONGEST_FOLLOW_UP)}")
     problems.raise_if_any(PredictionsError)
     table = pd.DataFrame(
         {
@@ -223,9 +222,9 @@ def _add_outcome(
         problems.add(
             "event is not 0 (censored), 1 (event) or 2 (competing event)", ids[unknown].tolist()
         )
-    if unit is not None and (long := time > _LONGEST[unit]).any():
+    if unit is not None and (long := time > LONGEST_FOLLOW_UP[unit]).any():
         problems.add(
-            f"follow-up of more than {_LONGEST[unit]:,.0f} {unit}",
+            f"follow-up of more than {LONGEST_FOLLOW_UP[unit]:,.0f} {unit}",
             ids[long].tolist(),
             "give the unit that the times are in",
         )

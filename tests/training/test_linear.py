@@ -89,7 +89,7 @@ def test_permutation_stays_within_stratum_and_keeps_rows_of_outcomes(rng):
 
 def test_permutations_as_typed(make_study, outcome, tmp_path):
     path = make_study(
-        tmp_path / "c", patients=40, patches=5, dimension=16, image_effect=3.0, event_rate=0.9
+        tmp_path / "c", patients=40, patches=5, dimension=16, image_effect=1.5, event_rate=0.9
     )
     few = outcome("run", path, "--permutations", 20, "--out", tmp_path / "run")
     assert few.code == 2
