@@ -47,6 +47,10 @@ def main() -> None:
         sys.stdout.flush()
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
+    except OSError as error:
+        sys.stdout.flush()
+        typer.echo(f"error: a file or folder cannot be read or written: {error}", err=True)
+        sys.exit(2)
     except KeyboardInterrupt:
         typer.echo("\nstopped; run the same command again to go on", err=True)
         sys.exit(130)

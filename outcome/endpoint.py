@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -33,7 +35,9 @@ def canonical_code(value: object) -> str:
         number = float(text)
     except ValueError:
         return text
-    return str(int(number)) if number == int(number) else repr(number) if number == number else text
+    if not math.isfinite(number):
+        return text
+    return str(int(number)) if number.is_integer() else repr(number)
 
 
 class _Spec(BaseModel):
@@ -115,14 +119,7 @@ class TimeToEvent(_Spec):
         time_text, code_text = table[self.time], table[self.indicator]
         blank = (is_blank(time_text) | is_blank(code_text)).to_numpy()
         time = pd.to_numeric(time_text.where(~blank), errors="coerce").to_numpy(dtype=float)
-        names = np.asarray(ids, dtype=object)
-
-        def tell(bad: np.ndarray, column: str, what: str, remedy: str) -> None:
-            if bad.any():
-                values = table[column].to_numpy()
-                seen = [f"{names[i]} ({values[i]!r})" for i in np.flatnonzero(bad)]
-                problems.add(f"column {column!r} {what}", seen, remedy)
-
+        tell = partial(_tell, table=table, ids=ids, problems=problems)
         text = ~blank & ~np.isfinite(time)
         tell(text, self.time, f"is not a number of {self.unit}", "write follow-up times as numbers")
         low = ~blank & np.isfinite(time) & (time <= 0)
@@ -155,6 +152,22 @@ class TimeToEvent(_Spec):
             {"time": np.where(bad, np.nan, time), "event": np.where(bad, np.nan, value)},
             index=table.index,
         )
+
+
+def _tell(
+    bad: np.ndarray,
+    column: str,
+    what: str,
+    remedy: str,
+    *,
+    table: pd.DataFrame,
+    ids: Sequence[str],
+    problems: Problems,
+) -> None:
+    if bad.any():
+        values = table[column].to_numpy()
+        seen = [f"{ids[i]} ({values[i]!r})" for i in np.flatnonzero(bad).tolist()]
+        problems.add(f"column {column!r} {what}", seen, remedy)
 
 
 class Binary(_Spec):

@@ -135,6 +135,7 @@ def run(
         frame=cohort,
         progress=lambda done, total: progress("reading", done, total),
     )
+    folder.mkdir(parents=True, exist_ok=True)
     grid = training.Grid(study, material, folder / "fits", device)
     if jobs is None:
         jobs = max(1, training.available_cpus() // study.training.threads) if device == "cpu" else 1
@@ -164,7 +165,7 @@ def _check_folder(folder: Path, study: Study) -> None:
     if not folder.is_dir():
         raise RunFolderError(f"{folder} is a file: name another folder with --out")
     written = folder / "study.yaml"
-    if not written.is_file() and not (folder / "fits").is_dir():
+    if not (folder / "manifest.json").is_file() and not (folder / "fits").is_dir():
         raise RunFolderError(f"{folder} holds other files: name another folder with --out")
     try:
         name = yaml.safe_load(written.read_text()).get("name") if written.is_file() else study.name

@@ -17,7 +17,8 @@ from outcome.errors import Problems, StudyError
 __all__ = ["Arm", "Columns", "Covariates", "Embeddings", "OnMissing", "Split", "Study", "Training"]
 
 Input = Literal["image", "report"]
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, le=100_000)]
+Rate = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -117,16 +118,16 @@ class Training(_Section):
     """Most passes over the development patients; how many are used is chosen by the inner folds."""
     batch_size: Annotated[int, Field(ge=2)] = 64
     """Patients per step, about: the risk set of the Cox loss. At least three steps per epoch."""
-    learning_rate: Annotated[float, Field(gt=0)] = 5e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    learning_rate: Annotated[Rate, Field(gt=0, le=10)] = 5e-3
+    weight_decay: Annotated[Rate, Field(ge=0, le=1000)] = 0.01
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Of pooled components, in training."""
-    components: Annotated[int, Field(ge=0)] = 64
+    components: Annotated[int, Field(ge=0, le=100_000)] = 64
     """Principal components of the patch (and chunk) vectors that the network sees, fitted on
     development patients; 0 for the vectors as they are."""
-    attention_width: Positive = 16
+    attention_width: Annotated[int, Field(ge=1, le=4096)] = 16
     """Units of each attention branch."""
-    threads: Positive = 1
+    threads: Annotated[int, Field(ge=1, le=256)] = 1
     """Processor threads of one fit; independent of the number of jobs, so results do not change."""
     seed: Annotated[int, Field(ge=0)] = 0
 
@@ -165,8 +166,9 @@ class Study(_Section):
     @model_validator(mode="before")
     @classmethod
     def _default_baseline(cls, data: Any) -> Any:
-        if isinstance(data, Mapping) and not data.get("baseline") and data.get("arms"):
-            names = [a.get("name") if isinstance(a, Mapping) else a for a in data["arms"]]
+        arms = data.get("arms") if isinstance(data, Mapping) else None
+        if isinstance(arms, (list, tuple)) and arms and not data.get("baseline"):
+            names = [a.get("name") if isinstance(a, Mapping) else a for a in arms]
             return {**data, "baseline": "image" if "image" in names else names[0]}
         return data
 
@@ -207,9 +209,9 @@ class Study(_Section):
             data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise StudyError(f"there is no study file {path}") from None
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, UnicodeError) as error:
             raise StudyError(f"{path} cannot be read: {error}") from None
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise StudyError(f"{path} is not valid YAML: {error}") from None
         if not isinstance(data, dict):
             raise StudyError(f"{path} is not a study file: it should hold `name:`, `cohort:` ...")
@@ -226,6 +228,10 @@ class Study(_Section):
             problems = Problems(where)
             problems.extend(_explain(error))
             raise StudyError(problems.message()) from None
+        try:
+            study.model_dump_json()
+        except ValueError:
+            raise StudyError(f"{where} holds characters that are no text") from None
         embeddings = study.embeddings.model_copy(
             update={k: folder / v for k, v in study.embeddings if v is not None}
         )

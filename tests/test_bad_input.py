@@ -96,6 +96,25 @@ def nan_in_reports(study):
         file[first][0, 0] = np.nan
 
 
+def text_coords(study):
+    with h5py.File(study.features[0], "r+") as file:
+        del file["coords"]
+        file["coords"] = np.array([b"a"])
+
+
+def linked_report(study):
+    with h5py.File(study.folder / "reports.h5", "r+") as file:
+        first = next(iter(file))
+        del file[first]
+        file[first] = h5py.ExternalLink("elsewhere.h5", "x")
+
+
+def one_report(study):
+    with h5py.File(study.folder / "reports.h5", "r+") as file:
+        for name in list(file)[1:]:
+            del file[name]
+
+
 def few_events(study):
     table = study.table
     table["os_event"] = ["1", *["0"] * (len(table) - 1)]
@@ -130,6 +149,19 @@ SPOILED = [
     (lambda s: s.edit(cohort="nowhere.csv"), ["there is no cohort table", "nowhere.csv"]),
     (lambda s: s.edit(embeddings={"reports": "no.h5"}), ["there is no file", "no.h5"]),
     (lambda s: s.edit(embeddings={"patches": "empty"}), ["there is no folder", "empty"]),
+    (lambda s: set_cell(s, "os_days", "inf"), ["'os_days' is not a number of days: 1"]),
+    (lambda s: set_cell(s, "os_event", "1e999"), ["not declared (0, 1 are): 1", "1e999"]),
+    (lambda s: s.edit(endpoint={"time": "patient_id"}), ["another role too: 1, e.g. patient_id"]),
+    (lambda s: s.edit(split={"site": "slide_id"}), ["another role too: 1, e.g. slide_id"]),
+    (lambda s: s.edit(arms=5), ["'arms': Input should be a valid tuple"]),
+    (lambda s: s.edit(training={"threads": 10**12}), ["'training.threads'", "256"]),
+    (lambda s: s.edit(training={"learning_rate": float("inf")}), ["'training.learning_rate'"]),
+    (lambda s: s.path.write_text("name: 2020-13-45"), ["is not valid YAML"]),
+    (lambda s: s.path.write_text("[" * 5000), ["is not valid YAML"]),
+    (lambda s: s.edit(endpoint={"name": "\ud800"}), ["no text"]),
+    (text_coords, ["feature files that cannot be used: 1", "not numbers"]),
+    (linked_report, ["reports.h5: a link to somewhere else"]),
+    (one_report, ["patients with a report, and 5 are needed"]),
     (lambda s: s.path.write_text("a: [b"), ["is not valid YAML"]),
     (lambda s: s.path.write_text("just words"), ["is not a study file"]),
 ]
@@ -220,3 +252,35 @@ def test_a_folder_with_other_files_is_left_alone(small, outcome, tmp_path):
     assert done.code == 2
     assert "holds other files" in done.err
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_the_folder_of_the_study_is_no_run_folder(study, outcome):
+    before = study.path.read_bytes()
+    done = outcome("run", study.path, "--out", study.folder)
+    assert done.code == 2
+    assert "holds other files" in done.err
+    assert study.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_folder_that_cannot_be_made(study, outcome, command):
+    done = outcome(command, study.path, "--out", study.folder / "cohort.csv" / "x")
+    assert done.code == 2
+    assert "Traceback" not in done.err
+
+
+def test_a_damaged_cache_is_made_again(study, outcome, tmp_path):
+    cache = tmp_path / "cache"
+    assert outcome("check", study.path, "--cache", cache).code == 0
+    for path in cache.rglob("*.json"):
+        path.write_text("{")
+    for path in list(cache.rglob("*.mean.npy"))[:3]:
+        path.unlink()
+    assert outcome("check", study.path, "--cache", cache).code == 0
+
+
+def test_covariates_may_have_any_name(study, outcome):
+    table = study.table
+    study.table = table.assign(event=table["age"], label="x", strata="y", site="z")
+    study.edit(covariates={"numeric": ["event", "age"], "categorical": ["label", "strata"]})
+    assert outcome("check", study.path).code == 0

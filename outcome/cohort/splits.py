@@ -111,7 +111,7 @@ def _outer(
 ) -> Iterator[tuple[int, str, frozenset[str]]]:
     if split.column:
         for repeat, column in enumerate(split.column):
-            values = cohort.patients[column].map(canonical_code)
+            values = cohort.patients[f"column:{column}"].map(canonical_code)
             names = sorted(set(values[~_is_unused(values)]), key=_natural)
             if len(names) < 2:
                 problems.add(f"column {column!r} holds {len(names)} folds, and 2 are needed")
@@ -169,7 +169,7 @@ def _is_unused(values: pd.Series) -> pd.Series:
 def _unused(cohort: Cohort, split: Split, repeat: int) -> frozenset[str]:
     if not split.column:
         return frozenset()
-    values = cohort.patients[split.column[repeat]].map(canonical_code)
+    values = cohort.patients[f"column:{split.column[repeat]}"].map(canonical_code)
     return frozenset(values.index[_is_unused(values)])
 
 

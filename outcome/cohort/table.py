@@ -43,7 +43,8 @@ class Cohort:
     ----------
     patients : DataFrame
         Indexed by `patient_id`, sorted. Columns `time` and `event`, or `label`; then, where the
-        study names them, `strata`, `site`, covariates and fold columns, as text.
+        study names them, `strata` and `site`; covariates and fold columns as `column:<name>`, as
+        text.
     slides : DataFrame
         Columns `patient_id, slide_id`, sorted.
     endpoint : Endpoint
@@ -135,6 +136,9 @@ def read_cohort(
         problems.extend([str(error)])
         return None
     needed = _needed_columns(study)
+    if double := sorted(_id_columns(study) & {c for c, w in needed.items() if "columns." not in w}):
+        problems.add("an id column cannot have another role too", double, "name another column")
+        return None
     if missing := [c for c in needed if c not in table.columns]:
         for column in missing:
             problems.add(
@@ -155,7 +159,16 @@ def _needed_columns(study: Study) -> dict[str, str]:
     wanted += [(c, "split.column") for c in study.split.column]
     wanted += [(c, "covariates.numeric") for c in study.covariates.numeric]
     wanted += [(c, "covariates.categorical") for c in study.covariates.categorical]
-    return {column: where for column, where in reversed(wanted) if column is not None}
+    named: dict[str, str] = {}
+    for column, where in wanted:
+        if column is not None:
+            # An id column that has another role too shows under that role.
+            named[column] = where if "columns." not in where else named.get(column, where)
+    return named
+
+
+def _id_columns(study: Study) -> set[str]:
+    return {study.columns.patient, study.columns.slide}
 
 
 def _build(study: Study, table: pd.DataFrame, problems: Problems) -> Cohort | None:
@@ -168,8 +181,8 @@ def _build(study: Study, table: pd.DataFrame, problems: Problems) -> Cohort | No
     slides = _slides(table, patient, slide, problems)
     patients = _one_row_per_patient(table, patient, slide, problems)
     outcome = study.endpoint.decode(patients, list(patients.index), problems)
-    extra = {c: patients[c] for c in (*study.split.column, *study.covariates.numeric)}
-    extra |= {c: patients[c] for c in study.covariates.categorical}
+    others = (*study.split.column, *study.covariates.numeric, *study.covariates.categorical)
+    extra = {f"column:{c}": patients[c] for c in others}
     if study.split.site:
         extra["site"] = patients[study.split.site]
     if study.endpoint.strata:

@@ -23,6 +23,7 @@ from outcome.study import Study
 __all__ = ["Material", "PatientSample", "prepare"]
 
 Progress = Callable[[int, int], None]
+FEW = 5
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,8 @@ def prepare(
     if cohort is not None:
         _check_strata(cohort, problems)
         folds = make_folds(cohort, study.split, problems)
+        if reports is not None and any("report" in arm.inputs for arm in study.arms):
+            _check_reports_everywhere(folds, reports, problems)
     problems.raise_if_any(CohortError)
     if cohort is None:
         raise CohortError("no cohort")
@@ -284,6 +287,18 @@ def _reports_in_flow(study: Study, cohort: Cohort, reports: Reports, notes: list
         " network sees a learned vector instead"
     )
     return cohort
+
+
+def _check_reports_everywhere(folds: Sequence[Fold], reports: Reports, problems: Problems) -> None:
+    """Whoever learns from reports must see some, in every inner fold."""
+    fewest = min(
+        (sum(p in reports.rows for p in i.train) for f in folds for i in f.inner), default=FEW
+    )
+    if fewest < FEW:
+        problems.add(
+            f"some inner folds train on {fewest} patients with a report, and {FEW} are needed",
+            remedy="leave out the arms with a report, or use fewer folds",
+        )
 
 
 def _check_strata(cohort: Cohort, problems: Problems) -> None:

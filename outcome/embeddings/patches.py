@@ -82,7 +82,7 @@ def read_slide(path: Path) -> SlidePatches:
     try:
         with h5py.File(path, "r") as file:
             return _read(file, path.name)
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, EmbeddingError):
             raise
         reason = (str(error).splitlines() or [""])[0]
@@ -118,6 +118,8 @@ def _read(file: h5py.File, name: str) -> SlidePatches:
 def _coords(file: h5py.File, n: int, name: str) -> NDArray[np.float64]:
     if not isinstance(file.get("coords"), h5py.Dataset):
         return np.full((n, 2), np.nan)
+    if file["coords"].dtype.kind not in "fiu":
+        raise EmbeddingError(f"{name}: 'coords' holds {file['coords'].dtype}, not numbers")
     coords = np.asarray(file["coords"][()], dtype=np.float64)
     if n == 0:
         return np.empty((0, 2))

@@ -90,8 +90,8 @@ class PackedStore:
         text = f"{source.resolve()}|{status.st_size}|{status.st_mtime_ns}"
         key = hashlib.sha256(text.encode()).hexdigest()[:32]
         index = self._path(key, "json")
-        if index.exists():
-            return Packed(**json.loads(index.read_text()))
+        if (known := self._known(index)) is not None:
+            return known
         slide = read_slide(source)
         index.parent.mkdir(parents=True, exist_ok=True)
         features, coords = _ordered(slide)
@@ -110,6 +110,15 @@ class PackedStore:
         _write(self._path(key, "mean.npy"), mean.astype(np.float64))
         _write(index, json.dumps(asdict(packed)))
         return packed
+
+    def _known(self, index: Path) -> Packed | None:
+        """Return what the index says of a packed slide; None where it is not (wholly) there."""
+        try:
+            packed = Packed(**json.loads(index.read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+        parts = ("features.npy", "mean.npy", "coords.npy")
+        return packed if all(self._path(packed.key, p).is_file() for p in parts) else None
 
     def features(self, slides: Sequence[Packed]) -> NDArray[Any]:
         """Return the patches of these slides, shape (n, d); one slide stays memory-mapped."""

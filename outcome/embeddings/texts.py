@@ -79,7 +79,7 @@ def read_reports(
             encoder = str(file.attrs.get("encoder", ""))
             for patient in sorted(wanted & set(file)):
                 try:
-                    chunks = _chunks(file[patient])
+                    chunks = _chunks(file, patient)
                 except EmbeddingError as error:
                     bad.setdefault(str(error), []).append(patient)
                     continue
@@ -119,12 +119,16 @@ def _one_dimension(
     return len(example) <= 1
 
 
-def _chunks(data: object) -> NDArray[np.float32]:
+def _chunks(file: h5py.File, patient: str) -> NDArray[np.float32]:
+    if not isinstance(file.get(patient, getlink=True), h5py.HardLink):
+        raise EmbeddingError("a link to somewhere else, and a dataset is needed")
+    data = file[patient]
     if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "fiu":
         raise EmbeddingError("not a dataset of numbers")
     if data.ndim not in (1, 2):
         raise EmbeddingError(f"shape {data.shape}, and (d,) or (chunks, d) is needed")
-    values = np.asarray(data[()], dtype=np.float32)
+    with np.errstate(over="ignore"):
+        values = np.asarray(data[()], dtype=np.float32)
     if not np.isfinite(values).all():
         raise EmbeddingError("NaN or infinite values in the vectors")
     if not values.size:
