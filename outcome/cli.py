@@ -268,7 +268,9 @@ def demo(
     path = out / "cohort" / "study.yaml"
     with _progress() as progress:
         if not path.is_file():
-            small = Simulation(patients=200, patches=150, dimension=256)
+            small = Simulation(
+                patients=160, patches=80, dimension=128, image_effect=1.1, report_effect=0.9
+            )
             write(out / "cohort", small, progress=lambda a, b: progress("writing slides", a, b))
         study = Study.read(path, ["name=demo-simulated"])
         results = run_study(
