@@ -72,14 +72,17 @@ class TimeToEvent(_Spec):
     @field_validator("event_codes", mode="before")
     @classmethod
     def _codes_are_text(cls, value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {canonical_code(k): v for k, v in value.items()}
-        return value
+        if not isinstance(value, Mapping):
+            return value
+        codes = {canonical_code(k): v for k, v in value.items()}
+        if len(codes) < len(value) or set(codes.values()) != {0, 1}:
+            raise ValueError("name each code once, and at least one code of each of 0 and 1")
+        return codes
 
     @field_validator("horizons")
     @classmethod
     def _increasing(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if any(h <= 0 for h in value) or list(value) != sorted(set(value)):
+        if not all(0 < h < math.inf for h in value) or list(value) != sorted(set(value)):
             raise ValueError("horizons must be positive, increasing and without duplicates")
         return value
 
@@ -188,6 +191,12 @@ class Binary(_Spec):
     def _as_codes(cls, value: Any) -> Any:
         values = value if isinstance(value, (list, tuple)) else [value]
         return tuple(canonical_code(v) for v in values)
+
+    @model_validator(mode="after")
+    def _apart(self) -> Binary:
+        if both := sorted(set(self.positive) & set(self.negative)):
+            raise ValueError(f"codes are both positive and negative: {', '.join(both)}")
+        return self
 
     @property
     def label(self) -> str:

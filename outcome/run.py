@@ -151,7 +151,9 @@ def run(
             jobs=jobs,
             progress=lambda done, total: progress("permuting", done, total),
         )
-    return _results(study, material, finished, tested, folder, device, command, started, progress)
+    return _results(
+        study, material, finished, tested, cohort, folder, device, command, started, progress
+    )
 
 
 def _check_folder(folder: Path, study: Study) -> None:
@@ -183,6 +185,7 @@ def _results(
     material: Material,
     finished: list[ArmFold],
     tested: pd.DataFrame | None,
+    frame: pd.DataFrame | None,
     folder: Path,
     device: str,
     command: str,
@@ -215,7 +218,7 @@ def _results(
         seed=study.split.seed,
         favourable=getattr(endpoint, "favourable", False),
     )
-    about = manifest.describe(study, material, device, command)
+    about = manifest.describe(study, material, device, command, frame)
     about["resamples"] = N_RESAMPLES
     about["epochs"] = manifest.epochs(finished)
     about["notes"] += evaluation.notes

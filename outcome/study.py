@@ -21,6 +21,19 @@ Positive = Annotated[int, Field(ge=1, le=100_000)]
 Rate = Annotated[float, Field(allow_inf_nan=False)]
 
 
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which yes, no, on and off are words, as in YAML 1.2: they are codes here."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, found) for tag, found in known if tag != "tag:yaml.org,2002:bool"]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(true|True|false|False)$"), list("tTfF")
+)
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,7 +64,7 @@ class Covariates(_Section):
 class Arm(_Section):
     """The inputs that one model sees."""
 
-    name: str
+    name: Annotated[str, Field(min_length=1, max_length=200)]
     inputs: tuple[Input, ...]
     aggregator: Literal["attention", "linear"] = "attention"
     """`linear`: a ridge Cox or logistic model on the mean vectors, as reviewers ask for."""
@@ -206,7 +219,7 @@ class Study(_Section):
         """
         path = Path(path)
         try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+            data = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
         except FileNotFoundError:
             raise StudyError(f"there is no study file {path}") from None
         except (OSError, UnicodeError) as error:
@@ -257,8 +270,8 @@ def _override(data: dict[str, Any], text: str) -> None:
             raise StudyError(f"--set {text!r}: {section!r} is not a section of the study file")
         target = nested
     try:
-        target[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
+        target[last] = yaml.load(value, _Loader)
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise StudyError(f"--set {text!r}: the value is not valid YAML") from None
 
 

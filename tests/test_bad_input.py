@@ -102,6 +102,28 @@ def text_coords(study):
         file["coords"] = np.array([b"a"])
 
 
+def nul_in_time(study):
+    path = study.folder / "cohort.csv"
+    lines = path.read_bytes().split(b"\n")
+    lines[1] = lines[1][:-3] + b"\0" + lines[1][-3:]
+    path.write_bytes(b"\n".join(lines))
+
+
+def short_row(study):
+    path = study.folder / "cohort.csv"
+    lines = path.read_text().split("\n")
+    lines[2] = lines[2].rsplit(",", 2)[0]
+    path.write_text("\n".join(lines))
+
+
+def too_large(study):
+    with h5py.File(study.features[0], "r+") as file:
+        x = file["features"][()].astype(float)
+        del file["features"]
+        file["features"] = x * 1e300
+        file["features"].attrs["encoder"] = "simulated"
+
+
 def linked_report(study):
     with h5py.File(study.folder / "reports.h5", "r+") as file:
         first = next(iter(file))
@@ -159,6 +181,12 @@ SPOILED = [
     (lambda s: s.path.write_text("name: 2020-13-45"), ["is not valid YAML"]),
     (lambda s: s.path.write_text("[" * 5000), ["is not valid YAML"]),
     (lambda s: s.edit(endpoint={"name": "\ud800"}), ["no text"]),
+    (nul_in_time, ["cohort.csv, line 2 holds a NUL byte"]),
+    (short_row, ["1 lines have fewer fields than the header, e.g. line 3"]),
+    (too_large, ["feature files that cannot be used: 1", "hold NaN or infinity"]),
+    (lambda s: s.edit(endpoint={"horizons": [float("nan")]}), ["endpoint.horizons"]),
+    (lambda s: s.edit(endpoint={"event_codes": {0: 1, 1: 1}}), ["one code of each of 0 and 1"]),
+    (lambda s: s.edit(arms=[{"name": "", "inputs": ["image"]}]), ["arms.0.name"]),
     (text_coords, ["feature files that cannot be used: 1", "not numbers"]),
     (linked_report, ["reports.h5: a link to somewhere else"]),
     (one_report, ["patients with a report, and 5 are needed"]),
@@ -205,9 +233,18 @@ def test_no_such_study(outcome, tmp_path):
     assert "there is no study file" in done.err
 
 
-@pytest.mark.parametrize("override", ["training.epochs", "training=3", "training.epochs=many"])
+@pytest.mark.parametrize(
+    "override",
+    [
+        "training.epochs",
+        "training=3",
+        "training.epochs=many",
+        "name=2020-13-45",
+        "name=" + "[" * 3000,
+    ],
+)
 def test_a_bad_override(study, outcome, override):
-    done = outcome("check", study.path, "--set", override, "--set", "training.epochs.x=1")
+    done = outcome("check", study.path, "--set", override)
     assert done.code == 2
 
 

@@ -86,3 +86,15 @@ def test_the_readme_names_every_training_knob():
     row = next(line for line in README.splitlines() if line.startswith("| `training: {...}`"))
     named = [word.strip() for word in row.split("|")[2].split(",")]
     assert named == list(Training.model_fields)
+
+
+def test_yes_and_no_are_codes_as_the_readme_writes_them(outcome, tmp_path):
+    assert "{kind: binary, label: relapse, positive: yes}" in README
+    done = outcome(
+        "simulate", tmp_path / "c", "--endpoint", "relapse", "--patients", 40, "--patches", 5,
+        "--dimension", 16,
+    )  # fmt: skip
+    assert done.code == 0
+    spec = "endpoint={kind: binary, label: relapse, positive: yes}"
+    done = outcome("check", tmp_path / "c" / "study.yaml", "--set", spec)
+    assert done.code == 0, done.err

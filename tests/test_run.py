@@ -131,6 +131,8 @@ def test_a_data_frame_instead_of_the_file(finished, small, tmp_path):
     results = run(Study.read(small), cohort, out=tmp_path / "run", jobs=1)
     pd.testing.assert_frame_equal(results.predictions, finished.predictions)
     pd.testing.assert_frame_equal(results.metrics, finished.metrics)
+    assert "cohort table given in Python" in results.manifest["inputs"]
+    assert "cohort.csv" not in results.manifest["inputs"]
 
 
 def fit_times(folder):
@@ -145,6 +147,11 @@ def test_resumes_and_refits_only_what_a_change_affects(finished, small, outcome,
     for name in half:
         shutil.rmtree(folder / "fits" / name)
     (folder / "fits" / half[0]).mkdir()  # as if killed before it was whole
+    damaged = sorted(before)[1::2]
+    (folder / "fits" / damaged[0] / "history.csv").write_text("")
+    weights = folder / "fits" / damaged[1] / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    half += damaged[:2]
     assert outcome("run", small, "--out", folder, "--jobs", 1).code == 0
     after = fit_times(folder)
     assert set(after) == set(before)

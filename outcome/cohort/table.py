@@ -250,8 +250,7 @@ def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
 def _read_text_table(path: Path) -> pd.DataFrame:
     separator = "\t" if path.suffix.lower() in (".tsv", ".txt") else ","
     try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            header = next(csv.reader(lines, delimiter=separator), [])
+        header = _check_lines(path, separator)
         table = pd.read_csv(
             path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
         )
@@ -267,6 +266,24 @@ def _read_text_table(path: Path) -> pd.DataFrame:
     if not isinstance(table.index, pd.RangeIndex):
         raise CohortError(f"{path.name}: rows have more fields than the header has columns")
     return _as_text(table)
+
+
+def _check_lines(path: Path, separator: str) -> list[str]:
+    """Return the header; refuse what a table reader would cut off or fill in silently."""
+    if b"\0" in (content := path.read_bytes()):
+        line = content[: content.index(b"\0")].count(b"\n") + 1
+        raise CohortError(f"{path.name}, line {line} holds a NUL byte: the file is damaged")
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.reader(lines, delimiter=separator)
+        header = next(reader, [])
+        short = [reader.line_num for row in reader if 0 < len(row) < len(header)]
+    if short:
+        shown = ", ".join(map(str, short[:3]))
+        raise CohortError(
+            f"{path.name}: {len(short)} lines have fewer fields than the header, e.g. line {shown}."
+            " To do: write every row in full"
+        )
+    return header
 
 
 def _first_line(error: Exception) -> str:

@@ -106,6 +106,9 @@ def _read(file: h5py.File, name: str) -> SlidePatches:
         raise EmbeddingError(f"{name}: {key!r} has shape {data.shape}, and (n, d) is needed")
     else:
         features = np.asarray(data[()]).reshape(shape)
+        if features.dtype.itemsize > 4 or features.dtype.kind != "f":
+            with np.errstate(over="ignore"):
+                features = features.astype(np.float32)
         bad = np.asarray(~np.isfinite(features).all(axis=1))
         if bad.any():
             raise EmbeddingError(f"{name}: {bad.sum()} of {len(bad)} patches hold NaN or infinity")

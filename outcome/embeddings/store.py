@@ -30,8 +30,9 @@ from outcome.embeddings.patches import SlidePatches, read_slide
 
 __all__ = ["Packed", "PackedStore", "default_cache"]
 
-FORMAT = 2
+FORMAT = 3
 HALF_MAX = float(np.finfo(np.float16).max)
+HALF_NORMAL = float(np.finfo(np.float16).tiny)
 
 
 def default_cache() -> Path:
@@ -154,12 +155,19 @@ class PackedStore:
         return self.folder / key[:2] / f"{key}.{suffix}"
 
 
+def _fits_half(features: NDArray[Any]) -> bool:
+    """Whether half precision keeps the values: none too large, and not all of them too small."""
+    if not features.size:
+        return True
+    size = np.abs(features)
+    return float(size.max()) < HALF_MAX and float(np.median(size.max(axis=0))) > HALF_NORMAL
+
+
 def _ordered(slide: SlidePatches) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Half precision where the values fit, and an order that depends on the values alone."""
     features = slide.features
     if features.dtype != np.float16:
-        fits = features.size == 0 or float(np.abs(features).max()) < HALF_MAX
-        features = features.astype(np.float16 if fits else np.float32)
+        features = features.astype(np.float16 if _fits_half(features) else np.float32)
     features = np.ascontiguousarray(features)
     if not len(features):
         return features, slide.coords

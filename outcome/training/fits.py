@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from outcome.cohort import Fold, InnerFold
@@ -66,7 +66,12 @@ class FitFolder:
     @property
     def finished(self) -> bool:
         """Whether the fit can be used."""
-        return (self.path / "done").is_file()
+        if not (self.path / "done").is_file():
+            return False
+        try:
+            return len(self.tune_raw()) == len(self.history())
+        except (OSError, ValueError, KeyError, SafetensorError):
+            return False
 
     def write(self, trained: Trained, about: dict[str, Any]) -> None:
         """Leave a training on disk, with the weights of every epoch."""

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+import pandas as pd
+
 from outcome.embeddings.material import Material
 from outcome.endpoint import Binary
 from outcome.study import Study
@@ -29,7 +31,9 @@ PACKAGES = (
 )
 
 
-def describe(study: Study, material: Material, device: str, command: str) -> dict[str, Any]:
+def describe(
+    study: Study, material: Material, device: str, command: str, frame: pd.DataFrame | None = None
+) -> dict[str, Any]:
     """Return the manifest of a run, without results."""
     facts = material.facts()
     versions = {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}}
@@ -62,7 +66,7 @@ def describe(study: Study, material: Material, device: str, command: str) -> dic
         },
         "protocol": {"cutoffs": "median"},
         "training": study.training.model_dump(),
-        "inputs": _hashes(study, material),
+        "inputs": _hashes(study, material, frame),
         "notes": list(material.notes),
         "warnings": [],
     }
@@ -113,9 +117,12 @@ def _source(study: Study) -> str:
     return "drawn" + (", stratified by outcome" if split.stratify else "")
 
 
-def _hashes(study: Study, material: Material) -> dict[str, str]:
+def _hashes(study: Study, material: Material, frame: pd.DataFrame | None) -> dict[str, str]:
     found = {}
-    for path in (study.cohort, study.embeddings.reports):
+    if frame is not None:
+        text = frame.to_csv(index=False)
+        found["cohort table given in Python"] = hashlib.sha256(text.encode()).hexdigest()
+    for path in (None if frame is not None else study.cohort, study.embeddings.reports):
         if path is not None and path.is_file():
             with path.open("rb") as file:
                 found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()

@@ -156,3 +156,13 @@ def test_values_beyond_half_precision_stay_whole(tmp_path):
     packed = store.features([store.pack(tmp_path / "s.h5")])
     assert packed.dtype == np.float32
     assert sorted(packed[:, 0]) == [1e6, 2e6]
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e30])
+def test_values_of_any_scale_are_kept(tmp_path, rng, scale):
+    x = (rng.normal(size=(9, D)) * scale).astype(np.float32)
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file["features"] = x
+    store = PackedStore(tmp_path / "cache")
+    packed = store.features([store.pack(tmp_path / "s.h5")])
+    np.testing.assert_allclose(np.sort(packed, axis=0), np.sort(x, axis=0))
