@@ -283,6 +283,20 @@ def test_missing_and_empty_slides_are_dropped_where_the_study_says_so(study, out
     assert dropped["patients"] == (lost["slide_id"] == "").sum()
 
 
+def test_a_row_without_a_slide_id_is_counted(study, outcome, tmp_path):
+    table = study.table
+    row = table.index[table["patient_id"].duplicated()][0]
+    table.loc[row, "slide_id"] = ""
+    study.table = table
+    done = outcome("check", study.path, "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    lost = pd.read_csv(tmp_path / "out" / "cohort_lost.csv")
+    assert lost["patient_id"].tolist() == [table.loc[row, "patient_id"]]
+    assert lost["reason"].tolist() == ["1 rows without a slide id"]
+    flow = pd.read_csv(tmp_path / "out" / "cohort_flow.csv")
+    assert flow["step"].tolist()[:2] == ["in the cohort table", "rows with a slide id"]
+
+
 def test_a_folder_with_other_files_is_left_alone(small, outcome, tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
     done = outcome("run", small, "--out", tmp_path)

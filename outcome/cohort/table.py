@@ -190,6 +190,10 @@ def _build(study: Study, table: pd.DataFrame, problems: Problems) -> Cohort | No
     named = frozenset(patients.index) | frozenset(slides["slide_id"])
     cohort = Cohort(outcome.assign(**extra), slides, study.endpoint, named=named)
     cohort = cohort.noted("in the cohort table", "")
+    if slide in table.columns and (blank := table.loc[is_blank(table[slide]), patient].tolist()):
+        reason = f"{len(blank)} rows without a slide id"
+        gone = tuple((p, "(no slide id)", "rows with a slide id", reason) for p in blank)
+        cohort = replace(cohort, lost=gone).noted("rows with a slide id", reason)
     missing = outcome.isna().any(axis=1)
     if missing.any() and study.on_missing.endpoint == "error":
         problems.add(

@@ -17,6 +17,7 @@ from outcome.cohort import Cohort, Fold, make_folds, read_cohort
 from outcome.embeddings.patches import find_slide_files
 from outcome.embeddings.store import Packed, PackedStore
 from outcome.embeddings.texts import Reports, read_reports
+from outcome.endpoint import is_blank
 from outcome.errors import CohortError, EmbeddingError, Problems
 from outcome.study import Study
 
@@ -304,6 +305,6 @@ def _check_reports_everywhere(folds: Sequence[Fold], reports: Reports, problems:
 def _check_strata(cohort: Cohort, problems: Problems) -> None:
     if "strata" not in cohort.patients:
         return
-    blank = cohort.patients["strata"].astype(str).str.strip() == ""
+    blank = is_blank(cohort.patients["strata"])
     if blank.any():
         problems.add("the stratum is missing", cohort.patients.index[blank].tolist(), "fill it in")
