@@ -13,7 +13,6 @@ __all__ = [
     "Problems",
     "RunFolderError",
     "StudyError",
-    "TrainingError",
 ]
 
 
@@ -43,10 +42,6 @@ class PredictionsError(InputError):
 
 class RunFolderError(InputError):
     """A run folder holds something that this run must not overwrite or mix with."""
-
-
-class TrainingError(InputError):
-    """There is too little data to train what the study asks for."""
 
 
 class Problems:

@@ -231,7 +231,9 @@ def _results(
         "risk_groups": evaluation.risk_groups,
         "cohort_flow": material.cohort.flow_table(),
         "splits": splits_table(material.folds, material.cohort),
-        "history": pd.concat([f.history for f in finished], ignore_index=True),
+        "history": pd.concat(
+            [f.history for f in finished if f.epochs is not None] or [finished[0].history]
+        ),
     }
     further = {"cohort_lost": material.cohort.lost_table()}
     if tested is not None:

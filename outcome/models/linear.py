@@ -96,7 +96,7 @@ def _minimise(
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
         loss = head.loss(design @ weights + level, target) + penalty / 2 * weights.square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return loss
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)  # type: ignore[no-untyped-call]  # torch leaves it untyped

@@ -97,7 +97,7 @@ def assess(
     PredictionsError, RunFolderError
         Everything that is wrong, at once; then nothing has been written.
     """
-    check_folder(out)
+    _check_folder(out)
     read = read_foreign(paths, favourable=favourable, covariates=covariates)
     unit = _unit(unit, read.unit)
     arms = read.predictions.arms
@@ -127,7 +127,7 @@ def assess(
     return Assessment(evaluation, tables, baseline, write_report(out))
 
 
-def check_folder(out: Path) -> None:
+def _check_folder(out: Path) -> None:
     """Refuse a folder that holds anything but an earlier evaluation."""
     if out.is_file():
         raise RunFolderError(f"{out} is a file: name another folder with --out")

@@ -99,9 +99,13 @@ class Run:
     def endpoint(self) -> Endpoint:
         """The declared endpoint."""
         spec = self.part("endpoint")
-        kind = str(spec.get("kind") or self.predictions.kind)
+        asked = str(spec.get("kind") or self.predictions.kind)
+        kinds: dict[str, Literal["binary", "landmark"]] = {
+            "binary": "binary",
+            "landmark": "landmark",
+        }
         return Endpoint(
-            kind=kind if kind in ("binary", "landmark") else "survival",  # type: ignore[arg-type]
+            kind=kinds.get(asked, "survival"),
             name=str(spec.get("name") or spec.get("label") or spec.get("event") or "the outcome"),
             unit=str(spec.get("unit") or ""),
             horizons=tuple(float(h) for h in spec.get("horizons") or ()),

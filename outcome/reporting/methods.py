@@ -118,6 +118,16 @@ def _training(run: Run) -> list[str]:
             middle = number(float(np.median(epochs)), 0 if np.median(epochs) % 1 == 0 else 1)
             span = f"{min(epochs):.0f} to {max(epochs):.0f}"
             said.append(f"{joined([arm])} was trained for a median of {middle} epochs ({span}).")
+        penalties = [
+            float(e["penalty"])
+            for e in run.manifest.get("epochs") or []
+            if e.get("arm") == arm and e.get("penalty") is not None
+        ]
+        if penalties:
+            span = f"{min(penalties):g} to {max(penalties):g}"
+            said.append(
+                f"{joined([arm])} is a linear model of mean vectors with a ridge penalty ({span})."
+            )
     return said
 
 

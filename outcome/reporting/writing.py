@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,4 +39,4 @@ def write_run_folder(
     for name, text in files.items():
         (folder / f".{name}.part").write_text(text, encoding="utf-8")
     for name in files:
-        os.replace(folder / f".{name}.part", folder / name)  # noqa: PTH105 - atomic
+        (folder / f".{name}.part").replace(folder / name)

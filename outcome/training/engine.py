@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,18 @@ from outcome.embeddings.material import Material
 from outcome.endpoint import Binary
 from outcome.errors import InputError
 from outcome.models.heads import CoxHead, Head, LogisticHead
+from outcome.models.linear import PENALTIES
 from outcome.study import Arm, Study
 from outcome.training.crossfit import choose_epoch, combine, cut_offs, risk_groups
 from outcome.training.dataset import FoldData, fold_data, target
-from outcome.training.fit import Epoch, build, fit_network, predict
+from outcome.training.fit import build, fit_network, predict
 from outcome.training.fits import FitFolder, fit_key, fit_seed
 from outcome.training.linear import fit_linear_fold, mean_vectors
 
 __all__ = ["ArmFold", "Grid", "available_cpus", "choose_device", "run_grid"]
 
 FEW_EVENTS = 16
+HISTORY = ["arm", "repeat", "fold", "inner_fold", "epoch", "train_loss", "tune_loss"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -84,9 +86,11 @@ class ArmFold:
     development, test : DataFrame
         Rows of `development.csv` and `predictions.csv`, without the outcomes.
     history : DataFrame
-        Losses per inner fold and epoch.
-    epochs : int
-        The epoch that every inner model uses.
+        Losses per inner fold and epoch; empty for a linear arm.
+    epochs : int, optional
+        The epoch that every inner network uses.
+    penalty : float, optional
+        The penalty that every inner linear model uses.
     """
 
     arm: str
@@ -95,7 +99,8 @@ class ArmFold:
     development: pd.DataFrame
     test: pd.DataFrame
     history: pd.DataFrame
-    epochs: int
+    epochs: int | None = None
+    penalty: float | None = None
 
 
 def available_cpus() -> int:
@@ -193,7 +198,6 @@ def _predict(grid: Grid, fold: Fold, arm: Arm) -> ArmFold:
         return _linear(grid, fold, arm)
     head, device = grid.head, torch.device(grid.device)
     folders = [grid.folder(fold, arm, i) for i in range(len(fold.inner))]
-    histories = [folder.history() for folder in folders]
     epochs = _epochs(grid, fold, [folder.tune_raw() for folder in folders])
     tune, test = [], []
     with _threads(grid.study.training.threads):
@@ -207,7 +211,15 @@ def _predict(grid: Grid, fold: Fold, arm: Arm) -> ArmFold:
             tune.append(head.risk(predict(network, watched, device)))
             test.append(head.risk(predict(network, held_out, device)))
     centred, risk = combine(tune, test)
-    return _finish(grid, arm, fold, centred, risk, histories, epochs)
+    losses = [
+        pd.DataFrame([asdict(e) for e in folder.history()]).assign(inner_fold=i.name)
+        for i, folder in zip(fold.inner, folders, strict=True)
+    ]
+    history = pd.concat(losses, ignore_index=True).assign(
+        arm=arm.name, repeat=fold.repeat, fold=fold.name
+    )
+    done = _finish(grid, arm, fold, centred, risk)
+    return replace(done, history=history[HISTORY], epochs=epochs)
 
 
 def _linear(grid: Grid, fold: Fold, arm: Arm) -> ArmFold:
@@ -215,16 +227,14 @@ def _linear(grid: Grid, fold: Fold, arm: Arm) -> ArmFold:
     head = grid.head
     patients = [*fold.development, *fold.test]
     rows = mean_vectors(grid.material, arm.inputs, patients)
-    targets = {
-        i.name: (target(grid.material, i.train), target(grid.material, i.tune)) for i in fold.inner
-    }
+    targets = {i.name: target(grid.material, i.train) for i in fold.inner}
     with _threads(grid.study.training.threads):
         found = fit_linear_fold(fold, dict(zip(patients, rows, strict=True)), targets, head)
-    chosen = _epochs(grid, fold, found.tune)
-    tune = [head.risk(r[chosen - 1]) for r in found.tune]
-    test = [head.risk(r[chosen - 1]) for r in found.test]
-    centred, risk = combine(tune, test)
-    return _finish(grid, arm, fold, centred, risk, found.histories, chosen)
+    chosen = _epochs(grid, fold, found.tune) - 1
+    centred, risk = combine(
+        [head.risk(r[chosen]) for r in found.tune], [head.risk(r[chosen]) for r in found.test]
+    )
+    return replace(_finish(grid, arm, fold, centred, risk), penalty=PENALTIES[chosen])
 
 
 def _finish(
@@ -233,17 +243,11 @@ def _finish(
     fold: Fold,
     centred: Sequence[NDArray[np.float64]],
     risk: NDArray[np.float64],
-    histories: Sequence[Sequence[Epoch]],
-    epochs: int,
 ) -> ArmFold:
     where = {"arm": arm.name, "repeat": fold.repeat, "fold": fold.name}
     inner = [
         pd.DataFrame({**where, "inner_fold": i.name, "patient_id": i.tune, "risk": r})
         for i, r in zip(fold.inner, centred, strict=True)
-    ]
-    losses = [
-        pd.DataFrame([{**where, "inner_fold": i.name, **asdict(e)} for e in h])
-        for i, h in zip(fold.inner, histories, strict=True)
     ]
     development = pd.concat(inner, ignore_index=True)
     patients = grid.material.cohort.patients
@@ -258,8 +262,7 @@ def _finish(
         fold=fold.name,
         development=development,
         test=test,
-        history=pd.concat(losses, ignore_index=True),
-        epochs=epochs,
+        history=pd.DataFrame(columns=HISTORY),
     )
 
 

@@ -120,7 +120,7 @@ def fit_network(
     if not head.usable(train.target):
         raise ValueError("no event among the training patients")
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)  # noqa: TID251 - the one place, inside fork_rng
+        torch.manual_seed(seed)  # noqa: TID251 - inside fork_rng: the caller's random state stays
         spread = {name: Spread.of(bags) for name, bags in train.bags.items()}
         network = build(train.dimensions, settings, head.start(train.target), spread).to(device)
         optimizer = torch.optim.AdamW(
@@ -173,7 +173,7 @@ def _one_epoch(
         raw = torch.cat([network(_inputs(train, group, device)) for group in groups]).cpu()
         loss = head.loss(raw, target)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         total += float(loss.detach()) * head.weight(target)

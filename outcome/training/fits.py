@@ -109,6 +109,6 @@ class FitFolder:
         with safe_open(self.path / "weights.safetensors", framework="pt") as file:
             return {
                 key.removeprefix(prefix): file.get_tensor(key)
-                for key in file.keys()  # noqa: SIM118 - not a dict
+                for key in file.keys()  # noqa: SIM118 - a file handle that has keys() and is no iterable
                 if key.startswith(prefix)
             }

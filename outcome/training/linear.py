@@ -9,14 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from outcome.cohort import Fold
 from outcome.embeddings.material import Material
 from outcome.models.heads import Head, Target
 from outcome.models.linear import fit_linear
-from outcome.training.fit import Epoch
 
 __all__ = ["LinearFold", "fit_linear_fold", "mean_vectors"]
 
@@ -31,13 +29,10 @@ class LinearFold:
     ----------
     tune, test : list of array, shape (penalties, n)
         Per inner fold.
-    histories : list of list of Epoch
-        Losses; an "epoch" is a penalty, strongest first.
     """
 
     tune: list[Array]
     test: list[Array]
-    histories: list[list[Epoch]]
 
 
 def mean_vectors(material: Material, inputs: Sequence[str], patients: Sequence[str]) -> Array:
@@ -51,7 +46,7 @@ def mean_vectors(material: Material, inputs: Sequence[str], patients: Sequence[s
 
 
 def fit_linear_fold(
-    fold: Fold, vectors: dict[str, Array], targets: dict[int, tuple[Target, Target]], head: Head
+    fold: Fold, vectors: dict[str, Array], targets: dict[int, Target], head: Head
 ) -> LinearFold:
     """Fit the path of penalties on every inner fold; score its tune and the test patients.
 
@@ -59,27 +54,14 @@ def fit_linear_fold(
     ----------
     fold : Fold
     vectors : mapping of patient to array, shape (d,)
-    targets : mapping of inner fold to (train, tune) outcomes
+    targets : mapping of inner fold to the outcomes of its training patients
     head : Head
     """
     held_out = np.stack([vectors[p] for p in fold.test])
-    tune, test, histories = [], [], []
+    tune, test = [], []
     for inner in fold.inner:
-        known, watched = targets[inner.name]
         learn = np.stack([vectors[p] for p in inner.train])
-        path = fit_linear(learn, known, head)
-        watch = np.stack([vectors[p] for p in inner.tune])
-        fitted, scored = path(learn), path(watch)
-        tune.append(scored)
+        path = fit_linear(learn, targets[inner.name], head)
+        tune.append(path(np.stack([vectors[p] for p in inner.tune])))
         test.append(path(held_out))
-        histories.append(
-            [
-                Epoch(k + 1, _loss(head, fitted[k], known), _loss(head, scored[k], watched))
-                for k in range(len(scored))
-            ]
-        )
-    return LinearFold(tune, test, histories)
-
-
-def _loss(head: Head, raw: Array, target: Target) -> float:
-    return float(head.loss(torch.from_numpy(raw), target)) if head.usable(target) else float("nan")
+    return LinearFold(tune, test)

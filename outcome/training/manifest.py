@@ -64,7 +64,10 @@ def describe(
             "seed": study.split.seed,
             "stratify": study.split.stratify and not study.split.column,
         },
-        "protocol": {"cutoffs": "median"},
+        "protocol": {
+            "cutoffs": "median",
+            "epochs (linear arms: penalty)": "least inner-fold loss after one calibration slope",
+        },
         "training": study.training.model_dump(),
         "inputs": _hashes(study, material, frame),
         "notes": list(material.notes),
@@ -73,13 +76,13 @@ def describe(
 
 
 def epochs(finished: Sequence[ArmFold]) -> list[dict[str, Any]]:
-    """Return how many epochs, and how many inner models, each arm and fold used."""
+    """Return the epochs (or the penalty) and the inner models that each arm and fold used."""
     return [
         {
             "arm": f.arm,
             "repeat": f.repeat,
             "fold": f.fold,
-            "epochs": f.epochs,
+            **({"penalty": f.penalty} if f.epochs is None else {"epochs": f.epochs}),
             "inner_folds": int(f.development["inner_fold"].nunique()),
         }
         for f in finished

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import platform
 import time
+from collections.abc import Callable
 
 import joblib
 import numpy as np
@@ -122,12 +123,12 @@ def speed() -> pd.DataFrame:
         rows.append((f"outcome: {name}, comparisons, groups", time.perf_counter() - start))
     y = Surv.from_arrays(e == 1, t)
 
-    def loop(what: str, one: object) -> None:
+    def loop(what: str, one: Callable[[np.ndarray, np.ndarray], object]) -> None:
         start = time.perf_counter()
         for _ in range(loops):
             for r in risks.values():
                 draw = rng.integers(n, size=n)
-                one(draw, r[draw])  # type: ignore[operator]
+                one(draw, r[draw])
         rows.append(
             (f"{what} (from {loops} resamples)", (time.perf_counter() - start) * 1000 / loops)
         )

@@ -65,6 +65,19 @@ def test_linear_arms_in_a_study(small, tmp_path):
     assert results.predictions["arm"].unique().tolist() == ["image", "linear"]
     assert results.predictions.groupby("arm")["patient_id"].nunique().tolist() == [60, 60]
     assert len(list((tmp_path / "run" / "fits").iterdir())) == 3 * 2  # the networks' alone
+    assert set(results.history["arm"]) == {"image"}
+    chosen = {e["arm"]: set(e) - {"arm", "repeat", "fold"} for e in results.manifest["epochs"]}
+    assert chosen == {"image": {"epochs", "inner_folds"}, "linear": {"penalty", "inner_folds"}}
+    page = results.report.read_text()
+    assert "linear model of mean vectors with a ridge penalty" in page
+    assert "“linear” was trained for" not in page
+
+
+def test_a_study_of_linear_arms_alone(small, tmp_path):
+    study = Study.read(small, ["arms=[{name: image, inputs: [image], aggregator: linear}]"])
+    results = run(study, out=tmp_path / "run", jobs=1)
+    assert results.history.empty
+    assert results.report.is_file()
 
 
 def test_permutation_stays_within_stratum_and_keeps_rows_of_outcomes(rng):

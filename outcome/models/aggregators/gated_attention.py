@@ -58,7 +58,3 @@ class GatedAttention(nn.Module):
         gated = torch.tanh(self.content(features)) * torch.sigmoid(self.gate(features))
         scores: Tensor = self.score(gated).squeeze(-1)
         return scores
-
-    def attention(self, features: Tensor) -> Tensor:
-        """Weight of each vector of one bag, shape (n,), summing to 1."""
-        return torch.softmax(self.scores(features), 0)
