@@ -1,0 +1,126 @@
+"""What commands share: options, progress, tables on the terminal."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from outcome.run import Progress, Results
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: training.epochs=10."),
+]
+Out = Annotated[Path | None, typer.Option(help="Folder to write; default reports/<study name>.")]
+Jobs = Annotated[
+    int | None, typer.Option(min=1, help="Processes; default one per processor.", metavar="N")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda:N or mps.")]
+Cache = Annotated[
+    Path | None,
+    typer.Option(help="Folder of packed features; default $SLIDE_OUTCOME_CACHE or ~/.cache."),
+]
+
+
+def command_line() -> str:
+    """Return the command as it was typed."""
+    return shlex.join(["outcome", *sys.argv[1:]])
+
+
+@contextmanager
+def progress_bars() -> Iterator[Progress]:
+    """Show what is being done and the time left; on a terminal only as a moving bar."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description:<16}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, Any] = {}
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield tell
+
+
+def print_results(results: Results, baseline: str) -> None:
+    """Print what a study found, and where its report is."""
+    print_metrics(results.metrics, results.comparisons, baseline)
+    say(results.notes, results.warnings)
+    if results.manifest["simulated"]:
+        typer.echo("These are SIMULATED patients.")
+    typer.echo(f"report: {results.report}")
+
+
+def print_metrics(metrics: Any, comparisons: Any, baseline: str | None) -> None:
+    """Print the main metric of each arm and its difference to the baseline."""
+    main = "harrell_c" if "harrell_c" in set(metrics["metric"]) else "auroc"
+    differences = comparisons[comparisons["metric"] == main].set_index("arm")
+    rows: list[list[Any]] = []
+    for row in metrics[metrics["metric"] == main].itertuples():
+        text = f"{row.estimate:.3f} ({row.lower:.3f} to {row.upper:.3f})"
+        change, p = ("baseline", "") if row.arm == baseline else ("", "")
+        if row.arm in differences.index:
+            found = differences.loc[row.arm]
+            change = f"{found.difference:+.3f} ({found.lower:+.3f} to {found.upper:+.3f})"
+            p = f"{found.p_value:.3f}"
+        rows.append([row.arm, text, change, p, f"{row.n} / {row.events}"])
+    name = {"harrell_c": "C-index", "auroc": "AUROC"}[main]
+    head = ["arm", f"{name} (95% interval)", f"difference to {baseline}", "p", "n / events"]
+    if baseline is None:
+        head, rows = [head[i] for i in (0, 1, 4)], [[row[i] for i in (0, 1, 4)] for row in rows]
+    print_table("Results", head, rows)
+
+
+def print_table(title: str, head: Any, rows: list[list[Any]]) -> None:
+    """Print a table; in full where the output is no terminal."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for name in head:
+        table.add_column(escape(str(name)))
+    for row in rows:
+        table.add_row(*(escape(str(v)) for v in row))
+    console = Console()
+    # Output that is read by a program, or kept in a log, is not cut to 80 columns.
+    Console(width=None if console.is_terminal else 160).print(table)
+
+
+def say(notes: Any, warnings: Any) -> None:
+    """Print notes and warnings, one a line."""
+    for note in notes:
+        typer.echo(f"note: {note}")
+    for warning in warnings:
+        typer.echo(f"warning: {warning}")
+
+
+def fact(value: Any) -> str:
+    """Write one fact of a cohort."""
+    return (
+        ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+    )

@@ -1,0 +1,94 @@
+"""Commands that take a study file: run and check."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from outcome.commands.console import (
+    Cache,
+    Device,
+    Jobs,
+    Out,
+    Set,
+    StudyFile,
+    command_line,
+    fact,
+    print_results,
+    print_table,
+    progress_bars,
+    say,
+)
+
+
+def run(
+    study: StudyFile,
+    set_: Set = None,
+    out: Out = None,
+    jobs: Jobs = None,
+    device: Device = "auto",
+    cache: Cache = None,
+    permutations: Annotated[
+        int, typer.Option(min=0, help="Also test against permuted outcomes; 199 or more.")
+    ] = 0,
+    permute_networks: Annotated[
+        bool,
+        typer.Option(
+            "--permute-networks",
+            help="Refit the arms in each permutation, not linear models of their inputs.",
+        ),
+    ] = False,
+) -> None:
+    """Train, cross-validate and compare every arm of a study; write the report. Resumes."""
+    from outcome import Study
+    from outcome import run as run_study
+
+    read = Study.read(study, set_ or [])
+    folder = out or Path("reports") / read.name
+    typer.echo(f"run folder: {folder}")
+    if permutations and permute_networks:
+        typer.echo(f"{permutations} permutations take {permutations} times as long as the study")
+    with progress_bars() as progress:
+        results = run_study(
+            read, out=folder, jobs=jobs, device=device, cache=cache, permutations=permutations,
+            permute_networks=permute_networks,
+            command=command_line(), progress=progress,
+        )  # fmt: skip
+    print_results(results, read.baseline)
+
+
+def check(
+    study: StudyFile,
+    set_: Set = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write cohort_flow.csv and cohort_lost.csv here.")
+    ] = None,
+    cache: Cache = None,
+) -> None:
+    """Validate everything a study names; print the cohort flow and every problem at once."""
+    from outcome import Study
+    from outcome.checks import study_warnings
+    from outcome.embeddings.material import prepare
+    from outcome.embeddings.store import default_cache
+
+    read = Study.read(study, set_ or [])
+    with progress_bars() as progress:
+        material = prepare(
+            read,
+            cache or default_cache(),
+            progress=lambda done, total: progress("reading", done, total),
+        )
+    flow = material.cohort.flow_table()
+    print_table("Cohort flow", flow.columns, flow.to_numpy().tolist())
+    for key, value in material.facts().items():
+        typer.echo(f"{key}: {fact(value)}")
+    typer.echo(f"folds: {len(material.folds)}")
+    say(material.notes, study_warnings(read, material))
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        flow.to_csv(out / "cohort_flow.csv", index=False)
+        material.cohort.lost_table().to_csv(out / "cohort_lost.csv", index=False)
+    typer.echo(f"{study} can be run: outcome run {shlex.quote(str(study))}")

@@ -1,0 +1,97 @@
+"""Commands that take tables of predictions: evaluate and compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from outcome.commands.console import command_line, print_metrics, print_table, say
+
+Tables = Annotated[
+    list[Path], typer.Argument(metavar="PRED.csv...", help="Tables of predictions, one per arm.")
+]
+Unit = Annotated[str | None, typer.Option(help="Of the times: days, months or years.")]
+Horizons = Annotated[
+    str, typer.Option(metavar="T1,T2", help="Times at which AUC, Brier and survival are reported.")
+]
+
+
+def evaluate(
+    tables: Tables,
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("reports/evaluation"),
+    unit: Unit = None,
+    horizons: Horizons = "",
+    baseline: Annotated[str | None, typer.Option(help="Arm to compare with.")] = None,
+    covariates: Annotated[
+        str, typer.Option(metavar="C1,C2", help="Columns for added value and subgroups.")
+    ] = "",
+    favourable: Annotated[
+        bool, typer.Option("--favourable", help="The positive label is the better outcome.")
+    ] = False,
+    resamples: Annotated[int, typer.Option(min=0)] = 1000,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Evaluate predictions made anywhere: metrics with intervals, risk groups, figures, report.
+
+    Columns: patient_id or case_id; time (or time_days, time_months, time_years) and event, or
+    label; risk or probability; optional arm, repeat, fold, strata, risk_group, survival_<h>.
+    """
+    from outcome.reporting.assess import assess
+
+    found = assess(
+        tables, out, baseline=baseline, unit=unit, horizons=_numbers(horizons), seed=seed,
+        covariates=_words(covariates), favourable=favourable, n_resamples=resamples,
+        command=command_line(),
+    )  # fmt: skip
+    print_metrics(found.evaluation.metrics, found.evaluation.comparisons, found.baseline)
+    say(found.evaluation.notes, found.evaluation.warnings)
+    typer.echo(f"report: {found.report}")
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A.csv", help="The one.")],
+    b: Annotated[Path, typer.Argument(metavar="B.csv", help="The other: the baseline.")],
+    unit: Unit = None,
+    horizons: Horizons = "",
+    favourable: Annotated[bool, typer.Option("--favourable")] = False,
+    resamples: Annotated[int, typer.Option(min=0)] = 1000,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    out: Annotated[Path | None, typer.Option(help="Also write everything here.")] = None,
+) -> None:
+    """Compare two tables of predictions of the same patients: difference, interval, p."""
+    from tempfile import TemporaryDirectory
+
+    from outcome.reporting.assess import assess
+
+    with TemporaryDirectory() as scratch:
+        found = assess(
+            [a, b], out or Path(scratch) / "comparison", baseline=b.stem, unit=unit,
+            horizons=_numbers(horizons), favourable=favourable, n_resamples=resamples, seed=seed,
+            command=command_line(),
+        )  # fmt: skip
+    changes = found.evaluation.comparisons
+    rows = [
+        [r.metric, f"{r.difference:+.4f}", f"{r.lower:+.4f} to {r.upper:+.4f}", f"{r.p_value:.4g}",
+         r.n_patients_common, r.note]
+        for r in changes.itertuples()
+    ]  # fmt: skip
+    head = ["metric", "difference", "95% interval", "p", "patients", "note"]
+    print_table(f"{a.stem} minus {b.stem}", head, rows)
+    say(found.evaluation.notes, found.evaluation.warnings)
+    if out is not None:
+        typer.echo(f"report: {found.report}")
+
+
+def _words(text: str) -> list[str]:
+    return [w.strip() for w in text.split(",") if w.strip()]
+
+
+def _numbers(text: str) -> list[float]:
+    from outcome.errors import InputError
+
+    try:
+        return [float(w) for w in _words(text)]
+    except ValueError:
+        raise InputError(f"--horizons {text!r}: write numbers, e.g. --horizons 12,36,60") from None
