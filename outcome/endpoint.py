@@ -1,11 +1,11 @@
-"""What is predicted: the time to an event, or a yes/no outcome."""
+"""What is predicted: the time to an event, an event by a horizon, or a yes/no outcome."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from outcome.errors import Problems
 
-__all__ = ["LONGEST_FOLLOW_UP", "Binary", "Endpoint", "TimeToEvent", "canonical_code", "is_blank"]
+__all__ = [
+    "LONGEST_FOLLOW_UP",
+    "Binary",
+    "Endpoint",
+    "Landmark",
+    "TimeToEvent",
+    "canonical_code",
+    "is_blank",
+]
 
 Unit = Literal["days", "months", "years"]
 LONGEST_FOLLOW_UP = {"days": 50_000.0, "months": 1_600.0, "years": 130.0}
@@ -47,27 +55,20 @@ class _Spec(BaseModel):
     """What the report calls it; by default made from the column."""
 
 
-class TimeToEvent(_Spec):
-    """Time to an event, right-censored; a network gives a log hazard.
+class _Timed(_Spec):
+    """A time and an indicator of how follow-up ended."""
 
-    `strata` names a column whose groups have their own baseline hazard and risk sets.
-    """
-
-    kind: Literal["survival"]
     time: str
     """Column of follow-up times, in `unit`."""
     event: str | None = None
     """Column that says whether the event was seen (1) or not (0)."""
     censored: str | None = None
     """Instead of `event`: the inverse coding, 1 = censored."""
-    event_codes: dict[str, Literal[0, 1]] | None = None
-    """Every code of the column -> 1 (event, or censored for `censored`) or 0. Never guessed."""
+    event_codes: dict[str, Literal[0, 1, 2]] | None = None
+    """Every code of the column -> 1 (event, or censored for `censored`), 0, or 2: a competing
+    event, such as death before relapse. Never guessed."""
     unit: Unit = "days"
     """Of `time` and of every horizon."""
-    horizons: tuple[float, ...] = ()
-    """Times, in `unit`, at which absolute risk is reported; increasing."""
-    strata: str | None = None
-    """Column of groups (e.g. cancer type) with their own baseline hazard."""
 
     @field_validator("event_codes", mode="before")
     @classmethod
@@ -75,21 +76,16 @@ class TimeToEvent(_Spec):
         if not isinstance(value, Mapping):
             return value
         codes = {canonical_code(k): v for k, v in value.items()}
-        if len(codes) < len(value) or set(codes.values()) != {0, 1}:
+        if len(codes) < len(value) or not {0, 1} <= set(codes.values()):
             raise ValueError("name each code once, and at least one code of each of 0 and 1")
         return codes
 
-    @field_validator("horizons")
-    @classmethod
-    def _increasing(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if not all(0 < h < math.inf for h in value) or list(value) != sorted(set(value)):
-            raise ValueError("horizons must be positive, increasing and without duplicates")
-        return value
-
     @model_validator(mode="after")
-    def _one_indicator(self) -> TimeToEvent:
+    def _one_indicator(self) -> Self:
         if (self.event is None) == (self.censored is None):
             raise ValueError("give one of `event` (1 = event) and `censored` (1 = censored)")
+        if self.censored is not None and 2 in (self.event_codes or {}).values():
+            raise ValueError("a competing event (2) needs `event`, not `censored`")
         return self
 
     @property
@@ -157,6 +153,66 @@ class TimeToEvent(_Spec):
         )
 
 
+class TimeToEvent(_Timed):
+    """Time to an event, right-censored; a network gives a log hazard.
+
+    `strata` names a column whose groups have their own baseline hazard and risk sets. With
+    competing events (code 2) training is cause-specific: they end follow-up as censoring does.
+    """
+
+    kind: Literal["survival"]
+    horizons: tuple[float, ...] = ()
+    """Times, in `unit`, at which absolute risk is reported; increasing."""
+    strata: str | None = None
+    """Column of groups (e.g. cancer type) with their own baseline hazard."""
+
+    @field_validator("horizons")
+    @classmethod
+    def _increasing(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(0 < h < math.inf for h in value) or list(value) != sorted(set(value)):
+            raise ValueError("horizons must be positive, increasing and without duplicates")
+        return value
+
+    def positive_outcome(self, patients: pd.DataFrame) -> pd.Series:
+        """1 where the event of interest was seen, else 0."""
+        return (patients["event"] == 1).astype(float).where(patients["event"].notna())
+
+    def rarer(self, patients: pd.DataFrame) -> int:
+        """Events: what limits how much can be learned."""
+        return int((patients["event"] == 1).sum())
+
+
+class Landmark(_Timed):
+    """The event by a fixed horizon from the origin, yes or no; a network gives a logit.
+
+    It is not a landmark analysis, which starts the clock anew for those still event-free. Patients
+    censored before the horizon have an unknown outcome: the others stand for them, weighted by
+    the inverse probability of not being censored. A competing event (code 2) before the horizon
+    is a known "no".
+    """
+
+    kind: Literal["landmark"]
+    horizon: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    """In `unit`."""
+    strata: None = None
+
+    @property
+    def horizons(self) -> tuple[float, ...]:
+        """The one horizon."""
+        return (self.horizon,)
+
+    def positive_outcome(self, patients: pd.DataFrame) -> pd.Series:
+        """1 where the event was seen by the horizon, 0 elsewhere, known or not."""
+        found = (patients["event"] == 1) & (patients["time"] <= self.horizon)
+        return found.astype(float).where(patients["event"].notna())
+
+    def rarer(self, patients: pd.DataFrame) -> int:
+        """Patients in the rarer of the two groups whose outcome is known."""
+        positive = self.positive_outcome(patients) == 1
+        known = positive | (patients["time"] > self.horizon) | (patients["event"] == 2)
+        return int(min(positive.sum(), (known & ~positive).sum()))
+
+
 def _tell(
     bad: np.ndarray,
     column: str,
@@ -210,6 +266,15 @@ class Binary(_Spec):
 
     strata: None = None
 
+    def positive_outcome(self, patients: pd.DataFrame) -> pd.Series:
+        """1 where the label is positive, else 0."""
+        return patients["label"]
+
+    def rarer(self, patients: pd.DataFrame) -> int:
+        """Patients of the rarer class: what limits how much can be learned."""
+        positive = int(patients["label"].sum())
+        return min(positive, len(patients) - positive)
+
     def decode(self, table: pd.DataFrame, ids: Sequence[str], problems: Problems) -> pd.DataFrame:
         """Turn the text column into `label` (1 = positive), missing outcomes into NaN."""
         text = table[self.label_column]
@@ -243,4 +308,4 @@ class Binary(_Spec):
         return pd.DataFrame({"label": value}, index=table.index)
 
 
-Endpoint = Annotated[TimeToEvent | Binary, Field(discriminator="kind")]
+Endpoint = Annotated[TimeToEvent | Binary | Landmark, Field(discriminator="kind")]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from outcome.embeddings.material import Material
     from outcome.study import Study
-    from outcome.training.engine import ArmFold
+    from outcome.training.assembly import ArmFold
 
 __all__ = ["Results", "run"]
 
@@ -232,7 +232,7 @@ def _results(
         "cohort_flow": material.cohort.flow_table(),
         "splits": splits_table(material.folds, material.cohort),
         "history": pd.concat(
-            [f.history for f in finished if f.epochs is not None] or [finished[0].history]
+            [f.history for f in finished if len(f.history)] or [finished[0].history]
         ),
     }
     further = {"cohort_lost": material.cohort.lost_table()}

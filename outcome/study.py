@@ -11,12 +11,14 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from outcome.endpoint import Binary, Endpoint, TimeToEvent
+from outcome.endpoint import Binary, Endpoint, Landmark, TimeToEvent
 from outcome.errors import Problems, StudyError
 
 __all__ = ["Arm", "Columns", "Covariates", "Embeddings", "OnMissing", "Split", "Study", "Training"]
 
-Input = Literal["image", "report"]
+Input = Literal["image", "report", "clinical"]
+Fusion = Literal["late", "stacked", "early", "gated"]
+AGGREGATORS = ("attention", "mean", "linear")
 Positive = Annotated[int, Field(ge=1, le=100_000)]
 Rate = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -66,8 +68,16 @@ class Arm(_Section):
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     inputs: tuple[Input, ...]
-    aggregator: Literal["attention", "linear"] = "attention"
-    """`linear`: a ridge Cox or logistic model on the mean vectors, as reviewers ask for."""
+    aggregator: str = "attention"
+    """`attention`, `mean`, `linear` (a ridge Cox or logistic model on the mean vectors, as
+    reviewers ask for), `package.module:Class`, or several joined by `+`, whose calibrated scores
+    are averaged. Clinical data alone always have a linear model."""
+    fusion: Fusion = "early"
+    """Of several inputs. `early`: one model sees all of them; `gated`: the same, the weight of an
+    input depending on the patient; `late`: a model per input, their calibrated scores averaged;
+    `stacked`: averaged with weights (not below 0) learned on development patients."""
+    options: dict[str, Any] = {}
+    """Arguments of the aggregator, e.g. `{heads: 4}`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -75,6 +85,17 @@ class Arm(_Section):
         if isinstance(value, str):
             return {"name": value, "inputs": [part.strip() for part in value.split("+")]}
         return value
+
+    @field_validator("aggregator")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        parts = [part.strip() for part in value.split("+")]
+        wrong = [p for p in parts if p not in AGGREGATORS and ":" not in p]
+        if wrong or len(set(parts)) < len(parts):
+            raise ValueError(
+                f"use {', '.join(AGGREGATORS)} or package.module:Class; several, each once, with +"
+            )
+        return "+".join(parts)
 
     @field_validator("inputs")
     @classmethod
@@ -122,6 +143,9 @@ class OnMissing(_Section):
     slide: Literal["error", "drop"] = "error"
     report: Literal["keep", "drop"] = "keep"
     endpoint: Literal["drop", "error"] = "drop"
+    covariate: Literal["impute", "drop", "error"] = "impute"
+    """Imputed from development patients: the median of a number, a level of its own of a
+    category."""
 
 
 class Training(_Section):
@@ -140,9 +164,16 @@ class Training(_Section):
     development patients; 0 for the vectors as they are."""
     attention_width: Annotated[int, Field(ge=1, le=4096)] = 16
     """Units of each attention branch."""
+    hidden_inputs: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of patients whose input is hidden in a step (modality dropout), for arms with several
+    inputs in one network."""
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     """Processor threads of one fit; independent of the number of jobs, so results do not change."""
     seed: Annotated[int, Field(ge=0)] = 0
+
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+RiskGroups = Literal["median", "tertiles", "maxstat"] | tuple[Share, ...]
 
 
 class Study(_Section):
@@ -159,11 +190,18 @@ class Study(_Section):
     cohort: Path
     columns: Columns = Columns()
     endpoint: Endpoint
+    secondary: tuple[Endpoint, ...] = ()
+    """Further endpoints on which the same risk is judged; nothing is trained on them."""
     embeddings: Embeddings
     covariates: Covariates = Covariates()
     arms: tuple[Arm, ...] = (Arm(name="image", inputs=("image",)),)
     baseline: str = "image"
     split: Split = Split()
+    risk_groups: RiskGroups = "median"
+    """Cut-offs, from development patients: `median`, `tertiles`, a list of shares (e.g.
+    `[0.25, 0.75]`), or `maxstat`, the maximally selected log-rank cut."""
+    contrasts: tuple[tuple[str, str], ...] = ()
+    """Further comparisons, an arm and what it is compared with."""
     on_missing: OnMissing = OnMissing()
     training: Training = Training()
 
@@ -188,7 +226,7 @@ class Study(_Section):
     @model_validator(mode="after")
     def _arms_have_inputs(self) -> Study:
         names = [arm.name for arm in self.arms]
-        wrong = []
+        wrong: list[str] = []
         if len(set(names)) < len(names):
             wrong.append("two arms have the same name")
         if self.baseline not in names:
@@ -197,9 +235,27 @@ class Study(_Section):
         for need, key in (("image", "patches"), ("report", "reports")):
             if need in wanted and getattr(self.embeddings, key) is None:
                 wrong.append(f"an arm uses {need!r}, but `embeddings.{key}` is not given")
+        if "clinical" in wanted and not (self.covariates.numeric or self.covariates.categorical):
+            wrong.append("an arm uses 'clinical', but `covariates` names no column")
+        wrong += self._wrong_comparisons(names)
         if wrong:
             raise ValueError("; ".join(wrong))
         return self
+
+    def _wrong_comparisons(self, names: Sequence[str]) -> Iterator[str]:
+        for pair in self.contrasts:
+            if pair[0] == pair[1] or not set(pair) <= set(names):
+                yield f"contrast {list(pair)} is not of two arms of {list(names)}"
+        called = [e.name for e in self.secondary]
+        if "" in called or len(set(called)) < len(called):
+            yield "give every secondary endpoint a `name` of its own"
+        if any(not re.fullmatch(r"\w+", name) for name in called if name):
+            yield "names of secondary endpoints are letters, digits and underscores"
+        if self.risk_groups == "maxstat" and isinstance(self.endpoint, Binary):
+            yield "`risk_groups: maxstat` needs follow-up times"
+        shares = self.risk_groups if isinstance(self.risk_groups, tuple) else (0.5,)
+        if list(shares) != sorted(set(shares)) or not shares:
+            yield "shares of `risk_groups` must be increasing"
 
     @classmethod
     def read(cls, path: str | Path, overrides: Sequence[str] = ()) -> Study:
@@ -278,7 +334,7 @@ def _override(data: dict[str, Any], text: str) -> None:
 def _explain(error: ValidationError) -> Iterator[str]:
     """One readable line per finding of pydantic."""
     for found in error.errors():
-        place = [str(p) for p in found["loc"] if p not in ("survival", "binary")]
+        place = [str(p) for p in found["loc"] if p not in ("survival", "binary", "landmark")]
         where = ".".join(place) or "study"
         if found["type"] == "extra_forbidden":
             near = difflib.get_close_matches(place[-1], _known_keys(), n=1)
@@ -287,7 +343,7 @@ def _explain(error: ValidationError) -> Iterator[str]:
         elif found["type"] == "missing":
             yield f"{where!r} is missing"
         elif found["type"] == "union_tag_not_found":
-            yield f"{where!r} needs `kind:` survival or binary"
+            yield f"{where!r} needs `kind:` survival, binary or landmark"
         else:
             message = found["msg"].removeprefix("Value error, ")
             value = found.get("input")
@@ -296,6 +352,12 @@ def _explain(error: ValidationError) -> Iterator[str]:
 
 
 def _known_keys() -> list[str]:
-    sections: list[type[BaseModel]] = [_Section, *_Section.__subclasses__(), TimeToEvent, Binary]
+    sections: list[type[BaseModel]] = [
+        _Section,
+        *_Section.__subclasses__(),
+        TimeToEvent,
+        Binary,
+        Landmark,
+    ]
     keys = (f.alias or name for model in sections for name, f in model.model_fields.items())
     return list(dict.fromkeys(keys))

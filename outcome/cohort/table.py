@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from outcome.endpoint import Endpoint, canonical_code, is_blank
@@ -64,8 +65,8 @@ class Cohort:
 
     @property
     def outcome(self) -> pd.Series:
-        """1 where the event was seen, or the label is positive."""
-        return self.patients["event" if "event" in self.patients else "label"]
+        """1 where the event was seen (by the horizon), or the label is positive; else 0."""
+        return self.endpoint.positive_outcome(self.patients)
 
     def keep(self, patients: Collection[str], step: str, reason: str) -> Cohort:
         """Return the cohort of these patients only, the loss written into the flow.
@@ -155,6 +156,7 @@ def _needed_columns(study: Study) -> dict[str, str]:
     if study.embeddings.patches is not None:
         wanted.append((study.columns.slide, "columns.slide"))
     wanted += [(c, "endpoint") for c in study.endpoint.columns]
+    wanted += [(c, "secondary") for e in study.secondary for c in e.columns]
     wanted += [(study.endpoint.strata, "endpoint.strata"), (study.split.site, "split.site")]
     wanted += [(c, "split.column") for c in study.split.column]
     wanted += [(c, "covariates.numeric") for c in study.covariates.numeric]
@@ -185,6 +187,8 @@ def _build(study: Study, table: pd.DataFrame, problems: Problems) -> Cohort | No
     extra = {f"column:{c}": patients[c] for c in others}
     if study.split.site:
         extra["site"] = patients[study.split.site]
+    extra |= _secondary(study, patients, problems)
+    _check_covariates(study, patients, problems)
     if study.endpoint.strata:
         extra["strata"] = patients[study.endpoint.strata]
     named = frozenset(patients.index) | frozenset(slides["slide_id"])
@@ -201,11 +205,47 @@ def _build(study: Study, table: pd.DataFrame, problems: Problems) -> Cohort | No
             patients.index[missing].tolist(),
             "fill it in, or set `on_missing: {endpoint: drop}`",
         )
-    return cohort.keep(
+    cohort = cohort.keep(
         patients.index[~missing],
         "with an outcome",
         f"{int(missing.sum())} patients without {' or '.join(study.endpoint.columns)}",
     )
+    if study.on_missing.covariate == "drop":
+        names = [*study.covariates.numeric, *study.covariates.categorical]
+        empty = cohort.patients[[f"column:{c}" for c in names]].apply(is_blank).any(axis=1)
+        reason = f"{int(empty.sum())} patients without {' or '.join(names)}"
+        cohort = cohort.keep(cohort.patients.index[~empty], "with every covariate", reason)
+    return cohort
+
+
+def _secondary(study: Study, table: pd.DataFrame, problems: Problems) -> dict[str, pd.Series]:
+    """Outcomes of further endpoints as `<name>_time` and so on; NaN where they are missing."""
+    found: dict[str, pd.Series] = {}
+    for endpoint in study.secondary:
+        decoded = endpoint.decode(table, list(table.index), problems)
+        found |= {f"{endpoint.name}_{column}": decoded[column] for column in decoded}
+    return found
+
+
+def _check_covariates(study: Study, table: pd.DataFrame, problems: Problems) -> None:
+    for column in study.covariates.numeric:
+        blank = is_blank(table[column])
+        value = pd.to_numeric(table[column].where(~blank), errors="coerce")
+        if (bad := ~blank & ~np.isfinite(value)).any():
+            seen = [f"{p} ({v!r})" for p, v in table.loc[bad, column].items()]
+            problems.add(
+                f"column {column!r} (covariates.numeric) is not a number",
+                seen,
+                "correct it, leave it empty, or name the column under `categorical`",
+            )
+    columns = [*study.covariates.numeric, *study.covariates.categorical]
+    for column in columns:
+        if is_blank(table[column]).all():
+            problems.add(f"column {column!r} is empty", remedy="leave it out of `covariates`")
+    if study.on_missing.covariate == "error":
+        for column in columns:
+            if empty := table.index[is_blank(table[column])].tolist():
+                problems.add(f"column {column!r} is missing", empty, "fill it in, or impute it")
 
 
 def _slides(table: pd.DataFrame, patient: str, slide: str, problems: Problems) -> pd.DataFrame:
@@ -295,7 +335,5 @@ def _first_line(error: Exception) -> str:
 
 
 def count_events(cohort: Cohort, patients: Sequence[str]) -> int:
-    """Return the events, or for a label the number in the rarer class, among these patients."""
-    outcome = cohort.outcome.loc[list(patients)]
-    positive = int(outcome.sum())
-    return positive if "event" in cohort.patients else min(positive, len(outcome) - positive)
+    """Return the events, or for a yes/no outcome the number in the rarer class, among these."""
+    return cohort.endpoint.rarer(cohort.patients.loc[list(patients)])

@@ -60,7 +60,7 @@ def group_patients(arm: Arm) -> GroupedPatients:
     folds = [f for f in arm.folds if f.repeat == arm.repeats[0]]
     given = all((f.group != "").all() for f in folds)
     group = np.concatenate([f.group if given else _median_groups(f) for f in folds])
-    names = sorted(set(group.tolist()), key=lambda g: (_ORDER.get(g, 3), g))
+    names = sorted(set(group.tolist()), key=lambda g: (_ORDER.get(g.partition(" ")[0], 3), g))
     blocks = np.concatenate([k * 1_000_003 + f.stratum for k, f in enumerate(folds)])
     return GroupedPatients(
         np.concatenate([f.time for f in folds]),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -24,18 +25,22 @@ class Target:
     time : Tensor, optional
         Follow-up; None for a label.
     event : bool Tensor
-        The event was seen, or the label is positive.
+        The event was seen (by the horizon), or the label is positive.
     strata : integer Tensor, optional
+    weight : float64 Tensor, optional
+        Of the patient in a logistic loss: 0 where the outcome by the horizon is unknown.
     """
 
     time: Tensor | None
     event: Tensor
     strata: Tensor | None = None
+    weight: Tensor | None = None
 
     def __getitem__(self, rows: Tensor) -> Target:
         time = None if self.time is None else self.time[rows]
         strata = None if self.strata is None else self.strata[rows]
-        return Target(time, self.event[rows], strata)
+        weight = None if self.weight is None else self.weight[rows]
+        return Target(time, self.event[rows], strata, weight)
 
 
 class Head(Protocol):
@@ -89,7 +94,7 @@ class CoxHead:
 
 
 class LogisticHead:
-    """One logit of the positive label per patient.
+    """One logit of the positive label, or of the event by the horizon, per patient.
 
     Parameters
     ----------
@@ -101,21 +106,30 @@ class LogisticHead:
         self.favourable = favourable
 
     def loss(self, raw: Tensor, target: Target) -> Tensor:
-        """Binary cross-entropy, float64."""
-        return binary_cross_entropy_with_logits(raw.double(), target.event.double())
+        """Weighted mean of the binary cross-entropy, float64."""
+        label, weight = target.event.double(), target.weight
+        if weight is None:
+            return binary_cross_entropy_with_logits(raw.double(), label)
+        each = binary_cross_entropy_with_logits(raw.double(), label, reduction="none")
+        return (weight * each).sum() / weight.sum()
 
     def weight(self, target: Target) -> float:
-        """Patients: the loss is a mean over them."""
-        return float(target.event.numel())
+        """Patients, or the sum of their weights: the loss is a mean over them."""
+        if target.weight is None:
+            return float(target.event.numel())
+        return float(target.weight.sum())
 
     def usable(self, target: Target) -> bool:
-        """There must be a patient."""
-        return target.event.numel() > 0
+        """There must be a patient with a known outcome."""
+        return self.weight(target) > 0
 
     def start(self, *targets: Target) -> float:
         """Logit of the share of positives, half a patient added to each class."""
-        positive = float(sum(int(t.event.sum()) for t in targets))
-        n = sum(t.event.numel() for t in targets)
+        positive = 0.0
+        for t in targets:
+            ones = torch.ones(t.event.numel()) if t.weight is None else t.weight
+            positive += float(ones[t.event].sum())
+        n = sum(self.weight(t) for t in targets)
         return float(np.log((positive + 0.5) / (n - positive + 0.5)))
 
     def risk(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-
-from outcome.models.aggregators import GatedAttention
 
 __all__ = ["Inputs", "OutcomeNetwork", "Spread"]
 
@@ -76,56 +75,82 @@ class Spread:
 
 
 class OutcomeNetwork(nn.Module):
-    """Attention-pooled vectors, standardised between patients, and a linear read-out.
+    """A pooled vector per input, standardised between patients, fused, and a linear read-out.
 
     Parameters
     ----------
+    pools : mapping of input to Aggregator
+        E.g. `{"image": GatedAttention(64), "report": GatedAttention(32)}`.
     dimensions : mapping of input to int
-        Length of the vectors of each input, e.g. `{"image": 64, "report": 32}`.
-    attention_width : int
-        See `GatedAttention`.
+        Length of the vectors of each input.
     dropout : float
         Of pooled components, in training.
     start : float
         Output of the untrained network: the read-out starts at zero weights.
     spread : mapping of input to Spread, optional
-        Measured on the training patients; without it, to be loaded with the weights.
+        Measured on the training patients; without it, to be loaded with the weights. Used for
+        aggregators whose vectors are weighted means of the bag's own.
+    fusion : {"early", "gated"}
+        `early`: pooled vectors side by side, so that the log hazard is a sum of one part per
+        input. `gated`: each part is multiplied by a gate between 0 and 2 that sees all inputs,
+        so that the weight of an input may differ between patients; gates start at 1.
+    absent : float
+        Share of patients whose input is hidden in a training step (modality dropout), where an
+        arm has several inputs.
 
     Notes
     -----
-    Inputs are joined by concatenation; with a linear read-out the log hazard is a sum of one part
-    per input. A patient who lacks an input gets a learned vector in its place (at first the mean
-    patient), so nobody is left out.
+    A patient who lacks an input gets a learned vector in its place (at first the mean patient), so
+    nobody is left out.
     """
 
     def __init__(
         self,
+        pools: Mapping[str, nn.Module],
         dimensions: Mapping[str, int],
-        attention_width: int,
-        dropout: float,
+        *,
+        dropout: float = 0.0,
         start: float = 0.0,
         spread: Mapping[str, Spread] | None = None,
+        fusion: str = "early",
+        absent: float = 0.0,
     ) -> None:
         super().__init__()
-        self.pools = nn.ModuleDict(
-            {name: GatedAttention(d, attention_width) for name, d in dimensions.items()}
-        )
+        self.pools = nn.ModuleDict(pools)
+        widths = {name: int(cast(Any, pool).width) for name, pool in pools.items()}
+        self.widths = list(widths.values())
         self.absent = nn.ParameterDict(
-            {name: nn.Parameter(torch.zeros(d)) for name, d in dimensions.items()}
+            {name: nn.Parameter(torch.zeros(w)) for name, w in widths.items()}
         )
-        for name, d in dimensions.items():
-            given = spread[name] if spread else Spread(torch.zeros(d), torch.ones(d))
-            self.register_buffer(f"mean_{name}", given.mean.clone())
-            self.register_buffer(f"gain_{name}", given.gain.clone())
+        for name, pool in pools.items():
+            mean, gain = torch.zeros(widths[name]), torch.ones(widths[name])
+            if spread and getattr(pool, "weighted_mean", False):
+                heads = widths[name] // dimensions[name]
+                mean, gain = spread[name].mean.repeat(heads), spread[name].gain.repeat(heads)
+            self.register_buffer(f"mean_{name}", mean)
+            self.register_buffer(f"gain_{name}", gain)
         self.dropout = nn.Dropout(dropout)
-        self.readout = nn.Linear(sum(dimensions.values()), 1)
+        self.hidden_share = absent if len(pools) > 1 else 0.0
+        self.readout = nn.Linear(sum(self.widths), 1)
         nn.init.zeros_(self.readout.weight)
         nn.init.constant_(self.readout.bias, start)
+        self.gate = nn.Linear(sum(self.widths), len(self.widths)) if fusion == "gated" else None
+        if self.gate is not None:
+            nn.init.zeros_(self.gate.weight)
+            nn.init.zeros_(self.gate.bias)
 
     def forward(self, inputs: Mapping[str, Inputs]) -> Tensor:
         """Log hazard or logit per patient, shape (patients,)."""
-        raw: Tensor = self.readout(self.dropout(self.vectors(inputs))).squeeze(-1)
-        return raw
+        vectors = self.dropout(self.vectors(inputs))
+        if self.gate is None:
+            raw: Tensor = self.readout(vectors).squeeze(-1)
+            return raw
+        gates = 2 * torch.sigmoid(self.gate(vectors))
+        weighted = vectors * torch.repeat_interleave(
+            gates, torch.tensor(self.widths, device=gates.device), dim=1
+        )
+        fused: Tensor = self.readout(weighted).squeeze(-1)
+        return fused
 
     def vectors(self, inputs: Mapping[str, Inputs]) -> Tensor:
         """Pooled and standardised vectors, inputs side by side, shape (patients, width)."""
@@ -138,6 +163,9 @@ class OutcomeNetwork(nn.Module):
             return rows
         pooled: Tensor = self.pools[name](given.features, [n for n in given.lengths if n])
         pooled = (pooled - self.get_buffer(f"mean_{name}")) * self.get_buffer(f"gain_{name}")
+        if self.training and self.hidden_share > 0:
+            hide = torch.rand(len(present), 1, device=pooled.device) < self.hidden_share
+            pooled = torch.where(hide, self.absent[name], pooled)
         if len(present) == len(given.lengths):
             return pooled
         where = torch.tensor(present, device=pooled.device)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from outcome.statistics._arrays import FloatArray, follow_up
+from outcome.statistics._arrays import BoolArray, FloatArray, follow_up
 from outcome.statistics.survival_curve import kaplan_meier, step_values
 
-__all__ = ["Censoring", "censoring_curve", "choose_tau", "median_follow_up"]
+__all__ = ["Censoring", "censoring_curve", "choose_tau", "landmark_weights", "median_follow_up"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,42 @@ def censoring_curve(time: ArrayLike, event: ArrayLike) -> Censoring:
     censored = np.bincount(code[~events], minlength=len(distinct))
     free = np.cumprod(1.0 - censored / np.maximum(at_risk, 1), dtype=np.float64)
     return Censoring(distinct, free)
+
+
+def landmark_weights(
+    time: ArrayLike, code: ArrayLike, horizon: float, curve: Censoring, *, cap: float = 10.0
+) -> tuple[BoolArray, FloatArray]:
+    """Event by the horizon, and the inverse probability of knowing that [1]_.
+
+    Parameters
+    ----------
+    time : array_like, shape (n,)
+        Follow-up, in the unit of the horizon.
+    code : array_like, shape (n,)
+        0 censored, 1 event, 2 competing event (a known "no").
+    horizon : float
+    curve : Censoring
+        Of the patients from whom one learns.
+    cap : float
+        Largest weight.
+
+    Returns
+    -------
+    event : ndarray of bool, shape (n,)
+    weight : ndarray, shape (n,)
+        1 / G(t-) for an event (of either kind) by the horizon, 1 / G(horizon) for those seen
+        event-free beyond it, 0 for those censored before.
+
+    References
+    ----------
+    .. [1] Graf et al. (1999), Statistics in Medicine 18:2529-2545.
+    """
+    t, c = np.asarray(time, dtype=np.float64), np.asarray(code)
+    by_then = t <= horizon
+    with np.errstate(divide="ignore"):
+        own, there = 1 / curve.before(t), 1 / curve.at(horizon)
+    weight = np.where(by_then, np.where(c > 0, own, 0.0), there)
+    return (c == 1) & by_then, np.minimum(weight, cap)
 
 
 def choose_tau(

@@ -8,16 +8,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from outcome.models.heads import Head, Target
+from outcome.statistics.cutpoint import maximally_selected_cut
+from outcome.study import RiskGroups
+from outcome.training.calibration import MIN_STRATUM_EVENTS, Outcomes
 
-__all__ = ["choose_epoch", "combine", "cut_offs", "risk_groups"]
+__all__ = [
+    "choose_epoch",
+    "combine",
+    "cut_offs",
+    "group_names",
+    "risk_groups",
+    "specificity_threshold",
+]
 
-MIN_STRATUM_EVENTS = 10
 MAX_SLOPE = 3.0
 TOLERANCE = {"xatol": 0.01}
 
@@ -85,41 +93,61 @@ def combine(tune: Sequence[Array], test: Sequence[Array]) -> tuple[list[Array], 
 
 
 def cut_offs(
-    development: pd.DataFrame, patients: pd.DataFrame, strata: pd.Series | None
-) -> dict[str, float]:
-    """Return the cut-off of each stratum: the median of out-of-fold development risks.
+    risk: Array, outcomes: Outcomes, rule: RiskGroups, stratified: bool
+) -> dict[str, tuple[float, ...]]:
+    """Return the cut-offs of each stratum, from out-of-fold development risks.
 
     Parameters
     ----------
-    development : DataFrame
-        Columns `patient_id, risk`.
-    patients : DataFrame
-        Outcomes, indexed by patient.
-    strata : Series, optional
-        Stratum, indexed by patient.
+    risk : array, shape (n,)
+    outcomes : Outcomes
+        Of the same patients.
+    rule : str or tuple of float
+        `median`, `tertiles`, `maxstat` (the maximally selected log-rank cut), or shares.
+    stratified : bool
+        The endpoint has strata.
 
     Returns
     -------
-    dict of stratum to float
+    dict of stratum to tuple of float
         The key `""` is for all together, and for a stratum with fewer than 10 development events.
     """
-    cuts = {"": float(development["risk"].median())}
-    if strata is None:
-        return cuts
-    ids = development["patient_id"]
-    events = patients.loc[ids, "event"].to_numpy()
-    for stratum, rows in development.groupby(strata.loc[ids].to_numpy()):
-        if events[rows.index].sum() >= MIN_STRATUM_EVENTS:
-            cuts[str(stratum)] = float(rows["risk"].median())
+    cuts = {"": _cuts(risk, outcomes, rule, np.full(len(risk), True))}
+    if stratified:
+        for stratum in np.unique(outcomes.strata):
+            rows = outcomes.strata == stratum
+            if outcomes.worse[rows].sum() >= MIN_STRATUM_EVENTS:
+                cuts[str(stratum)] = _cuts(risk, outcomes, rule, rows)
     return cuts
 
 
+def _cuts(
+    risk: Array, outcomes: Outcomes, rule: RiskGroups, rows: NDArray[np.bool_]
+) -> tuple[float, ...]:
+    if rule == "maxstat" and outcomes.time is not None:
+        found = maximally_selected_cut(outcomes.time[rows], outcomes.worse[rows], risk[rows])
+        # A cut that cannot be found, for want of events or of different risks, is the median.
+        return (found.cut if np.isfinite(found.cut) else float(np.median(risk[rows])),)
+    shares = {"median": (0.5,), "tertiles": (1 / 3, 2 / 3)}.get(str(rule), rule)
+    return tuple(float(q) for q in np.quantile(risk[rows], np.asarray(shares, dtype=float)))
+
+
+def group_names(n: int) -> list[str]:
+    """Names of n risk groups, lowest first."""
+    between = [f"intermediate {k}" for k in range(1, n - 1)]
+    return ["low", *(["intermediate"] if n == 3 else between), "high"]
+
+
 def risk_groups(
-    test: pd.DataFrame, cuts: Mapping[str, float], strata: pd.Series | None
+    risk: Array, strata: Sequence[str], cuts: Mapping[str, tuple[float, ...]]
 ) -> list[str]:
-    """Name the group of each test patient; a risk equal to the cut-off is `low`."""
-    own = [""] * len(test) if strata is None else strata.loc[test["patient_id"]].tolist()
-    return [
-        "high" if r > cuts.get(s, cuts[""]) else "low"
-        for r, s in zip(test["risk"], own, strict=True)
-    ]
+    """Name the group of each test patient; a risk equal to a cut-off is in the lower group."""
+    names = group_names(len(cuts[""]) + 1)
+    own = [cuts.get(s, cuts[""]) for s in strata]
+    return [names[int(np.searchsorted(c, r))] for r, c in zip(risk, own, strict=True)]
+
+
+def specificity_threshold(risk: Array, outcomes: Outcomes, specificity: float = 0.9) -> float:
+    """Risk that so many of the development patients with the better outcome do not exceed."""
+    better = risk[~outcomes.worse & (outcomes.weight > 0)]
+    return float(np.quantile(better, specificity, method="higher")) if len(better) else np.nan

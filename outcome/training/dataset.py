@@ -10,17 +10,30 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from outcome.cohort import Fold
 from outcome.embeddings.material import Material
+from outcome.endpoint import Landmark
 from outcome.models.heads import Target
-from outcome.study import Arm, Training
+from outcome.statistics.censoring import Censoring, censoring_curve, landmark_weights
+from outcome.study import Study
+from outcome.training.clinical import ClinicalCoding
 from outcome.training.fit import Patients
+from outcome.training.members import Member
 from outcome.training.projection import Projection
 
-__all__ = ["FoldData", "fold_data", "outcome_rows", "target"]
+__all__ = [
+    "FoldData",
+    "censoring",
+    "clinical_coding",
+    "clinical_rows",
+    "fold_data",
+    "outcome_rows",
+    "target",
+]
 
 Vectors = Mapping[str, Tensor | None]
 
@@ -32,34 +45,46 @@ class FoldData:
     Parameters
     ----------
     material : Material
+    fold : Fold
     projections : mapping of input to Projection
         Fitted on the development patients.
+    clinical : ClinicalCoding, optional
+        Likewise.
     vectors : mapping of input to mapping of patient to Tensor
         None for a patient who lacks the input.
     """
 
     material: Material
+    fold: Fold
     projections: Mapping[str, Projection]
+    clinical: ClinicalCoding | None
     vectors: Mapping[str, Vectors]
 
-    def development(self, arm: Arm, patients: Sequence[str]) -> Patients:
-        """Return some development patients as the arm sees them."""
+    def development(self, member: Member, patients: Sequence[str]) -> Patients:
+        """Return some development patients as the member sees them."""
         bags: dict[str, list[Tensor | None]] = {
-            name: [self.vectors[name][p] for p in patients] for name in arm.inputs
+            name: [self.vectors[name][p] for p in patients] for name in member.inputs
         }
-        return Patients(bags, target(self.material, patients))
+        return Patients(bags, target(self.material, patients, self.fold.development))
 
-    def test(self, arm: Arm, patients: Sequence[str]) -> Patients:
-        """Read and project other patients, as the arm sees them."""
-        bags: dict[str, list[Tensor | None]] = {
-            name: [_project(self.material, name, p, self.projections[name]) for p in patients]
-            for name in arm.inputs
-        }
-        return Patients(bags, target(self.material, patients))
+    def test(self, member: Member, patients: Sequence[str]) -> Patients:
+        """Read and project other patients, as the member sees them."""
+        bags: dict[str, list[Tensor | None]] = {}
+        for name in member.inputs:
+            if self.clinical is not None and name == "clinical":
+                coded = _coded(self.material, self.clinical, patients)
+                bags[name] = [coded[p] for p in patients]
+            else:
+                projection = self.projections[name]
+                bags[name] = [_project(self.material, name, p, projection) for p in patients]
+        return Patients(bags, target(self.material, patients, self.fold.development))
 
-    def dimensions(self, arm: Arm) -> dict[str, int]:
-        """Length of the projected vectors of the arm's inputs."""
-        return {name: self.projections[name].components for name in arm.inputs}
+    def dimensions(self, member: Member) -> dict[str, int]:
+        """Length of the vectors of the member's inputs."""
+        widths = {name: found.components for name, found in self.projections.items()}
+        if self.clinical is not None:
+            widths["clinical"] = self.clinical.components
+        return {name: widths[name] for name in member.inputs}
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +94,7 @@ class _Source:
     material: Material
     fold: Fold
     inputs: tuple[str, ...]
-    components: int
+    study: Study
     key: str
 
     def __eq__(self, other: object) -> bool:
@@ -79,28 +104,55 @@ class _Source:
         return hash(self.key)
 
 
-def fold_data(
-    material: Material, fold: Fold, inputs: Iterable[str], settings: Training
-) -> FoldData:
+def fold_data(material: Material, fold: Fold, inputs: Iterable[str], study: Study) -> FoldData:
     """Project the development patients of a fold; a process remembers the last one it made."""
-    inputs = tuple(inputs)
+    inputs, settings = tuple(inputs), study.training
     rows = [fold.repeat, fold.name, inputs, settings.components, settings.threads]
     rows += [[p, material.contents[p]] for p in fold.development]
+    if "clinical" in inputs:
+        rows.append(clinical_rows(material, study, fold.development))
     key = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-    return _remembered(_Source(material, fold, inputs, settings.components, key))
+    return _remembered(_Source(material, fold, inputs, study, key))
 
 
 @lru_cache(maxsize=1)
 def _remembered(source: _Source) -> FoldData:
-    projections, vectors = {}, {}
+    projections: dict[str, Projection] = {}
+    vectors: dict[str, Vectors] = {}
+    clinical, development = None, source.fold.development
     for name in source.inputs:
-        bags = (_raw(source.material, name, p) for p in source.fold.development)
-        projections[name] = Projection.fit((b for b in bags if b is not None), source.components)
+        if name == "clinical":
+            clinical = clinical_coding(source.material, source.study, source.fold)
+            vectors[name] = _coded(source.material, clinical, development)
+            continue
+        bags = (_raw(source.material, name, p) for p in development)
+        projections[name] = Projection.fit(
+            (b for b in bags if b is not None), source.study.training.components
+        )
         vectors[name] = {
-            p: _project(source.material, name, p, projections[name])
-            for p in source.fold.development
+            p: _project(source.material, name, p, projections[name]) for p in development
         }
-    return FoldData(source.material, projections, vectors)
+    return FoldData(source.material, source.fold, projections, clinical, vectors)
+
+
+def clinical_coding(material: Material, study: Study, fold: Fold) -> ClinicalCoding:
+    """Fit the coding of clinical columns on the development patients of a fold."""
+    rows = material.cohort.patients.loc[list(fold.development)]
+    return ClinicalCoding.fit(rows, study.covariates)
+
+
+def clinical_rows(material: Material, study: Study, patients: Sequence[str]) -> list[Any]:
+    """Clinical values of each patient: what a fit that sees them depends on."""
+    names = [*study.covariates.numeric, *study.covariates.categorical]
+    columns = [f"column:{name}" for name in names]
+    values = material.cohort.patients.loc[list(patients), columns].astype(str)
+    return [names, values.to_numpy().tolist()]
+
+
+def _coded(material: Material, coding: ClinicalCoding, patients: Sequence[str]) -> Vectors:
+    """Clinical vectors as bags of one."""
+    rows = coding(material.cohort.patients.loc[list(patients)])
+    return dict(zip(patients, torch.from_numpy(rows).float()[:, None], strict=True))
 
 
 def _raw(material: Material, name: str, patient: str) -> Tensor | None:
@@ -115,16 +167,27 @@ def _project(material: Material, name: str, patient: str, projection: Projection
     return None if vectors is None else projection(vectors)
 
 
-def target(material: Material, patients: Sequence[str]) -> Target:
-    """Outcomes of these patients as tensors."""
-    rows = material.cohort.patients.loc[list(patients)]
+def target(material: Material, patients: Sequence[str], development: Sequence[str] = ()) -> Target:
+    """Outcomes of these patients as tensors; censoring weights are those of `development`."""
+    table, endpoint = material.cohort.patients, material.cohort.endpoint
+    rows = table.loc[list(patients)]
     event = torch.from_numpy(rows["event" if "event" in rows else "label"].to_numpy() == 1)
+    if isinstance(endpoint, Landmark):
+        known = table.loc[list(development)]
+        curve = censoring(known)
+        by_then, weight = landmark_weights(rows["time"], rows["event"], endpoint.horizon, curve)
+        return Target(None, torch.from_numpy(by_then), None, torch.from_numpy(weight))
     time = torch.from_numpy(rows["time"].to_numpy(dtype=float)) if "time" in rows else None
     strata = None
     if "strata" in rows:
-        codes = {s: i for i, s in enumerate(sorted(set(material.cohort.patients["strata"])))}
+        codes = {s: i for i, s in enumerate(sorted(set(table["strata"])))}
         strata = torch.tensor([codes[s] for s in rows["strata"]])
     return Target(time, event, strata)
+
+
+def censoring(patients: pd.DataFrame) -> Censoring:
+    """Estimate G on some patients; a competing event ends follow-up, and is no censoring."""
+    return censoring_curve(patients["time"].to_numpy(dtype=float), patients["event"] > 0)
 
 
 def outcome_rows(material: Material, patients: Sequence[str]) -> list[list[Any]]:

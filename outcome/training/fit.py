@@ -10,12 +10,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
+from outcome.models.aggregators import MeanPool, make_aggregator
 from outcome.models.heads import Head, Target
 from outcome.models.network import Inputs, OutcomeNetwork, Spread
 from outcome.study import Training
+from outcome.training.members import Member
 
-__all__ = ["Epoch", "Patients", "Trained", "fit_network", "predict"]
+__all__ = ["Epoch", "Patients", "Trained", "build", "fit_network", "predict", "score"]
 
 PATCHES_AT_ONCE = 32_768
 MIN_STEPS = 3
@@ -84,11 +87,29 @@ class Trained:
 def build(
     dimensions: Mapping[str, int],
     settings: Training,
+    member: Member,
     start: float = 0.0,
     spread: Mapping[str, Spread] | None = None,
 ) -> OutcomeNetwork:
     """Return an untrained network for these inputs."""
-    return OutcomeNetwork(dimensions, settings.attention_width, settings.dropout, start, spread)
+    options = dict(member.options)
+    if member.aggregator == "attention":
+        options.setdefault("attention_width", settings.attention_width)
+    pools = {
+        name: MeanPool(d)
+        if name == "clinical"  # a single vector: there is nothing to pool
+        else make_aggregator(member.aggregator, d, options)
+        for name, d in dimensions.items()
+    }
+    return OutcomeNetwork(
+        pools,
+        dimensions,
+        dropout=settings.dropout,
+        start=start,
+        spread=spread,
+        fusion=member.fusion,
+        absent=settings.hidden_inputs,
+    )
 
 
 def fit_network(
@@ -96,6 +117,7 @@ def fit_network(
     tune: Patients,
     head: Head,
     settings: Training,
+    member: Member,
     *,
     seed: int,
     device: torch.device,
@@ -108,6 +130,7 @@ def fit_network(
         `tune` is only watched: its loss is recorded after every epoch.
     head : Head
     settings : Training
+    member : Member
     seed : int
         Of initial weights, order of patients and dropout.
     device : torch.device
@@ -122,7 +145,8 @@ def fit_network(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)  # noqa: TID251 - inside fork_rng: the caller's random state stays
         spread = {name: Spread.of(bags) for name, bags in train.bags.items()}
-        network = build(train.dimensions, settings, head.start(train.target), spread).to(device)
+        network = build(train.dimensions, settings, member, head.start(train.target), spread)
+        network.to(device)
         optimizer = torch.optim.AdamW(
             network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
@@ -168,10 +192,8 @@ def _one_epoch(
         target = train.target[torch.as_tensor(rows)]
         if not head.usable(target):
             continue
-        groups = _groups(train, rows, PATCHES_AT_ONCE)
         # The loss is taken on the CPU, in double precision: a few numbers, exact on any device.
-        raw = torch.cat([network(_inputs(train, group, device)) for group in groups]).cpu()
-        loss = head.loss(raw, target)
+        loss = head.loss(score(network, train, rows, device).cpu(), target)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -179,6 +201,32 @@ def _one_epoch(
         total += float(loss.detach()) * head.weight(target)
         weight += head.weight(target)
     return total / weight
+
+
+def score(
+    network: OutcomeNetwork,
+    patients: Patients,
+    rows: Sequence[int],
+    device: torch.device,
+    limit: int = PATCHES_AT_ONCE,
+) -> Tensor:
+    """Raw outputs with their gradient, in the memory of one group of at most `limit` vectors.
+
+    Where there are several groups, each is scored once without keeping what back-propagation
+    needs, and once more when the gradient of the loss with respect to its outputs is known. The
+    gradient is that of one graph over all patients, so a risk set may be the whole cohort.
+    """
+    groups = list(_groups(patients, rows, limit))
+    if len(groups) == 1:
+        raw: Tensor = network(_inputs(patients, groups[0], device))
+        return raw
+    parts = [
+        checkpoint(
+            lambda group=group: network(_inputs(patients, group, device)), use_reentrant=False
+        )
+        for group in groups
+    ]
+    return torch.cat(parts)
 
 
 def _loss(head: Head, raw: NDArray[np.float64], target: Target) -> float:

@@ -18,13 +18,15 @@ from safetensors.torch import save_file
 
 from outcome.cohort import Fold, InnerFold
 from outcome.embeddings.material import Material
-from outcome.study import Arm, Training
-from outcome.training.dataset import outcome_rows
+from outcome.endpoint import Landmark
+from outcome.study import Study, Training
+from outcome.training.dataset import clinical_rows, outcome_rows
 from outcome.training.fit import Epoch, State, Trained
+from outcome.training.members import Member
 
 __all__ = ["FitFolder", "fit_key", "fit_seed"]
 
-FORMAT = 1
+FORMAT = 2
 TUNE_RAW = "tune_raw"
 
 
@@ -35,22 +37,30 @@ def fit_seed(settings: Training, fold: Fold, inner: InnerFold) -> int:
 
 
 def fit_key(
-    material: Material, settings: Training, arm: Arm, fold: Fold, inner: InnerFold, device: str
+    material: Material, study: Study, member: Member, fold: Fold, inner: InnerFold, device: str
 ) -> str:
     """Hash of everything that affects a fit: patients, vectors, outcomes, settings, seed, device.
 
     Names of arms, horizons and everything that only the report uses are left out on purpose:
     changing them refits nothing.
     """
-    about = {
+    settings, endpoint = study.training, study.endpoint
+    about: dict[str, Any] = {
         "format": FORMAT,
-        "inputs": arm.inputs,
+        "inputs": member.inputs,
+        "aggregator": member.aggregator,
+        "options": dict(member.options),
+        "fusion": member.fusion,
         "settings": settings.model_dump(),
         "seed": fit_seed(settings, fold, inner),
         "device": device.partition(":")[0],
         "train": outcome_rows(material, inner.train),
         "tune": outcome_rows(material, inner.tune),
     }
+    if isinstance(endpoint, Landmark):
+        about["horizon"] = endpoint.horizon
+    if "clinical" in member.inputs:
+        about["clinical"] = clinical_rows(material, study, fold.development)
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:24]
 
 

@@ -15,8 +15,10 @@ from outcome.cohort import Fold
 from outcome.embeddings.material import Material
 from outcome.models.heads import Head, Target
 from outcome.models.linear import fit_linear
+from outcome.study import Study
+from outcome.training.dataset import clinical_coding
 
-__all__ = ["LinearFold", "fit_linear_fold", "mean_vectors"]
+__all__ = ["LinearFold", "design_rows", "fit_linear_fold", "mean_vectors"]
 
 Array = NDArray[np.float64]
 
@@ -42,6 +44,20 @@ def mean_vectors(material: Material, inputs: Sequence[str], patients: Sequence[s
         rows = [material.mean(name, p) for p in patients]
         width = material.dimensions[name]
         blocks.append(np.stack([np.full(width, np.nan) if r is None else r for r in rows]))
+    return np.concatenate(blocks, axis=1)
+
+
+def design_rows(
+    material: Material, study: Study, inputs: Sequence[str], fold: Fold, patients: Sequence[str]
+) -> Array:
+    """Features of a linear model: mean vectors and coded clinical columns, shape (n, d)."""
+    blocks = []
+    for name in inputs:
+        if name == "clinical":
+            coding = clinical_coding(material, study, fold)
+            blocks.append(coding(material.cohort.patients.loc[list(patients)]))
+        else:
+            blocks.append(mean_vectors(material, [name], patients))
     return np.concatenate(blocks, axis=1)
 
 

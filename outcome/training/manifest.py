@@ -14,7 +14,8 @@ import pandas as pd
 from outcome.embeddings.material import Material
 from outcome.endpoint import Binary
 from outcome.study import Study
-from outcome.training.engine import ArmFold
+from outcome.training.assembly import ArmFold
+from outcome.training.calibration import summary
 
 __all__ = ["describe", "epochs"]
 
@@ -51,7 +52,12 @@ def describe(
         "threads": study.training.threads,
         "endpoint": _endpoint(study),
         "arms": [
-            {"name": a.name, "inputs": list(a.inputs), "aggregator": a.aggregator}
+            {
+                "name": a.name,
+                "inputs": list(a.inputs),
+                "aggregator": a.aggregator,
+                "fusion": a.fusion if len(a.inputs) > 1 else None,
+            }
             for a in study.arms
         ],
         "baseline": study.baseline,
@@ -65,9 +71,19 @@ def describe(
             "stratify": study.split.stratify and not study.split.column,
         },
         "protocol": {
-            "cutoffs": "median",
+            "cutoffs": study.risk_groups
+            if isinstance(study.risk_groups, str)
+            else list(study.risk_groups),
+            "calibration": "one slope (normal prior around 1, SD 0.5) and "
+            + (
+                "Breslow's baseline hazard"
+                if study.endpoint.kind == "survival"
+                else "an intercept, logistic"
+            ),
             "epochs (linear arms: penalty)": "least inner-fold loss after one calibration slope",
         },
+        "covariates": study.covariates.model_dump(mode="json"),
+        "secondary": [{"name": e.name, "kind": e.kind} for e in study.secondary],
         "training": study.training.model_dump(),
         "inputs": _hashes(study, material, frame),
         "notes": list(material.notes),
@@ -76,16 +92,18 @@ def describe(
 
 
 def epochs(finished: Sequence[ArmFold]) -> list[dict[str, Any]]:
-    """Return the epochs (or the penalty) and the inner models that each arm and fold used."""
+    """Return what each model of each arm and fold used: epochs or penalty, weight, calibration."""
     return [
         {
             "arm": f.arm,
             "repeat": f.repeat,
             "fold": f.fold,
-            **({"penalty": f.penalty} if f.epochs is None else {"epochs": f.epochs}),
-            "inner_folds": int(f.development["inner_fold"].nunique()),
+            **model,
+            "calibration": summary(f.calibration),
+            "inner_folds": f.inner_folds,
         }
         for f in finished
+        for model in f.models
     ]
 
 
@@ -108,6 +126,7 @@ def _endpoint(study: Study) -> dict[str, Any]:
         "event": endpoint.indicator,
         "unit": endpoint.unit,
         "horizons": list(endpoint.horizons),
+        "competing": 2 in (endpoint.event_codes or {}).values(),
     }
 
 

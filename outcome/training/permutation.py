@@ -17,7 +17,9 @@ from outcome.errors import InputError, Problems
 from outcome.evaluation.summary import evaluate
 from outcome.predictions import Predictions
 from outcome.study import Study
-from outcome.training.engine import ArmFold, Grid, run_grid
+from outcome.training.assembly import ArmFold
+from outcome.training.engine import run_grid
+from outcome.training.grid import Grid
 
 __all__ = [
     "FEWEST_PERMUTATIONS",

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from outcome.models.aggregators import GatedAttention
 from outcome.models.heads import CoxHead, LogisticHead, Target
 from outcome.models.network import Inputs, OutcomeNetwork, Spread
 
@@ -13,10 +14,11 @@ def generator():
     return torch.Generator().manual_seed(0)
 
 
-@pytest.fixture
-def network(generator):
+@pytest.fixture(params=["early", "gated"])
+def network(request, generator):
     with torch.random.fork_rng():
-        made = OutcomeNetwork(DIMENSIONS, attention_width=3, dropout=0.5)
+        pools = {name: GatedAttention(d, 3, heads=2) for name, d in DIMENSIONS.items()}
+        made = OutcomeNetwork(pools, DIMENSIONS, dropout=0.5, fusion=request.param)
     for parameter in made.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator)
     return made.eval()
@@ -63,7 +65,7 @@ def test_a_missing_report_is_scored_by_a_learned_vector(network, generator):
 
 
 def test_untrained_network_pools_by_the_mean_and_says_the_same_of_all():
-    network = OutcomeNetwork({"image": 6}, attention_width=3, dropout=0.0, start=0.3)
+    network = OutcomeNetwork({"image": GatedAttention(6, 3)}, {"image": 6}, start=0.3)
     image = [torch.randn(5, 6), torch.randn(9, 6)]
     inputs = {"image": Inputs.join(image, 6, CPU)}
     means = torch.stack([b.mean(0) for b in image])
@@ -111,3 +113,36 @@ def test_logistic_head_starts_at_the_share_of_positives():
     assert torch.sigmoid(torch.tensor(LogisticHead().start(target))) == pytest.approx(
         3.5 / 13, rel=1e-6
     )
+
+
+def test_a_gated_network_starts_as_an_early_one(generator):
+    image, report = bags(generator, 6, 3, 5), bags(generator, 4, 2, 1)
+    raw = []
+    for fusion in ("early", "gated"):
+        pools = {name: GatedAttention(d, 3) for name, d in DIMENSIONS.items()}
+        network = OutcomeNetwork(pools, DIMENSIONS, fusion=fusion)
+        network.readout.weight.data.fill_(0.7)
+        raw.append(network(join(image, report)))
+    torch.testing.assert_close(raw[0], raw[1])
+
+
+def test_hidden_inputs_are_hidden_in_training_only(generator):
+    pools = {name: GatedAttention(d, 3) for name, d in DIMENSIONS.items()}
+    network = OutcomeNetwork(pools, DIMENSIONS, absent=0.999999)
+    for name in DIMENSIONS:
+        network.absent[name].data.fill_(2.0)
+    inputs = join(bags(generator, 6, 3, 5), bags(generator, 4, 2, 1))
+    assert (network.vectors(inputs) == 2.0).all()
+    assert not (network.eval().vectors(inputs) == 2.0).any()
+
+
+def test_weights_of_unknown_outcomes_are_zero_in_the_loss():
+    raw = torch.tensor([0.3, -2.0, 5.0])
+    target = Target(
+        None, torch.tensor([True, False, False]), None, torch.tensor([2.0, 1.0, 0.0]).double()
+    )
+    known = Target(None, target.event[:2], None, target.weight[:2])
+    head = LogisticHead()
+    assert head.loss(raw, target) == head.loss(raw[:2], known)
+    assert head.weight(target) == 3
+    assert not head.usable(Target(None, target.event, None, torch.zeros(3).double()))

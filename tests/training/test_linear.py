@@ -67,7 +67,8 @@ def test_linear_arms_in_a_study(small, tmp_path):
     assert len(list((tmp_path / "run" / "fits").iterdir())) == 3 * 2  # the networks' alone
     assert set(results.history["arm"]) == {"image"}
     chosen = {e["arm"]: set(e) - {"arm", "repeat", "fold"} for e in results.manifest["epochs"]}
-    assert chosen == {"image": {"epochs", "inner_folds"}, "linear": {"penalty", "inner_folds"}}
+    common = {"model", "weight", "calibration", "inner_folds"}
+    assert chosen == {"image": {"epochs", *common}, "linear": {"penalty", *common}}
     page = results.report.read_text()
     assert "linear model of mean vectors with a ridge penalty" in page
     assert "“linear” was trained for" not in page

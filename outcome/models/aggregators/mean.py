@@ -1,0 +1,28 @@
+"""Mean pooling."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["MeanPool"]
+
+
+class MeanPool(nn.Module):
+    """Plain mean of a bag's vectors; nothing is learned.
+
+    Parameters
+    ----------
+    dimension : int
+        Length of an input vector, and of the pooled one.
+    """
+
+    weighted_mean = True
+
+    def __init__(self, dimension: int) -> None:
+        super().__init__()
+        self.width = dimension
+
+    def forward(self, features: Tensor, lengths: list[int]) -> Tensor:
+        """Pool bags that lie back to back; see `Aggregator`."""
+        return torch.stack([bag.mean(0) for bag in torch.split(features, lengths)])

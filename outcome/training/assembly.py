@@ -1,0 +1,162 @@
+"""One arm on one outer fold: members joined, calibrated, cut into risk groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from outcome.cohort import Fold
+from outcome.embeddings.material import Material
+from outcome.endpoint import Binary, Landmark
+from outcome.evaluation.columns import horizon_name
+from outcome.statistics.censoring import landmark_weights
+from outcome.study import Arm, Study
+from outcome.training.calibration import (
+    Calibration,
+    LogisticCalibration,
+    Outcomes,
+    fit_calibration,
+)
+from outcome.training.crossfit import cut_offs, risk_groups, specificity_threshold
+from outcome.training.dataset import censoring
+from outcome.training.members import MemberScores, fuse, members
+from outcome.training.scoring import HISTORY
+
+__all__ = ["ArmFold", "assemble", "fold_outcomes"]
+
+
+@dataclass(frozen=True)
+class ArmFold:
+    """One arm on one outer fold, finished.
+
+    Parameters
+    ----------
+    development, test : DataFrame
+        Rows of `development.csv` and `predictions.csv`, without the outcomes.
+    history : DataFrame
+        Losses per model, inner fold and epoch; empty for a linear arm.
+    models : list of dict
+        Per member: `model`, `epochs` or `penalty`, `weight`.
+    calibration : Calibration
+    cuts : dict of stratum to tuple of float
+    inner_folds : int
+    """
+
+    arm: str
+    repeat: int
+    fold: str
+    development: pd.DataFrame
+    test: pd.DataFrame
+    history: pd.DataFrame
+    models: list[dict[str, Any]]
+    calibration: Calibration
+    cuts: dict[str, tuple[float, ...]]
+    inner_folds: int
+
+
+def fold_outcomes(
+    material: Material, patients: Sequence[str], development: Sequence[str]
+) -> Outcomes:
+    """Outcomes of some patients; censoring weights are those of `development`."""
+    table, endpoint = material.cohort.patients, material.cohort.endpoint
+    rows = table.loc[list(patients)]
+    n = len(rows)
+    strata = rows["strata"].to_numpy(dtype=str) if "strata" in rows else np.full(n, "")
+    if isinstance(endpoint, Binary):
+        worse = (rows["label"].to_numpy() == 1) != endpoint.favourable
+        return Outcomes(worse, None, worse.astype(np.int64), strata, np.ones(n))
+    code = rows["event"].to_numpy(dtype=np.int64)
+    time = rows["time"].to_numpy(dtype=float)
+    if isinstance(endpoint, Landmark):
+        curve = censoring(table.loc[list(development)])
+        by_then, weight = landmark_weights(time, code, endpoint.horizon, curve)
+        return Outcomes(by_then, None, code, strata, weight)
+    return Outcomes(code == 1, time, code, strata, np.ones(n))
+
+
+def assemble(
+    study: Study,
+    material: Material,
+    fold: Fold,
+    arm: Arm,
+    scores: Sequence[MemberScores],
+    *,
+    few: bool,
+) -> ArmFold:
+    """Join the members of an arm; nothing here sees a test outcome.
+
+    Parameters
+    ----------
+    scores : sequence of MemberScores
+        In the order of `members(arm)`.
+    few : bool
+        Too few development events to calibrate: slope 1, equal weights.
+    """
+    patients = [p for i in fold.inner for p in i.tune]
+    outcomes = fold_outcomes(material, patients, fold.development)
+    tune, risk, weights = fuse(scores, outcomes, learned=arm.fusion == "stacked", fixed_slope=few)
+    joined = np.concatenate(tune)
+    calibration = fit_calibration(joined, outcomes, fixed_slope=few)
+    where = {"arm": arm.name, "repeat": fold.repeat, "fold": fold.name}
+    inner = [
+        pd.DataFrame({**where, "inner_fold": i.name, "patient_id": i.tune, "risk": r})
+        for i, r in zip(fold.inner, tune, strict=True)
+    ]
+    stratified = study.endpoint.strata is not None
+    cuts = cut_offs(joined, outcomes, study.risk_groups, stratified)
+    strata = fold_outcomes(material, fold.test, fold.development).strata.tolist()
+    test = pd.DataFrame({"arm": arm.name, "patient_id": fold.test})
+    test = test.assign(repeat=fold.repeat, fold=fold.name, risk=risk)
+    test["risk_group"] = risk_groups(risk, strata, cuts)
+    test["linear_predictor"] = calibration.linear_predictor(risk)
+    for column, values in _absolute(study, calibration, risk, strata).items():
+        test[column] = values
+    if isinstance(study.endpoint, Binary):
+        test["threshold"] = specificity_threshold(joined, outcomes)
+    history = [s.history for s in scores if len(s.history)]
+    empty = pd.DataFrame(columns=HISTORY)
+    return ArmFold(
+        arm=arm.name,
+        repeat=fold.repeat,
+        fold=fold.name,
+        development=pd.concat(inner, ignore_index=True),
+        test=test,
+        history=pd.concat(history).assign(arm=arm.name)[HISTORY] if history else empty,
+        models=_models(arm, scores, weights),
+        calibration=calibration,
+        cuts=cuts,
+        inner_folds=len(fold.inner),
+    )
+
+
+def _absolute(
+    study: Study, calibration: Calibration, risk: NDArray[np.float64], strata: Sequence[str]
+) -> dict[str, NDArray[np.float64]]:
+    """Columns of calibrated absolute risk."""
+    endpoint = study.endpoint
+    if isinstance(endpoint, Binary):
+        assert isinstance(calibration, LogisticCalibration)
+        worse = calibration.probability(risk)
+        return {"probability": 1 - worse if endpoint.favourable else worse}
+    if isinstance(calibration, LogisticCalibration):
+        horizon = endpoint.horizons[0]
+        return {f"survival_{horizon_name(horizon)}": 1 - calibration.probability(risk)}
+    return {
+        f"survival_{horizon_name(h)}": calibration.survival(risk, strata, h)
+        for h in endpoint.horizons
+    }
+
+
+def _models(
+    arm: Arm, scores: Sequence[MemberScores], weights: Sequence[float]
+) -> list[dict[str, Any]]:
+    found = []
+    for member, s, weight in zip(members(arm), scores, weights, strict=True):
+        chosen = {"penalty": s.penalty} if s.epochs is None else {"epochs": s.epochs}
+        found.append({"model": member.name, **chosen, "weight": round(weight, 4)})
+    return found

@@ -1,0 +1,247 @@
+"""From risks to absolute risk: a slope and a baseline, fitted on out-of-fold development risks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from outcome.statistics.cox import event_terms
+
+__all__ = [
+    "Calibration",
+    "LogisticCalibration",
+    "Outcomes",
+    "SurvivalCalibration",
+    "fit_calibration",
+    "fit_weights",
+    "summary",
+]
+
+PRIOR_SD = 0.5
+MIN_STRATUM_EVENTS = 10
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Outcomes of some patients, each of shape (n,), for a calibration.
+
+    Parameters
+    ----------
+    worse : array of bool
+        The event, or the label that is the worse of the two.
+    time : array, optional
+        Follow-up; None for a label or an event by a horizon.
+    code : array
+        0 censored, 1 event, 2 competing event.
+    strata : array of str
+    weight : array
+        Of the patient in a logistic likelihood.
+    """
+
+    worse: NDArray[np.bool_]
+    time: Array | None
+    code: NDArray[np.int64]
+    strata: NDArray[np.str_]
+    weight: Array
+
+
+@dataclass(frozen=True)
+class SurvivalCalibration:
+    """A Cox slope and a baseline hazard per stratum.
+
+    Parameters
+    ----------
+    slope : float
+        Multiplies the risk; 0 or more.
+    baselines : mapping of stratum to array, shape (3, events)
+        Event times, cumulative baseline hazard of the event, and cumulative hazard of competing
+        events. A stratum with too few events is not there.
+    longest : mapping of stratum to float
+        Follow-up, beyond which nothing is known.
+    """
+
+    slope: float
+    baselines: Mapping[str, Array]
+    longest: Mapping[str, float]
+
+    def linear_predictor(self, risk: Array) -> Array:
+        """Calibrated log hazard, shape (n,)."""
+        return self.slope * risk
+
+    def survival(self, risk: Array, strata: Sequence[str], horizon: float) -> Array:
+        """Probability of no event by the horizon, shape (n,); NaN where nothing is known.
+
+        With competing events it is one less the cumulative incidence of the event.
+        """
+        found = np.full(len(risk), np.nan)
+        names = np.asarray(strata, dtype=str)
+        for stratum, (times, hazard, other) in self.baselines.items():
+            rows = names == stratum
+            if rows.any() and horizon <= self.longest[stratum]:
+                seen = int(np.searchsorted(times, horizon, side="right"))
+                relative = np.exp(self.linear_predictor(risk[rows]))
+                found[rows] = _event_free(relative, hazard[:seen], other[:seen])
+        return found
+
+
+@dataclass(frozen=True)
+class LogisticCalibration:
+    """Logistic recalibration of the risk of the worse outcome.
+
+    Parameters
+    ----------
+    intercept, slope : float
+        The slope is 0 or more.
+    """
+
+    intercept: float
+    slope: float
+
+    def linear_predictor(self, risk: Array) -> Array:
+        """Calibrated logit of the worse outcome, shape (n,)."""
+        return self.intercept + self.slope * risk
+
+    def probability(self, risk: Array) -> Array:
+        """Probability of the worse outcome, shape (n,)."""
+        worse: Array = expit(self.linear_predictor(risk))
+        return worse
+
+
+Calibration = SurvivalCalibration | LogisticCalibration
+
+
+def fit_calibration(risk: Array, outcomes: Outcomes, *, fixed_slope: bool = False) -> Calibration:
+    """Fit on out-of-fold risks of development patients.
+
+    Parameters
+    ----------
+    risk : array, shape (n,)
+        Higher is worse.
+    outcomes : Outcomes
+    fixed_slope : bool
+        Leave the slope at 1: too few events to fit one.
+
+    Notes
+    -----
+    The slope has a normal prior around 1 with SD 0.5, which shrinks it where events are few. A
+    slope below 0 becomes 0: then everybody gets the baseline. Baseline: Breslow's estimate, with
+    Efron's shares for ties, at the calibrated risks.
+    """
+    scores = risk[:, None]
+    slope, intercept = 1.0, 0.0
+    if not fixed_slope:
+        weights, intercept = fit_weights(scores, outcomes, around=1.0)
+        slope = float(weights[0])
+    if outcomes.time is None:
+        if fixed_slope:
+            intercept = _intercept(risk, outcomes)
+        return LogisticCalibration(intercept, slope)
+    several = len(np.unique(outcomes.strata)) > 1
+    baselines, longest = {}, {}
+    for stratum in np.unique(outcomes.strata):
+        rows = outcomes.strata == stratum
+        if not several or outcomes.worse[rows].sum() >= MIN_STRATUM_EVENTS:
+            time, code = outcomes.time[rows], outcomes.code[rows]
+            baselines[str(stratum)] = _baseline(slope * risk[rows], time, code)
+            longest[str(stratum)] = float(time.max())
+    return SurvivalCalibration(slope, baselines, longest)
+
+
+def fit_weights(scores: Array, outcomes: Outcomes, *, around: float) -> tuple[Array, float]:
+    """Weigh scores so that their sum is a calibrated log hazard or logit.
+
+    Parameters
+    ----------
+    scores : array, shape (n, m)
+        Out-of-fold risks, or calibrated log hazards, of m models.
+    outcomes : Outcomes
+    around : float
+        Each weight has a normal prior around it, SD 0.5; weights are 0 or more.
+
+    Returns
+    -------
+    weights : array, shape (m,)
+    intercept : float
+        Of a logistic model; 0 for a Cox model.
+    """
+    m = scores.shape[1]
+    survival = outcomes.time is not None
+
+    def loss(theta: Array) -> tuple[float, Array]:
+        value, gradient = (_cox_loss if survival else _logistic_loss)(theta, scores, outcomes)
+        away = theta[:m] - around
+        gradient[:m] += away / PRIOR_SD**2
+        return value + float(away @ away) / (2 * PRIOR_SD**2), gradient
+
+    start = np.append(np.full(m, around), 0.0)
+    bounds = [(0.0, None)] * m + [(0.0, 0.0) if survival else (None, None)]
+    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B")
+    return found.x[:m], float(found.x[m])
+
+
+def summary(calibration: Calibration) -> dict[str, float]:
+    """Return what the manifest keeps of a calibration."""
+    about = {"slope": round(calibration.slope, 4)}
+    if isinstance(calibration, LogisticCalibration):
+        about["intercept"] = round(calibration.intercept, 4)
+    return about
+
+
+def _cox_loss(theta: Array, scores: Array, outcomes: Outcomes) -> tuple[float, Array]:
+    log_hazard = scores @ theta[:-1]
+    assert outcomes.time is not None
+    strata = np.unique(outcomes.strata, return_inverse=True)[1].astype(np.int64)
+    terms = event_terms(outcomes.time, outcomes.worse, scores, log_hazard, strata)
+    value = float((terms.log_risk - log_hazard[terms.row]).sum())
+    return value, np.append((terms.mean - scores[terms.row]).sum(axis=0), 0.0)
+
+
+def _logistic_loss(theta: Array, scores: Array, outcomes: Outcomes) -> tuple[float, Array]:
+    logit = scores @ theta[:-1] + theta[-1]
+    y, w = outcomes.worse, outcomes.weight
+    value = float(w @ (np.logaddexp(0.0, logit) - y * logit))
+    away = w * (expit(logit) - y)
+    return value, np.append(away @ scores, away.sum())
+
+
+def _intercept(risk: Array, outcomes: Outcomes) -> float:
+    def loss(theta: Array) -> tuple[float, Array]:
+        value, gradient = _logistic_loss(np.append(1.0, theta), risk[:, None], outcomes)
+        return value, gradient[1:]
+
+    return float(minimize(loss, np.zeros(1), jac=True, method="L-BFGS-B").x[0])
+
+
+def _baseline(log_hazard: Array, time: Array, code: NDArray[np.int64]) -> Array:
+    """Return times of events of either kind, and both cumulative hazards after them."""
+    same = np.zeros(len(time), dtype=np.int64)
+    terms = event_terms(time, code == 1, log_hazard[:, None], log_hazard, same)
+    when = np.unique(time[code > 0])
+    own = np.zeros(len(when))
+    np.add.at(own, np.searchsorted(when, time[terms.row]), np.exp(-terms.log_risk))
+    other = np.zeros(len(when))
+    ends = np.searchsorted(when, time[code == 2])
+    at_risk = np.array([(time >= t).sum() for t in when], dtype=float)
+    np.add.at(other, ends, 1.0 / at_risk[ends])
+    return np.stack([when, own.cumsum(), other.cumsum()])
+
+
+def _event_free(relative: Array, hazard: Array, other: Array) -> Array:
+    """One less the cumulative incidence, for each relative hazard."""
+    if len(hazard) == 0:
+        return np.ones(len(relative))
+    if other[-1] == 0:
+        free: Array = np.exp(-relative * hazard[-1])
+        return free
+    steps = np.diff(hazard, prepend=0.0)
+    before = np.exp(-relative[:, None] * np.append(0.0, hazard[:-1]) - np.append(0.0, other[:-1]))
+    # Within a step the event takes its share of those who are left.
+    incidence = (before * -np.expm1(-relative[:, None] * steps)).sum(axis=1)
+    return np.asarray(1.0 - incidence)

@@ -1,0 +1,64 @@
+"""The grid of fits: what a worker process needs to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from outcome.cohort import Fold
+from outcome.embeddings.material import Material
+from outcome.endpoint import Binary, TimeToEvent
+from outcome.models.heads import CoxHead, Head, LogisticHead
+from outcome.study import Study
+from outcome.training.dataset import FoldData, fold_data
+from outcome.training.fits import FitFolder, fit_key
+from outcome.training.members import Member, members
+
+__all__ = ["Grid"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Everything a worker process needs; small, since vectors stay in the packed store.
+
+    Parameters
+    ----------
+    study : Study
+    material : Material
+    fits : Path
+        Folder of finished fits.
+    device : str
+    save_vectors : bool
+        Keep the pooled vectors of test patients and slides.
+    """
+
+    study: Study
+    material: Material
+    fits: Path
+    device: str
+    save_vectors: bool = False
+
+    @property
+    def head(self) -> Head:
+        """What the endpoint means to a network."""
+        endpoint = self.study.endpoint
+        if isinstance(endpoint, TimeToEvent):
+            return CoxHead()
+        return LogisticHead(isinstance(endpoint, Binary) and endpoint.favourable)
+
+    @property
+    def members(self) -> list[Member]:
+        """Every model that some arm is made of, each once."""
+        return list(dict.fromkeys(m for arm in self.study.arms for m in members(arm)))
+
+    def data(self, fold: Fold) -> FoldData:
+        """Return the fold's vectors, of every input that some network sees."""
+        networks = [m for m in self.members if not m.linear]
+        inputs = sorted({i for m in networks for i in m.inputs})
+        return fold_data(self.material, fold, inputs, self.study)
+
+    def folder(self, fold: Fold, member: Member, inner_index: int) -> FitFolder:
+        """Return where a fit is, or will be."""
+        inner = fold.inner[inner_index]
+        key = fit_key(self.material, self.study, member, fold, inner, self.device)
+        return FitFolder(self.fits / key)

@@ -1,0 +1,97 @@
+"""One member on one outer fold: its epoch or penalty is fixed, then its test patients are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from outcome.cohort import Fold
+from outcome.models.linear import PENALTIES
+from outcome.training.crossfit import choose_epoch, combine
+from outcome.training.dataset import target
+from outcome.training.fit import build, predict
+from outcome.training.grid import Grid
+from outcome.training.linear import design_rows, fit_linear_fold
+from outcome.training.members import Member, MemberScores
+
+__all__ = ["HISTORY", "few_events", "member_scores", "pinned_threads"]
+
+FEW_EVENTS = 16
+HISTORY = ["arm", "model", "repeat", "fold", "inner_fold", "epoch", "train_loss", "tune_loss"]
+
+
+def member_scores(grid: Grid, fold: Fold, member: Member) -> MemberScores:
+    """Score the development (out of fold) and the test patients of one outer fold."""
+    return _linear(grid, fold, member) if member.linear else _network(grid, fold, member)
+
+
+def few_events(grid: Grid, fold: Fold) -> bool:
+    """Whether the development patients have too few events to choose or calibrate by."""
+    outcomes = target(grid.material, fold.development, fold.development)
+    return int(outcomes.event.sum()) < FEW_EVENTS
+
+
+@contextmanager
+def pinned_threads(n: int) -> Iterator[None]:
+    """Give torch this many threads: the result of a sum depends on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _network(grid: Grid, fold: Fold, member: Member) -> MemberScores:
+    head, device = grid.head, torch.device(grid.device)
+    folders = [grid.folder(fold, member, i) for i in range(len(fold.inner))]
+    epochs = _chosen(grid, fold, [folder.tune_raw() for folder in folders])
+    tune, test = [], []
+    with pinned_threads(grid.study.training.threads):
+        data = grid.data(fold)
+        held_out = data.test(member, fold.test)
+        for inner, folder in zip(fold.inner, folders, strict=True):
+            network = build(data.dimensions(member), grid.study.training, member)
+            network.load_state_dict(folder.state(epochs))
+            network.to(device)
+            watched = data.development(member, inner.tune)
+            tune.append(head.risk(predict(network, watched, device)))
+            test.append(head.risk(predict(network, held_out, device)))
+    centred, risk = combine(tune, test)
+    losses = [
+        pd.DataFrame([asdict(e) for e in folder.history()]).assign(inner_fold=i.name)
+        for i, folder in zip(fold.inner, folders, strict=True)
+    ]
+    history = pd.concat(losses, ignore_index=True).assign(
+        model=member.name, repeat=fold.repeat, fold=fold.name
+    )
+    return MemberScores(centred, risk, history, epochs=epochs)
+
+
+def _linear(grid: Grid, fold: Fold, member: Member) -> MemberScores:
+    """Fit, choose the penalty as an epoch is chosen, and score."""
+    head = grid.head
+    patients = [*fold.development, *fold.test]
+    rows = design_rows(grid.material, grid.study, member.inputs, fold, patients)
+    targets = {i.name: target(grid.material, i.train, fold.development) for i in fold.inner}
+    with pinned_threads(grid.study.training.threads):
+        found = fit_linear_fold(fold, dict(zip(patients, rows, strict=True)), targets, head)
+    chosen = _chosen(grid, fold, found.tune) - 1
+    centred, risk = combine(
+        [head.risk(r[chosen]) for r in found.tune], [head.risk(r[chosen]) for r in found.test]
+    )
+    return MemberScores(centred, risk, pd.DataFrame(columns=HISTORY[1:]), penalty=PENALTIES[chosen])
+
+
+def _chosen(grid: Grid, fold: Fold, raw: Sequence[NDArray[np.float64]]) -> int:
+    if few_events(grid, fold):
+        # Too few to choose by: half of the epochs, whatever the losses say.
+        return max(1, len(raw[0]) // 2)
+    targets = [target(grid.material, i.tune, fold.development) for i in fold.inner]
+    return choose_epoch(raw, targets, grid.head)
