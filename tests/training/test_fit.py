@@ -20,27 +20,20 @@ def patients():
     return Patients({"image": bags}, Target(time, torch.tensor([True, False] * 4)))
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.4])
-def test_gradient_by_bags_is_that_of_one_graph(patients, dropout):
-    settings = Training(dropout=dropout)
+def test_gradient_by_bags_is_that_of_one_graph(patients):
     with torch.random.fork_rng():
-        network = build(patients.dimensions, settings, Member(("image",), "attention"))
+        network = build(patients.dimensions, Training(), Member(("image",), "attention"))
         for parameter in network.parameters():
             parameter.data = torch.randn_like(parameter)
-        found = {}
-        for limit in (10**9, 1):
-            copied = copy.deepcopy(network)
-            torch.random.default_generator.set_state(torch.Generator().manual_seed(5).get_state())
-            raw = score(copied, patients, range(8), CPU, limit)
-            if dropout:  # the order of drawing differs, so compare with its own repetition
-                assert raw.requires_grad
-            CoxHead().loss(raw, patients.target).backward()
-            found[limit] = torch.cat(
-                [p.grad.flatten() for p in copied.parameters() if p.grad is not None]
-            )
-    if dropout == 0:
-        torch.testing.assert_close(found[1], found[10**9], rtol=1e-6, atol=1e-6)
-    assert all(torch.isfinite(g).all() for g in found.values())
+    found = []
+    for limit in (10**9, 1):
+        copied = copy.deepcopy(network)
+        raw = score(copied, patients, range(8), CPU, limit)
+        CoxHead().loss(raw, patients.target).backward()
+        gradients = [p.grad for p in copied.parameters() if p.grad is not None]
+        found.append(torch.cat([g.flatten() for g in gradients]))
+    assert found[0].abs().max() > 0.01
+    torch.testing.assert_close(found[1], found[0], rtol=1e-6, atol=1e-6)
 
 
 def test_a_network_with_all_inputs_and_an_outside_aggregator_learns(patients):
