@@ -199,25 +199,25 @@ def _results(
     from outcome import training
     from outcome.checks import study_warnings
     from outcome.cohort import splits_table
-    from outcome.evaluation.summary import evaluate
+    from outcome.evaluation.endpoints import evaluate_endpoints
     from outcome.predictions import Predictions
     from outcome.reporting.report import write_report
     from outcome.reporting.writing import write_run_folder
     from outcome.training import manifest
-    from outcome.training.permutation import joined_predictions
+    from outcome.training.assembly import joined_predictions
 
     progress("evaluating", 0, 1)
-    predictions = Predictions(joined_predictions(finished, material))
-    endpoint = study.endpoint
-    evaluation = evaluate(
+    predictions = Predictions(joined_predictions(finished, material, study.secondary))
+    evaluation = evaluate_endpoints(
         predictions,
+        study.endpoint,
+        study.secondary,
         baseline=study.baseline,
-        unit=getattr(endpoint, "unit", "days"),
-        horizons=getattr(endpoint, "horizons", ()),
+        contrasts=study.contrasts,
         n_resamples=N_RESAMPLES,
         seed=study.split.seed,
-        favourable=getattr(endpoint, "favourable", False),
     )
+    progress("evaluating", 1, 1)
     about = manifest.describe(study, material, device, command, frame)
     about["resamples"] = N_RESAMPLES
     about["epochs"] = manifest.epochs(finished)

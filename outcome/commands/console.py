@@ -77,8 +77,14 @@ def print_results(results: Results, baseline: str) -> None:
 
 def print_metrics(metrics: Any, comparisons: Any, baseline: str | None) -> None:
     """Print the main metric of each arm and its difference to the baseline."""
-    main = "harrell_c" if "harrell_c" in set(metrics["metric"]) else "auroc"
-    differences = comparisons[comparisons["metric"] == main].set_index("arm")
+    if "endpoint" in metrics:
+        metrics = metrics[metrics["endpoint"] == ""]
+    if "endpoint" in comparisons:
+        comparisons = comparisons[comparisons["endpoint"] == ""]
+    main = "auroc" if "auroc" in set(metrics["metric"]) else "harrell_c"
+    differences = comparisons[
+        (comparisons["metric"] == main) & (comparisons["baseline"] == baseline)
+    ].set_index("arm")
     rows: list[list[Any]] = []
     for row in metrics[metrics["metric"] == main].itertuples():
         text = f"{row.estimate:.3f} ({row.lower:.3f} to {row.upper:.3f})"

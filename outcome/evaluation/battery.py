@@ -28,7 +28,7 @@ from outcome.evaluation.scores import Arm, Panel
 from outcome.evaluation.weights import CensoringWeights
 from outcome.statistics.survival_curve import kaplan_meier
 
-__all__ = ["Battery", "binary_battery", "survival_battery"]
+__all__ = ["Battery", "binary_battery", "landmark_battery", "survival_battery"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,23 @@ def survival_battery(panel: Panel, weights: CensoringWeights, horizons: Sequence
         return found
 
     return Battery("harrell_c", measure)
+
+
+def landmark_battery(panel: Panel, weights: CensoringWeights, horizon: float) -> Battery:
+    """Metrics of the event by a horizon, yes or no, weighted for those censored before.
+
+    `auroc` is the cumulative/dynamic AUC at the horizon; `brier` and calibration are those of
+    the column `survival_<horizon>`.
+    """
+
+    def measure(arm: Arm) -> dict[str, Measure]:
+        found = {"auroc": horizon_auc(panel, arm, weights, horizon)}
+        if horizon in arm.folds[0].survival:
+            found["brier"] = brier_at(panel, arm, weights, horizon)
+        found.update(survival_calibration(arm, [horizon]))
+        return found
+
+    return Battery("auroc", measure)
 
 
 def binary_battery(panel: Panel, *, favourable: bool = False) -> Battery:

@@ -10,13 +10,28 @@ from outcome.evaluation.measures import Measure
 from outcome.evaluation.scores import Arm, FoldScores, Panel
 from outcome.evaluation.weights import CensoringWeights
 
-__all__ = ["arm_notices", "cross_validation_notices", "describe_weights"]
+__all__ = ["arm_notices", "cross_validation_notices", "describe_landmark", "describe_weights"]
 
 
 def describe_weights(weights: CensoringWeights, unit: str) -> str:
     """Say where censoring weights come from and at what tau Uno's C is truncated."""
     tau = "none could be chosen" if weights.tau is None else f"{weights.tau:g} {unit}"
     return f"Uno's C: tau = {tau}; censoring weights from {weights.source}"
+
+
+def describe_landmark(arm: Arm, weights: CensoringWeights, horizon: float, unit: str) -> str:
+    """Say how many patients' outcome by the horizon is known, and how the others are stood for."""
+    unknown = capped = n = 0
+    for fold in (f for f in arm.folds if f.repeat == arm.repeats[0]):
+        case, control = weights.status_weights(fold, horizon)
+        n += len(fold.patient)
+        unknown += int(((case + control) == 0).sum())
+        capped += int(((case + control) >= weights.cap).sum())
+    return (
+        f"Event by {horizon:g} {unit}: {unknown} of {n} patients were censored before and have an"
+        " unknown outcome; the others are weighted by the inverse probability of censoring"
+        f" (curves from {weights.source}; {capped} weights capped at {weights.cap:g})"
+    )
 
 
 def cross_validation_notices(arms: Sequence[Arm], *, binary: bool) -> list[str]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from outcome.errors import PredictionsError, Problems
-from outcome.evaluation.battery import binary_battery, survival_battery
+from outcome.evaluation.battery import binary_battery, landmark_battery, survival_battery
 from outcome.evaluation.comparison import compare_arms
 from outcome.evaluation.measures import Measure
-from outcome.evaluation.notices import arm_notices, cross_validation_notices, describe_weights
+from outcome.evaluation.notices import (
+    arm_notices,
+    cross_validation_notices,
+    describe_landmark,
+    describe_weights,
+)
 from outcome.evaluation.scores import Arm, read_arms
 from outcome.evaluation.stratification import risk_group_table
 from outcome.evaluation.weights import censoring_weights
@@ -20,6 +25,7 @@ from outcome.predictions import Predictions
 
 __all__ = ["Evaluation", "evaluate"]
 
+LARGEST_WEIGHT = 10.0
 METRIC_COLUMNS = [
     "arm", "metric", "estimate", "lower", "upper", "n", "events", "se", "repeat_sd", "note",
 ]  # fmt: skip
@@ -63,6 +69,7 @@ def evaluate(
     cross_validated: bool = True,
     favourable: bool = False,
     contrasts: Sequence[tuple[str, str]] = (),
+    landmark: float | None = None,
 ) -> Evaluation:
     """Measure every arm, compare each with the baseline, and describe the risk groups.
 
@@ -92,6 +99,9 @@ def evaluate(
     contrasts : sequence of (str, str)
         Further comparisons: an arm and what it is compared with. Holm's correction is over
         these and the comparisons with the baseline.
+    landmark : float, optional
+        The outcome is the event by this time, yes or no: AUROC and Brier with patients weighted
+        by the inverse probability of censoring (at most 10), instead of concordance.
 
     Returns
     -------
@@ -109,9 +119,15 @@ def evaluate(
     if binary:
         battery = binary_battery(panel, favourable=favourable)
     else:
-        weights = censoring_weights(arms, horizons, cross_validated=cross_validated)
-        battery = survival_battery(panel, weights, horizons)
-        notes.append(describe_weights(weights, unit))
+        at = horizons if landmark is None else [landmark]
+        weights = censoring_weights(arms, at, cross_validated=cross_validated)
+        if landmark is None:
+            battery = survival_battery(panel, weights, horizons)
+            notes.append(describe_weights(weights, unit))
+        else:
+            weights = replace(weights, cap=LARGEST_WEIGHT)
+            battery = landmark_battery(panel, weights, landmark)
+            notes.append(describe_landmark(arms[0], weights, landmark, unit))
     if cross_validated:
         notes += cross_validation_notices(arms, binary=binary)
     measured = {arm.name: battery.measure(arm) for arm in arms}

@@ -29,11 +29,14 @@ class CensoringWeights:
         The same for all arms; None if no event time has enough patients under observation.
     source : str
         Where the curves come from, in words.
+    cap : float
+        Largest weight of a patient.
     """
 
     curves: dict[tuple[str, str, int], Censoring]
     tau: float | None
     source: str
+    cap: float = float("inf")
 
     def at_event(self, fold: FoldScores) -> Floats:
         """G just before each patient's own time, shape (m,)."""
@@ -63,7 +66,7 @@ class CensoringWeights:
             case = np.where(fold.event & by_then, 1 / own, 0.0)
             control = np.where(fold.time > horizon, 1 / there, 0.0)
             control = np.where(fold.ended & ~fold.event & by_then, 1 / own, control)
-        return case, control
+        return np.minimum(case, self.cap), np.minimum(control, self.cap)
 
     def _curve(self, fold: FoldScores, stratum: int) -> Censoring:
         return self.curves[fold.repeat, fold.fold, int(stratum)]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from outcome.cohort import Fold
 from outcome.embeddings.material import Material
-from outcome.endpoint import Binary, Landmark
+from outcome.endpoint import Binary, Endpoint, Landmark
 from outcome.evaluation.columns import horizon_name
 from outcome.statistics.censoring import landmark_weights
 from outcome.study import Arm, Study
@@ -27,7 +27,9 @@ from outcome.training.dataset import censoring
 from outcome.training.members import MemberScores, fuse, members
 from outcome.training.scoring import HISTORY
 
-__all__ = ["ArmFold", "assemble", "fold_outcomes"]
+__all__ = ["ArmFold", "assemble", "fold_outcomes", "joined_predictions"]
+
+OUTCOMES = ("time", "event", "label")
 
 
 @dataclass(frozen=True)
@@ -160,3 +162,31 @@ def _models(
         chosen = {"penalty": s.penalty} if s.epochs is None else {"epochs": s.epochs}
         found.append({"model": member.name, **chosen, "weight": round(weight, 4)})
     return found
+
+
+def joined_predictions(
+    finished: Sequence[ArmFold], material: Material, secondary: Sequence[Endpoint] = ()
+) -> pd.DataFrame:
+    """Join test scores with outcomes; columns in the order of the run folder."""
+    patients, endpoint = material.cohort.patients, material.cohort.endpoint
+    outcome = [c for c in OUTCOMES if c in patients]
+    further = [f"{e.name}_{c}" for e in secondary for c in OUTCOMES]
+    columns = [*outcome, *patients.columns.intersection(["strata", *further], sort=False)]
+    scores = pd.concat([f.test for f in finished], ignore_index=True)
+    known = patients.loc[scores["patient_id"], columns].reset_index(drop=True)
+    joined = pd.concat([scores, known], axis=1)
+    joined = joined.astype({c: int for c in ("event", "label") if c in joined})
+    if isinstance(endpoint, Landmark):
+        joined["weight"] = _known_weights(finished, material)
+        outcome.append("weight")
+    first = ["arm", "patient_id", "repeat", "fold", *outcome, "risk", "risk_group"]
+    return joined[[*first, *(c for c in joined.columns if c not in first)]]
+
+
+def _known_weights(finished: Sequence[ArmFold], material: Material) -> NDArray[np.float64]:
+    folds = {fold.key: fold for fold in material.folds}
+    parts = [
+        fold_outcomes(material, f.test["patient_id"].tolist(), folds[f.repeat, f.fold].development)
+        for f in finished
+    ]
+    return np.concatenate([part.weight for part in parts])

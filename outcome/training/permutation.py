@@ -14,16 +14,15 @@ import pandas as pd
 from outcome.cohort import Cohort, make_folds
 from outcome.embeddings.material import Material
 from outcome.errors import InputError, Problems
-from outcome.evaluation.summary import evaluate
+from outcome.evaluation.endpoints import evaluate_endpoint
 from outcome.predictions import Predictions
 from outcome.study import Study
-from outcome.training.assembly import ArmFold
+from outcome.training.assembly import joined_predictions
 from outcome.training.engine import run_grid
 from outcome.training.grid import Grid
 
 __all__ = [
     "FEWEST_PERMUTATIONS",
-    "joined_predictions",
     "permutation_notes",
     "permutation_test",
     "permuted",
@@ -158,32 +157,15 @@ def _statistics(study: Study, material: Material, device: str) -> dict[tuple[str
     with TemporaryDirectory() as scratch:
         grid = Grid(study, material, Path(scratch), device)
         finished = run_grid(grid, 1, lambda what, done, total: None)
-    endpoint = study.endpoint
-    evaluation = evaluate(
-        Predictions(joined_predictions(finished, material)),
-        n_resamples=0,
-        unit=getattr(endpoint, "unit", "days"),
-        favourable=getattr(endpoint, "favourable", False),
+    evaluation = evaluate_endpoint(
+        Predictions(joined_predictions(finished, material)), study.endpoint, n_resamples=0
     )
-    metric = "harrell_c" if "event" in material.cohort.patients else "auroc"
+    metric = "harrell_c" if study.endpoint.kind == "survival" else "auroc"
     rows = evaluation.metrics[evaluation.metrics["metric"] == metric]
     named = zip(rows["arm"], rows["estimate"].to_numpy(dtype=float), strict=True)
     found = {(str(arm), metric): float(c) for arm, c in named}
-    if metric == "harrell_c":
+    if "logrank_p" in evaluation.risk_groups:
         groups = evaluation.risk_groups.drop_duplicates("arm")
         for arm, p in zip(groups["arm"], groups["logrank_p"], strict=True):
             found[str(arm), "logrank"] = 0.0 if np.isnan(p) else float(-np.log10(max(p, 1e-300)))
     return found
-
-
-def joined_predictions(finished: list[ArmFold], material: Material) -> pd.DataFrame:
-    """Join test scores with outcomes; columns in the order of the run folder."""
-    scores = pd.concat([f.test for f in finished], ignore_index=True)
-    patients = material.cohort.patients
-    outcome = [c for c in OUTCOMES if c in patients]
-    columns = [*outcome, *patients.columns.intersection(["strata"])]
-    known = patients.loc[scores["patient_id"], columns].reset_index(drop=True)
-    joined = pd.concat([scores, known], axis=1)
-    joined = joined.astype({c: int for c in ("event", "label") if c in joined})
-    first = ["arm", "patient_id", "repeat", "fold", *outcome, "risk", "risk_group"]
-    return joined[[*first, *(c for c in joined.columns if c not in first)]]
