@@ -79,6 +79,7 @@ def run(
     cache: str | Path | None = None,
     permutations: int = 0,
     permute_networks: bool = False,
+    save_vectors: bool = False,
     command: str = "",
     progress: Progress = lambda what, done, total: None,
 ) -> Results:
@@ -102,6 +103,8 @@ def run(
     permute_networks : bool
         Refit the arms themselves in each permutation, not linear models of the same inputs: that
         takes as long as the study, each time.
+    save_vectors : bool
+        Also write `slide_vectors.h5`: the networks' pooled vectors of test patients and slides.
     command : str
         Noted in the manifest.
     progress : callable
@@ -135,8 +138,9 @@ def run(
         frame=cohort,
         progress=lambda done, total: progress("reading", done, total),
     )
+    grid = training.Grid(study, material, folder / "fits", device, save_vectors)
+    grid.check()
     folder.mkdir(parents=True, exist_ok=True)
-    grid = training.Grid(study, material, folder / "fits", device)
     if jobs is None:
         jobs = max(1, training.available_cpus() // study.training.threads) if device == "cpu" else 1
     finished = training.run_grid(grid, jobs, progress)

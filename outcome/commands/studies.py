@@ -31,6 +31,10 @@ def run(
     jobs: Jobs = None,
     device: Device = "auto",
     cache: Cache = None,
+    save_vectors: Annotated[
+        bool,
+        typer.Option("--save-vectors", help="Write pooled slide and patient vectors (HDF5)."),
+    ] = False,
     permutations: Annotated[
         int, typer.Option(min=0, help="Also test against permuted outcomes; 199 or more.")
     ] = 0,
@@ -55,6 +59,7 @@ def run(
         results = run_study(
             read, out=folder, jobs=jobs, device=device, cache=cache, permutations=permutations,
             permute_networks=permute_networks,
+            save_vectors=save_vectors,
             command=command_line(), progress=progress,
         )  # fmt: skip
     print_results(results, read.baseline)

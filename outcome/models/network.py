@@ -154,9 +154,10 @@ class OutcomeNetwork(nn.Module):
 
     def vectors(self, inputs: Mapping[str, Inputs]) -> Tensor:
         """Pooled and standardised vectors, inputs side by side, shape (patients, width)."""
-        return torch.cat([self._branch(name, inputs[name]) for name in self.pools], dim=1)
+        return torch.cat([self.branch(name, inputs[name]) for name in self.pools], dim=1)
 
-    def _branch(self, name: str, given: Inputs) -> Tensor:
+    def branch(self, name: str, given: Inputs) -> Tensor:
+        """Pooled and standardised vectors of one input, shape (patients, width)."""
         present = [i for i, n in enumerate(given.lengths) if n]
         rows: Tensor = self.absent[name].expand(len(given.lengths), -1)
         if not present:

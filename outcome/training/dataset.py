@@ -79,6 +79,17 @@ class FoldData:
                 bags[name] = [_project(self.material, name, p, projection) for p in patients]
         return Patients(bags, target(self.material, patients, self.fold.development))
 
+    def slides(self, patients: Sequence[str]) -> list[tuple[str, Tensor]]:
+        """Return the id and the projected patches of every slide of these patients."""
+        table, projection = self.material.cohort.slides, self.projections["image"]
+        found = []
+        for patient in patients:
+            names = table.loc[table["patient_id"] == patient, "slide_id"]
+            for name, slide in zip(names, self.material.slides.get(patient, ()), strict=True):
+                features = np.array(self.material.store.features([slide]))
+                found.append((str(name), projection(torch.from_numpy(features))))
+        return found
+
     def dimensions(self, member: Member) -> dict[str, int]:
         """Length of the vectors of the member's inputs."""
         widths = {name: found.components for name, found in self.projections.items()}

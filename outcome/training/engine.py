@@ -21,6 +21,7 @@ from outcome.training.fits import fit_seed
 from outcome.training.grid import Grid
 from outcome.training.members import Member, MemberScores, members
 from outcome.training.scoring import few_events, member_scores, pinned_threads
+from outcome.training.vectors import write_vectors
 
 __all__ = ["ArmFold", "Grid", "available_cpus", "choose_device", "run_grid"]
 
@@ -81,6 +82,8 @@ def run_grid(grid: Grid, jobs: int, progress: Progress) -> list[ArmFold]:
     for key, found in _map(_score, grid, cells, jobs):
         scores[key] = found
         progress("predicting", len(scores), len(cells))
+    if grid.save_vectors:
+        write_vectors(grid.fits.parent / "slide_vectors.h5", grid, scores)
     few = {fold.key: few_events(grid, fold) for fold in folds}
     return [
         assemble(

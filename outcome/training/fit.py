@@ -18,7 +18,7 @@ from outcome.models.network import Inputs, OutcomeNetwork, Spread
 from outcome.study import Training
 from outcome.training.members import Member
 
-__all__ = ["Epoch", "Patients", "Trained", "build", "fit_network", "predict", "score"]
+__all__ = ["Epoch", "Patients", "Trained", "build", "fit_network", "pooled", "predict", "score"]
 
 PATCHES_AT_ONCE = 32_768
 MIN_STEPS = 3
@@ -174,6 +174,20 @@ def predict(
         for rows in _groups(patients, range(len(patients)), PATCHES_AT_ONCE):
             parts.append(network(_inputs(patients, rows, device)).double().cpu().numpy())
     return np.concatenate(parts) if parts else np.empty(0)
+
+
+def pooled(
+    network: OutcomeNetwork, patients: Patients, device: torch.device
+) -> NDArray[np.float64]:
+    """Pooled vectors of the inputs that `patients` has, side by side, shape (n, width)."""
+    network.eval()
+    parts = []
+    with torch.no_grad():
+        for rows in _groups(patients, range(len(patients)), PATCHES_AT_ONCE):
+            inputs = _inputs(patients, rows, device)
+            found = [network.branch(name, inputs[name]) for name in network.pools if name in inputs]
+            parts.append(torch.cat(found, dim=1).double().cpu().numpy())
+    return np.concatenate(parts)
 
 
 def _one_epoch(

@@ -11,6 +11,7 @@ from outcome.endpoint import Binary, TimeToEvent
 from outcome.models.heads import CoxHead, Head, LogisticHead
 from outcome.study import Study
 from outcome.training.dataset import FoldData, fold_data
+from outcome.training.fit import build
 from outcome.training.fits import FitFolder, fit_key
 from outcome.training.members import Member, members
 
@@ -50,6 +51,18 @@ class Grid:
     def members(self) -> list[Member]:
         """Every model that some arm is made of, each once."""
         return list(dict.fromkeys(m for arm in self.study.arms for m in members(arm)))
+
+    def check(self) -> None:
+        """Make every network once, so that options that cannot be show before anything is written.
+
+        Raises
+        ------
+        StudyError
+            An aggregator cannot be imported or made.
+        """
+        for member in self.members:
+            if not member.linear:
+                build(dict.fromkeys(member.inputs, 4), self.study.training, member)
 
     def data(self, fold: Fold) -> FoldData:
         """Return the fold's vectors, of every input that some network sees."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from outcome.study import Arm
 from outcome.training.calibration import Array, Outcomes, fit_calibration, fit_weights
@@ -62,8 +63,8 @@ class MemberScores:
         The epoch that every inner network uses.
     penalty : float, optional
         The penalty that every inner linear model uses.
-    vectors : mapping of str to DataFrame
-        Patient and slide vectors, where they were asked for.
+    vectors : mapping of "patients" or "slides" to (ids, array)
+        Pooled vectors of test patients, where they were asked for.
     """
 
     tune: list[Array]
@@ -71,7 +72,7 @@ class MemberScores:
     history: pd.DataFrame
     epochs: int | None = None
     penalty: float | None = None
-    vectors: dict[str, pd.DataFrame] = field(default_factory=dict)
+    vectors: dict[str, tuple[list[str], NDArray[np.float32]]] = field(default_factory=dict)
 
 
 def members(arm: Arm) -> tuple[Member, ...]:

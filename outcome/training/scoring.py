@@ -19,6 +19,7 @@ from outcome.training.fit import build, predict
 from outcome.training.grid import Grid
 from outcome.training.linear import design_rows, fit_linear_fold
 from outcome.training.members import Member, MemberScores
+from outcome.training.vectors import held_out_vectors
 
 __all__ = ["HISTORY", "few_events", "member_scores", "pinned_threads"]
 
@@ -52,7 +53,8 @@ def _network(grid: Grid, fold: Fold, member: Member) -> MemberScores:
     head, device = grid.head, torch.device(grid.device)
     folders = [grid.folder(fold, member, i) for i in range(len(fold.inner))]
     epochs = _chosen(grid, fold, [folder.tune_raw() for folder in folders])
-    tune, test = [], []
+    tune, test, networks = [], [], []
+    vectors: dict[str, tuple[list[str], NDArray[np.float32]]] = {}
     with pinned_threads(grid.study.training.threads):
         data = grid.data(fold)
         held_out = data.test(member, fold.test)
@@ -63,6 +65,9 @@ def _network(grid: Grid, fold: Fold, member: Member) -> MemberScores:
             watched = data.development(member, inner.tune)
             tune.append(head.risk(predict(network, watched, device)))
             test.append(head.risk(predict(network, held_out, device)))
+            networks.append(network)
+        if grid.save_vectors:
+            vectors = held_out_vectors(data, member, networks, device)
     centred, risk = combine(tune, test)
     losses = [
         pd.DataFrame([asdict(e) for e in folder.history()]).assign(inner_fold=i.name)
@@ -71,7 +76,7 @@ def _network(grid: Grid, fold: Fold, member: Member) -> MemberScores:
     history = pd.concat(losses, ignore_index=True).assign(
         model=member.name, repeat=fold.repeat, fold=fold.name
     )
-    return MemberScores(centred, risk, history, epochs=epochs)
+    return MemberScores(centred, risk, history, epochs=epochs, vectors=vectors)
 
 
 def _linear(grid: Grid, fold: Fold, member: Member) -> MemberScores:
