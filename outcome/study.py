@@ -17,8 +17,8 @@ from outcome.errors import Problems, StudyError
 __all__ = ["Arm", "Columns", "Covariates", "Embeddings", "OnMissing", "Split", "Study", "Training"]
 
 Input = Literal["image", "report", "clinical"]
-Fusion = Literal["late", "stacked", "early", "gated"]
-AGGREGATORS = ("attention", "mean", "linear")
+Fusion = Literal["late", "stacked", "early", "gated", "cross"]
+AGGREGATORS = ("attention", "mean", "transformer", "prototypes", "linear")
 Positive = Annotated[int, Field(ge=1, le=100_000)]
 Rate = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -69,12 +69,14 @@ class Arm(_Section):
     name: Annotated[str, Field(min_length=1, max_length=200)]
     inputs: tuple[Input, ...]
     aggregator: str = "attention"
-    """`attention`, `mean`, `linear` (a ridge Cox or logistic model on the mean vectors, as
-    reviewers ask for), `package.module:Class`, or several joined by `+`, whose calibrated scores
-    are averaged. Clinical data alone always have a linear model."""
+    """`attention` (gated, `options: {heads: 4}` for several), `mean`, `transformer` (of linear
+    cost), `prototypes` (k-means soft counts), `linear` (a ridge Cox or logistic model on the mean
+    vectors, as reviewers ask for), `package.module:Class`, or several joined by `+`, whose
+    calibrated scores are averaged. Clinical data alone always have a linear model."""
     fusion: Fusion = "early"
     """Of several inputs. `early`: one model sees all of them; `gated`: the same, the weight of an
-    input depending on the patient; `late`: a model per input, their calibrated scores averaged;
+    input depending on the patient; `cross`: the same as `early`, the attention over patches
+    depending on the report; `late`: a model per input, their calibrated scores averaged;
     `stacked`: averaged with weights (not below 0) learned on development patients."""
     options: dict[str, Any] = {}
     """Arguments of the aggregator, e.g. `{heads: 4}`."""
@@ -103,6 +105,13 @@ class Arm(_Section):
         if not value or len(set(value)) < len(value):
             raise ValueError("name each input once, and at least one")
         return tuple(sorted(value))
+
+    @model_validator(mode="after")
+    def _something_to_look_across(self) -> Arm:
+        others = set(self.aggregator.split("+")) - {"attention", "linear"}
+        if self.fusion == "cross" and (others or not {"image", "report"} <= set(self.inputs)):
+            raise ValueError("`fusion: cross` needs image, report and `aggregator: attention`")
+        return self
 
 
 class Split(_Section):
@@ -153,8 +162,9 @@ class Training(_Section):
 
     epochs: Positive = 40
     """Most passes over the development patients; how many are used is chosen by the inner folds."""
-    batch_size: Annotated[int, Field(ge=2)] = 64
-    """Patients per step, about: the risk set of the Cox loss. At least three steps per epoch."""
+    batch_size: Annotated[int, Field(ge=2)] | Literal["all"] = 64
+    """Patients per step, about: the risk set of the Cox loss. At least three steps per epoch; or
+    `all`: one step per epoch, at the risk set of the whole development set."""
     learning_rate: Annotated[Rate, Field(gt=0, le=10)] = 5e-3
     weight_decay: Annotated[Rate, Field(ge=0, le=1000)] = 0.01
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -167,6 +177,9 @@ class Training(_Section):
     hidden_inputs: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of patients whose input is hidden in a step (modality dropout), for arms with several
     inputs in one network."""
+    search: Annotated[int, Field(ge=0, le=100)] = 0
+    """Settings that are tried besides these, drawn at random, for each network of an arm in each
+    outer fold; the inner folds' loss decides. Each takes as long as the study without a search."""
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     """Processor threads of one fit; independent of the number of jobs, so results do not change."""
     seed: Annotated[int, Field(ge=0)] = 0

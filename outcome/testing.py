@@ -43,6 +43,8 @@ def check_aggregator(make: Callable[[int], nn.Module], dimension: int = 12) -> N
         assert isinstance(module, nn.Module), "it is not a torch.nn.Module"
         width = getattr(module, "width", None)
         assert isinstance(width, int), "it has no integer `width`, the length of what it returns"
+        if callable(fit_bags := getattr(module, "fit_bags", None)):
+            fit_bags(torch.split(features, LENGTHS), 0)
         _stir(module, generator)
         module.eval()
         pooled = module(features, LENGTHS)

@@ -10,6 +10,7 @@ import outcome
 from outcome import Study, run
 from outcome.evaluation.summary import evaluate
 from outcome.predictions import read_predictions
+from outcome.training.search import SPACE
 
 LATE = {
     "name": "late",
@@ -143,6 +144,33 @@ def test_patients_censored_before_the_landmark_teach_nothing(small, tmp_path):
     assert plain["weight"].max() != later["weight"].max()
 
 
+ALL_KINDS = [
+    "image",
+    {"name": "cross", "inputs": ["image", "report"], "fusion": "cross"},
+    {"name": "heads", "inputs": ["image"], "options": {"heads": 2}},
+    *({"name": name, "inputs": ["image"], "aggregator": name}
+      for name in ("mean", "transformer", "prototypes")),
+]  # fmt: skip
+
+
+def test_every_aggregator_and_a_search(small, tmp_path):
+    """A search tries more settings, keeps what is there, and reports what it chose."""
+    study = changed(small, arms=ALL_KINDS)
+    plain = run(study, out=tmp_path / "run")
+    fits = set((tmp_path / "run" / "fits").iterdir())
+    assert plain.predictions["arm"].nunique() == len(ALL_KINDS)
+    assert plain.predictions.groupby("arm")["risk"].std().min() > 0
+    settings = study.training.model_copy(update={"search": 2})
+    wider = study.model_copy(update={"training": settings})
+    searched = run(wider, out=tmp_path / "run", jobs=2)
+    assert len(set((tmp_path / "run" / "fits").iterdir())) == 3 * len(fits)
+    chosen = [m["searched"] for m in searched.manifest["epochs"] if "searched" in m]
+    assert 0 < len(chosen) < len(searched.manifest["epochs"])
+    assert set(chosen[0]) == set(SPACE)
+    again = run(wider, out=tmp_path / "other", jobs=1)
+    pd.testing.assert_frame_equal(again.predictions, searched.predictions)
+
+
 def image(**options):
     return {"arms": ["image", {"name": "x", "inputs": ["image"], **options}]}
 
@@ -151,7 +179,8 @@ def image(**options):
     ("sections", "message"),
     [
         ({"covariates": {}, "arms": ["clinical"]}, "covariates"),
-        (image(aggregator="atention"), "attention, mean, linear"),
+        (image(aggregator="atention"), "attention, mean, transformer"),
+        (image(fusion="cross"), "needs image, report"),
         (image(aggregator="no.such:Thing"), "cannot be imported"),
         (image(options={"heads": 2, "hats": 1}), "hats"),
         ({"contrasts": [["image", "nobody"]]}, "contrast"),

@@ -9,6 +9,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from outcome.models.fusion import CrossAttention, Gate
+
 __all__ = ["Inputs", "OutcomeNetwork", "Spread"]
 
 
@@ -90,10 +92,11 @@ class OutcomeNetwork(nn.Module):
     spread : mapping of input to Spread, optional
         Measured on the training patients; without it, to be loaded with the weights. Used for
         aggregators whose vectors are weighted means of the bag's own.
-    fusion : {"early", "gated"}
+    fusion : {"early", "gated", "cross"}
         `early`: pooled vectors side by side, so that the log hazard is a sum of one part per
-        input. `gated`: each part is multiplied by a gate between 0 and 2 that sees all inputs,
-        so that the weight of an input may differ between patients; gates start at 1.
+        input. `gated`: each part is multiplied by a `Gate`, so that the weight of an input may
+        differ between patients. `cross`: as `early`, and the pool of the image is a
+        `CrossAttention`, which the report tells where to look.
     absent : float
         Share of patients whose input is hidden in a training step (modality dropout), where an
         arm has several inputs.
@@ -124,7 +127,9 @@ class OutcomeNetwork(nn.Module):
         )
         for name, pool in pools.items():
             mean, gain = torch.zeros(widths[name]), torch.ones(widths[name])
-            if spread and getattr(pool, "weighted_mean", False):
+            if spread and (
+                getattr(pool, "weighted_mean", False) or getattr(pool, "starts_as_mean", False)
+            ):
                 heads = widths[name] // dimensions[name]
                 mean, gain = spread[name].mean.repeat(heads), spread[name].gain.repeat(heads)
             self.register_buffer(f"mean_{name}", mean)
@@ -134,35 +139,48 @@ class OutcomeNetwork(nn.Module):
         self.readout = nn.Linear(sum(self.widths), 1)
         nn.init.zeros_(self.readout.weight)
         nn.init.constant_(self.readout.bias, start)
-        self.gate = nn.Linear(sum(self.widths), len(self.widths)) if fusion == "gated" else None
-        if self.gate is not None:
-            nn.init.zeros_(self.gate.weight)
-            nn.init.zeros_(self.gate.bias)
+        self.gate = Gate(self.widths) if fusion == "gated" else nn.Identity()
 
     def forward(self, inputs: Mapping[str, Inputs]) -> Tensor:
         """Log hazard or logit per patient, shape (patients,)."""
-        vectors = self.dropout(self.vectors(inputs))
-        if self.gate is None:
-            raw: Tensor = self.readout(vectors).squeeze(-1)
-            return raw
-        gates = 2 * torch.sigmoid(self.gate(vectors))
-        weighted = vectors * torch.repeat_interleave(
-            gates, torch.tensor(self.widths, device=gates.device), dim=1
-        )
-        fused: Tensor = self.readout(weighted).squeeze(-1)
-        return fused
+        raw: Tensor = self.readout(self.gate(self.dropout(self.vectors(inputs)))).squeeze(-1)
+        return raw
 
     def vectors(self, inputs: Mapping[str, Inputs]) -> Tensor:
         """Pooled and standardised vectors, inputs side by side, shape (patients, width)."""
-        return torch.cat([self.branch(name, inputs[name]) for name in self.pools], dim=1)
+        return torch.cat(list(self.branches(inputs).values()), dim=1)
 
-    def branch(self, name: str, given: Inputs) -> Tensor:
-        """Pooled and standardised vectors of one input, shape (patients, width)."""
+    def branches(self, inputs: Mapping[str, Inputs]) -> dict[str, Tensor]:
+        """Pooled and standardised vectors per input that is given, in the order of `pools`."""
+        named = [name for name in self.pools if name in inputs]
+        report = self.branch("report", inputs["report"]) if "report" in named else None
+        return {
+            name: report if name == "report" and report is not None
+            else self.branch(name, inputs[name], report)
+            for name in named
+        }  # fmt: skip
+
+    def branch(self, name: str, given: Inputs, report: Tensor | None = None) -> Tensor:
+        """Pooled and standardised vectors of one input, shape (patients, width).
+
+        Parameters
+        ----------
+        name : str
+        given : Inputs
+        report : Tensor, shape (patients, width of the report), optional
+            Pooled report vectors, for a `CrossAttention`; without it everybody has the vector of
+            a patient who lacks a report.
+        """
         present = [i for i, n in enumerate(given.lengths) if n]
         rows: Tensor = self.absent[name].expand(len(given.lengths), -1)
         if not present:
             return rows
-        pooled: Tensor = self.pools[name](given.features, [n for n in given.lengths if n])
+        pool, lengths = self.pools[name], [n for n in given.lengths if n]
+        if isinstance(pool, CrossAttention):
+            context = self.absent["report"].expand(len(rows), -1) if report is None else report
+            pooled = pool.attend(given.features, lengths, context[present])
+        else:
+            pooled = pool(given.features, lengths)
         pooled = (pooled - self.get_buffer(f"mean_{name}")) * self.get_buffer(f"gain_{name}")
         if self.training and self.hidden_share > 0:
             hide = torch.rand(len(present), 1, device=pooled.device) < self.hidden_share

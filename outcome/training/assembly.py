@@ -160,7 +160,8 @@ def _models(
     found = []
     for member, s, weight in zip(members(arm), scores, weights, strict=True):
         chosen = {"penalty": s.penalty} if s.epochs is None else {"epochs": s.epochs}
-        found.append({"model": member.name, **chosen, "weight": round(weight, 4)})
+        about = {"model": member.name, **chosen, "weight": round(weight, 4)}
+        found.append(about | ({"searched": s.changes} if s.changes else {}))
     return found
 
 

@@ -18,9 +18,9 @@ from outcome.study import RiskGroups
 from outcome.training.calibration import MIN_STRATUM_EVENTS, Outcomes
 
 __all__ = [
-    "choose_epoch",
     "combine",
     "cut_offs",
+    "epoch_losses",
     "group_names",
     "risk_groups",
     "specificity_threshold",
@@ -32,8 +32,10 @@ TOLERANCE = {"xatol": 0.01}
 Array = NDArray[np.float64]
 
 
-def choose_epoch(raw: Sequence[NDArray[np.float64]], targets: Sequence[Target], head: Head) -> int:
-    """Return the one epoch (from 1) that all inner models of an arm and outer fold use.
+def epoch_losses(
+    raw: Sequence[NDArray[np.float64]], targets: Sequence[Target], head: Head
+) -> Array:
+    """Judge every epoch by the inner folds, shape (epochs,); all inner models use the best.
 
     Parameters
     ----------
@@ -45,11 +47,11 @@ def choose_epoch(raw: Sequence[NDArray[np.float64]], targets: Sequence[Target], 
 
     Notes
     -----
-    It minimises the loss summed over the inner folds, after the calibration that follows anyway:
-    the outputs, centred within each inner fold, times one slope for all folds (not below 0). The
+    It is the loss summed over the inner folds, after the calibration that follows anyway: the
+    outputs, centred within each inner fold, times one slope for all folds (not below 0). The
     loss without it mostly says how soon a network becomes overconfident, which calibration
-    mends, and stops long before the ranking is learned. Of equal epochs the earliest is taken.
-    One shared number is far less prone to noise than a number per inner fold.
+    mends, and stops long before the ranking is learned. One epoch for all is far less prone to
+    noise than one per inner fold.
     """
     usable = [k for k, t in enumerate(targets) if head.usable(t)]
     level = head.start(*(targets[k] for k in usable))
@@ -67,7 +69,7 @@ def choose_epoch(raw: Sequence[NDArray[np.float64]], targets: Sequence[Target], 
         minimize_scalar(loss, bounds=(0, MAX_SLOPE), args=(e,), method="bounded", options=TOLERANCE)
         for e in range(n_epochs)
     ]
-    return int(np.argmin([b.fun for b in best])) + 1
+    return np.array([b.fun for b in best])
 
 
 def combine(tune: Sequence[Array], test: Sequence[Array]) -> tuple[list[Array], Array]:

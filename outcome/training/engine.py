@@ -66,8 +66,9 @@ def run_grid(grid: Grid, jobs: int, progress: Progress) -> list[ArmFold]:
     # Members of one fold lie together, so that a worker projects the fold's vectors only once.
     cells = [(fold, member) for fold in folds for member in grid.members]
     fits = [
-        (fold, member, i)
+        (fold, variant, i)
         for fold, member in cells
+        for variant in grid.variants(member)
         for i in range(len(fold.inner))
         if not member.linear
     ]
@@ -112,7 +113,7 @@ def _map(
 
 def _fit(grid: Grid, fold: Fold, member: Member, inner_index: int) -> None:
     """Train one network and leave it on disk."""
-    inner, settings = fold.inner[inner_index], grid.study.training
+    inner, settings = fold.inner[inner_index], member.settings(grid.study.training)
     with pinned_threads(settings.threads):
         data = grid.data(fold)
         trained = fit_network(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from outcome.models.aggregators import MeanPool, make_aggregator
+from outcome.models.fusion import CrossAttention
 from outcome.models.heads import Head, Target
 from outcome.models.network import Inputs, OutcomeNetwork, Spread
 from outcome.study import Training
@@ -95,12 +97,15 @@ def build(
     options = dict(member.options)
     if member.aggregator == "attention":
         options.setdefault("attention_width", settings.attention_width)
-    pools = {
+    pools: dict[str, nn.Module] = {
         name: MeanPool(d)
         if name == "clinical"  # a single vector: there is nothing to pool
         else make_aggregator(member.aggregator, d, options)
         for name, d in dimensions.items()
     }
+    if member.fusion == "cross":
+        report = cast(int, pools["report"].width)
+        pools["image"] = CrossAttention(dimensions["image"], report, options["attention_width"])
     return OutcomeNetwork(
         pools,
         dimensions,
@@ -146,6 +151,9 @@ def fit_network(
         torch.manual_seed(seed)  # noqa: TID251 - inside fork_rng: the caller's random state stays
         spread = {name: Spread.of(bags) for name, bags in train.bags.items()}
         network = build(train.dimensions, settings, member, head.start(train.target), spread)
+        for name, pool in network.pools.items():
+            if callable(fit_bags := getattr(pool, "fit_bags", None)):
+                fit_bags([b for b in train.bags[name] if b is not None], seed)
         network.to(device)
         optimizer = torch.optim.AdamW(
             network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -185,8 +193,8 @@ def pooled(
     with torch.no_grad():
         for rows in _groups(patients, range(len(patients)), PATCHES_AT_ONCE):
             inputs = _inputs(patients, rows, device)
-            found = [network.branch(name, inputs[name]) for name in network.pools if name in inputs]
-            parts.append(torch.cat(found, dim=1).double().cpu().numpy())
+            found = torch.cat(list(network.branches(inputs).values()), dim=1)
+            parts.append(found.double().cpu().numpy())
     return np.concatenate(parts)
 
 
@@ -247,12 +255,14 @@ def _loss(head: Head, raw: NDArray[np.float64], target: Target) -> float:
     return float(head.loss(torch.from_numpy(raw), target)) if head.usable(target) else float("nan")
 
 
-def _batches(order: NDArray[np.int64], size: int) -> list[list[int]]:
+def _batches(order: NDArray[np.int64], size: int | str) -> list[list[int]]:
     """Cut an order into batches of about equal size: no small last one, no tiny risk set.
 
     A small cohort is cut into three all the same (of at least 8 patients), since it needs its steps
-    as much as a large one.
+    as much as a large one; unless the size is `all`.
     """
+    if isinstance(size, str):
+        return [order.tolist()]
     n = max(min(MIN_STEPS, len(order) // 8), round(len(order) / size), 1)
     return [part.tolist() for part in np.array_split(order, n)]
 

@@ -44,14 +44,14 @@ def fit_key(
     Names of arms, horizons and everything that only the report uses are left out on purpose:
     changing them refits nothing.
     """
-    settings, endpoint = study.training, study.endpoint
+    settings, endpoint = member.settings(study.training), study.endpoint
     about: dict[str, Any] = {
         "format": FORMAT,
         "inputs": member.inputs,
         "aggregator": member.aggregator,
         "options": dict(member.options),
         "fusion": member.fusion,
-        "settings": settings.model_dump(),
+        "settings": settings.model_dump(exclude={"search"}),
         "seed": fit_seed(settings, fold, inner),
         "device": device.partition(":")[0],
         "train": outcome_rows(material, inner.train),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from outcome.cohort import Fold
@@ -14,6 +14,7 @@ from outcome.training.dataset import FoldData, fold_data
 from outcome.training.fit import build
 from outcome.training.fits import FitFolder, fit_key
 from outcome.training.members import Member, members
+from outcome.training.search import candidates
 
 __all__ = ["Grid"]
 
@@ -51,6 +52,12 @@ class Grid:
     def members(self) -> list[Member]:
         """Every model that some arm is made of, each once."""
         return list(dict.fromkeys(m for arm in self.study.arms for m in members(arm)))
+
+    def variants(self, member: Member) -> list[Member]:
+        """Return the member with each of the settings that a search tries, the study's first."""
+        if member.linear:
+            return [member]
+        return [replace(member, changes=c) for c in candidates(self.study.training)]
 
     def check(self) -> None:
         """Make every network once, so that options that cannot be show before anything is written.

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcome.study import Arm
+from outcome.study import Arm, Training
 from outcome.training.calibration import Array, Outcomes, fit_calibration, fit_weights
 
 __all__ = ["Member", "MemberScores", "fuse", "members"]
@@ -26,15 +26,22 @@ class Member:
     aggregator : str
         `linear` for a ridge model of mean vectors.
     fusion : str
-        Of several inputs inside a network: `early` or `gated`.
+        Of several inputs inside a network: `early`, `gated` or `cross`.
     options : tuple of (str, value)
         Arguments of the aggregator.
+    changes : tuple of (str, value)
+        Training settings in which it differs from the study's, where a search tries some.
     """
 
     inputs: tuple[str, ...]
     aggregator: str
     fusion: str = "early"
     options: tuple[tuple[str, Any], ...] = ()
+    changes: tuple[tuple[str, Any], ...] = ()
+
+    def settings(self, training: Training) -> Training:
+        """Return the settings of the study as this model uses them."""
+        return training.model_copy(update=dict(self.changes))
 
     @property
     def linear(self) -> bool:
@@ -63,6 +70,8 @@ class MemberScores:
         The epoch that every inner network uses.
     penalty : float, optional
         The penalty that every inner linear model uses.
+    changes : mapping
+        Training settings that a search has chosen instead of the study's.
     vectors : mapping of "patients" or "slides" to (ids, array)
         Pooled vectors of test patients, where they were asked for.
     """
@@ -72,6 +81,7 @@ class MemberScores:
     history: pd.DataFrame
     epochs: int | None = None
     penalty: float | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
     vectors: dict[str, tuple[list[str], NDArray[np.float32]]] = field(default_factory=dict)
 
 
@@ -80,14 +90,15 @@ def members(arm: Arm) -> tuple[Member, ...]:
 
     Two arms that share a member share its fits.
     """
-    inside = arm.fusion if arm.fusion in ("early", "gated") and len(arm.inputs) > 1 else "early"
-    groups = [arm.inputs] if arm.fusion in ("early", "gated") else [(i,) for i in arm.inputs]
+    together = arm.fusion in ("early", "gated", "cross")
+    inside = arm.fusion if together and len(arm.inputs) > 1 else "early"
+    groups = [arm.inputs] if together else [(i,) for i in arm.inputs]
     options = tuple(sorted(arm.options.items()))
     found: list[Member] = []
     for inputs in groups:
         names = ["linear"] if inputs == ("clinical",) else arm.aggregator.split("+")
         found += [
-            Member(inputs, name, inside, ()) if name == "linear"
+            Member(inputs, name) if name == "linear"
             else Member(inputs, name, inside, options)
             for name in names
         ]  # fmt: skip

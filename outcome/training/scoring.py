@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from outcome.cohort import Fold
 from outcome.models.linear import PENALTIES
-from outcome.training.crossfit import choose_epoch, combine
+from outcome.training.crossfit import combine, epoch_losses
 from outcome.training.dataset import target
 from outcome.training.fit import build, predict
 from outcome.training.grid import Grid
@@ -51,15 +51,16 @@ def pinned_threads(n: int) -> Iterator[None]:
 
 def _network(grid: Grid, fold: Fold, member: Member) -> MemberScores:
     head, device = grid.head, torch.device(grid.device)
+    member, epochs = _chosen_network(grid, fold, member)
     folders = [grid.folder(fold, member, i) for i in range(len(fold.inner))]
-    epochs = _chosen(grid, fold, [folder.tune_raw() for folder in folders])
+    settings = member.settings(grid.study.training)
     tune, test, networks = [], [], []
     vectors: dict[str, tuple[list[str], NDArray[np.float32]]] = {}
     with pinned_threads(grid.study.training.threads):
         data = grid.data(fold)
         held_out = data.test(member, fold.test)
         for inner, folder in zip(fold.inner, folders, strict=True):
-            network = build(data.dimensions(member), grid.study.training, member)
+            network = build(data.dimensions(member), settings, member)
             network.load_state_dict(folder.state(epochs))
             network.to(device)
             watched = data.development(member, inner.tune)
@@ -76,7 +77,21 @@ def _network(grid: Grid, fold: Fold, member: Member) -> MemberScores:
     history = pd.concat(losses, ignore_index=True).assign(
         model=member.name, repeat=fold.repeat, fold=fold.name
     )
-    return MemberScores(centred, risk, history, epochs=epochs, vectors=vectors)
+    return MemberScores(
+        centred, risk, history, epochs=epochs, changes=dict(member.changes), vectors=vectors
+    )
+
+
+def _chosen_network(grid: Grid, fold: Fold, member: Member) -> tuple[Member, int]:
+    """Return the settings and the epoch with the least loss on the held-out inner folds."""
+    best: tuple[float, Member, int] | None = None
+    for variant in grid.variants(member):
+        raw = [grid.folder(fold, variant, i).tune_raw() for i in range(len(fold.inner))]
+        epoch, loss = _chosen(grid, fold, raw)
+        if best is None or loss < best[0]:
+            best = (loss, variant, epoch)
+    assert best is not None
+    return best[1], best[2]
 
 
 def _linear(grid: Grid, fold: Fold, member: Member) -> MemberScores:
@@ -87,16 +102,19 @@ def _linear(grid: Grid, fold: Fold, member: Member) -> MemberScores:
     targets = {i.name: target(grid.material, i.train, fold.development) for i in fold.inner}
     with pinned_threads(grid.study.training.threads):
         found = fit_linear_fold(fold, dict(zip(patients, rows, strict=True)), targets, head)
-    chosen = _chosen(grid, fold, found.tune) - 1
+    chosen = _chosen(grid, fold, found.tune)[0] - 1
     centred, risk = combine(
         [head.risk(r[chosen]) for r in found.tune], [head.risk(r[chosen]) for r in found.test]
     )
     return MemberScores(centred, risk, pd.DataFrame(columns=HISTORY[1:]), penalty=PENALTIES[chosen])
 
 
-def _chosen(grid: Grid, fold: Fold, raw: Sequence[NDArray[np.float64]]) -> int:
+def _chosen(grid: Grid, fold: Fold, raw: Sequence[NDArray[np.float64]]) -> tuple[int, float]:
+    """Return the epoch (or place of the penalty) to use, from 1, and its loss."""
     if few_events(grid, fold):
         # Too few to choose by: half of the epochs, whatever the losses say.
-        return max(1, len(raw[0]) // 2)
+        return max(1, len(raw[0]) // 2), 0.0
     targets = [target(grid.material, i.tune, fold.development) for i in fold.inner]
-    return choose_epoch(raw, targets, grid.head)
+    losses = epoch_losses(raw, targets, grid.head)
+    best = int(np.argmin(losses))
+    return best + 1, float(losses[best])

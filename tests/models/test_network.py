@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from outcome.models.aggregators import GatedAttention
+from outcome.models.fusion import CrossAttention
 from outcome.models.heads import CoxHead, LogisticHead, Target
 from outcome.models.network import Inputs, OutcomeNetwork, Spread
 
@@ -14,10 +15,12 @@ def generator():
     return torch.Generator().manual_seed(0)
 
 
-@pytest.fixture(params=["early", "gated"])
+@pytest.fixture(params=["early", "gated", "cross"])
 def network(request, generator):
     with torch.random.fork_rng():
         pools = {name: GatedAttention(d, 3, heads=2) for name, d in DIMENSIONS.items()}
+        if request.param == "cross":
+            pools["image"] = CrossAttention(6, pools["report"].width, 3)
         made = OutcomeNetwork(pools, DIMENSIONS, dropout=0.5, fusion=request.param)
     for parameter in made.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator)
@@ -146,3 +149,33 @@ def test_weights_of_unknown_outcomes_are_zero_in_the_loss():
     assert head.loss(raw, target) == head.loss(raw[:2], known)
     assert head.weight(target) == 3
     assert not head.usable(Target(None, target.event, None, torch.zeros(3).double()))
+
+
+def crossed(generator):
+    pools = {"image": CrossAttention(6, 4, 3), "report": GatedAttention(4, 3)}
+    return OutcomeNetwork(pools, DIMENSIONS, fusion="cross").eval()
+
+
+def test_cross_attention_starts_as_an_early_network(generator):
+    image, report = bags(generator, 6, 3, 5), bags(generator, 4, 2, 1)
+    network = crossed(generator)
+    means = torch.stack([b.mean(0) for b in image])
+    torch.testing.assert_close(network.vectors(join(image, report))[:, :6], means)
+
+
+def test_a_report_says_where_to_look(generator):
+    """The bilinear form alone: a report of one kind finds one patch, the other kind the other."""
+    network = crossed(generator)
+    pool = network.pools["image"]
+    pool.key.weight.data = torch.eye(3, 6)
+    pool.query.weight.data = 60 * torch.eye(3, 4)
+    patches, kinds = torch.eye(6)[:3], 3 * torch.eye(4)[:2]
+    inputs = join([patches, patches], [kinds[:1], kinds[1:]])
+    found = network.vectors(inputs)[:, :6]
+    torch.testing.assert_close(found, patches[:2], atol=1e-3, rtol=0)
+    # A missing report asks with the learned vector, and so does a slide on its own.
+    network.absent["report"].data = kinds[1]
+    missing = network.vectors(join([patches, patches], [None, None]))[:, :6]
+    torch.testing.assert_close(missing, patches[[1, 1]], atol=1e-3, rtol=0)
+    alone = network.branches({"image": inputs["image"]})["image"]
+    torch.testing.assert_close(alone, missing)

@@ -5,9 +5,9 @@ import torch
 from outcome.models.heads import CoxHead, LogisticHead, Target
 from outcome.training.calibration import Outcomes
 from outcome.training.crossfit import (
-    choose_epoch,
     combine,
     cut_offs,
+    epoch_losses,
     group_names,
     risk_groups,
     specificity_threshold,
@@ -34,7 +34,7 @@ def test_the_epoch_that_ranks_best_is_chosen_even_if_overconfident(rng):
         np.stack([0 * t, 0.3 * t + n, 40 * t + 4 * n, 5 * n])
         for t, n in zip(truth, noise, strict=True)
     ]
-    assert choose_epoch(raw, targets, CoxHead()) == 3
+    assert epoch_losses(raw, targets, CoxHead()).argmin() == 2
 
 
 def test_a_shift_of_one_inner_model_changes_no_choice(rng):
@@ -42,7 +42,9 @@ def test_a_shift_of_one_inner_model_changes_no_choice(rng):
     targets = [survival(rng, t) for t in truth]
     raw = [np.stack([rng.normal(size=50), t]) for t in truth]
     shifted = [raw[0] + 100.0, raw[1]]
-    assert choose_epoch(raw, targets, CoxHead()) == choose_epoch(shifted, targets, CoxHead()) == 2
+    losses = epoch_losses(raw, targets, CoxHead())
+    np.testing.assert_allclose(epoch_losses(shifted, targets, CoxHead()), losses)
+    assert losses.argmin() == 1
 
 
 def test_inner_folds_without_events_do_not_count(rng):
@@ -50,19 +52,19 @@ def test_inner_folds_without_events_do_not_count(rng):
     target = survival(rng, good)
     empty = Target(torch.ones(5), torch.zeros(5, dtype=torch.bool))
     raw = [np.stack([rng.normal(size=50), good]), np.zeros((2, 5))]
-    assert choose_epoch(raw, [target, empty], CoxHead()) == 2
+    assert epoch_losses(raw, [target, empty], CoxHead()).argmin() == 1
 
 
 def test_binary_epochs(rng):
     logit = rng.normal(size=300) * 2
     target = Target(None, torch.tensor(rng.random(300) < 1 / (1 + np.exp(-logit))))
     raw = [np.stack([rng.normal(size=300), logit, -logit])]
-    assert choose_epoch(raw, [target], LogisticHead()) == 2
+    assert epoch_losses(raw, [target], LogisticHead()).argmin() == 1
 
 
 def test_equal_epochs_the_earliest():
     target = Target(torch.tensor([1.0, 2.0]), torch.tensor([True, True]))
-    assert choose_epoch([np.zeros((4, 2))], [target], CoxHead()) == 1
+    assert epoch_losses([np.zeros((4, 2))], [target], CoxHead()).argmin() == 0
 
 
 def test_inner_models_are_centred_but_never_scaled(rng):
@@ -130,6 +132,10 @@ def test_batches_are_even_and_small_cohorts_get_their_steps(n, steps):
     assert sorted(i for b in batches for i in b) == list(range(n))
     assert max(map(len, batches)) - min(map(len, batches)) <= 1
     assert MIN_STEPS == 3
+
+
+def test_a_risk_set_of_the_whole_development_set_is_one_batch():
+    assert _batches(np.arange(700), "all") == [list(range(700))]
 
 
 def test_projection_keeps_the_directions_of_most_variance():

@@ -11,10 +11,25 @@ from torch import Tensor, nn
 from outcome.errors import StudyError
 from outcome.models.aggregators.gated_attention import GatedAttention
 from outcome.models.aggregators.mean import MeanPool
+from outcome.models.aggregators.prototypes import PrototypePool
+from outcome.models.aggregators.transformer import InducedTransformer
 
-__all__ = ["AGGREGATORS", "Aggregator", "GatedAttention", "MeanPool", "make_aggregator"]
+__all__ = [
+    "AGGREGATORS",
+    "Aggregator",
+    "GatedAttention",
+    "InducedTransformer",
+    "MeanPool",
+    "PrototypePool",
+    "make_aggregator",
+]
 
-AGGREGATORS: dict[str, type[nn.Module]] = {"attention": GatedAttention, "mean": MeanPool}
+AGGREGATORS: dict[str, type[nn.Module]] = {
+    "attention": GatedAttention,
+    "mean": MeanPool,
+    "prototypes": PrototypePool,
+    "transformer": InducedTransformer,
+}
 """By the name that the study file uses."""
 
 
@@ -30,6 +45,11 @@ class Aggregator(Protocol):
     weighted_mean : bool
         The vector is made of weighted means of the bag's own vectors (one per head, side by
         side), so that it can be standardised before training by how mean vectors vary.
+    starts_as_mean : bool, optional
+        The same standardisation suits it: untrained, it returns the plain mean.
+    fit_bags : callable, optional
+        `fit_bags(bags, seed)` is called once, before training, with the vectors of each training
+        patient: for what is learned without outcomes. It keeps what it finds in buffers.
     """
 
     width: int

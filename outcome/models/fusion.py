@@ -1,0 +1,86 @@
+"""How the inputs of one network meet: side by side, gated, or one looking at the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from outcome.models.aggregators.gated_attention import GatedAttention
+
+__all__ = ["CrossAttention", "Gate"]
+
+
+class Gate(nn.Module):
+    """Multiplies each part by a number between 0 and 2 that sees all parts.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Lengths of the parts.
+
+    Notes
+    -----
+    Gates start at 1, so that a gated network begins as one that puts parts side by side.
+    """
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.widths = list(widths)
+        self.weigh = nn.Linear(sum(self.widths), len(self.widths))
+        nn.init.zeros_(self.weigh.weight)
+        nn.init.zeros_(self.weigh.bias)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Weigh vectors of shape (patients, sum of widths), parts side by side."""
+        gates = 2 * torch.sigmoid(self.weigh(vectors))
+        repeats = torch.tensor(self.widths, device=gates.device)
+        return vectors * torch.repeat_interleave(gates, repeats, dim=1)
+
+
+class CrossAttention(GatedAttention):
+    """Gated attention over patches that also depends on what the report says.
+
+    The score of a patch is that of `GatedAttention` plus a bilinear form of the patch and the
+    patient's pooled report, so that a report can say where to look.
+
+    Parameters
+    ----------
+    dimension : int
+        Length of a patch vector.
+    context : int
+        Length of the pooled report vector.
+    attention_width : int
+        Units of the attention branches, and rank of the bilinear form.
+
+    Notes
+    -----
+    The bilinear form starts at zero: the network begins as one without cross-attention.
+    """
+
+    def __init__(self, dimension: int, context: int, attention_width: int = 16) -> None:
+        super().__init__(dimension, attention_width)
+        self.key = nn.Linear(dimension, attention_width, bias=False)
+        self.query = nn.Linear(context, attention_width, bias=False)
+        nn.init.zeros_(self.query.weight)
+
+    def attend(self, features: Tensor, lengths: list[int], context: Tensor) -> Tensor:
+        """Pool bags that lie back to back, each with its own context.
+
+        Parameters
+        ----------
+        features : Tensor, shape (sum of lengths, dimension)
+        lengths : list of int
+        context : Tensor, shape (bags, context)
+
+        Returns
+        -------
+        Tensor, shape (bags, dimension)
+        """
+        counts = torch.tensor(lengths, device=features.device)
+        queries = torch.repeat_interleave(self.query(context), counts, dim=0)
+        bilinear = (self.key(features) * queries).sum(1, keepdim=True)
+        scores = self.scores(features) + bilinear * queries.shape[1] ** -0.5
+        parts = zip(torch.split(scores, lengths), torch.split(features, lengths), strict=True)
+        return torch.stack([(torch.softmax(s, 0).T @ x).flatten() for s, x in parts])
