@@ -144,6 +144,10 @@ def run(
     if jobs is None:
         jobs = max(1, training.available_cpus() // study.training.threads) if device == "cpu" else 1
     finished = training.run_grid(grid, jobs, progress)
+    further = {"nuisance": training.nuisance_baselines(
+        study, material, jobs=jobs, n_resamples=N_RESAMPLES,
+        progress=lambda done, total: progress("nuisance", done, total),
+    )}  # fmt: skip
     tested = None
     if permutations:
         tested = training.permutation_test(
@@ -156,8 +160,9 @@ def run(
             progress=lambda done, total: progress("permuting", done, total),
         )
     return _results(
-        study, material, finished, tested, cohort, folder, device, command, started, progress
-    )
+        study, material, finished, further, tested, cohort, folder, device, command, started,
+        progress,
+    )  # fmt: skip
 
 
 def _check_folder(folder: Path, study: Study) -> None:
@@ -188,6 +193,7 @@ def _results(
     study: Study,
     material: Material,
     finished: list[ArmFold],
+    further: dict[str, pd.DataFrame],
     tested: pd.DataFrame | None,
     frame: pd.DataFrame | None,
     folder: Path,
@@ -225,8 +231,14 @@ def _results(
     about = manifest.describe(study, material, device, command, frame)
     about["resamples"] = N_RESAMPLES
     about["epochs"] = manifest.epochs(finished)
-    about["notes"] += evaluation.notes
-    about["warnings"] = [*study_warnings(study, material), *evaluation.warnings]
+    about["notes"] += [
+        *training.fit_notes(finished, study.split.inner_folds),
+        *training.nuisance_notes(further["nuisance"]),
+        *evaluation.notes,
+    ]
+    about["warnings"] = [
+        *study_warnings(study, material), *training.fit_warnings(finished), *evaluation.warnings,
+    ]  # fmt: skip
     tables = {
         "predictions": predictions.table,
         "development": pd.concat([f.development for f in finished], ignore_index=True),
@@ -239,7 +251,7 @@ def _results(
             [f.history for f in finished if len(f.history)] or [finished[0].history]
         ),
     }
-    further = {"cohort_lost": material.cohort.lost_table()}
+    further["cohort_lost"] = material.cohort.lost_table()
     if tested is not None:
         further["permutations"] = tested
         about["notes"] += training.permutation_notes(tested)

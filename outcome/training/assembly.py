@@ -47,6 +47,8 @@ class ArmFold:
     calibration : Calibration
     cuts : dict of stratum to tuple of float
     inner_folds : int
+    few : bool
+        Too few development events to calibrate, or to choose anything by.
     """
 
     arm: str
@@ -59,6 +61,7 @@ class ArmFold:
     calibration: Calibration
     cuts: dict[str, tuple[float, ...]]
     inner_folds: int
+    few: bool
 
 
 def fold_outcomes(
@@ -133,6 +136,7 @@ def assemble(
         calibration=calibration,
         cuts=cuts,
         inner_folds=len(fold.inner),
+        few=few,
     )
 
 

@@ -1,11 +1,12 @@
 """How well arms and models rank patients, beside what reviewers and peers would run.
 
-    python tests/benchmarks/discrimination.py --out /tmp/discrimination [STUDY.yaml ...]
+    python tests/benchmarks/discrimination.py --seeds 3 --out /tmp/discrimination [STUDY.yaml ...]
 
-Five simulated cohorts (or, with `--tune`, others for choosing settings), and any study files that
-are given. Per cohort one run of `outcome`, with further arms, and the one-bag-per-step baseline on
-the same folds: gated attention with a discrete-time loss (or cross-entropy), as peers train it.
-Prints a table in Markdown and leaves `results.csv`, `differences.csv` and the predictions.
+Five kinds of simulated cohorts (or, with `--tune`, others for choosing settings), and any study
+files that are given. Per cohort one run of `outcome`, with further arms, and two baselines on the
+same folds: mean vectors, PCA and ridge as reviewers run them (scikit-learn, scikit-survival), and
+gated attention with a discrete-time loss (or cross-entropy), one bag a step, as peers train it.
+Prints tables in Markdown and leaves `results.csv`, `differences.csv` and the predictions.
 """
 
 from __future__ import annotations
@@ -15,9 +16,17 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegressionCV
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sksurv.linear_model import CoxPHSurvivalAnalysis
+from sksurv.util import Surv
 from torch import nn
 
 import outcome
@@ -27,12 +36,12 @@ from outcome.evaluation.endpoints import evaluate_endpoint
 from outcome.predictions import Predictions
 from outcome.simulate import Simulation, simulate
 
-PLAIN = Simulation(patients=300, patches=300, dimension=512)
+PLAIN = Simulation(patients=300, patches=150, dimension=256)
 COHORTS = {
     "rare": PLAIN,
     "diffuse": replace(PLAIN, informative=0.6),
     "small": replace(PLAIN, patients=150, dimension=1024),
-    "large": replace(PLAIN, patients=800, patches=150, dimension=256),
+    "large": replace(PLAIN, patients=800, patches=80, dimension=128),
     "sites": replace(PLAIN, sites=8, site_shift=0.6),
 }
 COMPARED = {
@@ -57,7 +66,7 @@ TUNED = {
         if not (fusion == "gated" and aggregator != "attention")
     },
 }
-BASELINE = "abmil, a bag a step"
+BASELINES = {"PCA, ridge": "_ridge", "abmil, a bag a step": "_abmil"}
 
 
 def main() -> None:
@@ -75,6 +84,23 @@ def main() -> None:
         pd.concat(differences).to_csv(options.out / "differences.csv", index=False)
         print(markdown(found[-1]), flush=True)
     print("\n".join(markdown(m) for m in found))
+    print(acceptance(pd.concat(found), pd.concat(differences)))
+
+
+def acceptance(metrics: pd.DataFrame, differences: pd.DataFrame) -> str:
+    """Mean differences over all cohorts, and how many intervals lie wholly below 0."""
+    lines = []
+    c = metrics.pivot(index="cohort", columns="arm", values="estimate")
+    better = c[list(BASELINES)].max(axis=1) if set(BASELINES) <= set(c) else c["image linear"]
+    change = c["image"] - better
+    lines.append(f"image less the better baseline: mean {change.mean():+.4f} of {len(change)}")
+    for (arm, other), rows in differences.groupby(["arm", "baseline"], sort=False):
+        below = rows.loc[rows["upper"] < 0, "cohort"].tolist()
+        lines.append(
+            f"{arm} less {other}: mean {rows['difference'].mean():+.4f} of {len(rows)} cohorts, "
+            f"{len(below)} intervals wholly below 0 {below or ''}"
+        )
+    return "\n".join(lines)
 
 
 def _options() -> argparse.Namespace:
@@ -84,7 +110,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tune", action="store_true", help="other seeds, and every candidate")
     parser.add_argument("--seeds", type=int, default=1, help="simulations of each kind")
     parser.add_argument("--only", nargs="*", help="names of simulated cohorts or study files")
-    parser.add_argument("--no-abmil", action="store_true", help="skip the slow baseline")
+    parser.add_argument("--no-baselines", action="store_true", help="skip the slow baselines")
     parser.add_argument("--jobs", type=int, default=None)
     parser.add_argument("--simulated", action=argparse.BooleanOptionalAction, default=True)
     return parser.parse_args()
@@ -117,23 +143,13 @@ def measure(name: str, path: Path, options: argparse.Namespace):
     folder, cache = options.out / f"{name}-run", options.out / "cache"
     results = outcome.run(study, out=folder, cache=cache, jobs=options.jobs)
     table = results.predictions
-    if not options.no_abmil:
-        scores = folder / "abmil.csv"
-        if not scores.is_file():
-            material = prepare(study, cache)
-            found = pd.concat([_abmil(study, material, f) for f in material.folds])
-            found.to_csv(scores, index=False)
-        ours = table[table["arm"] == "image"].drop(columns=["arm", "risk", "risk_group"])
-        theirs = pd.read_csv(scores, dtype={"patient_id": str, "fold": str})
-        ours = ours.assign(fold=ours["fold"].astype(str))
-        both = ours.merge(theirs, on=["patient_id", "repeat", "fold"]).assign(arm=BASELINE)
-        calibrated = [c for c in both if c.startswith("survival_") or c == "probability"]
-        table = pd.concat([table, both.drop(columns=calibrated)], ignore_index=True)
+    table = pd.concat([table, *_baselines(study, table, folder, options)], ignore_index=True)
     names = set(table["arm"])
     contrasts = [
         (a, b)
         for a, b in [
-            ("image", "image linear"), ("image", BASELINE), ("image+report", "report"),
+            ("image", "image linear"), *(("image", b) for b in BASELINES),
+            ("image+report", "report"),
             ("image+clinical", "clinical"), ("image+report+clinical", "clinical"),
             ("image+report+clinical", "image+report"),
         ]
@@ -146,6 +162,52 @@ def measure(name: str, path: Path, options: argparse.Namespace):
     keep = found.metrics["metric"] == main_metric
     compared = found.comparisons["metric"] == main_metric
     return found.metrics[keep], found.comparisons[compared]
+
+
+def _baselines(study: outcome.Study, table: pd.DataFrame, folder: Path, options) -> list:
+    """Score the baselines on the folds of the run; what is there is not computed again."""
+    if options.no_baselines:
+        return []
+    ours = table[table["arm"] == "image"].drop(columns=["arm", "risk", "risk_group"])
+    calibrated = [c for c in ours if c.startswith("survival_") or c == "probability"]
+    ours = ours.drop(columns=calibrated).assign(fold=ours["fold"].astype(str))
+    found = []
+    for arm, name in BASELINES.items():
+        scores = folder / f"{name.strip('_')}.csv"
+        if not scores.is_file():
+            material = prepare(study, options.out / "cache")
+            pool = joblib.Parallel(n_jobs=options.jobs or -1)
+            work = joblib.delayed(globals()[name])
+            pd.concat(pool(work(study, material, f) for f in material.folds)).to_csv(
+                scores, index=False
+            )
+        theirs = pd.read_csv(scores, dtype={"patient_id": str, "fold": str})
+        found.append(ours.merge(theirs, on=["patient_id", "repeat", "fold"]).assign(arm=arm))
+    return found
+
+
+def _ridge(study: outcome.Study, material: Material, fold: Fold) -> pd.DataFrame:
+    """Mean vectors, PCA, ridge Cox or logistic; the penalty by inner cross-validation."""
+    rows = material.cohort.patients.loc[list(fold.development)]
+    x = np.stack([material.mean("image", p) for p in rows.index])
+    parts = [StandardScaler(), PCA(min(32, len(x) // 4, x.shape[1]), random_state=0)]
+    divided = KFold(5, shuffle=True, random_state=0)
+    if "time" in rows:
+        y = Surv.from_arrays(rows["event"] == 1, rows["time"])
+        model = GridSearchCV(
+            make_pipeline(*parts, CoxPHSurvivalAnalysis(ties="efron")),
+            {"coxphsurvivalanalysis__alpha": [1, 10, 100, 1000]},
+            cv=divided,
+        ).fit(x, y)
+        decide = model.predict
+    else:
+        penalties = LogisticRegressionCV(Cs=[1e-4, 1e-3, 1e-2, 1e-1, 1], cv=divided, max_iter=1000)
+        model = make_pipeline(*parts, penalties).fit(x, rows["label"].astype(int))
+        decide = model.decision_function
+    risk = decide(np.stack([material.mean("image", p) for p in fold.test]))
+    return pd.DataFrame(
+        {"patient_id": fold.test, "repeat": fold.repeat, "fold": fold.name, "risk": risk}
+    )
 
 
 def yaml_of(study: outcome.Study) -> dict:
@@ -175,6 +237,7 @@ class _Abmil(nn.Module):
 
 def _abmil(study: outcome.Study, material: Material, fold: Fold, epochs: int = 20) -> pd.DataFrame:
     """Train on all development patients for a fixed number of epochs, one bag a step."""
+    torch.set_num_threads(1)
     patients = material.cohort.patients
     survival = "time" in patients
     rows = patients.loc[list(fold.development)]
