@@ -227,6 +227,11 @@ class Study(_Section):
             )
         return value
 
+    @property
+    def networks(self) -> bool:
+        """Whether any arm trains a network."""
+        return any(a.inputs != ("clinical",) and a.aggregator != "linear" for a in self.arms)
+
     @model_validator(mode="before")
     @classmethod
     def _default_baseline(cls, data: Any) -> Any:

@@ -114,6 +114,19 @@ def test_metrics_can_be_recomputed_from_the_written_table(finished):
     np.testing.assert_allclose(both["estimate_x"], both["estimate_y"], rtol=1e-9)
 
 
+def test_a_handful_of_events_is_for_linear_arms(small, tmp_path):
+    study = changed(small, arms=["clinical"], baseline="clinical")
+    table = pd.read_csv(study.cohort, dtype=str)
+    names = sorted(set(table.loc[table["os_event"] == "1", "patient_id"]))[8:]
+    table.loc[table["patient_id"].isin(names), "os_event"] = "0"
+    found = run(study, table, out=tmp_path / "run")
+    assert found.predictions["risk"].notna().all()
+    assert "too few development events" in " ".join(found.notes)
+    image = changed(small, arms=["image"])
+    with pytest.raises(outcome.errors.InputError, match="`aggregator: linear`"):
+        run(image, table, out=tmp_path / "network")
+
+
 def test_a_landmark_study(small, tmp_path):
     endpoint = {"kind": "landmark", "time": "os_days", "event": "os_event", "horizon": 600}
     study = changed(small, endpoint=endpoint, arms=["image", "clinical"])

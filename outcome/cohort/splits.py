@@ -16,7 +16,8 @@ from outcome.study import Split
 
 __all__ = ["Fold", "InnerFold", "make_folds", "splits_table"]
 
-MIN_EVENTS_TO_TRAIN = 10
+MIN_EVENTS_NETWORK = 10
+MIN_EVENTS_LINEAR = 4
 EVENTS_PER_INNER_FOLD = 8
 
 
@@ -54,7 +55,9 @@ class Fold:
         return self.repeat, self.name
 
 
-def make_folds(cohort: Cohort, split: Split, problems: Problems) -> list[Fold]:
+def make_folds(
+    cohort: Cohort, split: Split, problems: Problems, *, networks: bool = True
+) -> list[Fold]:
     """Divide the patients; the same cohort and seed give the same folds, whatever the row order.
 
     Parameters
@@ -63,6 +66,8 @@ def make_folds(cohort: Cohort, split: Split, problems: Problems) -> list[Fold]:
     split : Split
     problems : Problems
         Receives too few events, empty fold columns, too few sites.
+    networks : bool
+        Whether networks are trained; linear models need fewer events.
 
     Notes
     -----
@@ -75,12 +80,13 @@ def make_folds(cohort: Cohort, split: Split, problems: Problems) -> list[Fold]:
         unused = _unused(cohort, split, repeat)
         development = [p for p in cohort.patients.index if p not in test and p not in unused]
         events = count_events(cohort, development)
-        if events < MIN_EVENTS_TO_TRAIN:
+        if events < (needed := MIN_EVENTS_NETWORK if networks else MIN_EVENTS_LINEAR):
             what = "events" if "event" in cohort.patients else "patients of the rarer class"
+            use = ", or `aggregator: linear` in every arm" if networks else ""
             problems.add(
                 f"fold {name} (repeat {repeat}) leaves {events} {what} for development; training"
-                f" a network needs {MIN_EVENTS_TO_TRAIN}",
-                remedy="use fewer folds, or a larger cohort",
+                f" a {'network' if networks else 'linear model'} needs {needed}",
+                remedy=f"use fewer folds, or a larger cohort{use}",
             )
             continue
         n_inner = max(2, min(split.inner_folds, events // EVENTS_PER_INNER_FOLD))

@@ -157,7 +157,7 @@ def prepare(
     folds: list[Fold] = []
     if cohort is not None:
         _check_strata(cohort, problems)
-        folds = make_folds(cohort, study.split, problems)
+        folds = make_folds(cohort, study.split, problems, networks=study.networks)
         if reports is not None and any("report" in arm.inputs for arm in study.arms):
             _check_reports_everywhere(folds, reports, problems)
     problems.raise_if_any(CohortError)

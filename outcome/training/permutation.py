@@ -146,7 +146,7 @@ def _one(study: Study, material: Material, device: str, k: int) -> pd.DataFrame:
     rng = np.random.default_rng([study.split.seed, k, 20110301])
     cohort = permuted(material.cohort, rng)
     problems = Problems("permutation")
-    folds = make_folds(cohort, study.split, problems)
+    folds = make_folds(cohort, study.split, problems, networks=study.networks)
     # A fold that permutation leaves without enough events is skipped, as it would be in a study.
     changed = replace(material, cohort=cohort, folds=tuple(folds))
     return pd.DataFrame([_statistics(study, changed, device)])

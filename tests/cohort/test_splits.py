@@ -54,6 +54,15 @@ def test_inner_folds_have_events_enough(events, inner):
 def test_too_few_events_to_train():
     _, problems = folds_of(cohort(events=10), folds=5)
     assert "leaves 8 events for development; training a network needs 10" in problems.message()
+    assert "`aggregator: linear`" in problems.message()
+
+
+def test_linear_models_need_fewer_events():
+    for events, fine in ((10, True), (5, False)):
+        problems = Problems("test")
+        folds = make_folds(cohort(events=events), Split(folds=2), problems, networks=False)
+        assert bool(problems) != fine
+        assert len(folds) == (2 if fine else 0)
 
 
 def test_sites_stay_together():
