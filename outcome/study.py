@@ -88,6 +88,9 @@ class ReportTexts(_Section):
     columns: ReportColumns = ReportColumns()
     redact: bool = False
     """Remove sentences that tell the outcome, and count them."""
+    chunk_length: Annotated[int, Field(ge=8)] | None = None
+    """Greatest length of a chunk, in tokens of the encoder (`tfidf-svd`: words); by default what
+    the encoder takes: 98 for MUSK and `tfidf-svd`."""
     components: Annotated[int, Field(ge=2, le=2000)] = 64
     """Of `tfidf-svd`: length of a vector."""
     weights: str | None = None

@@ -26,6 +26,10 @@ def embed_reports(
     redact: Annotated[
         bool, typer.Option("--redact", help="Remove sentences that tell the outcome.")
     ] = False,
+    chunk_length: Annotated[
+        int | None,
+        typer.Option(min=8, help="Most tokens of a chunk; default what the encoder takes."),
+    ] = None,
     weights: Annotated[str | None, typer.Option(help="Of musk: a file of weights.")] = None,
     tokenizer: Annotated[Path | None, typer.Option(help="Of musk: its tokenizer.spm.")] = None,
     device: Device = "auto",
@@ -61,8 +65,9 @@ def embed_reports(
     say(notes, [str(f) for f in found if f.severity != "note"])
     with progress_bars() as progress:
         done = embed_texts(
-            wanted, model, out, progress=lambda a, b: progress("encoding reports", a, b)
-        )
+            wanted, model, out, limit=chunk_length,
+            progress=lambda a, b: progress("encoding reports", a, b),
+        )  # fmt: skip
     typer.echo(
         f"{out}: {done.patients} patients, {done.chunks} chunks of {done.dimension} numbers"
         f" ({done.encoded} patients encoded now)"

@@ -83,12 +83,14 @@ def _ends(text: str, mark: re.Match[str]) -> bool:
         return True
     word = LAST_WORD.search(text[max(0, mark.start() - 20) : mark.start()])
     if word is None:
-        # "2." may number an item, but only at the start.
-        return not re.fullmatch(r"\(?\d{1,2}", text[: mark.start()])
+        # "2." may number an item, but only at the start or behind a heading.
+        return not re.search(r"(?:^|: )\(?\d{1,2}$", text[: mark.start()])
     before, following = word.group(1).lower(), text[mark.end() :].lstrip()[:1]
     if before in NEVER_ENDS or (len(before) == 1 and word.group(1).isupper()):
         return False
-    return before not in ABBREVIATIONS or not (following.isdigit() or following.islower())
+    # "y.o." and the like are abbreviations too.
+    abbreviated = before in ABBREVIATIONS or "." in before
+    return not (abbreviated and (following.isdigit() or following.islower()))
 
 
 def chunks(text: str, limit: int, lengths: Lengths = word_lengths) -> list[str]:

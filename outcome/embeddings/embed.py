@@ -49,6 +49,7 @@ def embed_texts(
     encoder: TextEncoder,
     out: Path,
     *,
+    limit: int | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Embedded:
     """Write a dataset (chunks, d) per patient, and how it was made as attributes of the file.
@@ -60,6 +61,8 @@ def embed_texts(
     out : Path
         A file that was made with the same settings is brought up to date: only new and changed
         texts are encoded. Until all is done, the work lies in a file beside it.
+    limit : int, optional
+        Greatest length of a chunk, where that should be less than the encoder takes.
     progress : callable
         Called with patients done, and in all.
 
@@ -69,9 +72,10 @@ def embed_texts(
         `out` is another file, or was made with other settings; or a patient's id cannot name a
         dataset.
     """
+    limit = min(limit or encoder.limit, encoder.limit)
     about = {
         **encoder.about(),
-        "chunking": f"whole sentences, at most {encoder.limit} {encoder.unit} a chunk",
+        "chunking": f"whole sentences, at most {limit} {encoder.unit} a chunk",
         "format": str(FORMAT),
     }
     if bad := [p for p in texts if "/" in p or p in (".", "..") or "\0" in p]:
@@ -91,7 +95,7 @@ def embed_texts(
             _copy(out, file, {p for p in waiting if known.get(p) == wanted[p]})
             waiting = [p for p in waiting if p not in file]
             # All of the group, or none: a batch of other texts could round differently.
-            fresh = _encode([texts[p] for p in group], encoder) if waiting else []
+            fresh = _encode([texts[p] for p in group], encoder, limit) if waiting else []
             for patient, vectors in zip(group, fresh, strict=False):
                 if patient in waiting:
                     data = file.create_dataset(patient, data=vectors)
@@ -125,13 +129,14 @@ def cached_vectors(
         source.weights,
         _stamp(source.weights or ""),
         str(source.tokenizer),
+        source.chunk_length,
         FORMAT,
     ]
     key = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:24]
     path = folder / f"{key}.h5"
     if not path.is_file():
         encoder = make_encoder(source.encoder, weights=source.weights, tokenizer=source.tokenizer)
-        embed_texts(texts, encoder, path, progress=progress)
+        embed_texts(texts, encoder, path, limit=source.chunk_length, progress=progress)
     return path
 
 
@@ -143,8 +148,10 @@ def _stamp(place: str) -> list[tuple[str, int, int]]:
     return [(name, s.st_size, s.st_mtime_ns) for name, s in stats]
 
 
-def _encode(texts: Sequence[str], encoder: TextEncoder) -> list[NDArray[np.float32]]:
-    parts = [chunks(text, encoder.limit, encoder.lengths) for text in texts]
+def _encode(
+    texts: Sequence[str], encoder: TextEncoder, limit: int
+) -> list[NDArray[np.float32]]:
+    parts = [chunks(text, limit, encoder.lengths) for text in texts]
     vectors = encoder.encode([chunk for report in parts for chunk in report])
     if not np.isfinite(vectors).all():
         raise EmbeddingError("the encoder returned NaN or infinite numbers; try without fp16")

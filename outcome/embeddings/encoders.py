@@ -181,7 +181,7 @@ class SentenceEncoder:
         """Return encoder, version, normalisation and precision."""
         dtype = str(next(self.model.parameters()).dtype).removeprefix("torch.")
         return {
-            "encoder": f"sentence-transformers:{Path(self.name).name}",
+            "encoder": f"sentence-transformers:{'/'.join(Path(self.name).parts[-2:])}",
             "version": f"sentence-transformers {version('sentence-transformers')}",
             "weights": _weights_hash(Path(self.name)),
             "normalisation": "unit length",

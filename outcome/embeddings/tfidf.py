@@ -234,22 +234,23 @@ def _remembered(fitting: _Fitting) -> FittedReports:
 def report_chunks(
     source: ReportTexts, patient_column: str
 ) -> Mapping[str, tuple[str, tuple[str, ...]]]:
-    """Return patient -> (hash, chunks of at most 98 words), redacted where the study says so.
+    """Return patient -> (hash, chunks), redacted where the study says so.
 
     Raises
     ------
     EmbeddingError
         See `read_text_table`.
     """
-    settings = [FORMAT, source.encoder, source.components, WORDS_PER_CHUNK]
-    return _cut(study_texts(source, patient_column), json.dumps(settings))
+    words = source.chunk_length or WORDS_PER_CHUNK
+    about = json.dumps([FORMAT, source.encoder, source.components, words])
+    return _cut(study_texts(source, patient_column), about, words)
 
 
 @lru_cache(maxsize=1)
-def _cut(texts: StudyTexts, about: str) -> Mapping[str, tuple[str, tuple[str, ...]]]:
+def _cut(texts: StudyTexts, about: str, words: int) -> Mapping[str, tuple[str, tuple[str, ...]]]:
     found = {}
     for patient, text in texts.texts.items():
-        if parts := tuple(chunks(text, WORDS_PER_CHUNK)):
+        if parts := tuple(chunks(text, words)):
             digest = hashlib.sha256(json.dumps([about, parts]).encode()).hexdigest()
             found[patient] = (digest, parts)
     return found
