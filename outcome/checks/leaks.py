@@ -33,7 +33,7 @@ BOUNDS = {
     "nuisance": 0.75,
 }
 """C-index or AUROC that is implausible. Severe: the whole interval is above; a warning: the value
-is, and the interval is above 0.5."""
+is, and the interval is wholly in the upper half of what lies between it and chance."""
 REMEDY = {
     "token": "look where this word stands in the texts; leave out what was written later",
     "text": "look for what in the texts was written after the outcome was known",
@@ -42,7 +42,6 @@ REMEDY = {
     "feature": "look at this number of the vectors: is it a column of the table that slipped in?",
     "nuisance": "see whether cases and controls were collected differently; `split.site_preserved`",
 }
-FEWEST_EVENTS = 10
 SHOWN_TOKENS = 3
 LEVEL_FOLDS, SHRINKAGE = 5, 5
 
@@ -73,7 +72,8 @@ class Probe:
         """`severe`, `warning`, or None where it is believable."""
         if self.accuracy.lower > self.bound:
             return "severe"
-        doubtful = self.accuracy.value > self.bound and self.accuracy.lower > 0.5
+        halfway = (0.5 + self.bound) / 2
+        doubtful = self.accuracy.value > self.bound and self.accuracy.lower > halfway
         return "warning" if doubtful else None
 
 
@@ -138,15 +138,9 @@ def scan_leaks(study: Study, material: Material) -> LeakScan:
         findings += scan_words(table.texts, table.dates)
         findings += scan_follow_up(table.texts, patients)
     outcomes = Outcomes.of(material)
-    probes: list[Probe] = []
-    rarer = int(min(outcomes.event.sum(), (~outcomes.event).sum()))
-    enough = outcomes.event.sum() if outcomes.time is not None else rarer
     metric = "AUROC" if outcomes.time is None else "C-index"
-    if enough >= FEWEST_EVENTS:
-        probes = [p for p in _probes(study, material, table.texts, outcomes) if _usable(p)]
-        findings += [f for p in probes if (f := _told(p, metric)) is not None]
-    else:
-        findings.append(Finding("note", "there are too few events for statistical leak probes"))
+    probes = [p for p in _probes(study, material, table.texts, outcomes) if _usable(p)]
+    findings += [f for p in probes if (f := _told(p, metric)) is not None]
     findings.sort(key=lambda f: SEVERITIES.index(f.severity))
     return LeakScan(tuple(findings), tuple(probes), metric)
 

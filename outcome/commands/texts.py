@@ -62,7 +62,8 @@ def embed_reports(
         notes.append(f"{len(table.empty)} patients have an empty text: they have no report")
     found = scan_words(wanted, table.dates)
     notes += [f.text for f in found if f.severity == "note"]
-    say(notes, [str(f) for f in found if f.severity != "note"])
+    warnings = [f for f in found if f.severity != "note"]
+    say(notes, [str(f) if f.severity == "severe" else f.text for f in warnings])
     with progress_bars() as progress:
         done = embed_texts(
             wanted, model, out, limit=chunk_length,

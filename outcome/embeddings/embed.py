@@ -148,9 +148,7 @@ def _stamp(place: str) -> list[tuple[str, int, int]]:
     return [(name, s.st_size, s.st_mtime_ns) for name, s in stats]
 
 
-def _encode(
-    texts: Sequence[str], encoder: TextEncoder, limit: int
-) -> list[NDArray[np.float32]]:
+def _encode(texts: Sequence[str], encoder: TextEncoder, limit: int) -> list[NDArray[np.float32]]:
     parts = [chunks(text, limit, encoder.lengths) for text in texts]
     vectors = encoder.encode([chunk for report in parts for chunk in report])
     if not np.isfinite(vectors).all():

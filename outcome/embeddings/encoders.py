@@ -335,6 +335,8 @@ def _sentence_transformers(name: str, device: str, batch: int, half: bool) -> Se
     except ImportError:
         raise EmbeddingError(TEXT_ABSENT) from None
     local = Path(name).is_dir()
+    if not local and (Path(name).is_absolute() or name.startswith(".")):
+        raise EmbeddingError(f"there is no folder {name} with a sentence-transformers model")
     try:
         model = package.SentenceTransformer(name, device=device, local_files_only=local)
     except Exception as error:  # noqa: BLE001 - whatever the hub's client or a damaged model raises

@@ -5,7 +5,7 @@ Its text model is a table of vectors, one per token, averaged over what is not p
 
 from pathlib import Path
 
-FORWARD = '''
+FORWARD = """
 import torch
 from timm.models import register_model
 
@@ -34,11 +34,11 @@ class Musk(torch.nn.Module):
 def musk_large_patch16_384(pretrained=False, **kwargs):
     torch.manual_seed(0)
     return Musk()
-'''
-UTILS = '''
+"""
+UTILS = """
 def load_model_and_may_interpolate(ckpt_path, model, model_key, model_prefix):
     raise OSError(f"401 Client Error for {ckpt_path}")
-'''
+"""
 TIMM = """
 made = {}
 

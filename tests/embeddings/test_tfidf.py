@@ -8,7 +8,9 @@ from outcome.embeddings.tfidf import TextReports, TfidfSvd, report_chunks
 from outcome.errors import EmbeddingError
 from outcome.study import ReportTexts
 
-WORDS = np.array("ductal lobular grade margin node positive negative free tumor size left right".split())
+WORDS = np.array(
+    "ductal lobular grade margin node positive negative free tumor size left right".split()
+)
 
 
 @pytest.fixture
