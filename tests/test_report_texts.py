@@ -13,7 +13,19 @@ from outcome import Study, run
 from outcome.embeddings.material import prepare
 from outcome.errors import CohortError
 
-WORDS = np.array("ductal lobular grade margin node positive negative tumor left right".split())
+WORDS = (
+    "ductal",
+    "lobular",
+    "grade",
+    "margin",
+    "node",
+    "positive",
+    "negative",
+    "tumor",
+    "left",
+    "right",
+)
+
 LETTERS = '''
 import numpy as np
 

@@ -69,8 +69,8 @@ def embed_texts(
     Raises
     ------
     EmbeddingError
-        `out` is another file, or was made with other settings; or a patient's id cannot name a
-        dataset.
+        There is no text; `out` is another file, or was made with other settings; or a patient's
+        id cannot name a dataset.
     """
     limit = min(limit or encoder.limit, encoder.limit)
     about = {
@@ -78,6 +78,8 @@ def embed_texts(
         "chunking": f"whole sentences, at most {limit} {encoder.unit} a chunk",
         "format": str(FORMAT),
     }
+    if not texts:
+        raise EmbeddingError("there is no report text to encode")
     if bad := [p for p in texts if "/" in p or p in (".", "..") or "\0" in p]:
         raise EmbeddingError(f"patient ids that cannot name a dataset: {', '.join(bad[:3])}")
     wanted = {p: _digest(texts[p]) for p in sorted(texts)}

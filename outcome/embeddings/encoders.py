@@ -24,7 +24,11 @@ MUSK_TOKENS = 98
 MUSK_MODEL = "musk_large_patch16_384"
 MUSK_HUB = "hf_hub:xiangjx/musk"
 BEGIN, PAD, END, UNKNOWN = 0, 1, 2, 3
-"""XLM-R's ids; a sentencepiece id is one less than its token's, and 0 is the unknown piece."""
+"""XLM-R's ids; a sentencepiece id is one less than its token's, and 0 is the unknown piece.
+
+The tokenizer file is read with sentencepiece itself: recent versions of transformers accept it and
+return the unknown token for every word.
+"""
 
 MUSK_ABSENT = (
     "encoder musk: the package {package!r} is not installed. MUSK is not on PyPI: clone"

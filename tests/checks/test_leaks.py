@@ -11,7 +11,19 @@ from outcome.embeddings.material import prepare
 
 N = 160
 WORDS = (
-    "ductal lobular grade margin node positive negative free tumor size left right breast".split()
+    "ductal",
+    "lobular",
+    "grade",
+    "margin",
+    "node",
+    "positive",
+    "negative",
+    "free",
+    "tumor",
+    "size",
+    "left",
+    "right",
+    "breast",
 )
 
 

@@ -4,6 +4,7 @@ Its text model is a table of vectors, one per token, averaged over what is not p
 """
 
 from pathlib import Path
+from typing import ClassVar
 
 FORWARD = """
 import torch
@@ -81,7 +82,7 @@ class LetterCounts:
     """An encoder of one's own: how often each letter is in a chunk of at most 12 words."""
 
     limit, unit = 12, "words"
-    encoded: list[str] = []
+    encoded: ClassVar[list[str]] = []
 
     def lengths(self, texts):
         return [len(t.split()) for t in texts]

@@ -8,8 +8,19 @@ from outcome.embeddings.tfidf import TextReports, TfidfSvd, report_chunks
 from outcome.errors import EmbeddingError
 from outcome.study import ReportTexts
 
-WORDS = np.array(
-    "ductal lobular grade margin node positive negative free tumor size left right".split()
+WORDS = (
+    "ductal",
+    "lobular",
+    "grade",
+    "margin",
+    "node",
+    "positive",
+    "negative",
+    "free",
+    "tumor",
+    "size",
+    "left",
+    "right",
 )
 
 
@@ -51,6 +62,15 @@ def test_weights_are_those_of_scikit_learn():
     np.testing.assert_allclose(model.components @ model.components.T, np.eye(4), atol=1e-8)
     kept = np.square(model(found)).sum()
     assert kept > np.sort(np.square(weights.toarray()).sum(axis=0))[-4:].sum()
+
+
+def test_what_was_learned_survives_as_arrays():
+    found = [[t] for t in texts().values()]
+    model = TfidfSvd.fit([*found, ["Größe der Läsion größe der läsion"]] * 3, 4)
+    again = TfidfSvd.from_arrays({k: v.copy() for k, v in model.arrays().items()})
+    assert again.terms == model.terms
+    assert "größe der" in model.terms
+    np.testing.assert_array_equal(again([found[0][0]]), model([found[0][0]]))
 
 
 def test_test_patients_shape_nothing(table):
