@@ -86,31 +86,35 @@ def embed_texts(
     known = _known(out, about) if out.exists() else {}
     part = out.with_name(f".{out.name}.part")
     out.parent.mkdir(parents=True, exist_ok=True)
-    done, n_chunks, encoded, width = 0, 0, 0, 0
     progress(0, len(wanted))
     with _open(part, about) as file:
-        for stale in [p for p in file if wanted.get(p) != file[p].attrs["text"]]:
+        for stale in [p for p in file if file[p].attrs.get("text") != wanted.get(p)]:
             del file[stale]
-        for start in range(0, len(wanted), GROUP):
-            group = list(wanted)[start : start + GROUP]
-            waiting = [p for p in group if p not in file]
-            _copy(out, file, {p for p in waiting if known.get(p) == wanted[p]})
-            waiting = [p for p in waiting if p not in file]
-            # All of the group, or none: a batch of other texts could round differently.
-            fresh = _encode([texts[p] for p in group], encoder, limit) if waiting else []
-            for patient, vectors in zip(group, fresh, strict=False):
-                if patient in waiting:
-                    data = file.create_dataset(patient, data=vectors)
-                    data.attrs["text"] = wanted[patient]
-            file.flush()
+        encoded, groups = 0, [list(wanted)[i : i + GROUP] for i in range(0, len(wanted), GROUP)]
+        for number, group in enumerate(groups):
+            absent = {p for p in group if p not in file}
+            _copy(out, file, {p for p in absent if known.get(p) == wanted[p]})
+            if waiting := [p for p in group if p not in file]:
+                # All of the group together: among other texts a vector could round differently.
+                vectors = _encode([texts[p] for p in group], encoder, limit)
+                _write(file, dict(zip(group, vectors, strict=True)), waiting, wanted)
             encoded += len(waiting)
-            done += len(group)
-            progress(done, len(wanted))
-        for patient in file:
-            n_chunks += file[patient].shape[0]
-            width = file[patient].shape[1]
+            progress(min((number + 1) * GROUP, len(wanted)), len(wanted))
+        shapes = [file[p].shape for p in file]
     part.replace(out)
-    return Embedded(len(wanted), n_chunks, width, encoded)
+    return Embedded(len(wanted), sum(n for n, _ in shapes), shapes[0][1], encoded)
+
+
+def _write(
+    file: h5py.File,
+    vectors: Mapping[str, NDArray[np.float32]],
+    patients: Sequence[str],
+    digests: Mapping[str, str],
+) -> None:
+    for patient in patients:
+        data = file.create_dataset(patient, data=vectors[patient])
+        data.attrs["text"] = digests[patient]
+    file.flush()
 
 
 def cached_vectors(

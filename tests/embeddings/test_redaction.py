@@ -21,6 +21,7 @@ TOLD = [
     "The tumor recurred after 14 months.",
     "Best response: PR.",
     "Lost to follow-up.",
+    "NED at last visit.",
 ]
 HARMLESS = [
     "Oncotype recurrence score 17.",
@@ -32,6 +33,7 @@ HARMLESS = [
     "Metastatic carcinoma in 2 of 14 nodes.",
     "No lymphovascular invasion.",
     "Treated 5 years ago elsewhere.",
+    "No evidence of disease at the margins.",
 ]
 
 
