@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from outcome.commands import simulated, studies, tables
+from outcome.commands import simulated, studies, tables, texts
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,6 +19,7 @@ for _command in (
     studies.check,
     tables.evaluate,
     tables.compare,
+    texts.embed_reports,
     simulated.simulate,
     simulated.demo,
 ):

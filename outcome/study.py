@@ -9,12 +9,32 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from outcome.endpoint import Binary, Endpoint, Landmark, TimeToEvent
 from outcome.errors import Problems, StudyError
 
-__all__ = ["Arm", "Columns", "Covariates", "Embeddings", "OnMissing", "Split", "Study", "Training"]
+__all__ = [
+    "Arm",
+    "Columns",
+    "Covariates",
+    "Embeddings",
+    "OnMissing",
+    "ReportColumns",
+    "ReportTexts",
+    "Split",
+    "Study",
+    "Training",
+]
 
 Input = Literal["image", "report", "clinical"]
 Fusion = Literal["late", "stacked", "early", "gated", "cross"]
@@ -47,13 +67,99 @@ class Columns(_Section):
     slide: str = "slide_id"
 
 
+class ReportColumns(_Section):
+    """Columns of a table of report texts."""
+
+    patient: str | None = None
+    """By default that of the cohort table."""
+    text: str = "text"
+    date: str | None = None
+    """Of the report (2014-03-31): the checks then tell of later dates in its text."""
+
+
+class ReportTexts(_Section):
+    """Report texts, turned into vectors on first use."""
+
+    texts: Path
+    """A csv or tsv table, one text a row; or a folder of files `<patient id>.txt`."""
+    encoder: str = "tfidf-svd"
+    """`tfidf-svd` (learned from each fold's development patients), `musk`,
+    `sentence-transformers:<name or path>` or `package.module:Class`."""
+    columns: ReportColumns = ReportColumns()
+    redact: bool = False
+    """Remove sentences that tell the outcome, and count them."""
+    chunk_length: Annotated[int, Field(ge=8)] | None = None
+    """Greatest length of a chunk, in tokens of the encoder (`tfidf-svd`: words); by default what
+    the encoder takes: 98 for MUSK and `tfidf-svd`."""
+    components: Annotated[int, Field(ge=2, le=2000)] = 64
+    """Of `tfidf-svd`: length of a vector."""
+    weights: str | None = None
+    """Of `musk`: a file of weights; by default those of the hub."""
+    tokenizer: Path | None = None
+    """Of `musk`: its sentencepiece file; by default that of the installed package."""
+
+    @field_validator("encoder")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        name, colon, rest = value.partition(":")
+        if value not in ("tfidf-svd", "musk") and not (name and colon and rest):
+            raise ValueError(
+                "use tfidf-svd, musk, sentence-transformers:<name or path> or package.module:Class"
+            )
+        return value
+
+    @property
+    def learned(self) -> bool:
+        """Whether the vectors depend on who is in the development set."""
+        return self.encoder == "tfidf-svd"
+
+    def within(self, folder: Path) -> ReportTexts:
+        """Return the same with relative paths taken from a folder."""
+        name, _, place = self.encoder.partition(":")
+        here = folder / place if name == "sentence-transformers" else None
+        weights = folder / self.weights if self.weights and ":" not in self.weights else None
+        return self.model_copy(
+            update={
+                "texts": folder / self.texts,
+                "encoder": f"{name}:{here}" if here and here.is_dir() else self.encoder,
+                "weights": str(weights) if weights else self.weights,
+                "tokenizer": folder / self.tokenizer if self.tokenizer else None,
+            }
+        )
+
+
+FILE, TEXTS = "(a file)", "(texts)"
+
+
+def _kind_of_reports(value: Any) -> str:
+    return TEXTS if isinstance(value, (Mapping, ReportTexts)) else FILE
+
+
+Reports = Annotated[
+    Annotated[Path, Tag(FILE)] | Annotated[ReportTexts, Tag(TEXTS)],
+    Discriminator(_kind_of_reports),
+]
+
+
 class Embeddings(_Section):
     """Where the vectors are."""
 
     patches: Path | None = None
     """Folder of patch embeddings, one file per slide."""
-    reports: Path | None = None
-    """HDF5 file of report embeddings, one dataset per patient: (d,) or (chunks, d)."""
+    reports: Reports | None = None
+    """HDF5 file of report embeddings, one dataset per patient: (d,) or (chunks, d). Or a table of
+    texts: `{texts: reports.csv, encoder: tfidf-svd}`."""
+
+    def within(self, folder: Path) -> Embeddings:
+        """Return the same with relative paths taken from a folder."""
+        update: dict[str, Any] = {}
+        if self.patches is not None:
+            update["patches"] = folder / self.patches
+        if isinstance(self.reports, ReportTexts):
+            update["reports"] = self.reports.within(folder)
+        elif self.reports is not None:
+            update["reports"] = folder / self.reports
+        return self.model_copy(update=update)
 
 
 class Covariates(_Section):
@@ -319,9 +425,7 @@ class Study(_Section):
             study.model_dump_json()
         except ValueError:
             raise StudyError(f"{where} holds characters that are no text") from None
-        embeddings = study.embeddings.model_copy(
-            update={k: folder / v for k, v in study.embeddings if v is not None}
-        )
+        embeddings = study.embeddings.within(folder)
         return study.model_copy(
             update={"cohort": folder / study.cohort, "embeddings": embeddings},
         )
@@ -349,10 +453,14 @@ def _override(data: dict[str, Any], text: str) -> None:
         raise StudyError(f"--set {text!r}: the value is not valid YAML") from None
 
 
+UNSAID = ("survival", "binary", "landmark", FILE, TEXTS)
+"""Parts of a place that are no keys of the study file."""
+
+
 def _explain(error: ValidationError) -> Iterator[str]:
     """One readable line per finding of pydantic."""
     for found in error.errors():
-        place = [str(p) for p in found["loc"] if p not in ("survival", "binary", "landmark")]
+        place = [str(p) for p in found["loc"] if p not in UNSAID]
         where = ".".join(place) or "study"
         if found["type"] == "extra_forbidden":
             near = difflib.get_close_matches(place[-1], _known_keys(), n=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from outcome.cohort import Cohort, Fold, make_folds, read_cohort
 from outcome.embeddings.patches import find_slide_files
+from outcome.embeddings.report_texts import study_texts
 from outcome.embeddings.store import Packed, PackedStore
 from outcome.embeddings.texts import Reports, read_reports
 from outcome.endpoint import is_blank
 from outcome.errors import CohortError, EmbeddingError, Problems
-from outcome.study import Study
+from outcome.study import ReportTexts, Study
 
 __all__ = ["Material", "PatientSample", "prepare"]
 
@@ -76,6 +77,16 @@ class Material:
         report = self.reports.vectors(patient) if self.reports is not None else None
         return None if report is None else report.mean(axis=0, dtype=np.float64)
 
+    def of_fold(self, fold: Fold) -> Material:
+        """Return the material as models of one outer fold see it.
+
+        Report vectors that are learned from texts are learned from its development patients.
+        """
+        if self.reports is None:
+            return self
+        fitted = self.reports.fitted(fold.development)
+        return self if fitted is self.reports else replace(self, reports=fitted)
+
     @property
     def dimensions(self) -> dict[str, int]:
         """Length of the vectors per input."""
@@ -110,6 +121,7 @@ class Material:
                 "with": n,
                 "without": len(cohort.patients) - n,
                 "dimension": self.reports.dimension,
+                "encoder": self.reports.encoder or None,
             }
         return counts
 
@@ -145,7 +157,7 @@ def prepare(
     slides: dict[str, tuple[Packed, ...]] = {}
     reports = None
     if cohort is not None and study.embeddings.reports is not None:
-        reports = read_reports(study.embeddings.reports, cohort, store, problems)
+        reports = read_reports(study, cohort, store, problems, progress)
     if cohort is not None and study.embeddings.patches is not None:
         found = _slide_files(study.embeddings.patches, cohort, notes, problems)
         cohort, files = _link(study, cohort, found, problems)
@@ -153,6 +165,7 @@ def prepare(
         _check_same_encoder(packed, problems)
         cohort, slides = _by_patient(study, cohort, packed, problems)
     if cohort is not None and reports is not None:
+        notes += _redactions(study)
         cohort = _reports_in_flow(study, cohort, reports, notes)
     folds: list[Fold] = []
     if cohort is not None:
@@ -174,8 +187,8 @@ def _content(slides: Sequence[Packed], reports: Reports | None, patient: str) ->
     digest = hashlib.sha256()
     for slide in slides:
         digest.update(slide.content.encode())
-    if reports is not None and (vectors := reports.vectors(patient)) is not None:
-        digest.update(vectors.tobytes())
+    if reports is not None:
+        digest.update(reports.content(patient))
     return digest.hexdigest()[:32]
 
 
@@ -271,6 +284,13 @@ def _by_patient(
     kept = [p for p in cohort.patients.index if slides.get(p)]
     reason = f"{len(without)} patients without any usable slide"
     return cohort.keep(kept, "patients with a slide", reason), slides
+
+
+def _redactions(study: Study) -> list[str]:
+    source = study.embeddings.reports
+    if not isinstance(source, ReportTexts) or not source.redact:
+        return []
+    return [study_texts(source, study.columns.patient).said]
 
 
 def _reports_in_flow(study: Study, cohort: Cohort, reports: Reports, notes: list[str]) -> Cohort:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from outcome.embeddings.material import Material
 from outcome.endpoint import Binary
-from outcome.study import Study
+from outcome.study import ReportTexts, Study
 from outcome.training.assembly import ArmFold
 from outcome.training.calibration import summary
 
@@ -144,7 +144,9 @@ def _hashes(study: Study, material: Material, frame: pd.DataFrame | None) -> dic
     if frame is not None:
         text = frame.to_csv(index=False)
         found["cohort table given in Python"] = hashlib.sha256(text.encode()).hexdigest()
-    for path in (None if frame is not None else study.cohort, study.embeddings.reports):
+    reports = study.embeddings.reports
+    source = reports.texts if isinstance(reports, ReportTexts) else reports
+    for path in (None if frame is not None else study.cohort, source):
         if path is not None and path.is_file():
             with path.open("rb") as file:
                 found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
