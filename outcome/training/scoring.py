@@ -21,7 +21,7 @@ from outcome.training.linear import design_rows, fit_linear_fold
 from outcome.training.members import Member, MemberScores
 from outcome.training.vectors import held_out_vectors
 
-__all__ = ["HISTORY", "few_events", "member_scores", "pinned_threads"]
+__all__ = ["HISTORY", "chosen_step", "few_events", "member_scores", "pinned_threads"]
 
 FEW_EVENTS = 16
 HISTORY = ["arm", "model", "repeat", "fold", "inner_fold", "epoch", "train_loss", "tune_loss"]
@@ -52,7 +52,7 @@ def pinned_threads(n: int) -> Iterator[None]:
 def _network(grid: Grid, fold: Fold, member: Member) -> MemberScores:
     head, device = grid.head, torch.device(grid.device)
     folders = [grid.folder(fold, member, i) for i in range(len(fold.inner))]
-    epochs = _chosen(grid, fold, [folder.tune_raw() for folder in folders])
+    epochs = chosen_step(grid, fold, [folder.tune_raw() for folder in folders])
     tune, test, networks = [], [], []
     vectors: dict[str, tuple[list[str], NDArray[np.float32]]] = {}
     with pinned_threads(grid.study.training.threads):
@@ -87,14 +87,15 @@ def _linear(grid: Grid, fold: Fold, member: Member) -> MemberScores:
     targets = {i.name: target(grid.material, i.train, fold.development) for i in fold.inner}
     with pinned_threads(grid.study.training.threads):
         found = fit_linear_fold(fold, dict(zip(patients, rows, strict=True)), targets, head)
-    chosen = _chosen(grid, fold, found.tune) - 1
+    chosen = chosen_step(grid, fold, found.tune) - 1
     centred, risk = combine(
         [head.risk(r[chosen]) for r in found.tune], [head.risk(r[chosen]) for r in found.test]
     )
     return MemberScores(centred, risk, pd.DataFrame(columns=HISTORY[1:]), penalty=PENALTIES[chosen])
 
 
-def _chosen(grid: Grid, fold: Fold, raw: Sequence[NDArray[np.float64]]) -> int:
+def chosen_step(grid: Grid, fold: Fold, raw: Sequence[NDArray[np.float64]]) -> int:
+    """Return the epoch, or the place of the penalty (from 1), that all inner models use."""
     if few_events(grid, fold):
         # Too few to choose by: half of the epochs, whatever the losses say.
         return max(1, len(raw[0]) // 2)
