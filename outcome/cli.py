@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from outcome.commands import simulated, studies, tables
+from outcome.commands import bundles, simulated, studies, tables
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,6 +19,10 @@ for _command in (
     studies.check,
     tables.evaluate,
     tables.compare,
+    bundles.fit,
+    bundles.predict,
+    bundles.validate,
+    bundles.attention,
     simulated.simulate,
     simulated.demo,
 ):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcome.cohort import Fold
+from outcome.cohort import Cohort, Fold
 from outcome.embeddings.material import Material
 from outcome.endpoint import Binary, Endpoint, Landmark
 from outcome.evaluation.columns import horizon_name
@@ -27,7 +27,15 @@ from outcome.training.dataset import censoring
 from outcome.training.members import MemberScores, fuse, members
 from outcome.training.scoring import HISTORY
 
-__all__ = ["ArmFold", "Settled", "assemble", "fold_outcomes", "joined_predictions", "settle"]
+__all__ = [
+    "ArmFold",
+    "Settled",
+    "assemble",
+    "cohort_outcomes",
+    "fold_outcomes",
+    "joined_predictions",
+    "settle",
+]
 
 OUTCOMES = ("time", "event", "label")
 
@@ -65,7 +73,14 @@ def fold_outcomes(
     material: Material, patients: Sequence[str], development: Sequence[str]
 ) -> Outcomes:
     """Outcomes of some patients; censoring weights are those of `development`."""
-    table, endpoint = material.cohort.patients, material.cohort.endpoint
+    return cohort_outcomes(material.cohort, patients, development)
+
+
+def cohort_outcomes(
+    cohort: Cohort, patients: Sequence[str], development: Sequence[str]
+) -> Outcomes:
+    """Do the same of a cohort alone."""
+    table, endpoint = cohort.patients, cohort.endpoint
     rows = table.loc[list(patients)]
     n = len(rows)
     strata = rows["strata"].to_numpy(dtype=str) if "strata" in rows else np.full(n, "")
