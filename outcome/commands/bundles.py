@@ -27,13 +27,16 @@ Source = Annotated[
     Path, typer.Argument(metavar="COHORT_OR_STUDY", help="A cohort table, or a study file (YAML).")
 ]
 Patches = Annotated[
-    Path | None, typer.Option(help="Folder of patch features; with a table, or instead of a study's.")
+    Path | None,
+    typer.Option(help="Folder of patch features, with a table, or of the study."),
 ]
 Reports = Annotated[
-    Path | None, typer.Option(help="File of report vectors; with a table, or instead of a study's.")
+    Path | None,
+    typer.Option(help="File of report vectors, with a table, or of the study."),
 ]
 Horizons = Annotated[
-    str, typer.Option(metavar="T1,T2", help="Times at which survival is given; default the model's.")
+    str,
+    typer.Option(metavar="T1,T2", help="Times at which survival is given; default: the model's."),
 ]
 AllowImport = Annotated[
     bool,

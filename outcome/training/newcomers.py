@@ -70,8 +70,8 @@ class Newcomers:
     contract: Contract | None
     warnings: list[str] = field(default_factory=list)
 
-    def given(self, patient: str) -> dict[str, Array | None]:
-        """Read what there is of a patient: `image`, `report`, `clinical`.
+    def given(self, patient: str, image: Array | None = None) -> dict[str, Array | None]:
+        """Read what there is of a patient: `image` (unless it is given), `report`, `clinical`.
 
         Raises
         ------
@@ -80,7 +80,7 @@ class Newcomers:
         """
         report = self.reports.vectors(patient) if self.reports is not None else None
         return {
-            "image": self._image(patient),
+            "image": self._image(patient) if image is None else image,
             "report": report,
             "clinical": self.clinical.get(patient),
         }
