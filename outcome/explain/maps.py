@@ -50,6 +50,7 @@ def draw_map(
     if np.isfinite(attention).all() and np.ptp(attention) > 0:
         panels.insert(0, "attention")
     low, high = _extent(patches, side, thumbnail)
+    across = high[0] - low[0] - (0 if thumbnail is not None else 2 * side)
     tall = float(np.clip((high[1] - low[1]) / max(high[0] - low[0], 1e-9), 0.4, 2.0))
     figure = Figure(figsize=(WIDTH * len(panels), WIDTH * tall * 0.8 + 1.2), layout="constrained")
     FigureCanvasAgg(figure)
@@ -67,7 +68,9 @@ def draw_map(
         bar.set_label(str(shown.get_label()))
         bar.outline.set_visible(False)
         axes.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal", xticks=[])
-        axes.set(yticks=[], title=_title(panel), xlabel=f"{high[0] - low[0]:,.0f} {unit} across")
+        axes.set(yticks=[], title=_title(panel), xlabel=f"{across:,.0f} {unit} across")
+        # Patches of no contribution are white: where there is no patch must look otherwise.
+        axes.set_facecolor("0.88")
         for spine in axes.spines.values():
             spine.set_color("0.85")
     return figure

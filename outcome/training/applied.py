@@ -73,7 +73,7 @@ class LinearModel:
     ----------
     inputs : tuple of str
     arrays : mapping
-        `mean, scale, weights`, shape (d,), and `intercept`, shape ().
+        `mean, scale, weights`, shape (d,), and `intercept`, shape (1,).
     widths : mapping of input to int
     """
 
@@ -89,7 +89,7 @@ class LinearModel:
             blocks.append(empty if bag is None else bag.mean(axis=0, dtype=np.float64))
         a = self.arrays
         standard = np.nan_to_num((np.concatenate(blocks) - a["mean"]) / a["scale"])
-        return float(standard @ a["weights"] + a["intercept"])
+        return float(standard @ a["weights"] + a["intercept"][0])
 
     def slope(self, name: str) -> tuple[Array, Array]:
         """Return reference and weight of each feature of one input, both of shape (d,)."""

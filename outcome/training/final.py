@@ -190,7 +190,7 @@ def _linear(grid: Grid, fold: Fold, member: Member) -> Models:
     k = chosen_step(grid, fold, raw) - 1
     models = [
         {"mean": p.mean, "scale": p.scale, "weights": p.weights[k],
-         "intercept": np.asarray(p.intercepts[k])}
+         "intercept": p.intercepts[k : k + 1]}
         for p in paths
     ]  # fmt: skip
     return PENALTIES[k], [r[k] for r in raw], models

@@ -33,7 +33,7 @@ __all__ = [
 Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 AT_ONCE = 16
-WORTH_A_POOL = 64
+WORTH_A_POOL = 32
 
 
 @dataclass(frozen=True)
