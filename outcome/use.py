@@ -261,7 +261,8 @@ def validate(
     check_folder(folder)
     newcomers = read_newcomers(model, read, _cache(cache), outcomes=True)
     newcomers, notes = check_endpoint(model, newcomers)
-    newcomers, left = without_training_patients(newcomers, met_before(model, newcomers))
+    met = met_before(model, newcomers)
+    newcomers, left = without_training_patients(newcomers, met)
     at, beyond = usable_horizons(_horizons(model, horizons), newcomers.cohort)
     scored = score_newcomers(model, newcomers, jobs=_jobs(jobs, newcomers), progress=progress)
     table, warnings = predict_newcomers(model, newcomers, scored, at)
@@ -273,6 +274,7 @@ def validate(
             found.table,
             newcomers.cohort,
             recalibration=found.recalibration,
+            trained_on=met,
             horizons=at,
             about=_about(model, newcomers, command),
             notes=[*notes, *left, *beyond, *found.notes],

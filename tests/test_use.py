@@ -98,6 +98,9 @@ def test_validate_as_typed(cohorts, outcome, tmp_path):
     assert "one test set" in page
     assert "recalibrated in the large" in page
     assert "external validation" in page
+    assert "scored only by models that had not been trained on them" in page
+    roles = pd.read_csv(tmp_path / "v" / "splits.csv")["role"].value_counts()
+    assert roles.to_dict() == {"development": 100, "test": 50}
 
 
 def test_recalibration_mends_a_cohort_with_another_baseline(cohorts, tmp_path):
@@ -191,12 +194,19 @@ def test_other_endpoints(make_study, tmp_path, simulated, endpoint, columns):
 
 def test_distances_of_newcomers_are_compared_with_those_of_held_out_patients():
     rng = np.random.default_rng(0)
-    means = rng.normal(size=(150, 60))
-    seen = VectorRange.fit(means, np.array_split(np.arange(150), 5))
-    strangers = seen.distance(rng.normal(size=(4000, 60)))
+    axes = np.linalg.qr(rng.normal(size=(90, 60)))[0]
+
+    def draw(n):
+        raw = rng.normal(size=(n, 90))
+        return raw @ axes, raw
+
+    seen = VectorRange.fit(*draw(150), np.array_split(np.arange(150), 5))
     # Compared with distances of the very patients that placed the centre it would be over half.
-    assert seen.beyond(strangers).mean() < 0.04
-    assert seen.beyond(seen.distance(rng.normal(size=(100, 60)) + 1.5)).all()
+    assert seen.beyond(seen.distance(*draw(4000))).mean() < 0.04
+    for shift in (axes @ np.full(60, 1.5), 15 * np.linalg.qr(axes, "complete")[0][:, 70]):
+        # The second shift is one that the components do not show.
+        raw = draw(100)[1] + shift
+        assert seen.beyond(seen.distance(raw @ axes, raw)).all()
     assert seen.percentile(np.array([0.0, 1e9])).tolist() == [0.0, 100.0]
 
 

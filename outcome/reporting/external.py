@@ -19,7 +19,10 @@ from outcome.reporting.assess import PACKAGES, check_folder, further_tables
 from outcome.reporting.report import write_report
 from outcome.reporting.writing import write_run_folder
 
-__all__ = ["check_folder", "write_validation"]
+__all__ = ["EXTERNAL", "check_folder", "write_validation"]
+
+EXTERNAL = "external"
+"""Name of the one fold that predictions of new patients are in."""
 
 
 def write_validation(
@@ -29,6 +32,7 @@ def write_validation(
     cohort: Cohort,
     *,
     recalibration: pd.DataFrame,
+    trained_on: Sequence[str],
     horizons: Sequence[float],
     about: Mapping[str, Any],
     notes: Sequence[str],
@@ -47,6 +51,8 @@ def write_validation(
         `predictions.csv`: the model, and recalibrated versions as further arms.
     cohort : Cohort
     recalibration : DataFrame
+    trained_on : sequence of str
+        Patients of the study who were in the training cohort, and are left out.
     horizons : sequence of float
     about : mapping
         What the manifest says of the model.
@@ -99,6 +105,7 @@ def write_validation(
         "recalibration": recalibration,
         "cohort_flow": cohort.flow_table(),
         "cohort_lost": cohort.lost_table(),
+        "splits": _roles(table, trained_on),
         **further,
     }
     write_run_folder(folder, tables, manifest)
@@ -112,6 +119,14 @@ def write_validation(
         "notes": found_notes,
         "warnings": found_warnings,
     }
+
+
+def _roles(table: pd.DataFrame, trained_on: Sequence[str]) -> pd.DataFrame:
+    """Return who had which role, in the columns of `splits.csv`."""
+    roles = [(p, "development") for p in trained_on]
+    roles += [(p, "test") for p in table["patient_id"].drop_duplicates()]
+    rows = pd.DataFrame(roles, columns=["patient_id", "role"])
+    return rows.assign(repeat=0, outer_fold=EXTERNAL, inner_fold="")
 
 
 def _how(table: pd.DataFrame) -> list[str]:

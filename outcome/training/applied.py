@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -42,6 +43,14 @@ class PatientVectors:
 
     raw: Mapping[str, Array | None]
     seen: Mapping[str, Array | None]
+
+    @cached_property
+    def means(self) -> dict[str, Array | None]:
+        """Mean vector of each input as the files hold it."""
+        return {
+            name: None if bag is None else bag.mean(axis=0, dtype=np.float64)
+            for name, bag in self.raw.items()
+        }
 
     def only(self, inputs: frozenset[str]) -> PatientVectors:
         """Return the patient as if the other inputs were not there."""
@@ -84,9 +93,8 @@ class LinearModel:
         """Return the output; a missing input counts as the mean."""
         blocks = []
         for name in self.inputs:
-            bag = patient.raw[name]
-            empty = np.full(self.widths[name], np.nan)
-            blocks.append(empty if bag is None else bag.mean(axis=0, dtype=np.float64))
+            mean = patient.means[name]
+            blocks.append(np.full(self.widths[name], np.nan) if mean is None else mean)
         a = self.arrays
         standard = np.nan_to_num((np.concatenate(blocks) - a["mean"]) / a["scale"])
         return float(standard @ a["weights"] + a["intercept"][0])

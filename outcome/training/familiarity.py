@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -29,43 +29,63 @@ class VectorRange:
     Parameters
     ----------
     centre : array, shape (k,)
+        Of the projected mean vectors.
     precision : array, shape (k, k)
-        Inverse covariance (Ledoit and Wolf's shrinkage) between patients.
+        Their inverse covariance between patients (Ledoit and Wolf's shrinkage).
+    mean, inverse_sd : array, shape (d,)
+        Of the mean vectors as the files hold them, between patients.
+    scales : array, shape (2,)
+        Median of either distance.
     quantiles : array, shape (201,)
-        Of the distances of training patients, each measured without the patient's inner fold.
+        Of the joint distance of training patients.
 
     Notes
     -----
+    There are two distances: Mahalanobis' among the components that the model sees, and the root
+    mean square z of all features, which also tells what the components leave out, such as vectors
+    of another encoder. Each is divided by its median, and the larger counts: a training patient's
+    is about 1.
+
     Distances of patients from a centre that they helped to place are too short, the more so the
-    more components there are; those of held-out patients are what a newcomer compares with.
+    more components there are. Those of training patients are therefore each measured without the
+    patient's inner fold, as a newcomer is.
     """
 
     centre: Array
     precision: Array
+    mean: Array
+    inverse_sd: Array
+    scales: Array
     quantiles: Array
 
     @classmethod
-    def fit(cls, means: Array, held_out: Sequence[NDArray[np.int64]]) -> VectorRange:
+    def fit(cls, seen: Array, raw: Array, held_out: Sequence[NDArray[np.int64]]) -> VectorRange:
         """Measure it.
 
         Parameters
         ----------
-        means : array, shape (n, k)
-            Mean vector of each training patient.
+        seen : array, shape (n, k)
+            Mean projected vector of each training patient.
+        raw : array, shape (n, d)
+            Mean vector as the files hold it.
         held_out : sequence of int array
             Rows of each inner fold.
         """
-        distances = []
+        parts = []
         for rows in held_out:
-            rest = np.delete(means, rows, axis=0)
+            rest = np.setdiff1d(np.arange(len(seen)), rows)
             if len(rest) > 1 and len(rows):
-                distances.append(_distance(means[rows], *_spread(rest)))
-        found = np.concatenate(distances) if distances else np.zeros(1)
-        return cls(*_spread(means), np.quantile(found, QUANTILES))
+                parts.append(cls._measured(seen[rest], raw[rest])._both(seen[rows], raw[rows]))
+        both = np.concatenate(parts, axis=1) if parts else np.ones((2, 1))
+        scales = np.maximum(np.median(both, axis=1), 1e-12)
+        joint = (both / scales[:, None]).max(axis=0)
+        return replace(
+            cls._measured(seen, raw), scales=scales, quantiles=np.quantile(joint, QUANTILES)
+        )
 
-    def distance(self, means: Array) -> Array:
-        """Mahalanobis distance of mean vectors, shape (n,), of vectors of shape (n, k)."""
-        return _distance(means, self.centre, self.precision)
+    def distance(self, seen: Array, raw: Array) -> Array:
+        """Joint distance of mean vectors, shape (n,)."""
+        return np.asarray((self._both(seen, raw) / self.scales[:, None]).max(axis=0))
 
     def percentile(self, distance: Array) -> Array:
         """Share of training patients who are nearer, in percent, shape (n,)."""
@@ -76,26 +96,26 @@ class VectorRange:
         limit = float(np.interp(BEYOND, QUANTILES, self.quantiles))
         return np.asarray(distance > limit)
 
-    @property
-    def typical(self) -> float:
-        """Median distance of a training patient."""
-        return float(self.quantiles[len(self.quantiles) // 2])
-
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what is written."""
-        return {"centre": self.centre, "precision": self.precision, "quantiles": self.quantiles}
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
+    @classmethod
+    def _measured(cls, seen: Array, raw: Array) -> VectorRange:
+        from sklearn.covariance import LedoitWolf
 
-def _spread(means: Array) -> tuple[Array, Array]:
-    from sklearn.covariance import LedoitWolf
+        found = LedoitWolf().fit(seen)
+        mean, sd = raw.mean(axis=0), raw.std(axis=0)
+        known = sd > 1e-6 * (np.abs(mean) + sd.max() + 1e-30)
+        inverse = np.divide(1.0, sd, out=np.zeros_like(sd), where=known)
+        return cls(found.location_, found.precision_, mean, inverse, np.ones(2), np.zeros(1))
 
-    found = LedoitWolf().fit(means)
-    return found.location_, found.precision_
-
-
-def _distance(means: Array, centre: Array, precision: Array) -> Array:
-    away = means - centre
-    return np.asarray(np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", away, precision, away), 0.0)))
+    def _both(self, seen: Array, raw: Array) -> Array:
+        away = seen - self.centre
+        square = np.einsum("ij,jk,ik->i", away, self.precision, away)
+        z = (raw - self.mean) * self.inverse_sd
+        both: Array = np.sqrt(np.stack([np.maximum(square, 0.0), (z**2).mean(axis=1)]))
+        return both
 
 
 class ClinicalRange(BaseModel):

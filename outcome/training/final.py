@@ -208,13 +208,15 @@ def _ranges(
             continue
         bags = data.development(Member((name,), "mean"), fold.development).bags[name]
         there = [i for i, bag in enumerate(bags) if bag is not None]
-        means = np.stack([bag.double().mean(0).numpy() for bag in bags if bag is not None])
+        seen = np.stack([bag.double().mean(0).numpy() for bag in bags if bag is not None])
+        means = [material.mean(name, fold.development[i]) for i in there]
+        raw = np.stack([m for m in means if m is not None])
         place = {fold.development[i]: row for row, i in enumerate(there)}
         held_out = [
             np.array([place[p] for p in inner.tune if p in place], dtype=np.int64)
             for inner in fold.inner
         ]
-        found[name] = VectorRange.fit(means, held_out)
+        found[name] = VectorRange.fit(seen, raw, held_out)
     return found
 
 

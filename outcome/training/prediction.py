@@ -34,6 +34,7 @@ Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 AT_ONCE = 16
 WORTH_A_POOL = 32
+FEWEST_TO_SHIFT, LARGEST_SHIFT = 20, 0.5
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,16 @@ class Scored:
     ----------
     patients : list of str
     risks : array, shape (patients, inner models)
-    means : mapping of input to array, shape (patients, k)
-        Mean projected vector; NaN without the input.
+    distances : mapping of input to array, shape (patients,)
+        From the training patients; NaN without the input.
+    shifts : mapping of input to float
+        Distance of the mean of these patients.
     """
 
     patients: list[str]
     risks: Array
-    means: dict[str, Array]
+    distances: dict[str, Array]
+    shifts: dict[str, float]
 
 
 def score_newcomers(
@@ -70,25 +74,48 @@ def score_newcomers(
     patients = _ids(newcomers)
     parts = [patients[i : i + AT_ONCE] for i in range(0, len(patients), AT_ONCE)]
     risks: list[Array] = []
-    means: dict[str, list[Array]] = {name: [] for name in bundle.ranges if name != "clinical"}
+    found: list[dict[str, Middles]] = []
     bad: list[str] = []
-    for rows, centres, wrong in _map(bundle, newcomers, parts, jobs, len(patients)):
+    for rows, middles, wrong in _map(bundle, newcomers, parts, jobs, len(patients)):
         risks.append(rows)
+        found.append(middles)
         bad += wrong
-        for name in means:
-            means[name].append(centres[name])
         progress("predicting", min(len(risks) * AT_ONCE, len(patients)), len(patients))
     if bad:
         problems = Problems("predict")
         problems.add("feature files that cannot be used", bad, "extract these slides again")
         problems.raise_if_any(EmbeddingError)
-    joined = {name: np.concatenate(found) for name, found in means.items()}
-    return Scored(patients, np.concatenate(risks), joined)
+    distances, shifts = {}, {}
+    for name, seen in _vector_ranges(bundle).items():
+        distances[name] = np.concatenate([part[name].distances for part in found])
+        n = max(int(np.isfinite(distances[name]).sum()), 1)
+        sums = [np.sum([part[name].sums[i] for part in found], axis=0) / n for i in (0, 1)]
+        shifts[name] = float(seen.distance(sums[0][None], sums[1][None])[0])
+    return Scored(patients, np.concatenate(risks), distances, shifts)
+
+
+@dataclass(frozen=True)
+class Middles:
+    """Distances of some patients' mean vectors, and the sums of these vectors.
+
+    Parameters
+    ----------
+    distances : array, shape (n,)
+    sums : tuple of array, shape (k,) and (d,)
+        Projected, and as the files hold them.
+    """
+
+    distances: Array
+    sums: tuple[Array, Array]
+
+
+def _vector_ranges(bundle: Bundle) -> dict[str, VectorRange]:
+    return {name: r for name, r in bundle.ranges.items() if isinstance(r, VectorRange)}
 
 
 def _map(
     bundle: Bundle, newcomers: Newcomers, parts: list[list[str]], jobs: int, n: int
-) -> Iterator[tuple[Array, dict[str, Array], list[str]]]:
+) -> Iterator[tuple[Array, dict[str, Middles], list[str]]]:
     if jobs == 1 or n < WORTH_A_POOL:
         ensemble = Ensemble(bundle)
         yield from (_score(ensemble, newcomers, part) for part in parts)
@@ -102,12 +129,13 @@ def _map(
 
 def _score(
     ensemble: Ensemble, newcomers: Newcomers, patients: Sequence[str]
-) -> tuple[Array, dict[str, Array], list[str]]:
+) -> tuple[Array, dict[str, Middles], list[str]]:
     """Score some patients; one BLAS thread, since a sum depends on their number."""
     bundle = ensemble.bundle
-    names = [name for name in bundle.ranges if name != "clinical"]
+    ranges = _vector_ranges(bundle)
     risks = np.full((len(patients), len(bundle.members[0].centres)), np.nan)
-    means = {n: np.full((len(patients), bundle.projections[n][1].shape[1]), np.nan) for n in names}
+    distances = {name: np.full(len(patients), np.nan) for name in ranges}
+    sums = {name: [np.zeros_like(r.centre), np.zeros_like(r.mean)] for name, r in ranges.items()}
     bad: list[str] = []
     with threadpool_limits(limits=1, user_api="blas"):
         for row, patient in enumerate(patients):
@@ -117,11 +145,15 @@ def _score(
                 bad.append(str(error))
                 continue
             risks[row] = ensemble.inner_risks(seen)
-            for name in names:
-                bag = seen.seen[name]
-                if bag is not None:
-                    means[name][row] = bag.mean(axis=0, dtype=np.float64)
-    return risks, means, bad
+            for name, known in ranges.items():
+                bag, raw = seen.seen[name], seen.means[name]
+                if bag is not None and raw is not None:
+                    middle = bag.mean(axis=0, dtype=np.float64)
+                    distances[name][row] = known.distance(middle[None], raw[None])[0]
+                    sums[name][0] += middle
+                    sums[name][1] += raw
+    middles = {name: Middles(distances[name], (sums[name][0], sums[name][1])) for name in ranges}
+    return risks, middles, bad
 
 
 def predict_newcomers(
@@ -202,31 +234,33 @@ def _familiar(
         if isinstance(seen, ClinicalRange):
             found += seen.warnings(newcomers.cohort.patients)
             continue
-        means = scored.means[name]
-        there = np.isfinite(means).all(axis=1)
+        distance = scored.distances[name]
+        there = np.isfinite(distance)
         if not there.any():
             continue
-        distance = np.full(len(table), np.nan)
-        distance[there] = seen.distance(means[there])
         percentile[there] = np.fmax(percentile[there], seen.percentile(distance[there]))
         beyond = there & seen.beyond(np.nan_to_num(distance))
         outside |= beyond
-        found += _outside(name, seen, means[there], int(beyond.sum()))
+        found += _outside(name, scored.shifts[name], int(there.sum()), int(beyond.sum()))
     table["distance_percentile"], table["outside"] = percentile.round(1), outside
     return found
 
 
-def _outside(name: str, seen: VectorRange, means: Array, beyond: int) -> list[str]:
-    """Warn where more lie beyond the training range than chance lets."""
-    n = len(means)
+def _outside(name: str, shift: float, n: int, beyond: int) -> list[str]:
+    """Warn where more lie beyond the training range than chance lets, or all lie to one side.
+
+    The mean of n patients like those of training lies about 1 / sqrt(n) as far as one of them.
+    """
     tail = 1 - sum(_binomial(n, k, 0.01) for k in range(beyond))
-    if not beyond or tail > 0.011:  # one patient alone who lies beyond is worth a word
+    many = beyond > 0 and tail <= 0.011  # one patient alone who lies beyond is worth a word
+    aside = n >= FEWEST_TO_SHIFT and shift > LARGEST_SHIFT
+    if not many and not aside:
         return []
-    shift = float(seen.distance(means.mean(axis=0, keepdims=True))[0])
     return [
         f"{name}: {beyond} of {n} patients ({100 * beyond / n:.0f}%) lie farther from the training"
-        f" cohort than 99% of its own patients; the mean of these {n} lies {shift:.1f} from its"
-        f" centre (a training patient: {seen.typical:.1f}). Predictions may not hold for them"
+        f" cohort than 99% of its own patients, and the mean of all {n} lies {shift:.2f} times as"
+        f" far from its centre as a training patient (by chance about {n**-0.5:.2f}). Predictions"
+        " may not hold for them"
     ]
 
 

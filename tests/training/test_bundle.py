@@ -205,14 +205,14 @@ def spoiled(study, folder, **attributes):
     """Copy the features with other attributes, or of another length."""
     new = folder / "features"
     shutil.copytree(study.embeddings.patches, new)
-    length = attributes.pop("length", None)
+    length, add = attributes.pop("length", None), attributes.pop("add", 0)
     for path in new.iterdir():
         with h5py.File(path, "a") as file:
             for key, value in attributes.items():
                 place = "features" if key == "encoder" else "coords"
                 file[place].attrs[key] = value
-            if length:
-                values = file["features"][:, :length]
+            if length or add:
+                values = file["features"][:, :length] + np.float16(add)
                 del file["features"]
                 file["features"] = values
     return new
@@ -257,11 +257,15 @@ def test_what_the_model_needs_is_asked_for(fitted, study, tmp_path):
 
 def test_a_cohort_from_elsewhere_is_told(fitted, study, make_study, tmp_path):
     same = outcome.predict(fitted, study)
-    assert not any("farther from the training" in w for w in same.warnings)
+    assert not any("may not hold" in w for w in same.warnings)
     other = Study.read(make_study(tmp_path / "other", seed=9))
     found = outcome.predict(fitted, other)
-    assert any("farther from the training cohort" in w for w in found.warnings)
-    assert found.table["outside"].mean() > 0.5
+    # The same tissues and another laboratory: few lie beyond, but all lie to one side.
+    assert any(w.startswith("image: ") and "may not hold" in w for w in found.warnings)
+    patches = spoiled(study, tmp_path, add=3.0)
+    found = outcome.predict(fitted, study.cohort, patches=patches, reports=study.embeddings.reports)
+    assert found.table["outside"].all()
+    assert any("60 of 60 patients (100%) lie farther" in w for w in found.warnings)
     old = pd.read_csv(study.cohort, dtype=str).assign(age="119", stage="V")
     old.to_csv(tmp_path / "old.csv", index=False)
     told = outcome.predict(
@@ -288,8 +292,8 @@ def test_code_from_outside_runs_only_when_it_is_allowed(study, tmp_path, monkeyp
     other = study.model_copy(
         update={"arms": (outcome.study.Arm.model_validate(arm),), "baseline": "largest"}
     )
-    ran = outcome.run(other, out=tmp_path / "run")
-    bundle = outcome.fit(other, without_fold="1", out=tmp_path / "b", run=tmp_path / "run")
+    ran = outcome.run(other, out=tmp_path / "run", jobs=1)
+    bundle = outcome.fit(other, without_fold="1", out=tmp_path / "b", run=tmp_path / "run", jobs=1)
     assert not bundle.members[0].plain
     with pytest.raises(BundleError, match="--allow-import"):
         outcome.predict(tmp_path / "b", other)
