@@ -31,7 +31,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,7 +133,8 @@ def fit(
     from outcome import training
     from outcome.embeddings.material import prepare
     from outcome.embeddings.store import default_cache
-    from outcome.training.bundle import check_place, with_facts
+    from outcome.training.bundle import with_facts
+    from outcome.training.bundle_file import check_place, write_bundle
     from outcome.training.card import model_card
     from outcome.training.final import choose_arm, choose_fold, fit_bundle, performance
 
@@ -157,7 +158,7 @@ def fit(
             study, material, chosen, fold, fits=fits, device=device, jobs=jobs, progress=progress
         )
     bundle = with_facts(bundle, performance=performance(earlier, study, chosen))
-    bundle.write(folder, model_card(bundle))
+    write_bundle(bundle, folder, model_card(bundle))
     return bundle
 
 
@@ -246,6 +247,7 @@ def validate(
         Everything that is wrong, at once; then nothing has been written.
     """
     from outcome.reporting.external import check_folder, write_validation
+    from outcome.training.card import about_bundle
     from outcome.training.external import (
         check_endpoint,
         external_predictions,
@@ -276,7 +278,7 @@ def validate(
             recalibration=found.recalibration,
             trained_on=met,
             horizons=at,
-            about=_about(model, newcomers, command),
+            about={"name": read.name, "command": command, **about_bundle(model)},
             notes=[*notes, *left, *beyond, *found.notes],
             warnings=warnings,
             n_resamples=n_resamples,
@@ -346,7 +348,8 @@ def attention(
 
 
 def _bundle(bundle: str | Path | Bundle, allow_import: bool) -> Bundle:
-    from outcome.training.bundle import Bundle, read_bundle
+    from outcome.training.bundle import Bundle
+    from outcome.training.bundle_file import read_bundle
 
     if isinstance(bundle, Bundle):
         return bundle
@@ -390,34 +393,3 @@ def _horizons(bundle: Bundle, asked: Sequence[float]) -> list[float]:
             f" {bundle.endpoint.unit}), where nothing is known"
         )
     return [float(h) for h in asked]
-
-
-def _about(bundle: Bundle, newcomers: Newcomers, command: str) -> dict[str, Any]:
-    """Return what the manifest of a validation says of the model and the cohort."""
-    endpoint = bundle.endpoint
-    described: dict[str, Any] = {
-        "kind": endpoint.kind,
-        "name": endpoint.label,
-        "strata": endpoint.strata,
-        "unit": getattr(endpoint, "unit", ""),
-        "horizons": list(endpoint.horizons) if endpoint.kind != "binary" else [],
-        "favourable": getattr(endpoint, "favourable", False),
-        "positive": ", ".join(getattr(endpoint, "positive", ())),
-    }
-    return {
-        "name": newcomers.study.name,
-        "command": command,
-        "simulated": bool(bundle.facts.get("simulated")),
-        "endpoint": described,
-        "inputs_of_arm": list(bundle.inputs),
-        "arm": bundle.arm.name,
-        "model": {
-            "study": bundle.name,
-            "arm": bundle.arm.name,
-            "digest": bundle.digest,
-            "created": bundle.facts.get("created"),
-            "patients": bundle.facts.get("patients"),
-            "events": bundle.facts.get("events"),
-            "slide-outcome": bundle.facts.get("versions", {}).get("slide-outcome"),
-        },
-    }

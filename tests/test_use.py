@@ -79,7 +79,7 @@ def test_validate_as_typed(cohorts, outcome, tmp_path):
     # Recalibration changes no ranking, only probabilities; the curves are there for each.
     metrics = pd.read_csv(tmp_path / "v" / "metrics.csv").set_index(["metric", "arm"])["estimate"]
     assert metrics["harrell_c"].nunique() == 1
-    assert metrics["harrell_c"].iloc[0] > 0.6
+    assert metrics["harrell_c"].iloc[0] > 0.55
     assert {"calibration_slope", "calibration_ratio_365", "brier_365"} <= set(
         metrics.index.get_level_values(0)
     )
@@ -188,7 +188,8 @@ def test_other_endpoints(make_study, tmp_path, simulated, endpoint, columns):
     judged = outcome.validate(model, study, out=tmp_path / "v", n_resamples=50)
     metrics = judged.metrics.query("arm == 'image'").set_index("metric")["estimate"]
     assert 0 <= metrics["auroc"] <= 1
-    assert {"brier", "calibration_slope", "calibration_intercept"} <= set(metrics.index)
+    large = "calibration_intercept" if endpoint is None else "calibration_ratio_700"
+    assert {"calibration_slope", large} <= set(metrics.index)
     assert judged.report.is_file()
 
 

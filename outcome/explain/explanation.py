@@ -23,6 +23,7 @@ from outcome.explain.modalities import modality_values
 from outcome.explain.thumbnails import Thumbnail, find_thumbnail
 from outcome.training.applied import Ensemble
 from outcome.training.bundle import Bundle
+from outcome.training.bundle_file import bundle_digest
 from outcome.training.newcomers import Newcomers
 
 __all__ = ["Explanation", "explain"]
@@ -290,7 +291,7 @@ def _write(result: Explanation, bundle: Bundle) -> None:
     if len(result.faithfulness):
         result.faithfulness.to_csv(result.folder / "faithfulness.csv", index=False)
     about = {
-        "model": {"study": bundle.name, "arm": bundle.arm.name, "digest": bundle.digest},
+        "model": {"study": bundle.name, "arm": bundle.arm.name, "digest": bundle_digest(bundle)},
         "slides": list(result.patches),
         "notes": result.notes,
         "warnings": result.warnings,

@@ -83,7 +83,7 @@ def write_validation(
     described = {**about["endpoint"], "horizons": list(horizons)}
     manifest = {
         "format": 1,
-        **{k: v for k, v in about.items() if k not in ("inputs_of_arm", "arm")},
+        **{k: v for k, v in about.items() if k != "inputs_of_arm"},
         "endpoint": described,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions,

@@ -6,8 +6,9 @@ from typing import Any
 
 from outcome.endpoint import Binary
 from outcome.training.bundle import Bundle
+from outcome.training.bundle_file import bundle_digest
 
-__all__ = ["model_card"]
+__all__ = ["about_bundle", "model_card"]
 
 
 def model_card(bundle: Bundle) -> str:
@@ -103,5 +104,31 @@ def _made(bundle: Bundle) -> str:
     )
     versions = ", ".join(f"{k} {v}" for k, v in bundle.facts.get("versions", {}).items())
     lines.append(f"- made {bundle.facts['created']} with {versions}")
-    lines.append(f"- digest {bundle.digest}")
+    lines.append(f"- digest {bundle_digest(bundle)}")
     return "\n".join(lines)
+
+
+def about_bundle(bundle: Bundle) -> dict[str, Any]:
+    """Return what the manifest of a validation says of the model."""
+    endpoint, facts = bundle.endpoint, bundle.facts
+    return {
+        "simulated": bool(facts.get("simulated")),
+        "endpoint": {
+            "kind": endpoint.kind,
+            "name": endpoint.label,
+            "strata": endpoint.strata,
+            "unit": getattr(endpoint, "unit", ""),
+            "favourable": getattr(endpoint, "favourable", False),
+            "positive": ", ".join(getattr(endpoint, "positive", ())),
+        },
+        "inputs_of_arm": list(bundle.inputs),
+        "model": {
+            "study": bundle.name,
+            "arm": bundle.arm.name,
+            "digest": bundle_digest(bundle),
+            "created": facts.get("created"),
+            "patients": facts.get("patients"),
+            "events": facts.get("events"),
+            "slide-outcome": facts.get("versions", {}).get("slide-outcome"),
+        },
+    }
