@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from outcome.commands import simulated, studies, tables, texts
+from outcome.commands import bundles, simulated, studies, tables, texts
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +20,10 @@ for _command in (
     tables.evaluate,
     tables.compare,
     texts.embed_reports,
+    bundles.fit,
+    bundles.predict,
+    bundles.validate,
+    bundles.attention,
     simulated.simulate,
     simulated.demo,
 ):

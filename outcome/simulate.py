@@ -6,7 +6,8 @@ A patch is one of several tissues. Six of them (stroma, fat, muscle, necrosis, n
 up most of a slide, in proportions that vary widely between patients and mean nothing. Tumour front
 and immune aggregates are rare: together at most `informative` of a slide. A patch vector is the
 prototype of its tissue, plus low-rank variation within the tissue, plus a shift of its site
-(scanner, stain), plus a shift of its slide, plus white noise.
+(scanner, stain), plus a shift of its slide, plus white noise. A tissue lies in one or two regions
+of a slide; the dataset `simulated_tissue` of a slide's file says which patch is of which tissue.
 
 A report has 3 to 7 chunks. Each has a topic that means nothing; one chunk also carries the
 patient's grade, a latent number that is correlated with the tissue by `shared`.
@@ -323,6 +324,7 @@ def _write_slide(
     n = len(features)
     side = int(np.ceil(np.sqrt(n * 1.4)))
     cell = np.sort(rng.permutation(side * side)[:n])
+    cell = _regions(cell, side, kinds, name)
     coords = np.stack([cell % side, cell // side], axis=1) * 2 * PATCH_PX
     with h5py.File(folder / f"{name}.h5", "w") as file:
         data = file.create_dataset("features", data=features, chunks=(1, features.shape[1]))
@@ -342,6 +344,25 @@ def _write_slide(
             }
         )
         file.create_dataset("simulated_tissue", data=kinds.astype(np.int8))
+
+
+def _regions(
+    cell: NDArray[np.int64], side: int, kinds: NDArray[np.int64], name: str
+) -> NDArray[np.int64]:
+    """Give each patch a cell, so that a tissue lies in one or two regions of the slide."""
+    # A generator of its own: where patches lie must not change what is in them.
+    rng = np.random.default_rng(list(name.encode()))
+    free = np.stack([cell % side, cell // side], axis=1).astype(float)
+    left, placed = np.arange(len(cell)), np.empty_like(cell)
+    for kind in reversed(range(len(TISSUES))):
+        for part in np.array_split(np.flatnonzero(kinds == kind), int(rng.integers(1, 3))):
+            if not len(part):
+                continue
+            centre = free[left[rng.integers(len(left))]]
+            near = np.argsort(((free[left] - centre) ** 2).sum(axis=1), kind="stable")
+            placed[part] = cell[left[near[: len(part)]]]
+            left = np.delete(left, near[: len(part)])
+    return placed
 
 
 def _write_reports(

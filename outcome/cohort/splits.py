@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold
 
 from outcome.cohort.table import Cohort, count_events
 from outcome.endpoint import canonical_code, is_blank
 from outcome.errors import LeakageError, Problems
 from outcome.study import Split
 
-__all__ = ["Fold", "InnerFold", "make_folds", "splits_table"]
+__all__ = ["Fold", "InnerFold", "make_folds", "splits_table", "whole_fold"]
 
 MIN_EVENTS_NETWORK = 10
 MIN_EVENTS_LINEAR = 4
@@ -89,15 +88,42 @@ def make_folds(
                 remedy=f"use fewer folds, or a larger cohort{use}",
             )
             continue
-        n_inner = max(2, min(split.inner_folds, events // EVENTS_PER_INNER_FOLD))
-        seed = _seed(split.seed, repeat, len(folds))
-        parts = _divide(cohort.outcome.loc[development], n_inner, seed, split.stratify)
-        inner = tuple(
-            InnerFold(k, tuple(p for p in development if p not in part), tuple(sorted(part)))
-            for k, part in enumerate(map(frozenset, parts))
-        )
+        inner = _inner(cohort, split, development, _seed(split.seed, repeat, len(folds)))
         folds.append(Fold(repeat, name, tuple(development), tuple(sorted(test)), inner))
     return folds
+
+
+def whole_fold(
+    cohort: Cohort, split: Split, problems: Problems, *, networks: bool = True
+) -> Fold | None:
+    """Return a fold in which everybody is development and nobody is tested: for a final model.
+
+    Inner folds are as many as `make_folds` would make. None, and a problem, where there are too
+    few events.
+    """
+    everybody = list(cohort.patients.index)
+    events = count_events(cohort, everybody)
+    if events < (needed := MIN_EVENTS_NETWORK if networks else MIN_EVENTS_LINEAR):
+        what = "events" if "event" in cohort.patients else "patients of the rarer class"
+        problems.add(
+            f"there are {events} {what}; a final model needs {needed}",
+            remedy="use a larger cohort",
+        )
+        return None
+    inner = _inner(cohort, split, everybody, _seed(split.seed))
+    return Fold(0, "all", tuple(everybody), (), inner)
+
+
+def _inner(
+    cohort: Cohort, split: Split, development: Sequence[str], seed: int
+) -> tuple[InnerFold, ...]:
+    events = count_events(cohort, development)
+    n_inner = max(2, min(split.inner_folds, events // EVENTS_PER_INNER_FOLD))
+    parts = _divide(cohort.outcome.loc[list(development)], n_inner, seed, split.stratify)
+    return tuple(
+        InnerFold(k, tuple(p for p in development if p not in part), tuple(sorted(part)))
+        for k, part in enumerate(map(frozenset, parts))
+    )
 
 
 def splits_table(folds: Sequence[Fold], cohort: Cohort) -> pd.DataFrame:
@@ -152,6 +178,9 @@ def _divide(
     outcome: pd.Series, n: int, seed: int, stratify: bool, groups: pd.Series | None = None
 ) -> list[list[str]]:
     """Divide the patients of `outcome` (sorted by id) into n parts."""
+    # Imported late: it takes a second, and whoever predicts with a trained model divides nobody.
+    from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold
+
     y = outcome.to_numpy(dtype=int)
     rarest = np.bincount(y, minlength=2).min()
     if groups is not None:

@@ -41,7 +41,7 @@ def evaluate(
     from outcome.reporting.assess import assess
 
     found = assess(
-        tables, out, baseline=baseline, unit=unit, horizons=_numbers(horizons), seed=seed,
+        tables, out, baseline=baseline, unit=unit, horizons=numbers(horizons), seed=seed,
         covariates=_words(covariates), favourable=favourable, n_resamples=resamples,
         command=command_line(),
     )  # fmt: skip
@@ -68,7 +68,7 @@ def compare(
     with TemporaryDirectory() as scratch:
         found = assess(
             [a, b], out or Path(scratch) / "comparison", baseline=b.stem, unit=unit,
-            horizons=_numbers(horizons), favourable=favourable, n_resamples=resamples, seed=seed,
+            horizons=numbers(horizons), favourable=favourable, n_resamples=resamples, seed=seed,
             command=command_line(),
         )  # fmt: skip
     changes = found.evaluation.comparisons
@@ -88,7 +88,8 @@ def _words(text: str) -> list[str]:
     return [w.strip() for w in text.split(",") if w.strip()]
 
 
-def _numbers(text: str) -> list[float]:
+def numbers(text: str) -> list[float]:
+    """Read `12,36,60`."""
     from outcome.errors import InputError
 
     try:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from outcome.embeddings.bag import Bag
 from outcome.embeddings.patches import SlidePatches, read_slide
 
-__all__ = ["Packed", "PackedStore", "default_cache"]
+__all__ = ["Packed", "PackedStore", "default_cache", "half"]
 
 FORMAT = 3
 HALF_MAX = float(np.finfo(np.float16).max)
@@ -163,12 +163,16 @@ def _fits_half(features: NDArray[Any]) -> bool:
     return float(size.max()) < HALF_MAX and float(np.median(size.max(axis=0))) > HALF_NORMAL
 
 
+def half(features: NDArray[Any]) -> NDArray[Any]:
+    """Return vectors as the store keeps them: in half precision where the values fit."""
+    if features.dtype == np.float16:
+        return features
+    return features.astype(np.float16 if _fits_half(features) else np.float32)
+
+
 def _ordered(slide: SlidePatches) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Half precision where the values fit, and an order that depends on the values alone."""
-    features = slide.features
-    if features.dtype != np.float16:
-        features = features.astype(np.float16 if _fits_half(features) else np.float32)
-    features = np.ascontiguousarray(features)
+    features = np.ascontiguousarray(half(slide.features))
     if not len(features):
         return features, slide.coords
     words = features.view(np.uint16).astype(np.uint64)

@@ -32,7 +32,7 @@ from outcome.predictions import ForeignTables, Predictions, read_foreign
 from outcome.reporting.report import write_report
 from outcome.reporting.writing import write_run_folder
 
-__all__ = ["Assessment", "assess"]
+__all__ = ["Assessment", "assess", "check_folder", "further_tables"]
 
 PACKAGES = ("slide-outcome", "numpy", "scipy", "pandas", "scikit-learn", "matplotlib")
 
@@ -97,7 +97,7 @@ def assess(
     PredictionsError, RunFolderError
         Everything that is wrong, at once; then nothing has been written.
     """
-    _check_folder(out)
+    check_folder(out)
     read = read_foreign(paths, favourable=favourable, covariates=covariates)
     unit = _unit(unit, read.unit)
     arms = read.predictions.arms
@@ -119,7 +119,7 @@ def assess(
         "metrics": evaluation.metrics,
         "comparisons": evaluation.comparisons,
         "risk_groups": evaluation.risk_groups,
-        **_further(read, horizons, seed=seed, n_resamples=n_resamples, favourable=favourable),
+        **further_tables(read, horizons, seed=seed, n_resamples=n_resamples, favourable=favourable),
     }
     about = _manifest(paths, read, evaluation, baseline, unit, horizons, favourable, command)
     about["resamples"] = n_resamples
@@ -127,7 +127,7 @@ def assess(
     return Assessment(evaluation, tables, baseline, write_report(out))
 
 
-def _check_folder(out: Path) -> None:
+def check_folder(out: Path) -> None:
     """Refuse a folder that holds anything but an earlier evaluation."""
     if out.is_file():
         raise RunFolderError(f"{out} is a file: name another folder with --out")
@@ -156,7 +156,7 @@ def _with_groups(predictions: Predictions) -> pd.DataFrame:
     return table.assign(risk_group=high.map({True: "high", False: "low"}))
 
 
-def _further(
+def further_tables(
     read: ForeignTables,
     horizons: Sequence[float],
     *,

@@ -5,7 +5,7 @@ Nothing here sees a test outcome, and nothing chooses by concordance.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from outcome.models.heads import Head, Target
 from outcome.statistics.cutpoint import maximally_selected_cut
 from outcome.study import RiskGroups
 from outcome.training.calibration import MIN_STRATUM_EVENTS, Outcomes
+from outcome.training.groups import group_names, risk_groups
 
 __all__ = [
     "combine",
@@ -132,21 +133,6 @@ def _cuts(
         return (found.cut if np.isfinite(found.cut) else float(np.median(risk[rows])),)
     shares = {"median": (0.5,), "tertiles": (1 / 3, 2 / 3)}.get(str(rule), rule)
     return tuple(float(q) for q in np.quantile(risk[rows], np.asarray(shares, dtype=float)))
-
-
-def group_names(n: int) -> list[str]:
-    """Names of n risk groups, lowest first."""
-    between = [f"intermediate {k}" for k in range(1, n - 1)]
-    return ["low", *(["intermediate"] if n == 3 else between), "high"]
-
-
-def risk_groups(
-    risk: Array, strata: Sequence[str], cuts: Mapping[str, tuple[float, ...]]
-) -> list[str]:
-    """Name the group of each test patient; a risk equal to a cut-off is in the lower group."""
-    names = group_names(len(cuts[""]) + 1)
-    own = [cuts.get(s, cuts[""]) for s in strata]
-    return [names[int(np.searchsorted(c, r))] for r, c in zip(risk, own, strict=True)]
 
 
 def specificity_threshold(risk: Array, outcomes: Outcomes, specificity: float = 0.9) -> float:
