@@ -19,6 +19,7 @@ for _command in (
     studies.check,
     tables.evaluate,
     tables.compare,
+    tables.report,
     simulated.simulate,
     simulated.demo,
 ):

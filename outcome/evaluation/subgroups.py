@@ -53,7 +53,8 @@ def subgroups(
     names : sequence of str, optional
         Which covariates; all by default.
     horizon : float, optional
-        Where observed over expected events are given, if the table has `survival_<horizon>`.
+        Where observed over expected events are given, if the table has `survival_<horizon>`; a
+        binary outcome needs none, only `probability`.
     n_resamples, seed, favourable
         As for `outcome.evaluation.summary.evaluate`.
 
@@ -88,8 +89,11 @@ def subgroups(
 
 def _pairs(panel: Panel, arm: Arm, *, binary: bool, favourable: bool) -> Measure:
     """Concordance over the pairs of the same fold and stratum; mean over repeats."""
-    if arm.n_events < FEWEST_EVENTS:
-        return unknown(f"suppressed: fewer than {FEWEST_EVENTS} events")
+    few, what = arm.n_events, "events"
+    if binary:
+        few, what = min(few, len(arm.patients) - few), "of the rarer class"
+    if few < FEWEST_EVENTS:
+        return unknown(f"suppressed: fewer than {FEWEST_EVENTS} {what}")
     found = []
     for repeat in arm.repeats:
         rows = first_repeat(Arm(arm.name, tuple(f for f in arm.folds if f.repeat == repeat)))
@@ -127,8 +131,12 @@ def _interaction(rows: FirstRepeat, level: NDArray[np.str_], *, binary: bool) ->
 
 
 def _observed_over_expected(arm: Arm, horizon: float | None) -> float:
-    if horizon is None or horizon not in arm.folds[0].survival:
+    binary = bool(np.isnan(arm.folds[0].time).all())
+    at = float("nan") if binary else horizon
+    if at is None or (not binary and at not in arm.folds[0].survival):
         return float("nan")
-    pooled = pool(arm, arm.repeats[0], horizon)
+    pooled = pool(arm, arm.repeats[0], at)
     expected = float(pooled.probability.mean()) if len(pooled.event) else 0.0
-    return pooled.observed(horizon)[0] / expected if expected > 0 else float("nan")
+    if expected <= 0:
+        return float("nan")
+    return (float(pooled.event.mean()) if binary else pooled.observed(at)[0]) / expected
