@@ -99,9 +99,7 @@ def report(
 
     if len(runs) == 1:
         if out is not None:
-            raise InputError(
-                "--out is for a page over several runs; that of one is in its folder"
-            )
+            raise InputError("--out is for a page over several runs; that of one is in its folder")
         from outcome.reporting.report import write_report
 
         typer.echo(f"report: {write_report(runs[0], show_ids=show_ids)}")

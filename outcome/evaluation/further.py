@@ -124,8 +124,7 @@ def further_tables(
             parts,
             horizon=question.horizons[-1] if question.horizons else None,
             favourable=question.favourable,
-            n_resamples=question.n_resamples,
-            seed=question.seed,
+            n_resamples=0,
         )
     if acquisition is not None and len(acquisition.columns) > 1:
         found["nuisance"] = nuisance_baselines(

@@ -33,9 +33,9 @@ def auc_over_time(
 ) -> pd.DataFrame:
     """Cumulative/dynamic AUC on a grid of times, and at the horizons.
 
-    The grid runs from the time by which a tenth of the events has happened to the last event
-    time at which the censoring weights are dependable (G(t-) of at least 0.1), so that both
-    ends have cases and controls.
+    The grid runs from the time by which a tenth of the events has happened to that of 95% of
+    them, or the last event time at which the censoring weights are dependable (G(t-) of at least
+    0.1) if that is earlier, so that both ends have cases and controls.
 
     Parameters
     ----------
@@ -64,8 +64,8 @@ def auc_over_time(
     had = once.loc[once["event"].astype(float) == 1, "time"].to_numpy(dtype=float)
     if not len(had):
         return pd.DataFrame(columns=AUC_COLUMNS)
-    last = choose_tau(had, list(weights.curves.values()))
-    first = float(np.quantile(had, 0.1))
+    first, late = (float(np.quantile(had, q)) for q in (0.1, 0.95))
+    last = choose_tau(had[had <= late], list(weights.curves.values()))
     found = last is not None and last > first
     grid = np.linspace(first, last or first, _POINTS).tolist() if found else []
     rows = []

@@ -50,11 +50,14 @@ def mean_over_cohorts(table: pd.DataFrame, value: str, by: Sequence[str]) -> pd.
     Returns
     -------
     DataFrame
-        `by`, `estimate, lower, upper, cohorts`; no interval where a standard error is missing.
+        `by`, `estimate, lower, upper, cohorts`, where there are two cohorts or more; no interval
+        where a standard error is missing.
     """
     rows = []
     for key, part in table.dropna(subset=value).groupby(list(by), sort=False):
         k, mean = len(part), float(part[value].mean())
+        if k < 2:
+            continue
         error = float(np.sqrt((part["se"].astype(float) ** 2).sum(skipna=False)) / k)
         rows.append([*key, mean, mean - Z * error, mean + Z * error, k])
     return pd.DataFrame(rows, columns=[*by, "estimate", "lower", "upper", "cohorts"])

@@ -93,8 +93,12 @@ def _answers(made: Cohorts, main: Metric) -> list[Answer]:
         for r in means
     ]
     better = max if main.higher_is_better else min
-    best = better(means, key=lambda r: float(r["estimate"]), default=None)
+    everywhere = max((r["cohorts"] for r in means), default=0)
+    rivals = [r for r in means if r["cohorts"] == everywhere]
+    best = better(rivals, key=lambda r: float(r["estimate"]), default=None)
     short = f"{main.label} {_value(best, main.digits)}" if best else "Not estimable"
+    if best is not None and len(rivals) > 1:
+        said.insert(0, f"Best of {len(rivals)} arms: {quote(best['arm'])}.")
     answers = [Answer("How well, on average?", short, said)]
     if len(made.mean_changes):
         words, clear = [], 0

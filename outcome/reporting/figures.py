@@ -96,7 +96,7 @@ def plot_forest(
     if log:
         ax.set_xscale("log")
     for y, row in zip(places, rows.to_dict("records"), strict=True):
-        if not row.get("heading"):
+        if row.get("heading") is not True:
             _forest_row(ax, int(y), row, colours or {}, digits, sign=sign, log=log)
     ax.set_yticks(places, [shorten(str(label), 24, 2) for label in rows["label"]])
     ax.set(ylim=(-0.6, len(rows) - 0.4), xlabel=drawable(xlabel))
@@ -109,7 +109,7 @@ def plot_forest(
     for tick, heading in zip(
         ax.get_yticklabels(), rows.get("heading", [False] * len(rows)), strict=True
     ):
-        tick.set_fontweight("bold" if heading else "normal")
+        tick.set_fontweight("bold" if heading is True else "normal")
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
     return ax

@@ -104,7 +104,7 @@ def _model_table(run: Run) -> Table:
             "patients; near 0 means that the score told nothing there."
         )
     if any(row[7].text for row in table.rows):
-        table.notes.append("Weight: the share of each model in the score of the arm.")
+        table.notes.append("Weight: what the score of a model is multiplied by in its arm.")
     return table
 
 

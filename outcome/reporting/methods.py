@@ -144,22 +144,16 @@ def _validation(run: Run) -> list[str]:
 
 
 def _training(run: Run) -> list[str]:
-    said, settings = [], run.part("training")
-    linear = []
+    said, settings = list[str](), run.part("training")
+    fitted: dict[str, list[str]] = {}
     for arm in run.arms:
-        models = models_of(run, arm)
-        for name, records in models:
-            who = joined([arm]) if len(models) == 1 else f"In {joined([arm])}, {name}"
-            epochs = [float(e["epochs"]) for e in records if e.get("epochs") is not None]
-            if epochs:
-                middle = number(float(np.median(epochs)), 0 if np.median(epochs) % 1 == 0 else 1)
-                span = f"{min(epochs):.0f} to {max(epochs):.0f}"
-                said.append(f"{who} was trained for a median of {middle} epochs ({span}).")
-            penalties = [float(e["penalty"]) for e in records if e.get("penalty") is not None]
-            if penalties:
-                linear.append(name)
-                span = f"{min(penalties):g} to {max(penalties):g}"
-                said.append(f"{who} is a linear model with a ridge penalty ({span}).")
+        for name, records in models_of(run, arm):
+            if words := _fitted(records):
+                # Arms share the fits of their models: what is the same is said once.
+                fitted.setdefault(f"{name or joined([arm])} {words}", []).append(arm)
+    for words, arms in fitted.items():
+        within = f" (in {joined(arms)})" if not words.startswith("“") else ""
+        said.append(f"{words[:1].upper()}{words[1:]}{within}.")
     if said and settings.get("components"):
         said.insert(
             0,
@@ -173,6 +167,22 @@ def _training(run: Run) -> list[str]:
             "concordance was looked at."
         )
     return said
+
+
+def _fitted(records: list[dict[str, Any]]) -> str:
+    """Say how the models of one kind were fitted, over the outer folds."""
+    epochs = [float(e["epochs"]) for e in records if e.get("epochs") is not None]
+    if epochs:
+        middle = number(float(np.median(epochs)), 0 if np.median(epochs) % 1 == 0 else 1)
+        return (
+            f"was trained for a median of {middle} epochs ({min(epochs):.0f} to {max(epochs):.0f})"
+        )
+    penalties = [float(e["penalty"]) for e in records if e.get("penalty") is not None]
+    if penalties:
+        low, high = min(penalties), max(penalties)
+        span = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        return f"is a linear model with a ridge penalty ({span})"
+    return ""
 
 
 def _calibration(run: Run) -> list[str]:

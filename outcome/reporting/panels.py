@@ -48,6 +48,11 @@ def risk_groups(run: Run, drawings: Drawings) -> Section | None:
             "trained on overlapping patients, so a test finds differences too often. Use them to "
             "describe, not to conclude."
         )
+    if timed and run.endpoint.landmark is not None:
+        section.say(
+            "Curves, events and hazard ratios are those of the whole follow-up, not only up to "
+            f"{run.endpoint.landmark:g} {run.endpoint.unit}."
+        )
     if run.endpoint.competing:
         section.say(
             "Events compete: the curves are cumulative incidences (Aalen-Johansen), in which the "

@@ -132,8 +132,9 @@ def _subgroup_table(run: Run, arm: str, rows: pd.DataFrame) -> Table:
             Cell(p_value(p).removeprefix("p ").removeprefix("= "), p),
         )  # fmt: skip
     table.notes.append(
-        "Pairs of the same fold, pooled. Numbers with more than five values are cut at the median. "
-        "Interaction p: does the effect of the score differ between the levels (likelihood ratio)?"
+        "Pairs of the same fold, pooled; normal intervals. Numbers with more than five values are "
+        "cut at the median. Interaction p (likelihood ratio): does the effect of the score differ "
+        "between the levels?"
     )
     if column(rows, "calibration_ratio").notna().any():
         at = run.endpoint.horizons

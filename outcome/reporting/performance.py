@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from outcome.reporting.blocks import Section
+from outcome.reporting.blocks import Panel, Panels, Section, TableBlock
 from outcome.reporting.drawings import Drawings
 from outcome.reporting.folder import Run
 from outcome.reporting.headline import main_scores
@@ -130,13 +130,23 @@ def comparison(run: Run, drawings: Drawings) -> Section | None:
     if main is not None and mine["difference"].notna().any():
         section.show(drawings.difference_forest(main, mine))
     rest = rows.drop(index=mine.index)
-    section.show(_comparison_table(run, pd.concat([mine, rest]), "Differences between arms"))
+    if mine.empty:
+        mine, rest = rest, rest.iloc[:0]
+    section.show(_comparison_table(run, mine, "Differences between arms"))
     if run.cross_validated:
         section.say(
             "Every p is exploratory: interval and test take the fitted models as given, leave out "
             "how models trained on other patients would differ, and so find differences too often.",
             quiet=True,
         )
+    if len(rest):
+        section.say("The same for all other metrics; descriptive, without correction.")
+        panels: list[Panel] = []
+        for (arm, base), part in rest.groupby(["arm", "baseline"], sort=False):
+            title = f"{arm} against {base}"
+            table = _comparison_table(run, part, title).without_empty_columns()
+            panels.append(Panel(f"others-{len(panels) + 1}", title, [TableBlock(table)]))
+        section.show(Panels("Comparison", panels))
     section.show(_added_value(run))
     return section
 
@@ -215,7 +225,9 @@ def nuisance(run: Run, drawings: Drawings) -> Section | None:
         table.add(str(row["variable"]), Cell(text, row["estimate"]), *sizes, note)
     table.notes.append(
         "The direction of a number and the rate of events of a site are learned from the other "
-        "folds. 0.5 is guessing; a value well above it asks how the arms reach theirs."
+        "folds. 0.5 is guessing. What tells nothing can fall somewhat below it, since the other "
+        "folds hold more of what a fold has less of; a value well above it asks how the arms reach "
+        "theirs."
     )
     section.show(table)
     return section
@@ -252,6 +264,11 @@ def secondary(run: Run, drawings: Drawings) -> Section | None:
 
 def _other_groups(run: Run) -> Table:
     rows = run.others.get("risk_groups.csv", pd.DataFrame())
+    # Groups are described over the whole follow-up, which is not what such an endpoint asks.
+    by_horizon = [
+        e.get("name") for e in run.manifest.get("secondary") or [] if e.get("kind") == "landmark"
+    ]
+    rows = rows[~rows["endpoint"].isin(by_horizon)] if len(rows) else rows
     columns = ["Arm", "Endpoint", "Group", "Patients", "Events", "Share", "Hazard ratio"]
     table = Table("The same risk groups on other endpoints", columns, numeric={3, 4, 5, 6})
     for row in rows.to_dict("records"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from outcome.reporting.axes import SMALL, clean, drawable, legend_above, shorten
+from outcome.reporting.axes import SMALL, TEXT, clean, drawable, legend_above, shorten
 from outcome.reporting.kaplan_meier import write_at_risk
 from outcome.reporting.palette import GROUP_DASHES, INK, MUTED, group_colours, order_groups
 from outcome.statistics.competing import cumulative_incidence
@@ -73,7 +74,7 @@ def plot_auc_over_time(
                 rows["time"], rows["lower"], rows["upper"], color=colour, alpha=0.14, linewidth=0
             )
     ax.set(ylabel="AUC", xlabel=f"Time ({unit})" if unit else "Time")
-    low = float(np.nanmin([0.4, *table["lower" if bands else "auc"]]))
+    low = min([0.4, *table["lower" if bands else "auc"].dropna().astype(float)])
     ax.set_ylim(max(0.0, low - 0.02), 1.0)
     ax.xaxis.set_major_locator(MaxNLocator(6))
     legend_above(ax, columns=1)
@@ -116,7 +117,8 @@ def plot_calibration(
     smooth = points[points["kind"] == "smooth"]
     ax.plot(smooth["predicted"], smooth["observed"], color=colour, linewidth=1.5)
     reach = groups[["observed", "lower", "upper"]].to_numpy(dtype=float)
-    away = np.abs(np.nan_to_num(reach[:, 1:] - reach[:, :1])).T
+    away = np.abs(reach[:, 1:] - reach[:, :1]).T
+    away[np.isnan(away)] = 0.0
     ax.errorbar(
         groups["predicted"],
         groups["observed"],
@@ -128,16 +130,21 @@ def plot_calibration(
     )
     values = np.asarray(predicted, dtype=float)
     values = values[np.isfinite(values)]
+    known = points[["predicted", "observed", "upper"]].to_numpy(dtype=float).ravel()
+    furthest = max([0.1, *values.tolist(), *known[np.isfinite(known)].tolist()])
+    most = min(1.0, math.ceil(10 * furthest) / 10)
     if len(values):
-        counts, edges = np.histogram(values, bins=np.linspace(0, 1, 41))
-        heights = 0.12 * counts / counts.max()
-        ax.bar(edges[:-1], heights, width=0.025, align="edge", color=colour, alpha=0.35, lw=0)
-    ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        counts, edges = np.histogram(values, bins=np.linspace(0, most, 41))
+        heights = 0.12 * most * counts / max(counts.max(), 1)
+        ax.bar(edges[:-1], heights, width=most / 40, align="edge", color=colour, alpha=0.35, lw=0)
+    ax.set(xlim=(0, most), ylim=(0, most), aspect="equal")
+    ax.xaxis.set_major_locator(MaxNLocator(4))
+    ax.yaxis.set_major_locator(MaxNLocator(4))
     ax.set(xlabel=f"Predicted probability of the {what}", ylabel="Observed")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     if title:
-        ax.set_title(drawable(title), loc="left")
+        ax.set_title(drawable(title), loc="left", fontsize=TEXT, color=INK)
     return clean(ax)
 
 

@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 from jinja2 import DictLoader, Environment, StrictUndefined, select_autoescape
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from outcome.reporting.blocks import Fact, Section
 from outcome.reporting.headline import Answer
@@ -56,6 +56,7 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = breakable
     style, script = texts["style.css"].strip(), texts["script.js"].strip()
     return environment.get_template("report.html.j2").render(
         page=page,
@@ -63,6 +64,11 @@ def render(page: Page) -> str:
         script=Markup(script),
         policy=_policy(style, script),
     )
+
+
+def breakable(text: str) -> Markup:
+    """Allow a line to break after a plus, so that names of arms do not break inside a word."""
+    return Markup("+<wbr>").join(escape(part) for part in str(text).split("+"))
 
 
 def write_page(path: Path, html: str) -> Path:

@@ -74,9 +74,9 @@ function addSorting(table) {
   [...table.tHead.rows[0].cells].forEach((heading, index) => {
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = heading.textContent;
+    button.append(...heading.childNodes);
     button.title = "Sort by this column";
-    heading.replaceChildren(button);
+    heading.append(button);
     button.addEventListener("click", () => sortBy(table, index, heading));
   });
 }
