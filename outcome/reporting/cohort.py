@@ -59,7 +59,7 @@ def _show_characteristics(run: Run, section: Section) -> None:
 def _characteristics(run: Run, table: pd.DataFrame, caption: str) -> Table:
     groups = list(dict.fromkeys(table["group"]))
     sizes = {g: _size(table[table["group"] == g]) for g in groups}
-    heads = [f"{(g or 'All')[:1].upper()}{(g or 'All')[1:]} (n = {sizes[g]:,})" for g in groups]
+    heads = [f"{g or 'All'} (n = {sizes[g]:,})" for g in groups]
     made = Table(caption, ["Variable", *heads], numeric=set(range(1, len(groups) + 1)))
     keyed = {(r["variable"], r["level"], r["group"]): r for r in table.to_dict("records")}
     for variable, level in dict.fromkeys((v, x) for v, x, _ in keyed):
@@ -149,7 +149,7 @@ def _counts(row: pd.Series, word: str) -> str:
 def _by_fold(run: Run) -> Table:
     """Patients and events in each fold of the first repeat."""
     yes = run.outcome_words[0]
-    name = "Positive" if run.endpoint.kind == "binary" else "Events"
+    name = run.endpoint.counted
     what = "Test patients of each fold" + (", first repeat" if run.repeats > 1 else "")
     table = Table(what, ["Fold", "Patients", name, f"{name}, %"], numeric={1, 2, 3})
     if not run.cross_validated:

@@ -47,6 +47,11 @@ class Endpoint:
         return self.positive if is_word else f"{self.name} = {self.positive}"
 
     @property
+    def counted(self) -> str:
+        """Heading of a column that counts those who had it."""
+        return "Positive" if self.kind == "binary" else "Events"
+
+    @property
     def word(self) -> str:
         """The countable thing: `event` or `positive patient`."""
         return "positive patient" if self.kind == "binary" else "event"

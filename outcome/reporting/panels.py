@@ -189,13 +189,15 @@ def cut_words(cut: object) -> str:
 
 def _group_table(run: Run, arm: str, rows: pd.DataFrame) -> Table:
     unit = f" ({run.endpoint.unit})" if run.endpoint.unit else ""
-    word = "Positive" if run.endpoint.kind == "binary" else "Events"
+    # Where events compete, the median of a Kaplan-Meier curve is nobody's median.
+    timed = run.predictions.kind == "survival"
+    medians = "median_survival" in rows and timed and not run.endpoint.competing
     rows = rows.drop_duplicates("group").set_index("group")
     groups = [g for g in run.groups(arm) if g in rows.index]
     ratios = column(rows, "hazard_ratio")
     plain = [g for g in groups if np.isnan(ratios[g]) or ratios[g] == 1]
     against = f" against {plain[0]}" if len(plain) == 1 and ratios.notna().any() else ""
-    columns = ["Group", "Patients", word, "Share", f"Median time to event{unit}"]
+    columns = ["Group", "Patients", run.endpoint.counted, "Share", f"Median time to event{unit}"]
     columns.append(f"Hazard ratio{against}")
     table = Table(f"Risk groups of {arm}", columns, numeric=set(range(1, len(columns))))
     for i, group in enumerate(groups):
@@ -205,10 +207,10 @@ def _group_table(run: Run, arm: str, rows: pd.DataFrame) -> Table:
             entry(row, "n"),
             entry(row, "events"),
             _share(row),
-            _median(row),
+            _median(row) if medians else Cell(""),
             Cell("1 (reference)", 1.0) if against and group == plain[0] else _ratio(row),
         )
-    _group_notes(run, arm, rows, table)
+    _group_notes(run, arm, rows, table, medians=medians)
     return table
 
 
@@ -236,14 +238,14 @@ def _median(row: Any) -> Cell:
     return Cell(f"{number(median, digits)} ({number(low, digits)} to {upper})", median)
 
 
-def _group_notes(run: Run, arm: str, rows: pd.DataFrame, table: Table) -> None:
+def _group_notes(run: Run, arm: str, rows: pd.DataFrame, table: Table, *, medians: bool) -> None:
     p = column(rows, "logrank_p").dropna()
     if len(p):
         if run.cross_validated:
             table.notes.append(f"Log-rank {p_value(p.iloc[0])}, stratified by fold; exploratory.")
         else:
             table.notes.append(f"Log-rank {p_value(p.iloc[0])}.")
-    reached = " Not reached: the curve stays above 50%." if "median_survival" in rows else ""
+    reached = " Not reached: the curve stays above 50%." if medians else ""
     if "lower" in rows:
         table.notes.append(f"95% intervals in brackets.{reached}")
     notes = rows.get("note", pd.Series(dtype=str))

@@ -16,6 +16,7 @@ from outcome.reporting.illustrations import effects as draw_effects
 from outcome.reporting.illustrations import subgroup_forest, term_name
 from outcome.reporting.labels import metric
 from outcome.reporting.panels import arm_panels
+from outcome.reporting.performance import only_covariates
 from outcome.reporting.tables import Cell, Table, column, estimate, number, p_value
 
 __all__ = ["effects", "subgroups"]
@@ -35,25 +36,20 @@ def effects(run: Run, drawings: Drawings) -> Section | None:
         else "Cox models (ties after Efron) with a baseline hazard"
     )
     section.say(f"From {model} for each fold and stratum, of patients with complete values.")
-    if run.endpoint.landmark is not None:
-        section.say("They are about the whole follow-up, not only the event by the landmark.")
-    if run.endpoint.competing:
-        section.say("Competing events are censored: these are cause-specific hazard ratios.")
-    if run.endpoint.favourable:
-        section.say(
-            f"The odds are those of {run.endpoint.positive_name}, the better outcome: a useful "
-            "risk score has an odds ratio below 1."
-        )
-    if len(run.covariates.columns) < 2:
-        section.say("The run folder has no covariates, so there is no multivariable model.")
+    section.say(*_conditions(run))
 
     def make(arm: str) -> Sequence[Block]:
         mine = table[table["arm"] == arm]
+        if only_covariates(run, arm):
+            # The score is a function of the same columns: together they cannot be told apart.
+            mine = mine[mine["model"] == "univariable"]
         if mine["ratio"].notna().sum() == 0:
             return []
         return [
             draw_effects(drawings, arm, mine, ratio),
-            TableBlock(_effect_table(arm, mine, ratio).without_empty_columns()),
+            TableBlock(
+                _effect_table(arm, mine, ratio, run.endpoint.counted).without_empty_columns()
+            ),
         ]
 
     section.show(arm_panels(run, drawings, "effects", make))
@@ -66,9 +62,31 @@ def effects(run: Run, drawings: Drawings) -> Section | None:
     return section
 
 
-def _effect_table(arm: str, rows: pd.DataFrame, ratio: str) -> Table:
+def _conditions(run: Run) -> list[str]:
+    """Say what has to be known to read the ratios of this endpoint."""
+    said, end = [], run.endpoint
+    if end.landmark is not None:
+        said.append("They are about the whole follow-up, not only the event by the landmark.")
+    if end.competing:
+        said.append("Competing events are censored: these are cause-specific hazard ratios.")
+    if end.favourable:
+        said.append(
+            f"The odds are those of {end.positive_name}, the better outcome: a useful risk score "
+            "has an odds ratio below 1."
+        )
+    if len(run.covariates.columns) < 2:
+        said.append("The run folder has no covariates, so there is no multivariable model.")
+    elif any(only_covariates(run, arm) for arm in run.arms):
+        said.append(
+            "A score made of the covariates alone is left out of the multivariable model, where "
+            "it could not be told apart from them."
+        )
+    return said
+
+
+def _effect_table(arm: str, rows: pd.DataFrame, ratio: str, counted: str) -> Table:
     columns = ["Term", "Model", f"{ratio.capitalize()} (95% interval)", "p"]
-    columns += ["p, proportional hazards", "Patients", "Events", "Note"]
+    columns += ["p, proportional hazards", "Patients", counted, "Note"]
     table = Table(f"{ratio.capitalize()}s, {arm}", columns, numeric={2, 3, 4, 5, 6})
     for row in rows.to_dict("records"):
         p, ph = float(row["p_value"]), float(row["ph_p"])
@@ -117,7 +135,7 @@ def subgroups(run: Run, drawings: Drawings) -> Section | None:
 
 def _subgroup_table(run: Run, arm: str, rows: pd.DataFrame) -> Table:
     label = metric(str(rows["metric"].iloc[0]), run.endpoint).label
-    columns = ["Subgroup", "Patients", "Events", f"{label} (95% interval)"]
+    columns = ["Subgroup", "Patients", run.endpoint.counted, f"{label} (95% interval)"]
     columns += ["Observed / predicted", "Interaction p"]
     table = Table(f"Subgroups, {arm}", columns, numeric={1, 2, 3, 4, 5})
     for row in rows.to_dict("records"):

@@ -13,7 +13,15 @@ from outcome.reporting.illustrations import auc_over_time as draw_auc
 from outcome.reporting.labels import Metric, metric, overall
 from outcome.reporting.tables import Cell, Table, column, entry, estimate, interval, number, p_value
 
-__all__ = ["auc_over_time", "comparison", "discrimination", "metric_table", "nuisance", "secondary"]
+__all__ = [
+    "auc_over_time",
+    "comparison",
+    "discrimination",
+    "metric_table",
+    "nuisance",
+    "only_covariates",
+    "secondary",
+]
 
 
 def discrimination(run: Run, drawings: Drawings) -> Section:
@@ -79,9 +87,8 @@ def _permutations(run: Run) -> Table:
 
 def metric_table(run: Run, metrics: pd.DataFrame, shown: list[Metric], caption: str) -> Table:
     """Put metrics side by side, an arm in each row."""
-    word = "Positive" if run.endpoint.kind == "binary" else "Events"
     heads = [m.label[:1].upper() + m.label[1:] for m in shown]
-    columns = ["Arm", *heads, "Patients", word]
+    columns = ["Arm", *heads, "Patients", run.endpoint.counted]
     table = Table(caption, columns, numeric=set(range(1, len(columns))))
     for i, arm in enumerate(run.arms):
         mine = metrics[metrics["arm"] == arm].drop_duplicates("metric").set_index("metric")
@@ -176,13 +183,20 @@ def _p(value: float) -> Cell:
     return Cell(p_value(value).removeprefix("p ").removeprefix("= "), value)
 
 
+def only_covariates(run: Run, arm: str) -> bool:
+    """Whether an arm sees nothing but the clinical covariates."""
+    return set(run.inputs.get(arm, [])) == {"clinical"}
+
+
 def _added_value(run: Run) -> Table:
     rows = run.table("added_value.csv")
     names = ", ".join(str(c) for c in run.covariates if c != "patient_id")
     columns = ["Arm", "Chi-square", "p", "C, covariates", "C, with the score"]
-    columns += ["Change in C", "Patients", "Events", "Note"]
+    columns += ["Change in C", "Patients", run.endpoint.counted, "Note"]
     table = Table(f"Does the score add to {names}?", columns, numeric={1, 2, 3, 4, 5, 6, 7})
     for i, row in enumerate(rows.to_dict("records")):
+        if only_covariates(run, str(row["arm"])):
+            continue
         change = estimate(row["c_difference"], row["lower"], row["upper"], 3, sign=True)
         table.add(
             Cell(str(row["arm"]), i, True), Cell(number(row["chi_square"], 1), row["chi_square"]),
@@ -215,7 +229,7 @@ def nuisance(run: Run, drawings: Drawings) -> Section | None:
     )
     main, _ = main_scores(run)
     label = main.label if main and main.key in set(rows["metric"]) else "C-index or AUROC"
-    columns = ["Variable", f"{label} (95% interval)", "Patients", "Events", "Note"]
+    columns = ["Variable", f"{label} (95% interval)", "Patients", run.endpoint.counted, "Note"]
     table = Table("Nuisance baselines", columns, numeric={1, 2, 3})
     for row in rows.to_dict("records"):
         known = np.isfinite(row["estimate"])

@@ -119,7 +119,9 @@ def assemble(
     for column, values in _absolute(study, calibration, risk, strata).items():
         test[column] = values
     if isinstance(study.endpoint, Binary):
-        test["threshold"] = specificity_threshold(joined, outcomes)
+        test["threshold"] = specificity_threshold(
+            joined, outcomes, favourable=study.endpoint.favourable
+        )
     history = [s.history for s in scores if len(s.history)]
     empty = pd.DataFrame(columns=HISTORY)
     return ArmFold(
