@@ -47,9 +47,7 @@ def effects(run: Run, drawings: Drawings) -> Section | None:
             return []
         return [
             draw_effects(drawings, arm, mine, ratio),
-            TableBlock(
-                _effect_table(arm, mine, ratio, run.endpoint.counted).without_empty_columns()
-            ),
+            TableBlock(_effect_table(run, arm, mine, ratio).without_empty_columns()),
         ]
 
     section.show(arm_panels(run, drawings, "effects", make))
@@ -84,9 +82,9 @@ def _conditions(run: Run) -> list[str]:
     return said
 
 
-def _effect_table(arm: str, rows: pd.DataFrame, ratio: str, counted: str) -> Table:
+def _effect_table(run: Run, arm: str, rows: pd.DataFrame, ratio: str) -> Table:
     columns = ["Term", "Model", f"{ratio.capitalize()} (95% interval)", "p"]
-    columns += ["p, proportional hazards", "Patients", counted, "Note"]
+    columns += ["p, proportional hazards", "Patients", run.endpoint.counted, "Note"]
     table = Table(f"{ratio.capitalize()}s, {arm}", columns, numeric={2, 3, 4, 5, 6})
     for row in rows.to_dict("records"):
         p, ph = float(row["p_value"]), float(row["ph_p"])

@@ -252,7 +252,7 @@ def secondary(run: Run, drawings: Drawings) -> Section | None:
     metrics = run.table("metrics.csv")
     strata = metrics.drop(index=overall(metrics).index)
     rest = pd.concat([run.others.get("metrics.csv", metrics.iloc[:0]), strata])
-    if rest.empty:
+    if rest.empty and all(t.empty for t in run.others.values()):
         return None
     section = Section("secondary", "Other endpoints and strata")
     section.say(
