@@ -31,7 +31,8 @@ def cohort(run: Run, drawings: Drawings) -> Section:
         section.say(f"{int(missing['without']):,} of {plural(total, 'patient')} have no report.")
     _show_characteristics(run, section)
     _show_follow_up(run, section)
-    section.show(_by_fold(run))
+    if run.table("characteristics_by_fold.csv").empty:
+        section.show(_by_fold(run))
     return section
 
 
@@ -83,7 +84,8 @@ def _described(row: Mapping[Hashable, Any]) -> Cell:
     middle, low, high = (entry(row, k) for k in ("median", "lower", "upper"))
     if not np.isfinite(middle):
         return Cell("")
-    digits = 0 if abs(middle) >= 100 else 1
+    whole = all(v == int(v) for v in (middle, low, high) if np.isfinite(v))
+    digits = 0 if whole or abs(middle) >= 100 else 1
     return Cell(
         f"{number(middle, digits)} ({number(low, digits)} to {number(high, digits)})", middle
     )

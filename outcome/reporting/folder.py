@@ -17,6 +17,9 @@ from outcome.reporting.palette import order_groups
 __all__ = ["Endpoint", "Run", "constant_risk"]
 
 
+_YES = frozenset({"yes", "y", "true", "t", "positive", "pos"})
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """What was predicted, in words; `word` is what happens to a patient who has it."""
@@ -42,9 +45,10 @@ class Endpoint:
 
     @property
     def positive_name(self) -> str:
-        """What a positive patient is called; a bare code is given its column."""
+        """What a positive patient is called; a bare code, or a yes, is given its column."""
         is_word = any(c.isalpha() for c in self.positive)
-        return self.positive if is_word else f"{self.name} = {self.positive}"
+        telling = is_word and self.positive.lower() not in _YES
+        return self.positive if telling else f"{self.name} = {self.positive}"
 
     @property
     def counted(self) -> str:
