@@ -21,6 +21,7 @@ from outcome.reporting.writing import write_run_folder
 
 __all__ = ["Assessment", "assess"]
 
+MADE_HERE = "the median risk of the scored patients themselves, in each fold"
 PACKAGES = ("slide-outcome", "numpy", "scipy", "pandas", "scikit-learn", "matplotlib")
 
 
@@ -109,7 +110,9 @@ def assess(
         "covariates": read.covariates,
     }
     about = _manifest(paths, read, evaluation, baseline, unit, horizons, favourable, command)
-    about |= {"resamples": n_resamples, "split": {"seed": seed}}
+    about |= {"resamples": n_resamples, "seed": seed}
+    if tables["predictions"] is not read.predictions.table:
+        about["protocol"] = {"risk groups": MADE_HERE}
     write_run_folder(out, tables, about)
     made = make_report(out)
     return Assessment(evaluation, {**tables, **made.tables}, baseline, made.path)

@@ -27,7 +27,7 @@ MOST_FOLDS = 10
 def with_derived(run: Run) -> tuple[Run, dict[str, pd.DataFrame]]:
     """Return the run with everything computed that its files allow, and the tables alone."""
     end, resamples = run.endpoint, run.manifest.get("resamples")
-    seed = run.part("split").get("seed")
+    seed = run.manifest.get("seed", run.part("split").get("seed"))
     question = Question(
         horizons=end.horizons,
         landmark=end.landmark,

@@ -154,8 +154,13 @@ def _grouping(run: Run) -> str:
     if "risk_group" not in run.predictions.table:
         return "Patients are grouped by their risk score; the predictions came without groups."
     cut = run.part("protocol").get("cutoffs")
+    if made_here := run.part("protocol").get("risk groups"):
+        return (
+            f"The predictions came without groups. Patients were cut at {made_here}, which is "
+            "exploratory: the cut-off knows the patients that it divides."
+        )
     if not cut:
-        return "Patients are grouped by their risk score, as the predictions came."
+        return "Patients are grouped by their risk score; the groups came with the predictions."
     return (
         "Patients are grouped by their risk score, with cut-offs that were fixed on development "
         f"patients only ({cut_words(cut)})."

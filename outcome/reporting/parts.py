@@ -62,7 +62,9 @@ def effects(run: Run, drawings: Drawings) -> Section | None:
 
 def _conditions(run: Run) -> list[str]:
     """Say what has to be known to read the ratios of this endpoint."""
-    said, end = [], run.endpoint
+    said, end = list[str](), run.endpoint
+    if run.repeats > 1:
+        said.append("The score is that of the first repeat.")
     if end.landmark is not None:
         said.append("They are about the whole follow-up, not only the event by the landmark.")
     if end.competing:
