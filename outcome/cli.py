@@ -24,6 +24,7 @@ for _command in (
     bundles.predict,
     bundles.validate,
     bundles.attention,
+    tables.report,
     simulated.simulate,
     simulated.demo,
 ):

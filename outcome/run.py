@@ -211,6 +211,7 @@ def _results(
     from outcome.cohort import splits_table
     from outcome.evaluation.endpoints import evaluate_endpoints
     from outcome.predictions import Predictions
+    from outcome.reporting.beside import patient_tables
     from outcome.reporting.report import write_report
     from outcome.reporting.writing import write_run_folder
     from outcome.training import manifest
@@ -251,7 +252,7 @@ def _results(
             [f.history for f in finished if len(f.history)] or [finished[0].history]
         ),
     }
-    further["cohort_lost"] = material.cohort.lost_table()
+    further |= {"cohort_lost": material.cohort.lost_table(), **patient_tables(study, material)}
     if tested is not None:
         further["permutations"] = tested
         about["notes"] += training.permutation_notes(tested)

@@ -12,10 +12,10 @@ from typing import Any
 import pandas as pd
 
 from outcome.cohort import Cohort
-from outcome.endpoint import Binary, Endpoint
+from outcome.endpoint import Endpoint
 from outcome.evaluation.endpoints import evaluate_endpoint
-from outcome.predictions import ForeignTables, Predictions
-from outcome.reporting.assess import PACKAGES, check_folder, further_tables
+from outcome.predictions import Predictions
+from outcome.reporting.assess import PACKAGES, check_folder
 from outcome.reporting.report import write_report
 from outcome.reporting.writing import write_run_folder
 
@@ -71,11 +71,6 @@ def write_validation(
     evaluation = evaluate_endpoint(
         predictions, judged, n_resamples=n_resamples, seed=seed, cross_validated=False
     )
-    favourable = isinstance(endpoint, Binary) and endpoint.favourable
-    read = ForeignTables(predictions, None, table[["patient_id"]].drop_duplicates(), ())
-    further = further_tables(
-        read, horizons, seed=seed, n_resamples=n_resamples, favourable=favourable
-    )
     found_notes = [*notes, *evaluation.notes, *_how(table)]
     found_warnings = [*warnings, *evaluation.warnings]
     arms = predictions.arms
@@ -106,7 +101,6 @@ def write_validation(
         "cohort_flow": cohort.flow_table(),
         "cohort_lost": cohort.lost_table(),
         "splits": _roles(table, trained_on),
-        **further,
     }
     write_run_folder(folder, tables, manifest)
     return {

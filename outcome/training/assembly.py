@@ -145,7 +145,11 @@ def settle(
         weights,
         fit_calibration(joined, outcomes, fixed_slope=few),
         cut_offs(joined, outcomes, study.risk_groups, study.endpoint.strata is not None),
-        specificity_threshold(joined, outcomes),
+        specificity_threshold(
+            joined,
+            outcomes,
+            favourable=isinstance(study.endpoint, Binary) and study.endpoint.favourable,
+        ),
     )
 
 

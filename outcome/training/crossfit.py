@@ -135,7 +135,17 @@ def _cuts(
     return tuple(float(q) for q in np.quantile(risk[rows], np.asarray(shares, dtype=float)))
 
 
-def specificity_threshold(risk: Array, outcomes: Outcomes, specificity: float = 0.9) -> float:
-    """Risk that so many of the development patients with the better outcome do not exceed."""
-    better = risk[~outcomes.worse & (outcomes.weight > 0)]
-    return float(np.quantile(better, specificity, method="higher")) if len(better) else np.nan
+def specificity_threshold(
+    risk: Array, outcomes: Outcomes, specificity: float = 0.9, *, favourable: bool = False
+) -> float:
+    """Risk that so many of the development patients with the better outcome do not exceed.
+
+    With `favourable` the positive class is the better outcome, called so below the threshold:
+    then it is the risk that so many of those with the worse outcome reach.
+    """
+    known = outcomes.weight > 0
+    negative = -risk[outcomes.worse & known] if favourable else risk[~outcomes.worse & known]
+    if not len(negative):
+        return np.nan
+    threshold = float(np.quantile(negative, specificity, method="higher"))
+    return -threshold if favourable else threshold
