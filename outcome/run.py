@@ -244,7 +244,7 @@ def _results(
         further["permutations"] = tested
         about["notes"] += training.permutation_notes(tested)
     about["seconds"] = round(monotonic() - started, 1)
-    write_run_folder(folder, {**tables, **further}, about, study.to_yaml())
+    write_run_folder(folder, {**tables, **further}, about, study.to_yaml(folder))
     progress("reporting", 0, 1)
     report = write_report(folder)
     progress("reporting", 1, 1)
