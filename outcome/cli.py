@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from outcome.commands import simulated, studies, tables
+from outcome.commands import cohorts, simulated, studies, tables
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,8 +21,10 @@ for _command in (
     tables.compare,
     simulated.simulate,
     simulated.demo,
+    cohorts.init,
 ):
     app.command()(_command)
+app.command("import")(cohorts.import_)
 
 
 def main() -> None:

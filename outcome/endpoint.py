@@ -76,6 +76,8 @@ class _Timed(_Spec):
         if not isinstance(value, Mapping):
             return value
         codes = {canonical_code(k): v for k, v in value.items()}
+        if unknown := [k for k, v in codes.items() if v not in (0, 1, 2)]:
+            raise ValueError(f"say what {unknown[0]!r} means: 0, 1 or 2, not {value!r}"[:300])
         if len(codes) < len(value) or not {0, 1} <= set(codes.values()):
             raise ValueError("name each code once, and at least one code of each of 0 and 1")
         return codes

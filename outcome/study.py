@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from outcome.endpoint import Binary, Endpoint, Landmark, TimeToEvent
 from outcome.errors import Problems, StudyError
-from outcome.yamlfile import load_yaml, read_yaml
+from outcome.yamlfile import dump_yaml, load_yaml, read_yaml
 
 __all__ = [
     "Arm",
@@ -356,7 +356,7 @@ class Study(_Section):
         if folder is not None:
             study = _moved(self, lambda path: Path(os.path.relpath(path, folder)))
         data = study.model_dump(mode="json", by_alias=True)
-        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+        return dump_yaml(data)
 
 
 def _moved(study: Study, move: Callable[[Path], Path]) -> Study:

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["load_yaml", "read_yaml"]
+__all__ = ["dump_yaml", "load_yaml", "read_yaml"]
 
 LARGEST = 1 << 19
 MOST_NODES = 20_000
@@ -50,6 +50,32 @@ for _kind, (_pattern, _first) in _RESOLVERS.items():
     _Loader.add_implicit_resolver(
         f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), list(_first)
     )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text that neither our reader nor one of YAML 1.1 takes for anything else."""
+
+
+_Dumper.yaml_implicit_resolvers = {
+    first: [*known, *_Loader.yaml_implicit_resolvers.get(first, [])]
+    for first, known in {
+        **{key: [] for key in _Loader.yaml_implicit_resolvers},
+        **yaml.SafeDumper.yaml_implicit_resolvers,
+    }.items()
+}
+
+
+def dump_yaml(value: Any, *, inline: bool = False) -> str:
+    """Write a value; `inline` puts it on one line, without a line end."""
+    text = yaml.dump(
+        value,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=inline,
+        width=1 << 30 if inline else 100,
+    )
+    return text.removesuffix("\n").removesuffix("\n...") if inline else text
 
 
 def load_yaml(text: str) -> Any:
