@@ -112,10 +112,13 @@ def counts(cohort: Cohort) -> str:
 
 
 def _problems(path: Path, spec: Mapping[str, Any]) -> list[str]:
-    if UNDECLARED in str(spec.get("endpoint")):
+    endpoint = spec["endpoint"]
+    open_codes = [c for c, v in endpoint.get("event_codes", {}).items() if v == UNDECLARED]
+    if open_codes or endpoint.get("positive") == UNDECLARED:
+        named = f" ({', '.join(open_codes[:10])})" if open_codes else ""
         return [
-            f"codes of the outcome are not declared: replace each {UNDECLARED} under `endpoint` in"
-            f" {path}"
+            f"codes of the outcome{named} are not declared: replace each {UNDECLARED} under"
+            f" `endpoint` in {path}"
         ]
     try:
         study = Study.read(path)

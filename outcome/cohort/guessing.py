@@ -29,7 +29,9 @@ EVENT = re.compile(
 )
 LABEL = re.compile(r"label|respon|relapse|recur|outcome|class|target|benefit|pcr", re.IGNORECASE)
 CENSORED = re.compile(r"cens", re.IGNORECASE)
-SITE = re.compile(r"site|hospital|cent(er|re)|instit|\btss\b|clinic$", re.IGNORECASE)
+SITE = re.compile(
+    r"\bsites?\b|hospital|cent(er|re)|zentrum|instit|\btss\b|(clinic|klinik)$", re.IGNORECASE
+)
 NOT_A_SITE = re.compile(r"anatom|tumou?r|primary|organ|metast|biopsy|tissue", re.IGNORECASE)
 FOLD = re.compile(r"^(cv_?)?(outer_?)?(fold|split)_?\d*$", re.IGNORECASE)
 NUMERIC = re.compile(r"\bage\b|bmi|\bpsa\b|tumou?r size|ki ?67", re.IGNORECASE)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from outcome.errors import Problems
 
-__all__ = ["check_names", "is_formula", "slide_name"]
+__all__ = ["check_names", "comma_numbers", "is_formula", "slide_name"]
 
 SLIDE_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|mrxs|scn)$", re.IGNORECASE)
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")

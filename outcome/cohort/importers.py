@@ -2,7 +2,7 @@
 
 | layout | what is read |
 |---|---|
-| `patho-bench` | `k=all.tsv`: `case_id, slide_id, <task>` or `<task>_event, <task>_days`; `fold_0` |
+| `patho-bench` | `k=all.tsv`: `case_id, slide_id`, a task or `<task>_event, _days`, `fold_0` ... |
 | `panther` | a folder per fold, `train.csv` and `test.csv`: `os_survival_days, os_censorship` .. |
 | `mcat` | a table with `survival_months, censorship` and `splits_0.csv` ... of cases |
 | `survpath` | the same with `[_dss, _pfi]` endings, and a clinical table |
@@ -23,7 +23,7 @@ import pandas as pd
 from outcome.cohort.drafts import Draft, endpoint_comments
 from outcome.cohort.guessing import FILE_SUFFIX, guess
 from outcome.cohort.ids import slide_name
-from outcome.cohort.reading import read_text_table
+from outcome.cohort.reading import read_numbers, read_text_table
 from outcome.cohort.sections import (
     SURVIVAL,
     UNDECLARED,
@@ -185,13 +185,13 @@ def _folds(
 def _find(folder: Path, fits: Callable[[pd.DataFrame], bool]) -> tuple[Path, pd.DataFrame] | None:
     """Return the first table of a folder, or two levels below, with certain columns."""
     if folder.is_file():
-        return folder, read_text_table(folder)
+        return folder, read_numbers(folder)
     places = [p for depth in ("*", "*/*") for p in sorted(folder.glob(depth))]
     for path in [p for p in places if p.suffix.lower() in TABLES and p.is_file()][:200]:
         if re.match(r"splits_\d", path.name):
             continue
         try:
-            table = read_text_table(path)
+            table = read_numbers(path)
         except CohortError:
             continue
         if fits(table):

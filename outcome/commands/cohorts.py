@@ -48,12 +48,12 @@ def init(
     from outcome.cohort.drafts import write_draft
     from outcome.cohort.guessing import guess
     from outcome.cohort.initial import draft_init
-    from outcome.cohort.reading import read_text_table
+    from outcome.cohort.reading import read_numbers
     from outcome.embeddings.patches import find_slide_files, sniff
     from outcome.errors import InputError
 
     _check_unit(unit)
-    frame = read_text_table(table)
+    frame = read_numbers(table)
     for option, column in (
         ("--patient", patient), ("--slide", slide), ("--time", time), ("--event", event),
         ("--label", label),
@@ -193,7 +193,7 @@ def _finish(path: Path, problems: list[str], understood: Any) -> None:
 
     for line in understood:
         typer.echo(line)
-    if counted := understood_cohort(path):
+    if not problems and (counted := understood_cohort(path)):
         typer.echo(f"cohort: {counted}")
     for problem in problems:
         typer.echo(f"to do: {problem}")

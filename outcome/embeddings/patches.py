@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from outcome.cohort import slide_name
-from outcome.embeddings.readers import DAMAGED, Names, SlidePatches, read_file
+from outcome.embeddings.readers import Names, SlidePatches, read_file
 from outcome.errors import EmbeddingError
 from outcome.study import ArrayNames, Layout
 
-__all__ = ["Found", "SlideFiles", "SlidePatches", "find_slide_files", "read_slide"]
+__all__ = ["Found", "SlideFiles", "SlidePatches", "find_slide_files", "read_slide", "sniff"]
 
 SUFFIXES = (".h5", ".hdf5", ".pt", ".pth", ".npz", ".npy")
 """In the order of preference, where one slide has several kinds of file in one folder."""
@@ -236,6 +236,6 @@ def sniff(files: Sequence[Path]) -> SlidePatches | None:
     for path in files:
         try:
             return read_file(path)
-        except (EmbeddingError, *DAMAGED):
+        except EmbeddingError:
             continue
     return None

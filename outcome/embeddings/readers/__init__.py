@@ -14,18 +14,16 @@ from __future__ import annotations
 
 import json
 import re
-import struct
-import zipfile
-import zlib
 from pathlib import Path
 
+from outcome.cohort.reading import DAMAGED
 from outcome.embeddings.readers.arrays import read_arrays
 from outcome.embeddings.readers.content import Names, Raw, SlidePatches, as_patches
 from outcome.embeddings.readers.hdf5 import read_hdf5
 from outcome.embeddings.readers.torchfile import read_torch
 from outcome.errors import EmbeddingError
 
-__all__ = ["DAMAGED", "Names", "SlidePatches", "read_file"]
+__all__ = ["Names", "SlidePatches", "read_file"]
 
 SUFFIXES = {
     ".h5": read_hdf5,
@@ -36,11 +34,6 @@ SUFFIXES = {
     ".npy": read_arrays,
 }
 KINDS = {".h5": "HDF5", ".hdf5": "HDF5", ".pt": "a tensor", ".pth": "a tensor"}
-DAMAGED = (
-    OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError,
-    EOFError, AttributeError, AssertionError, struct.error, zlib.error, zipfile.BadZipFile,
-)  # fmt: skip
-"""What libraries raise at files that are not what they claim to be."""
 
 
 def read_file(path: Path, names: Names | None = None, layout: str = "") -> SlidePatches:

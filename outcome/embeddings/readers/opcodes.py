@@ -9,6 +9,7 @@ not called either: `Call` only says what was asked for.
 from __future__ import annotations
 
 import pickletools
+import warnings
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
@@ -96,16 +97,22 @@ def describe(stream: BytesIO, name: str) -> Any:
     ValueError
         It is damaged.
     """
-    machine = _Machine()
     try:
-        for count, (operation, argument, _) in enumerate(pickletools.genops(stream)):
-            if count > MOST_OPERATIONS:
-                raise EmbeddingError(f"{name} holds more than a tensor")
-            if operation.name == "STOP":
-                return machine.take(1)[0]
-            _follow(machine, operation.name, argument, name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes in damaged text
+            return _run(stream, name)
     except (StopIteration, RecursionError):
         raise ValueError("the description of the tensor is damaged") from None
+
+
+def _run(stream: BytesIO, name: str) -> Any:
+    machine = _Machine()
+    for count, (operation, argument, _) in enumerate(pickletools.genops(stream)):
+        if count > MOST_OPERATIONS:
+            raise EmbeddingError(f"{name} holds more than a tensor")
+        if operation.name == "STOP":
+            return machine.take(1)[0]
+        _follow(machine, operation.name, argument, name)
     raise ValueError("the description of the tensor ends early")
 
 
