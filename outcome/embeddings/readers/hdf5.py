@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcome.embeddings.readers.content import Names, Raw, check_claim
+from outcome.embeddings.readers.heaps import check_heaps
 from outcome.errors import EmbeddingError
 
 __all__ = ["read_coords", "read_hdf5"]
@@ -20,6 +21,7 @@ __all__ = ["read_coords", "read_hdf5"]
 def read_hdf5(path: Path, names: Names) -> Raw:
     """Read the arrays of one HDF5 file; links and data kept elsewhere are not followed."""
     size = path.stat().st_size
+    check_heaps(path)
     with h5py.File(path, "r") as file:
         key = _named(file, names.features_tried, path.name)
         if key is None:
@@ -42,6 +44,7 @@ def read_hdf5(path: Path, names: Names) -> Raw:
 
 def read_coords(path: Path) -> NDArray[Any] | None:
     """Return the coordinates that a file holds, None where it has none."""
+    check_heaps(path)
     with h5py.File(path, "r") as file:
         where = _named(file, ("coords",), path.name)
         return None if where is None else _read(file[where], path.name, path.stat().st_size)
