@@ -188,3 +188,17 @@ def test_a_tensor_is_what_pytorch_says_it_is(tmp_path):
             torch.save(value, path, _use_new_zipfile_serialization=not old)
             wanted = torch.load(path, weights_only=True).detach().numpy()
             np.testing.assert_array_equal(read_slide(path).features, wanted.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"libver": "latest"}, {"userblock_size": 512}, {"libver": "earliest"}], ids=str
+)
+@pytest.mark.parametrize("attributes", [0, 30])
+@pytest.mark.parametrize("kind", [str, np.bytes_])
+def test_the_encoder_is_read_however_hdf5_stores_it(tmp_path, options, attributes, kind):
+    with h5py.File(tmp_path / "s.h5", "w", **options) as file:
+        data = file.create_dataset("features", data=np.ones((3, 4), np.float32))
+        data.attrs["encoder"] = kind("musk-Größe".encode() if kind is np.bytes_ else "musk-Größe")
+        for i in range(attributes):
+            data.attrs[f"encoder_{i}"] = "x" * (i + 1)
+    assert read_slide(tmp_path / "s.h5").encoder == "musk-Größe"

@@ -12,16 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcome.embeddings.readers.content import Names, Raw, check_claim
-from outcome.embeddings.readers.heaps import check_heaps
+from outcome.embeddings.readers.heaps import Heaps
 from outcome.errors import EmbeddingError
 
 __all__ = ["read_coords", "read_hdf5"]
+
+LONGEST_TEXT = 1000
 
 
 def read_hdf5(path: Path, names: Names) -> Raw:
     """Read the arrays of one HDF5 file; links and data kept elsewhere are not followed."""
     size = path.stat().st_size
-    check_heaps(path)
+    heaps = Heaps(path)
     with h5py.File(path, "r") as file:
         key = _named(file, names.features_tried, path.name)
         if key is None:
@@ -33,7 +35,8 @@ def read_hdf5(path: Path, names: Names) -> Raw:
             )
         data = file[key]
         features = _read(data, path.name, size)
-        encoder = _text(data.attrs, "encoder") or _text(file.attrs, "encoder", "extractor")
+        encoder = _text(data.attrs, heaps, "encoder")
+        encoder = encoder or _text(file.attrs, heaps, "encoder", "extractor")
         where = _named(file, names.coords_tried, path.name)
         coords = None if where is None else _read(file[where], path.name, size)
         layout = "trident" if "encoder" in data.attrs else "clam"
@@ -44,7 +47,6 @@ def read_hdf5(path: Path, names: Names) -> Raw:
 
 def read_coords(path: Path) -> NDArray[Any] | None:
     """Return the coordinates that a file holds, None where it has none."""
-    check_heaps(path)
     with h5py.File(path, "r") as file:
         where = _named(file, ("coords",), path.name)
         return None if where is None else _read(file[where], path.name, path.stat().st_size)
@@ -77,9 +79,16 @@ def _read(data: h5py.Dataset, name: str, size: int) -> NDArray[Any]:
     return np.asarray(data[()])
 
 
-def _text(attributes: h5py.AttributeManager, *names: str) -> str:
+def _text(attributes: h5py.AttributeManager, heaps: Heaps, *names: str) -> str:
+    """Return the first of these attributes that is a short text; empty where none is."""
     for key in names:
-        if key in attributes and attributes.get_id(key).shape == ():
-            value = attributes[key]
-            return value.decode() if isinstance(value, bytes) else str(value)
+        if key not in attributes:
+            continue
+        found = attributes.get_id(key)
+        if found.shape != () or found.dtype.kind not in "SO" or found.dtype.itemsize > LONGEST_TEXT:
+            continue
+        if found.dtype.kind == "O" and not heaps.holds(key):
+            raise EmbeddingError(f"{heaps.path.name} is damaged (the text of {key!r} is lost)")
+        value = attributes[key]
+        return value.decode() if isinstance(value, bytes) else str(value)
     return ""

@@ -1,8 +1,9 @@
-"""A check of HDF5's heaps of text, on which the HDF5 library can run for ever.
+"""A check of text in HDF5 files, on which the HDF5 library can run for ever or take any memory.
 
 Text of variable length (the encoder's name) lies in "global heaps": a header, then objects, each
 with its own length. The library walks from object to object by these lengths without asking
-whether it moves; in a damaged file it may not. The walk is done here first.
+whether it moves, and it takes as much memory as a reference to an object says before it looks at
+the object. In a damaged file neither can be trusted; both are looked at here first.
 """
 
 from __future__ import annotations
@@ -13,42 +14,75 @@ from pathlib import Path
 
 from outcome.errors import EmbeddingError
 
-__all__ = ["check_heaps"]
+__all__ = ["Heaps"]
 
+FILE = b"\x89HDF\r\n\x1a\n"
 SIGNATURE = b"GCOL\x01"
 SMALLEST = 4096
 HEADER = struct.Struct("<8xQ")
 OBJECT = struct.Struct("<HH4xQ")
+REFERENCE = struct.Struct("<IQI")
+NEAR = 512
+"""An attribute's value follows its name within so many bytes."""
 
 
-def check_heaps(path: Path) -> None:
-    """Refuse a file in which a heap does not end.
+class Heaps:
+    """The heaps of text in one file.
+
+    Parameters
+    ----------
+    path : Path
 
     Raises
     ------
     EmbeddingError
-        The file is damaged.
+        A heap does not end: the file is damaged.
     """
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        start = content.find(SIGNATURE)
-        while start >= 0:
-            if not _ends(content, start):
-                raise EmbeddingError(f"{path.name} is damaged (a heap of text does not end)")
-            start = content.find(SIGNATURE, start + 1)
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.sizes: dict[tuple[int, int], int] = {}
+        with self._content() as content:
+            # Addresses count from the beginning of the HDF5 part, behind a block of the user's.
+            self.base = max(0, content.find(FILE))
+            start = content.find(SIGNATURE)
+            while start >= 0:
+                self._walk(content, start)
+                start = content.find(SIGNATURE, start + 1)
 
-def _ends(content: mmap.mmap, start: int) -> bool:
-    if start + HEADER.size > len(content):
-        return True
-    (size,) = HEADER.unpack_from(content, start)
-    end = start + size
-    if size < SMALLEST or end > len(content):
-        return True  # no heap, or one that the library refuses itself
-    at = start + HEADER.size
-    while at + OBJECT.size <= end:
-        index, _, length = OBJECT.unpack_from(content, at)
-        step = length if index == 0 else OBJECT.size + (length + 7) // 8 * 8
-        if step < OBJECT.size:
-            return False
-        at += step
-    return at <= end
+    def holds(self, name: str) -> bool:
+        """Whether the text of an attribute is where, and as long as, its reference says."""
+        key = name.encode() + b"\0"
+        with self._content() as content:
+            at = content.find(key)
+            while at >= 0:
+                near = content[at : at + NEAR]
+                for offset in range(len(near) - REFERENCE.size + 1):
+                    length, address, index = REFERENCE.unpack_from(near, offset)
+                    if self.sizes.get((address, index)) == length:
+                        return True
+                    if (address, index) in self.sizes:
+                        break
+                at = content.find(key, at + 1)
+        return False
+
+    def _content(self) -> mmap.mmap:
+        with self.path.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def _walk(self, content: mmap.mmap, start: int) -> None:
+        if start + HEADER.size > len(content):
+            return
+        (size,) = HEADER.unpack_from(content, start)
+        end = start + size
+        if size < SMALLEST or end > len(content):
+            return  # no heap, or one that the library refuses itself
+        at = start + HEADER.size
+        while at + OBJECT.size <= end:
+            index, _, length = OBJECT.unpack_from(content, at)
+            step = length if index == 0 else OBJECT.size + (length + 7) // 8 * 8
+            if step < OBJECT.size or at + step > end:
+                raise EmbeddingError(f"{self.path.name} is damaged (a heap of text does not end)")
+            if index:
+                self.sizes[start - self.base, index] = length
+            at += step
