@@ -22,8 +22,7 @@ SMALLEST = 4096
 HEADER = struct.Struct("<8xQ")
 OBJECT = struct.Struct("<HH4xQ")
 REFERENCE = struct.Struct("<IQI")
-NEAR = 512
-"""An attribute's value follows its name within so many bytes."""
+SIZES = struct.Struct("<HHH")
 
 
 class Heaps:
@@ -53,18 +52,18 @@ class Heaps:
     def holds(self, name: str) -> bool:
         """Whether the text of an attribute is where, and as long as, its reference says."""
         key = name.encode() + b"\0"
+        found = False
         with self._content() as content:
             at = content.find(key)
             while at >= 0:
-                near = content[at : at + NEAR]
-                for offset in range(len(near) - REFERENCE.size + 1):
-                    length, address, index = REFERENCE.unpack_from(near, offset)
-                    if self.sizes.get((address, index)) == length:
-                        return True
-                    if (address, index) in self.sizes:
-                        break
+                value = _value(content, at, len(key))
+                if value is not None:
+                    length, address, index = REFERENCE.unpack_from(content, value)
+                    if self.sizes.get((address, index)) != length:
+                        return False
+                    found = True
                 at = content.find(key, at + 1)
-        return False
+        return found
 
     def _content(self) -> mmap.mmap:
         with self.path.open("rb") as file:
@@ -86,3 +85,21 @@ class Heaps:
             if index:
                 self.sizes[start - self.base, index] = length
             at += step
+
+
+def _value(content: mmap.mmap, name: int, length: int) -> int | None:
+    """Return where the value of an attribute message is whose name is here; None without one.
+
+    Before the name stand a version and the sizes of name, type and shape (HDF5 specification,
+    IV.A.2.m); version 1 fills each up to a multiple of 8.
+    """
+    for version, before in ((1, 8), (2, 8), (3, 9)):
+        start = name - before
+        if start < 0 or content[start] != version:
+            continue
+        sizes = SIZES.unpack_from(content, start + 2)
+        if sizes[0] >= length:
+            parts = [(n + 7) // 8 * 8 if version == 1 else n for n in sizes]
+            value = name + sum(parts)
+            return value if value + REFERENCE.size <= len(content) else None
+    return None
