@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from outcome.endpoint import Binary, Endpoint, Landmark, TimeToEvent
+from outcome.endpoint import Binary, Endpoint, Landmark, TimeToEvent, is_formula
 from outcome.errors import Problems, StudyError
 from outcome.yamlfile import dump_yaml, load_yaml, read_yaml
 
@@ -291,6 +291,10 @@ class Study(_Section):
             yield "give every secondary endpoint a `name` of its own"
         if any(not re.fullmatch(r"\w+", name) for name in called if name):
             yield "names of secondary endpoints are letters, digits and underscores"
+        if any(e.strata for e in self.secondary):
+            yield "`strata` belong to the primary endpoint: leave them out of `secondary`"
+        if unsafe := [n for n in names if is_formula(n)]:
+            yield f"the arm {unsafe[0]!r} begins like a formula, which a spreadsheet would run"
         if self.risk_groups == "maxstat" and isinstance(self.endpoint, Binary):
             yield "`risk_groups: maxstat` needs follow-up times"
         shares = self.risk_groups if isinstance(self.risk_groups, tuple) else (0.5,)
@@ -313,6 +317,8 @@ class Study(_Section):
         StudyError
             Everything that is wrong with the file, at once.
         """
+        if not isinstance(path, (str, os.PathLike)):
+            raise StudyError(f"a study is read from the path of a file, not {type(path).__name__}")
         path = Path(path)
         try:
             data = read_yaml(path)
@@ -331,8 +337,10 @@ class Study(_Section):
     @classmethod
     def parse(cls, data: Mapping[str, Any], *, folder: Path, where: str = "study") -> Study:
         """Validate what a study file holds; `folder` is where its relative paths start."""
+        if not isinstance(data, Mapping):
+            raise StudyError(f"{where} is {type(data).__name__}, and a mapping of keys is needed")
         try:
-            study = cls.model_validate(data)
+            study = cls.model_validate(dict(data))
         except ValidationError as error:
             problems = Problems(where)
             problems.extend(_explain(error))

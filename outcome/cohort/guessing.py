@@ -13,7 +13,7 @@ from outcome.endpoint import canonical_code, is_blank
 
 __all__ = ["Guesses", "guess", "slides_by_prefix", "unit_of"]
 
-FILE_SUFFIX = re.compile(r"\.(h5|hdf5|pt|pth|npy|npz)$", re.IGNORECASE)
+FILE_SUFFIX = re.compile(r"\.(?:h5|hdf5|pt|pth|npy|npz)$", re.IGNORECASE)
 PATIENT = re.compile(r"patient|case|subject|participant|\bmrn\b|\bpid\b|^id$|person", re.IGNORECASE)
 SLIDE = re.compile(r"slide|wsi|image|file|scan", re.IGNORECASE)
 TIME = re.compile(
@@ -134,7 +134,7 @@ def guess(
         numeric=tuple(
             c for c in _columns(table) if c not in taken and _is_number(table, c, NUMERIC)
         ),
-        categorical=tuple(c for c in _columns(table) if c not in taken and _is_category(table, c)),
+        categorical=_categories(table, taken),
         reasons=reasons,
     )
 
@@ -205,7 +205,10 @@ def _patient(
         reasons["patient"] = "by its name"
         return found
     if slide:
-        reasons["patient"] = "no column looks like one: each slide is taken for a patient"
+        named = (
+            "files are named by it" if PATIENT.search(words(slide)) else "no other looks like one"
+        )
+        reasons["patient"] = f"{named}: one file per patient"
         return slide
     distinct = {c: table[c].nunique() for c in _columns(table)}
     reasons["patient"] = "it has the most different values"
@@ -231,9 +234,9 @@ def _follow_up(
     best = max(pairs, key=together)
     reasons.setdefault("time", "by its name and values")
     reasons.setdefault("event", "by its name and values")
-    if len(pairs) > 1:
-        others = ", ".join(f"{t} with {e}" for t, e in pairs if (t, e) != best)
-        reasons["time"] += f"; other pairs: {others[:200]}"
+    rivals = [f"{t} with {e}" for t, e in pairs if together((t, e)) == together(best)]
+    if len(rivals) > 1:
+        reasons["time"] += f"; as likely: {', '.join(rivals[1:6])}"
     return best
 
 
@@ -269,6 +272,15 @@ def _label(table: pd.DataFrame, taken: Collection[str]) -> str:
     ]
     named = [c for c in two if LABEL.search(words(c)) or EVENT.search(words(c))]
     return named[0] if named else ""
+
+
+def _categories(table: pd.DataFrame, taken: Collection[str]) -> tuple[str, ...]:
+    """Return clinical categories; of two codings of the same thing the first."""
+    found: dict[tuple[int, ...], str] = {}
+    for column in _columns(table):
+        if column not in taken and _is_category(table, column):
+            found.setdefault(tuple(pd.factorize(table[column])[0].tolist()), column)
+    return tuple(found.values())
 
 
 def _is_category(table: pd.DataFrame, column: str) -> bool:

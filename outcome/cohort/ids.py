@@ -8,12 +8,12 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from outcome.endpoint import is_formula
 from outcome.errors import Problems
 
-__all__ = ["check_names", "comma_numbers", "is_formula", "slide_name"]
+__all__ = ["check_names", "comma_numbers", "slide_name"]
 
 SLIDE_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|mrxs|scn)$", re.IGNORECASE)
-NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 LONGEST = 255
 
 
@@ -23,11 +23,6 @@ def slide_name(slide: str) -> str:
     Both Unicode forms of a letter are one: file systems differ in the form that they give.
     """
     return SLIDE_SUFFIX.sub("", unicodedata.normalize("NFC", slide))
-
-
-def is_formula(text: str) -> bool:
-    """Whether a spreadsheet would compute this text instead of showing it."""
-    return text[:1] in "=+-@" and text != "" and NUMBER.fullmatch(text) is None
 
 
 def check_names(

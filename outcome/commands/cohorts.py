@@ -134,12 +134,14 @@ def _check_unit(unit: str) -> None:
 
 def _print_guesses(found: Guesses) -> None:
     roles: dict[str, Any] = {
-        "patient": found.patient, "slide": found.slide or "(none: by the names of files)",
+        "patient": found.patient, "slide": found.slide,
         "time": found.time, "event": found.event, "unit": found.unit if found.time else "",
         "label": found.label, "site": found.site, "folds": ", ".join(found.folds),
         "numeric covariates": ", ".join(found.numeric),
         "categorical covariates": ", ".join(found.categorical),
     }  # fmt: skip
+    if not found.slide:
+        typer.echo("guess: slides are found by the patient's id in the names of their files")
     for role, column in roles.items():
         if column:
             reason = f"  ({found.reasons[role]})" if role in found.reasons else ""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outcome.cohort import read_cohort
-from outcome.cohort.ids import is_formula
+from outcome.endpoint import is_formula
 from outcome.errors import Problems
 from outcome.study import Study
 
