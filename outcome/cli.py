@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from outcome.commands import bundles, simulated, studies, tables, texts
+from outcome.commands import bundles, cohorts, simulated, studies, tables, texts
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,8 +27,10 @@ for _command in (
     tables.report,
     simulated.simulate,
     simulated.demo,
+    cohorts.init,
 ):
     app.command()(_command)
+app.command("import")(cohorts.import_)
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ def study_limits(study: Study, material: Material) -> list[str]:
     if bare:
         names = ", ".join(f"{f.name} (repeat {f.repeat})" for f in bare[:3])
         found.append(f"Test folds without {what} cannot be scored and are left out: {names}.")
-    if "site" in cohort.patients and not study.split.site_preserved and not study.split.column:
+    if "site" in cohort.patients and not study.split.site_preserved and not study.split.given:
         found.append(
             "Patients of one site are spread over the folds, so a model may profit from knowing"
             " a site. `split: {site_preserved: true}` keeps sites together."

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcome.embeddings.bag import Bag
-from outcome.embeddings.patches import SlidePatches, read_slide
+from outcome.embeddings.patches import SlideFiles, SlidePatches
 
 __all__ = ["Packed", "PackedStore", "default_cache", "half"]
 
@@ -79,21 +79,20 @@ class PackedStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / f"patches-{FORMAT}"
 
-    def pack(self, source: Path) -> Packed:
+    def pack(self, source: Path | SlideFiles) -> Packed:
         """Return the packed slide, packing it where it is new or has changed.
 
         Raises
         ------
         EmbeddingError
-            See `read_slide`.
+            See `readers.read_file`.
         """
-        status = source.stat()
-        text = f"{source.resolve()}|{status.st_size}|{status.st_mtime_ns}"
-        key = hashlib.sha256(text.encode()).hexdigest()[:32]
+        files = source if isinstance(source, SlideFiles) else SlideFiles((source,))
+        key = hashlib.sha256(os.fsencode(files.fingerprint())).hexdigest()[:32]
         index = self._path(key, "json")
         if (known := self._known(index)) is not None:
             return known
-        slide = read_slide(source)
+        slide = files.read()
         index.parent.mkdir(parents=True, exist_ok=True)
         features, coords = _ordered(slide)
         packed = Packed(

@@ -176,7 +176,7 @@ class _Slides:
         if not np.isfinite(table[["x", "y"]].to_numpy()).all() or table.empty:
             warnings.append(f"{slide}: no coordinates, so no map and no GeoJSON")
             return table
-        geometry = patch_geometry(self.newcomers.slides[self.patient][place][1])
+        geometry = patch_geometry(self.newcomers.slides[self.patient][place][1].first)
         side = patch_side(geometry, self.bag.coords[rows])
         thumbnail, reason = find_thumbnail(self.images, slide)
         if reason:

@@ -283,9 +283,9 @@ def _contracts(study: Study, material: Material, arm: Arm) -> dict[str, Contract
         slides = [s for own in material.slides.values() for s in own if s.n]
         first, geometry = slides[0], {}
         if study.embeddings.patches is not None:
-            files = find_slide_files(study.embeddings.patches)
+            files = find_slide_files(study.embeddings.patches, study.embeddings.layout).files
             named = [n for n in material.cohort.slides["slide_id"] if n in files]
-            geometry = patch_geometry(files[named[0]][0]) if named else {}
+            geometry = patch_geometry(files[named[0]].first) if named else {}
         size = {k: v for k, v in geometry.items() if k not in ("width", "height")}
         found["image"] = Contract(
             dimension=first.dimension,

@@ -68,7 +68,7 @@ def describe(
             "repeats": len({f.repeat for f in folds}),
             "inner_folds": study.split.inner_folds,
             "seed": study.split.seed,
-            "stratify": study.split.stratify and not study.split.column,
+            "stratify": study.split.stratify and not study.split.given,
         },
         "protocol": {
             "cutoffs": study.risk_groups
@@ -134,6 +134,8 @@ def _source(study: Study) -> str:
     split = study.split
     if split.column:
         return f"column {', '.join(split.column)} of the cohort table"
+    if split.files is not None:
+        return f"read from {split.files.name}"
     if split.site_preserved:
         return f"drawn, whole sites ({split.site}) kept together"
     return "drawn" + (", stratified by outcome" if split.stratify else "")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from outcome.cohort import Cohort, read_cohort
 from outcome.embeddings.bag import Bag
 from outcome.embeddings.geometry import patch_geometry
-from outcome.embeddings.patches import SlidePatches, find_slide_files, read_slide
+from outcome.embeddings.patches import SlideFiles, SlidePatches, find_slide_files
 from outcome.embeddings.store import PackedStore, half
 from outcome.embeddings.texts import Reports, read_reports
 from outcome.errors import BundleError, CohortError, EmbeddingError, Problems
@@ -52,7 +52,7 @@ class Newcomers:
     study : Study
         As it was read.
     cohort : Cohort
-    slides : mapping of patient to tuple of (slide, file)
+    slides : mapping of patient to tuple of (slide, files)
         Empty where the model sees no image.
     reports : Reports or None
     clinical : mapping of patient to array
@@ -64,7 +64,7 @@ class Newcomers:
 
     study: Study
     cohort: Cohort
-    slides: Mapping[str, tuple[tuple[str, Path], ...]]
+    slides: Mapping[str, tuple[tuple[str, SlideFiles], ...]]
     reports: Reports | None
     clinical: Mapping[str, NDArray[np.float64]]
     contract: Contract | None
@@ -87,23 +87,23 @@ class Newcomers:
 
     def bag(self, patient: str) -> Bag:
         """Read patches with their coordinates; slides as in `slides`."""
-        parts = [self._slide(path) for _, path in self.slides[patient]]
+        parts = [self._slide(files) for _, files in self.slides[patient]]
         index = np.repeat(np.arange(len(parts)), [len(p.features) for p in parts])
         features = np.concatenate([half(p.features) for p in parts if len(p.features)])
         return Bag(features, np.concatenate([p.coords for p in parts]), index)
 
     def _image(self, patient: str) -> Array | None:
-        parts = [half(self._slide(path).features) for _, path in self.slides.get(patient, ())]
+        parts = [half(self._slide(files).features) for _, files in self.slides.get(patient, ())]
         parts = [p for p in parts if len(p)]
         if not parts:
             return None
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _slide(self, path: Path) -> SlidePatches:
-        slide = read_slide(path)
+    def _slide(self, files: SlideFiles) -> SlidePatches:
+        slide = files.read()
         assert self.contract is not None
         if len(slide.features):
-            _check(self.contract, path.name, slide.features.shape[1], slide.encoder)
+            _check(self.contract, files.first.name, slide.features.shape[1], slide.encoder)
         return slide
 
 
@@ -130,15 +130,21 @@ def as_study(
             cohort=Path(source),
             columns=bundle.columns,
             endpoint=bundle.endpoint,
-            embeddings=Embeddings(patches=patches or Path(), reports=reports or Path()),
+            embeddings=Embeddings(patches=(patches or Path(),), reports=reports or Path()),
             covariates=bundle.covariates,
             arms=(bundle.arm,),
             baseline=bundle.arm.name,
             on_missing=OnMissing(slide="drop"),
         )
-        return study.model_copy(update={"embeddings": Embeddings(patches=patches, reports=reports)})
-    given = {k: v for k, v in (("patches", patches), ("reports", reports)) if v is not None}
+        found = Embeddings(patches=_folders(patches), reports=reports)
+        return study.model_copy(update={"embeddings": found})
+    pairs = (("patches", _folders(patches)), ("reports", reports))
+    given = {k: v for k, v in pairs if v is not None}
     return study.model_copy(update={"embeddings": study.embeddings.model_copy(update=given)})
+
+
+def _folders(patches: Path | None) -> tuple[Path, ...] | None:
+    return None if patches is None else (patches,)
 
 
 def read_newcomers(bundle: Bundle, study: Study, cache: Path, *, outcomes: bool) -> Newcomers:
@@ -167,7 +173,7 @@ def read_newcomers(bundle: Bundle, study: Study, cache: Path, *, outcomes: bool)
     problems.raise_if_any(CohortError)
     assert cohort is not None
     warnings: list[str] = []
-    slides: dict[str, tuple[tuple[str, Path], ...]] = {}
+    slides: dict[str, tuple[tuple[str, SlideFiles], ...]] = {}
     reports = None
     if "image" in bundle.inputs:
         cohort, slides = _slides(wanted, cohort, problems, warnings)
@@ -213,21 +219,23 @@ def _needed(bundle: Bundle, study: Study, outcomes: bool, problems: Problems) ->
 
 def _slides(
     study: Study, cohort: Cohort, problems: Problems, warnings: list[str]
-) -> tuple[Cohort, dict[str, tuple[tuple[str, Path], ...]]]:
+) -> tuple[Cohort, dict[str, tuple[tuple[str, SlideFiles], ...]]]:
     assert study.embeddings.patches is not None
     try:
-        found = find_slide_files(study.embeddings.patches)
+        located = find_slide_files(study.embeddings.patches, study.embeddings.layout)
     except EmbeddingError as error:
         problems.extend([str(error)])
         return cohort, {}
+    found = located.files
     names = cohort.slides["slide_id"].tolist()
-    if twice := [s for s in names if len(found.get(s, ())) > 1]:
+    if twice := [s for s in names if s in located.doubled]:
         problems.add("several feature files have the name of one slide", twice, "keep one of them")
     missing = [s for s in names if s not in found]
     without = sorted(set(cohort.patients.index) - set(cohort.slides["patient_id"]))
     if study.on_missing.slide == "error" and (missing or without):
         problems.add(
-            f"slides without a feature file in {study.embeddings.patches}, or patients without any",
+            f"slides without a feature file in {', '.join(map(str, study.embeddings.patches))},"
+            " or patients without any",
             [*missing, *without],
             "add the files, correct the ids, or set `on_missing: {slide: drop}`",
         )
@@ -237,7 +245,7 @@ def _slides(
         f"{len(missing)} slides without a file",
     )  # fmt: skip
     slides = {
-        str(patient): tuple((s, found[s][0]) for s in rows["slide_id"])
+        str(patient): tuple((s, found[s]) for s in rows["slide_id"])
         for patient, rows in cohort.slides.groupby("patient_id")
     }
     kept = [p for p in cohort.patients.index if p in slides]
@@ -255,24 +263,24 @@ def _slides(
 def _check_first(
     bundle: Bundle,
     cohort: Cohort,
-    slides: Mapping[str, tuple[tuple[str, Path], ...]],
+    slides: Mapping[str, tuple[tuple[str, SlideFiles], ...]],
     reports: Reports | None,
     warnings: list[str],
 ) -> None:
     """Look at the first file of each input before anything long begins."""
     if slides:
-        path = next(iter(slides.values()))[0][1]
-        contract, found = bundle.contracts["image"], patch_geometry(path)
+        files = next(iter(slides.values()))[0][1]
+        contract, found = bundle.contracts["image"], patch_geometry(files.first)
         for key in ("magnification", "patch_px", "patch_um"):
             ours, theirs = contract.geometry.get(key), found.get(key)
             if ours is not None and theirs is not None and ours != theirs:
                 raise BundleError(
-                    f"{path.name}: {key.replace('_', ' ')} is {theirs:g}, and the model was"
+                    f"{files.first.name}: {key.replace('_', ' ')} is {theirs:g}, and the model was"
                     f" trained on {ours:g}. To do: extract patches as for the training cohort"
                 )
-        slide = read_slide(path)
+        slide = files.read()
         if len(slide.features):
-            _check(contract, path.name, slide.features.shape[1], slide.encoder)
+            _check(contract, files.first.name, slide.features.shape[1], slide.encoder)
         if contract.encoder and not slide.encoder:
             warnings.append(
                 f"the feature files do not name their encoder, so it cannot be checked that it is"
