@@ -167,6 +167,13 @@ class Training(_Section):
     hidden_inputs: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of patients whose input is hidden in a step (modality dropout), for arms with several
     inputs in one network."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the products inside an aggregator; sums, the softmax, the read-out and the loss are always
+    in float32 or better. `auto`: bfloat16 for vectors as they are (`components: 0`) where the
+    device computes in it, and float32 for principal components, which are too narrow to gain."""
+    patches_per_epoch: Annotated[int | None, Field(ge=1)] = None
+    """Most patches of a patient that an epoch of training sees, drawn anew each time; evaluation
+    always sees all. Default: all."""
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     """Processor threads of one fit; independent of the number of jobs, so results do not change."""
     seed: Annotated[int, Field(ge=0)] = 0
