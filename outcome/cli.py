@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from outcome.commands import simulated, studies, tables
+from outcome.commands import machine, simulated, studies, tables
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,6 +21,8 @@ for _command in (
     tables.compare,
     simulated.simulate,
     simulated.demo,
+    machine.pack,
+    machine.doctor,
 ):
     app.command()(_command)
 

@@ -18,7 +18,7 @@ __all__ = ["Arm", "Columns", "Covariates", "Embeddings", "OnMissing", "Split", "
 
 Input = Literal["image", "report", "clinical"]
 Fusion = Literal["late", "stacked", "early", "gated"]
-AGGREGATORS = ("attention", "mean", "linear")
+AGGREGATORS = ("attention", "mean", "abmil", "linear")
 Positive = Annotated[int, Field(ge=1, le=100_000)]
 Rate = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -69,7 +69,8 @@ class Arm(_Section):
     name: Annotated[str, Field(min_length=1, max_length=200)]
     inputs: tuple[Input, ...]
     aggregator: str = "attention"
-    """`attention`, `mean`, `linear` (a ridge Cox or logistic model on the mean vectors, as
+    """`attention`, `mean`, `abmil` (gated attention over an embedding of 512: for many patients and
+    `training.components: 0`), `linear` (a ridge Cox or logistic model on the mean vectors, as
     reviewers ask for), `package.module:Class`, or several joined by `+`, whose calibrated scores
     are averaged. Clinical data alone always have a linear model."""
     fusion: Fusion = "early"

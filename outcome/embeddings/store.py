@@ -118,6 +118,10 @@ class PackedStore:
         """Return a slide that has been packed before; None where it is new or has changed."""
         return self._known(self._path(_key(source), "json"))
 
+    def size(self, slide: Packed) -> int:
+        """Bytes of one slide's features."""
+        return self._path(slide.key, "features.npy").stat().st_size
+
     def remove_leftovers(self, older: float = 24 * 3600) -> int:
         """Remove what killed processes left half-written, this many seconds ago; count it."""
         found = [p for p in self.folder.glob("*/.*") if time.time() - p.stat().st_mtime > older]

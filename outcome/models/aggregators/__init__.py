@@ -9,12 +9,17 @@ from typing import Any, Protocol, cast
 from torch import Tensor, nn
 
 from outcome.errors import StudyError
+from outcome.models.aggregators.abmil import ABMIL
 from outcome.models.aggregators.gated_attention import GatedAttention
 from outcome.models.aggregators.mean import MeanPool
 
-__all__ = ["AGGREGATORS", "Aggregator", "GatedAttention", "MeanPool", "make_aggregator"]
+__all__ = ["ABMIL", "AGGREGATORS", "Aggregator", "GatedAttention", "MeanPool", "make_aggregator"]
 
-AGGREGATORS: dict[str, type[nn.Module]] = {"attention": GatedAttention, "mean": MeanPool}
+AGGREGATORS: dict[str, type[nn.Module]] = {
+    "attention": GatedAttention,
+    "mean": MeanPool,
+    "abmil": ABMIL,
+}
 """By the name that the study file uses."""
 
 
