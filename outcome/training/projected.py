@@ -28,6 +28,7 @@ from outcome.training.projection import Projection
 __all__ = ["SCRATCH", "Vectors", "development_vectors", "raw_vectors", "test_vectors"]
 
 FORMAT = 1
+ATTEMPTS = 3
 SCRATCH = "projected"
 Vectors = Mapping[str, Tensor | None]
 
@@ -68,8 +69,7 @@ def development_vectors(
         bags = (raw_vectors(material, name, p) for p in patients)
         return Projection.fit((b for b in bags if b is not None), components)
 
-    _write_once(folder, material, name, patients, fit, low_precision)
-    return _read(folder)
+    return _obtain(folder, material, name, patients, fit, low_precision)
 
 
 def test_vectors(
@@ -85,8 +85,7 @@ def test_vectors(
     matrix = projection.matrix.numpy().tobytes() + projection.mean.numpy().tobytes()
     fitted = hashlib.sha256(matrix).hexdigest()
     folder = scratch / _key(material, name, patients, fitted, low_precision)
-    _write_once(folder, material, name, patients, lambda: projection, low_precision)
-    return _read(folder)[1]
+    return _obtain(folder, material, name, patients, lambda: projection, low_precision)[1]
 
 
 def raw_vectors(material: Material, name: str, patient: str) -> Tensor | None:
@@ -101,6 +100,17 @@ def _key(material: Material, name: str, patients: Sequence[str], *settings: Any)
     rows = [[p, material.contents[p]] for p in patients]
     about = [FORMAT, torch.__version__, torch.get_num_threads(), name, *settings, rows]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:24]
+
+
+def _obtain(folder: Path, *how: Any) -> tuple[Projection, Vectors]:
+    """Read the vectors, writing them first where they are not there."""
+    for _ in range(ATTEMPTS):
+        _write_once(folder, *how)
+        try:
+            return _read(folder)
+        except FileNotFoundError:
+            continue  # another run of the same study has finished, and has removed them just now
+    return _read(folder)
 
 
 def _write_once(

@@ -111,7 +111,8 @@ def extrapolated(slides: int, cost: dict[str, float]) -> str:
         "abmil": FOLDS * INNER * EPOCHS * patches * develop * 0.87 * cost["abmil bfloat16 epoch"],
     }
     times = ", ".join(f"{k} {v / 3.6e9:,.0f}" for k, v in hours.items())
-    disk = f"packed {patches * (2 * WIDE + 16) / 1e12:.1f} TB, projected {FOLDS * patches * 256 / 1e12:.2f} TB"
+    packed, projected = patches * (2 * WIDE + 16) / 1e12, FOLDS * patches * 256 / 1e12
+    disk = f"packed {packed:.1f} TB, projected {projected:.2f} TB"
     return f"{slides:,} slides of {PER_SLIDE:,} patches: core hours: {times}; {disk}"
 
 
