@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from outcome.commands import bundles, cohorts, simulated, studies, tables, texts
+from outcome.commands import bundles, cohorts, machine, simulated, studies, tables, texts
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,6 +28,8 @@ for _command in (
     simulated.simulate,
     simulated.demo,
     cohorts.init,
+    machine.pack,
+    machine.doctor,
 ):
     app.command()(_command)
 app.command("import")(cohorts.import_)

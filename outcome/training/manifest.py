@@ -17,7 +17,7 @@ from outcome.study import ReportTexts, Study
 from outcome.training.assembly import ArmFold
 from outcome.training.calibration import summary
 
-__all__ = ["describe", "epochs"]
+__all__ = ["describe", "epochs", "hashes"]
 
 PACKAGES = (
     "slide-outcome",
@@ -85,7 +85,7 @@ def describe(
         "covariates": study.covariates.model_dump(mode="json"),
         "secondary": [{"name": e.name, "kind": e.kind} for e in study.secondary],
         "training": study.training.model_dump(),
-        "inputs": _hashes(study, material, frame),
+        "inputs": hashes(study, material, frame),
         "notes": list(material.notes),
         "warnings": [],
     }
@@ -141,7 +141,8 @@ def _source(study: Study) -> str:
     return "drawn" + (", stratified by outcome" if split.stratify else "")
 
 
-def _hashes(study: Study, material: Material, frame: pd.DataFrame | None) -> dict[str, str]:
+def hashes(study: Study, material: Material, frame: pd.DataFrame | None) -> dict[str, str]:
+    """Return a hash of the content of each input."""
     found = {}
     if frame is not None:
         text = frame.to_csv(index=False)
