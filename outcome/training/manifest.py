@@ -146,7 +146,8 @@ def _hashes(study: Study, material: Material, frame: pd.DataFrame | None) -> dic
     if frame is not None:
         text = frame.to_csv(index=False)
         found["cohort table given in Python"] = hashlib.sha256(text.encode()).hexdigest()
-    for path in (None if frame is not None else study.cohort, study.embeddings.reports):
+    given = (study.embeddings.reports, study.split.files)
+    for path in (None if frame is not None else study.cohort, *given):
         if path is not None and path.is_file():
             with path.open("rb") as file:
                 found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
