@@ -148,8 +148,9 @@ def hashes(study: Study, material: Material, frame: pd.DataFrame | None) -> dict
         text = frame.to_csv(index=False)
         found["cohort table given in Python"] = hashlib.sha256(text.encode()).hexdigest()
     reports = study.embeddings.reports
-    source = reports.texts if isinstance(reports, ReportTexts) else reports
-    for path in (None if frame is not None else study.cohort, source):
+    texts = reports.texts if isinstance(reports, ReportTexts) else reports
+    given = (None if frame is not None else study.cohort, texts, study.split.files)
+    for path in given:
         if path is not None and path.is_file():
             with path.open("rb") as file:
                 found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
