@@ -75,7 +75,7 @@ def test_a_study_survives_the_death_of_a_worker(small, tmp_path, cluster):
             time.sleep(0.005)
         before = finished(tmp_path / "run")
         os.kill(victim.pid, signal.SIGKILL)
-        printed, _ = process.communicate(timeout=120)
+        printed, _ = process.communicate(timeout=300)
     assert process.returncode == 0, printed
     assert before < 6, "the worker was killed too late"
     peace = run(Study.read(small, settings), out=tmp_path / "peace", jobs=1)
@@ -90,7 +90,7 @@ def test_a_worker_of_several_threads_is_refused(small, tmp_path, cluster):
     wait_for(file)
     worker(threads=2)
     words = [*COMMAND, small, "--out", tmp_path / "run", "--cluster", file, "--set", "arms=[image]"]
-    done = subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=300)
     assert done.returncode == 2, done.stderr
     assert "start workers with --nthreads 1" in done.stderr
     assert not (tmp_path / "run" / "manifest.json").exists()
@@ -101,7 +101,7 @@ def test_no_scheduler(small, tmp_path, cluster):
     words = [*COMMAND, small, "--out", tmp_path / "run", "--cluster", tmp_path / "nobody.json"]
     env = {**os.environ, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}
     done = subprocess.run(
-        [str(w) for w in words], capture_output=True, text=True, timeout=120, env=env
+        [str(w) for w in words], capture_output=True, text=True, timeout=300, env=env
     )
     assert done.returncode == 2, done.stderr
     assert "no scheduler answers" in done.stderr

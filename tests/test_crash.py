@@ -57,7 +57,7 @@ def test_a_killed_worker_is_replaced(small, undisturbed, tmp_path):
     ) as process:
         victim = _worker(process.pid)
         os.kill(victim, signal.SIGKILL)
-        printed, _ = process.communicate(timeout=120)
+        printed, _ = process.communicate(timeout=300)
     assert process.returncode == 0, printed
     same(tmp_path / "run", undisturbed.folder)
 
@@ -108,7 +108,7 @@ def test_parts_of_several_machines_are_joined(small, undisturbed, outcome, tmp_p
         for k in (1, 2)
     ]  # fmt: skip
     for process in both:
-        printed, _ = process.communicate(timeout=120)
+        printed, _ = process.communicate(timeout=300)
         assert process.returncode == 0, printed
     refused = outcome("run", *words, "--shard", "3/3", "--set", "training.epochs=5")
     assert refused.code == 2

@@ -93,10 +93,27 @@ def main() -> None:
     design = np.array([[1, d / 1024] for _, d in GRID])
     line = np.linalg.lstsq(design, np.array(rows), rcond=None)[0]
     for step, (a, b) in zip(STEPS, line.T, strict=True):
-        print(f"{step}: {a:.2f} + {b:.2f} * d / 1024 microseconds per patch")
+        if step != "project":
+            print(f"{step}: {a:.2f} + {b:.2f} * d / 1024 microseconds per patch")
     cost = dict(zip(STEPS, (np.array([1, WIDE / 1024]) @ line).tolist(), strict=True))
+    cost["project"] = projecting([row[1] for row in rows])
     for slides in COHORTS:
         print(extrapolated(slides, cost))
+
+
+def projecting(times: list[float]) -> float:
+    """Microseconds per patch of a large cohort of large slides.
+
+    The time has a part per patch, and one per fold (the eigenvectors), by the cube of the
+    dimension, which small cohorts feel and large ones do not.
+    """
+    design = [[d / 1024, (d / 1024) ** 3 * 20 / slides] for slides, d in GRID]
+    a, b = np.linalg.lstsq(np.array(design), np.array(times), rcond=None)[0].tolist()
+    seconds = b * 20 * PATCHES / 1e6
+    print(
+        f"project: {a:.2f} * d / 1024 microseconds per patch, {seconds:.2f} * (d / 1024)^3 s a fold"
+    )
+    return a * WIDE / 1024
 
 
 def extrapolated(slides: int, cost: dict[str, float]) -> str:
