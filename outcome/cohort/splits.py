@@ -148,10 +148,13 @@ def _inner(
 def splits_table(folds: Sequence[Fold], cohort: Cohort) -> pd.DataFrame:
     """Return who had which role: one row per patient and outer fold."""
     rows = []
+    # Whoever is in no fold at all has left the cohort, and is unused here.
+    left = [p for p, _, step, _ in cohort.lost if step == "in a fold"]
+    everybody = sorted([*cohort.patients.index, *left])
     for fold in folds:
         inner = {p: i.name for i in fold.inner for p in i.tune}
         test = frozenset(fold.test)
-        for patient in cohort.patients.index:
+        for patient in everybody:
             role = "test" if patient in test else "development" if patient in inner else "unused"
             rows.append((patient, fold.repeat, fold.name, role, inner.get(patient, "")))
     return pd.DataFrame(rows, columns=["patient_id", "repeat", "outer_fold", "role", "inner_fold"])
