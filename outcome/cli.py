@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from outcome.commands import simulated, studies, tables
+from outcome.commands import planning, simulated, studies, tables
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,6 +21,7 @@ for _command in (
     tables.compare,
     simulated.simulate,
     simulated.demo,
+    planning.power,
 ):
     app.command()(_command)
 
