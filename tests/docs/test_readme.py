@@ -1,0 +1,131 @@
+"""Every command of the README is read out of it and executed; its links and names exist."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from outcome import Study
+from outcome.cli import app
+from outcome.simulate import Simulation, simulate
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PAGES = [README, *ROOT.glob("*.md"), *ROOT.glob("cohorts/**/*.md"), *ROOT.glob("notebooks/*.md")]
+
+# What is shortened so that the commands take seconds; everything else runs as it is printed.
+SHORTER = {
+    "simulate OUT": "simulate OUT --patients 20 --patches 5 --dimension 16",
+    "--permutations 199": "--permutations 2 --set training.epochs=2",
+    "power study.yaml": "power study.yaml --simulations 10 --sizes 60",
+    "--patches 40 --dimension 64": "--patches 6 --dimension 16",
+    "split.repeats=5": "split.repeats=2",
+}
+# Executed by .ci/run on a clean machine, or by tests of their own.
+ELSEWHERE = {"demo"}
+QUICK = {"split": {"folds": 2, "inner_folds": 2}, "training": {"epochs": 2, "components": 4}}
+
+
+@pytest.fixture
+def sandbox(tmp_path, monkeypatch, blocks_of):
+    """A folder with what the README takes for granted; its own study file, with fewer folds."""
+    simulate(tmp_path / "made", Simulation(patients=40, patches=8, dimension=16, informative=0.4))
+    made = pd.read_csv(tmp_path / "made" / "cohort.csv", dtype=str)
+    made["os_months"] = (made["os_days"].astype(float) / 30.44).round(2)
+    names = {"patient_id": "case_id"}
+    made.drop(columns="os_days").rename(columns=names).to_csv(tmp_path / "cohort.csv", index=False)
+    features = next((tmp_path / "made").rglob("features_simulated"))
+    shutil.copytree(features, tmp_path / "features_musk")
+    shutil.copy(tmp_path / "made" / "reports.h5", tmp_path / "reports.h5")
+    data = yaml.safe_load(blocks_of(README, "yaml")[0])
+    for section, settings in QUICK.items():
+        data[section] = {**data.get(section, {}), **settings}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(data))
+    write_predictions(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_predictions(folder):
+    rng = np.random.default_rng(0)
+    n = 80
+    table = pd.DataFrame(
+        {
+            "patient_id": [f"p{i}" for i in range(n)],
+            "time_months": rng.exponential(40, n).round(1) + 0.1,
+            "event": rng.integers(0, 2, n),
+            "age": rng.integers(40, 80, n),
+            "stage": rng.choice(["I", "II"], n),
+        }
+    )
+    for name in ("ours", "theirs"):
+        table.assign(risk=rng.normal(size=n)).to_csv(folder / f"{name}.csv", index=False)
+
+
+def test_every_command(sandbox, outcome, commands_of):
+    ran = []
+    for words in commands_of(README, SHORTER):
+        if words[0] in ELSEWHERE or "OUT.csv" in words:
+            continue
+        done = outcome(*words)
+        assert done.code == 0, f"outcome {shlex.join(words)}: {done.err}"
+        ran.append(words[0])
+    assert {"check", "run", "evaluate", "compare", "power", "simulate"} <= set(ran)
+
+
+def test_every_python_block(sandbox, blocks_of):
+    blocks = blocks_of(README, "python")
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
+
+
+def test_the_study_file_in_the_text_is_valid(blocks_of, tmp_path):
+    for block in blocks_of(README, "yaml"):
+        (tmp_path / "study.yaml").write_text(block)
+        assert Study.read(tmp_path / "study.yaml").name == "brca-os"
+
+
+def test_the_commands_that_are_named_exist():
+    known = {c.callback.__name__ for c in app.registered_commands}
+    text = "\n".join(page.read_text("utf-8") for page in PAGES)
+    named = set(re.findall(r"`outcome ([a-z-]+)", text))
+    assert {n.replace("-", "_") for n in named} <= known
+
+
+def test_options_that_are_named_exist():
+    """Every `--option` of a page is an option of some command."""
+    from typer.main import get_command
+
+    known = {o for c in get_command(app).commands.values() for p in c.params for o in p.opts}
+    named = set(re.findall(r"`(--[a-z-]+)", README.read_text("utf-8")))
+    assert named <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    text = page.read_text("utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = target.partition("#")
+        there = page.parent / path if path else page
+        assert there.exists(), f"{page.name}: {target}"
+        if anchor:
+            heads = re.findall(r"^#+ (.+)$", there.read_text("utf-8"), re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", h).strip().lower().replace(" ", "-") for h in heads}
+            assert anchor in slugs, f"{page.name}: {target}"
+
+
+def test_keys_that_are_named_in_tables_are_read(tmp_path):
+    """Keys of the README's tables of the study file are keys of the model."""
+    known = set(re.findall(r"`(\w+)`", (ROOT / "notebooks" / "study_file.md").read_text()))
+    table = README.read_text("utf-8").split("What else the file can say:")[1].split("\n\n")[1]
+    heads = re.findall(r"^\| `(\w+)", table, re.MULTILINE)
+    assert len(heads) > 10
+    assert set(heads) <= known
