@@ -65,6 +65,11 @@ def power(
         "values with so many patients; in cross-validation the standard error is taken "
         "1.14 to 1.29 times as large (measured), since folds share training patients"
     )
+    if read.endpoint.strata:
+        typer.echo(
+            f"strata ({read.endpoint.strata}) are not simulated: only patients of one group are "
+            "compared in a run, so more patients are needed than this"
+        )
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         found.table.to_csv(out, index=False)
