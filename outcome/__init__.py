@@ -6,6 +6,8 @@ Examples
 >>> study = outcome.Study.read("study.yaml")  # doctest: +SKIP
 >>> results = outcome.run(study)  # doctest: +SKIP
 >>> results.metrics  # doctest: +SKIP
+
+A trained model in use: see `outcome.use`.
 """
 
 from __future__ import annotations
@@ -19,9 +21,19 @@ from outcome.run import Results, run
 if TYPE_CHECKING:
     from outcome.simulate import Simulation
     from outcome.study import Study
+    from outcome.use import attention, fit, predict, validate
 
 __version__ = "0.1.0"
-__all__ = ["Results", "Simulation", "Study", "run"]
+__all__ = [
+    "Results",
+    "Simulation",
+    "Study",
+    "attention",
+    "fit",
+    "predict",
+    "run",
+    "validate",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -33,4 +45,8 @@ def __getattr__(name: str) -> Any:
         from outcome.simulate import Simulation
 
         return Simulation
+    if name in ("attention", "fit", "predict", "validate"):
+        from outcome import use
+
+        return getattr(use, name)
     raise AttributeError(f"module 'outcome' has no attribute {name!r}")

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from outcome.commands import planning, simulated, studies, tables
+from outcome.commands import bundles, cohorts, planning, simulated, studies, tables, texts
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,11 +19,19 @@ for _command in (
     studies.check,
     tables.evaluate,
     tables.compare,
+    texts.embed_reports,
+    bundles.fit,
+    bundles.predict,
+    bundles.validate,
+    bundles.attention,
+    tables.report,
     simulated.simulate,
     simulated.demo,
+    cohorts.init,
     planning.power,
 ):
     app.command()(_command)
+app.command("import")(cohorts.import_)
 
 
 def main() -> None:

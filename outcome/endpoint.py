@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal, Self
@@ -21,17 +22,24 @@ __all__ = [
     "TimeToEvent",
     "canonical_code",
     "is_blank",
+    "is_formula",
 ]
 
 Unit = Literal["days", "months", "years"]
 LONGEST_FOLLOW_UP = {"days": 50_000.0, "months": 1_600.0, "years": 130.0}
 """A life, generously: longer times are in another unit than they say."""
+NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 BLANKS = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>", "#n/a"})
 
 
 def is_blank(column: pd.Series) -> pd.Series:
     """Where a text column says that a value is missing."""
     return column.isna() | column.astype(str).str.strip().str.lower().isin(BLANKS)
+
+
+def is_formula(text: str) -> bool:
+    """Whether a spreadsheet would compute this text instead of showing it."""
+    return text[:1] in "=+-@" and text != "" and NUMBER.fullmatch(text) is None
 
 
 def canonical_code(value: object) -> str:
@@ -76,6 +84,8 @@ class _Timed(_Spec):
         if not isinstance(value, Mapping):
             return value
         codes = {canonical_code(k): v for k, v in value.items()}
+        if unknown := [k for k, v in codes.items() if v not in (0, 1, 2)]:
+            raise ValueError(f"say what {unknown[0]!r} means: 0, 1 or 2, not {value!r}"[:300])
         if len(codes) < len(value) or not {0, 1} <= set(codes.values()):
             raise ValueError("name each code once, and at least one code of each of 0 and 1")
         return codes
@@ -250,6 +260,8 @@ class Binary(_Spec):
 
     @model_validator(mode="after")
     def _apart(self) -> Binary:
+        if "?" in self.positive:
+            raise ValueError("say which code is `positive`, instead of '?'")
         if both := sorted(set(self.positive) & set(self.negative)):
             raise ValueError(f"codes are both positive and negative: {', '.join(both)}")
         return self

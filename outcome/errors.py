@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 __all__ = [
+    "BundleError",
     "CohortError",
     "EmbeddingError",
     "InputError",
@@ -42,6 +43,10 @@ class PredictionsError(InputError):
 
 class RunFolderError(InputError):
     """A run folder holds something that this run must not overwrite or mix with."""
+
+
+class BundleError(InputError):
+    """A trained model cannot be read, or does not fit what it is to be used on."""
 
 
 class Problems:

@@ -127,6 +127,7 @@ def run(
     from outcome.errors import InputError
 
     started = monotonic()
+    _check_arguments(study, cohort, jobs)
     if 0 < permutations < training.FEWEST_PERMUTATIONS:
         raise InputError(f"give at least {training.FEWEST_PERMUTATIONS} permutations, or none")
     folder = Path(out) if out is not None else Path("reports") / study.name
@@ -163,6 +164,24 @@ def run(
         study, material, finished, further, tested, cohort, folder, device, command, started,
         progress,
     )  # fmt: skip
+
+
+def _check_arguments(study: Any, cohort: Any, jobs: Any) -> None:
+    """Say what is wrong with a call from Python as plainly as with a file."""
+    import pandas as pd
+
+    from outcome.errors import InputError
+    from outcome.study import Study
+
+    if not isinstance(study, Study):
+        raise InputError(
+            f"`study` is {type(study).__name__}: give outcome.Study.read('study.yaml'), or"
+            " outcome.Study.parse({...}, folder=...)"
+        )
+    if cohort is not None and not isinstance(cohort, pd.DataFrame):
+        raise InputError(f"`cohort` is {type(cohort).__name__}: give a pandas DataFrame, or none")
+    if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
+        raise InputError(f"`jobs` is {jobs!r}: give 1 or more")
 
 
 def _check_folder(folder: Path, study: Study) -> None:
@@ -211,6 +230,7 @@ def _results(
     from outcome.cohort import splits_table
     from outcome.evaluation.endpoints import evaluate_endpoints
     from outcome.predictions import Predictions
+    from outcome.reporting.beside import patient_tables
     from outcome.reporting.report import write_report
     from outcome.reporting.writing import write_run_folder
     from outcome.training import manifest
@@ -251,12 +271,12 @@ def _results(
             [f.history for f in finished if len(f.history)] or [finished[0].history]
         ),
     }
-    further["cohort_lost"] = material.cohort.lost_table()
+    further |= {"cohort_lost": material.cohort.lost_table(), **patient_tables(study, material)}
     if tested is not None:
         further["permutations"] = tested
         about["notes"] += training.permutation_notes(tested)
     about["seconds"] = round(monotonic() - started, 1)
-    write_run_folder(folder, {**tables, **further}, about, study.to_yaml())
+    write_run_folder(folder, {**tables, **further}, about, study.to_yaml(folder))
     progress("reporting", 0, 1)
     report = write_report(folder)
     progress("reporting", 1, 1)

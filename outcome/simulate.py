@@ -6,7 +6,8 @@ A patch is one of several tissues. Six of them (stroma, fat, muscle, necrosis, n
 up most of a slide, in proportions that vary widely between patients and mean nothing. Tumour front
 and immune aggregates are rare: together at most `informative` of a slide. A patch vector is the
 prototype of its tissue, plus low-rank variation within the tissue, plus a shift of its site
-(scanner, stain), plus a shift of its slide, plus white noise.
+(scanner, stain), plus a shift of its slide, plus white noise. A tissue lies in one or two regions
+of a slide; the dataset `simulated_tissue` of a slide's file says which patch is of which tissue.
 
 A report has 3 to 7 chunks. Each has a topic that means nothing; one chunk also carries the
 patient's grade, a latent number that is correlated with the tissue by `shared`.

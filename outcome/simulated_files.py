@@ -95,6 +95,7 @@ def _write_slide(
     n = len(features)
     side = int(np.ceil(np.sqrt(n * 1.4)))
     cell = np.sort(rng.permutation(side * side)[:n])
+    cell = _regions(cell, side, kinds, name)
     coords = np.stack([cell % side, cell // side], axis=1) * 2 * PATCH_PX
     with h5py.File(folder / f"{name}.h5", "w") as file:
         data = file.create_dataset("features", data=features, chunks=(1, features.shape[1]))
@@ -114,6 +115,25 @@ def _write_slide(
             }
         )
         file.create_dataset("simulated_tissue", data=kinds.astype(np.int8))
+
+
+def _regions(
+    cell: NDArray[np.int64], side: int, kinds: NDArray[np.int64], name: str
+) -> NDArray[np.int64]:
+    """Give each patch a cell, so that a tissue lies in one or two regions of the slide."""
+    # A generator of its own: where patches lie must not change what is in them.
+    rng = np.random.default_rng(list(name.encode()))
+    free = np.stack([cell % side, cell // side], axis=1).astype(float)
+    left, placed = np.arange(len(cell)), np.empty_like(cell)
+    for kind in reversed(range(len(TISSUES))):
+        for part in np.array_split(np.flatnonzero(kinds == kind), int(rng.integers(1, 3))):
+            if not len(part):
+                continue
+            centre = free[left[rng.integers(len(left))]]
+            near = np.argsort(((free[left] - centre) ** 2).sum(axis=1), kind="stable")
+            placed[part] = cell[left[near[: len(part)]]]
+            left = np.delete(left, near[: len(part)])
+    return placed
 
 
 def write_reports(s: Shape, path: Path, patients: pd.DataFrame, rng: np.random.Generator) -> None:

@@ -3,37 +3,48 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from outcome.endpoint import Binary, Endpoint, Landmark, TimeToEvent
+from outcome.endpoint import Binary, Endpoint, Landmark, TimeToEvent, is_formula
 from outcome.errors import Problems, StudyError
+from outcome.yamlfile import dump_yaml, load_yaml, read_yaml
 
-__all__ = ["Arm", "Columns", "Covariates", "Embeddings", "OnMissing", "Split", "Study", "Training"]
+__all__ = [
+    "Arm",
+    "ArrayNames",
+    "Columns",
+    "Covariates",
+    "Embeddings",
+    "Layout",
+    "OnMissing",
+    "ReportColumns",
+    "ReportTexts",
+    "Split",
+    "Study",
+    "Training",
+]
 
 Input = Literal["image", "report", "clinical"]
 Fusion = Literal["late", "stacked", "early", "gated", "cross"]
 AGGREGATORS = ("attention", "mean", "transformer", "prototypes", "linear")
 Positive = Annotated[int, Field(ge=1, le=100_000)]
 Rate = Annotated[float, Field(allow_inf_nan=False)]
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which yes, no, on and off are words, as in YAML 1.2: they are codes here."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, found) for tag, found in known if tag != "tag:yaml.org,2002:bool"]
-    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(true|True|false|False)$"), list("tTfF")
-)
 
 
 class _Section(BaseModel):
@@ -44,16 +55,116 @@ class Columns(_Section):
     """Names of the id columns in the cohort table."""
 
     patient: str = "patient_id"
-    slide: str = "slide_id"
+    slide: str | None = None
+    """By default `slide_id`; where the table has no such column, files are named by patient."""
+
+
+class ArrayNames(_Section):
+    """What the arrays inside feature files are called, where no known tool wrote them."""
+
+    features: str
+    coords: str | None = None
+
+
+Layout = (
+    Literal["auto", "trident", "clam", "panther", "stamp", "slideflow", "tensor", "numpy"]
+    | ArrayNames
+)
+
+
+class ReportColumns(_Section):
+    """Columns of a table of report texts."""
+
+    patient: str | None = None
+    """By default that of the cohort table."""
+    text: str = "text"
+    date: str | None = None
+    """Of the report (2014-03-31): the checks then tell of later dates in its text."""
+
+
+class ReportTexts(_Section):
+    """Report texts, turned into vectors on first use."""
+
+    texts: Path
+    """A csv or tsv table, one text a row; or a folder of files `<patient id>.txt`."""
+    encoder: str = "tfidf-svd"
+    """`tfidf-svd` (learned from each fold's development patients), `musk`,
+    `sentence-transformers:<name or path>` or `package.module:Class`."""
+    columns: ReportColumns = ReportColumns()
+    redact: bool = False
+    """Remove sentences that tell the outcome, and count them."""
+    chunk_length: Annotated[int, Field(ge=8)] | None = None
+    """Greatest length of a chunk, in tokens of the encoder (`tfidf-svd`: words); by default what
+    the encoder takes: 98 for MUSK and `tfidf-svd`."""
+    components: Annotated[int, Field(ge=2, le=2000)] = 64
+    """Of `tfidf-svd`: length of a vector."""
+    weights: str | None = None
+    """Of `musk`: a file of weights; by default those of the hub."""
+    tokenizer: Path | None = None
+    """Of `musk`: its sentencepiece file; by default that of the installed package."""
+
+    @field_validator("encoder")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        name, colon, rest = value.partition(":")
+        if value not in ("tfidf-svd", "musk") and not (name and colon and rest):
+            raise ValueError(
+                "use tfidf-svd, musk, sentence-transformers:<name or path> or package.module:Class"
+            )
+        return value
+
+    @property
+    def learned(self) -> bool:
+        """Whether the vectors depend on who is in the development set."""
+        return self.encoder == "tfidf-svd"
+
+    def moved(self, move: Callable[[Path], Path]) -> ReportTexts:
+        """Return the same with every path in it replaced."""
+        name, _, place = self.encoder.partition(":")
+        encoder, weights = self.encoder, self.weights
+        if name == "sentence-transformers" and (Path(place).is_dir() or move(Path(place)).is_dir()):
+            encoder = f"{name}:{move(Path(place))}"
+        if weights and ":" not in weights:  # a name at the hub has a colon
+            weights = str(move(Path(weights)))
+        return self.model_copy(
+            update={
+                "texts": move(self.texts),
+                "encoder": encoder,
+                "weights": weights,
+                "tokenizer": move(self.tokenizer) if self.tokenizer else None,
+            }
+        )
+
+
+FILE, TEXTS = "(a file)", "(texts)"
+
+
+def _kind_of_reports(value: Any) -> str:
+    return TEXTS if isinstance(value, (Mapping, ReportTexts)) else FILE
+
+
+Reports = Annotated[
+    Annotated[Path, Tag(FILE)] | Annotated[ReportTexts, Tag(TEXTS)],
+    Discriminator(_kind_of_reports),
+]
 
 
 class Embeddings(_Section):
     """Where the vectors are."""
 
-    patches: Path | None = None
-    """Folder of patch embeddings, one file per slide."""
-    reports: Path | None = None
-    """HDF5 file of report embeddings, one dataset per patient: (d,) or (chunks, d)."""
+    patches: tuple[Path, ...] | None = None
+    """Folder of patch embeddings, one file per slide; or a list of folders, e.g. of two
+    resolutions, whose patches are put together by slide."""
+    layout: Layout = "auto"
+    """Which tool wrote the patches: detected, unless it is declared."""
+    reports: Reports | None = None
+    """HDF5 file of report embeddings, one dataset per patient: (d,) or (chunks, d). Or a table of
+    texts: `{texts: reports.csv, encoder: tfidf-svd}`."""
+
+    @field_validator("patches", mode="before")
+    @classmethod
+    def _as_folders(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, (str, Path)) else value or None
 
 
 class Covariates(_Section):
@@ -114,6 +225,9 @@ class Arm(_Section):
         return self
 
 
+SplitLayout = Literal["auto", "outcome", "patho-bench", "panther", "mcat", "clam"]
+
+
 class Split(_Section):
     """How patients are divided; always by patient, never by slide."""
 
@@ -128,7 +242,16 @@ class Split(_Section):
     """Keep all patients of one site in one fold."""
     column: tuple[str, ...] = ()
     """Use the folds in this column of the cohort table; several columns are repeats."""
+    files: Path | None = None
+    """Use the folds in these files: a folder, or one file."""
+    layout: SplitLayout = "auto"
+    """Who wrote `files`: detected, unless it is declared."""
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def given(self) -> bool:
+        """Whether the folds are given, and not drawn."""
+        return bool(self.column) or self.files is not None
 
     @field_validator("column", mode="before")
     @classmethod
@@ -139,10 +262,16 @@ class Split(_Section):
     def _consistent(self) -> Split:
         if self.site_preserved and self.site is None:
             raise ValueError("`site_preserved` needs `site`, the column that names the site")
-        if self.column and self.site_preserved:
-            raise ValueError("give either `column` or `site_preserved`, not both")
-        if self.column and ({"folds", "repeats", "stratify"} & self.model_fields_set):
-            raise ValueError("`column` gives the folds: leave out folds, repeats and stratify")
+        if self.column and self.files is not None:
+            raise ValueError("give either `column` or `files`, not both")
+        if self.given and self.site_preserved:
+            raise ValueError("give either `column` or `files` or `site_preserved`, not two of them")
+        defaults = Split.model_fields
+        drawn = ("folds", "repeats", "stratify")
+        if self.given and any(getattr(self, k) != defaults[k].default for k in drawn):
+            raise ValueError(
+                "`column` and `files` give the folds: leave out folds, repeats and stratify"
+            )
         return self
 
 
@@ -269,6 +398,10 @@ class Study(_Section):
             yield "give every secondary endpoint a `name` of its own"
         if any(not re.fullmatch(r"\w+", name) for name in called if name):
             yield "names of secondary endpoints are letters, digits and underscores"
+        if any(e.strata for e in self.secondary):
+            yield "`strata` belong to the primary endpoint: leave them out of `secondary`"
+        if unsafe := [n for n in names if is_formula(n)]:
+            yield f"the arm {unsafe[0]!r} begins like a formula, which a spreadsheet would run"
         if self.risk_groups == "maxstat" and isinstance(self.endpoint, Binary):
             yield "`risk_groups: maxstat` needs follow-up times"
         shares = self.risk_groups if isinstance(self.risk_groups, tuple) else (0.5,)
@@ -291,9 +424,11 @@ class Study(_Section):
         StudyError
             Everything that is wrong with the file, at once.
         """
+        if not isinstance(path, (str, os.PathLike)):
+            raise StudyError(f"a study is read from the path of a file, not {type(path).__name__}")
         path = Path(path)
         try:
-            data = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
+            data = read_yaml(path)
         except FileNotFoundError:
             raise StudyError(f"there is no study file {path}") from None
         except (OSError, UnicodeError) as error:
@@ -309,8 +444,10 @@ class Study(_Section):
     @classmethod
     def parse(cls, data: Mapping[str, Any], *, folder: Path, where: str = "study") -> Study:
         """Validate what a study file holds; `folder` is where its relative paths start."""
+        if not isinstance(data, Mapping):
+            raise StudyError(f"{where} is {type(data).__name__}, and a mapping of keys is needed")
         try:
-            study = cls.model_validate(data)
+            study = cls.model_validate(dict(data))
         except ValidationError as error:
             problems = Problems(where)
             problems.extend(_explain(error))
@@ -319,17 +456,46 @@ class Study(_Section):
             study.model_dump_json()
         except ValueError:
             raise StudyError(f"{where} holds characters that are no text") from None
-        embeddings = study.embeddings.model_copy(
-            update={k: folder / v for k, v in study.embeddings if v is not None}
-        )
-        return study.model_copy(
-            update={"cohort": folder / study.cohort, "embeddings": embeddings},
-        )
+        return _moved(study, lambda path: Path(folder) / path)
 
-    def to_yaml(self) -> str:
-        """Return the resolved study, every default written out."""
-        data = self.model_dump(mode="json", by_alias=True)
-        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    def to_yaml(self, folder: str | Path | None = None) -> str:
+        """Return the resolved study, every default written out.
+
+        Parameters
+        ----------
+        folder : path, optional
+            Where the file will stand: paths are written relative to it, so that it can be run
+            from there. By default they are written as they are.
+        """
+        study = self
+        if folder is not None:
+            study = _moved(self, lambda path: Path(os.path.relpath(path, folder)))
+        data = study.model_dump(mode="json", by_alias=True)
+        return dump_yaml(data)
+
+
+def _moved(study: Study, move: Callable[[Path], Path]) -> Study:
+    """Return the study with every path in it replaced."""
+
+    def value(found: Any) -> Any:
+        if isinstance(found, Path):
+            return move(found)
+        if isinstance(found, ReportTexts):
+            return found.moved(move)
+        if isinstance(found, tuple) and any(isinstance(v, Path) for v in found):
+            return tuple(value(v) for v in found)
+        return found
+
+    def section(found: BaseModel) -> dict[str, Any]:
+        return {k: value(v) for k, v in found if value(v) != v}
+
+    return study.model_copy(
+        update={
+            **section(study),
+            "embeddings": study.embeddings.model_copy(update=section(study.embeddings)),
+            "split": study.split.model_copy(update=section(study.split)),
+        }
+    )
 
 
 def _override(data: dict[str, Any], text: str) -> None:
@@ -344,15 +510,19 @@ def _override(data: dict[str, Any], text: str) -> None:
             raise StudyError(f"--set {text!r}: {section!r} is not a section of the study file")
         target = nested
     try:
-        target[last] = yaml.load(value, _Loader)
+        target[last] = load_yaml(value)
     except (yaml.YAMLError, ValueError, RecursionError):
         raise StudyError(f"--set {text!r}: the value is not valid YAML") from None
+
+
+UNSAID = ("survival", "binary", "landmark", FILE, TEXTS)
+"""Parts of a place that are no keys of the study file."""
 
 
 def _explain(error: ValidationError) -> Iterator[str]:
     """One readable line per finding of pydantic."""
     for found in error.errors():
-        place = [str(p) for p in found["loc"] if p not in ("survival", "binary", "landmark")]
+        place = [str(p) for p in found["loc"] if p not in UNSAID]
         where = ".".join(place) or "study"
         if found["type"] == "extra_forbidden":
             near = difflib.get_close_matches(place[-1], _known_keys(), n=1)

@@ -57,6 +57,10 @@ def test_evaluate_as_typed(scores, outcome, tmp_path):
         assert len(pd.read_csv(tmp_path / "out" / f"{name}.csv")), name
     groups = pd.read_csv(tmp_path / "out" / "risk_groups.csv")
     assert groups["note"].str.contains("exploratory").all()
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "The predictions came without groups." in page
+    assert "Table 1. Patients by outcome" in page
+    assert "The seed of the division" not in page
     written = pd.read_csv(tmp_path / "out" / "predictions.csv", dtype={"patient_id": str})
     assert written["patient_id"].iloc[7] == "00007"
     # What was written can be read again, and gives the same.

@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-from outcome.cohort import count_events
+from outcome.checks.findings import Finding
+from outcome.checks.leaks import LeakScan, scan_leaks
+from outcome.checks.limits import study_limits
 from outcome.embeddings.material import Material
 from outcome.study import Study
 
-__all__ = ["study_warnings"]
-
-FEW_EVENTS = 50
+__all__ = ["Finding", "LeakScan", "scan_leaks", "study_limits", "study_warnings"]
 
 
 def study_warnings(study: Study, material: Material) -> list[str]:
-    """Return what limits a study, in sentences; empty where nothing does.
+    """Return what limits a study and what may have leaked into it, in sentences.
 
     Parameters
     ----------
     study : Study
     material : Material
     """
-    cohort, found = material.cohort, []
-    survival = "event" in cohort.patients
-    what = "events" if survival else "patients of the rarer class"
-    events = count_events(cohort, list(cohort.patients.index))
-    if events < FEW_EVENTS:
-        found.append(
-            f"There are {events} {what}: intervals are wide, and differences between arms of"
-            " less than about 0.05 cannot be told from chance."
-        )
-    reduced = [f for f in material.folds if len(f.inner) < study.split.inner_folds]
-    if reduced:
-        fewest = min(len(f.inner) for f in reduced)
-        found.append(
-            f"{len(reduced)} of {len(material.folds)} outer folds have fewer than"
-            f" {study.split.inner_folds} inner folds (as few as {fewest}), so that each holds"
-            f" enough {what}."
-        )
-    bare = [f for f in material.folds if count_events(cohort, f.test) == 0]
-    if bare:
-        names = ", ".join(f"{f.name} (repeat {f.repeat})" for f in bare[:3])
-        found.append(f"Test folds without {what} cannot be scored and are left out: {names}.")
-    if "site" in cohort.patients and not study.split.site_preserved and not study.split.column:
-        found.append(
-            "Patients of one site are spread over the folds, so a model may profit from knowing"
-            " a site. `split: {site_preserved: true}` keeps sites together."
-        )
-    return found
+    scan = scan_leaks(study, material)
+    return [*scan.warnings, *study_limits(study, material)]

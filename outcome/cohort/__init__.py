@@ -1,7 +1,8 @@
 """The cohort: who the patients are, what happened to them, and how they are divided."""
 
-from outcome.cohort.splits import Fold, InnerFold, make_folds, splits_table
-from outcome.cohort.table import Cohort, FlowStep, count_events, read_cohort, slide_name
+from outcome.cohort.ids import slide_name
+from outcome.cohort.splits import Fold, InnerFold, make_folds, splits_table, whole_fold
+from outcome.cohort.table import Cohort, FlowStep, count_events, read_cohort
 
 __all__ = [
     "Cohort",
@@ -13,4 +14,5 @@ __all__ = [
     "read_cohort",
     "slide_name",
     "splits_table",
+    "whole_fold",
 ]

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold
 
+from outcome.cohort.ids import check_names
+from outcome.cohort.sites import site_folds
+from outcome.cohort.split_files import read_split_files
 from outcome.cohort.table import Cohort, count_events
 from outcome.endpoint import canonical_code, is_blank
-from outcome.errors import LeakageError, Problems
+from outcome.errors import CohortError, LeakageError, Problems
 from outcome.study import Split
 
-__all__ = ["Fold", "InnerFold", "make_folds", "splits_table"]
+__all__ = ["Fold", "InnerFold", "make_folds", "splits_table", "whole_fold"]
 
 MIN_EVENTS_NETWORK = 10
 MIN_EVENTS_LINEAR = 4
@@ -55,8 +58,23 @@ class Fold:
         return self.repeat, self.name
 
 
+@dataclass(frozen=True)
+class _Outer:
+    """One outer fold before development is divided."""
+
+    repeat: int
+    name: str
+    development: tuple[str, ...]
+    test: tuple[str, ...]
+
+
 def make_folds(
-    cohort: Cohort, split: Split, problems: Problems, *, networks: bool = True
+    cohort: Cohort,
+    split: Split,
+    problems: Problems,
+    notes: list[str] | None = None,
+    *,
+    networks: bool = True,
 ) -> list[Fold]:
     """Divide the patients; the same cohort and seed give the same folds, whatever the row order.
 
@@ -66,6 +84,8 @@ def make_folds(
     split : Split
     problems : Problems
         Receives too few events, empty fold columns, too few sites.
+    notes : list of str, optional
+        Receives what folds were read, and what keeping sites together costs.
     networks : bool
         Whether networks are trained; linear models need fewer events.
 
@@ -74,11 +94,9 @@ def make_folds(
     Inner folds per outer fold: as many as asked for, but no more than one per
     8 development events (of a label: of the rarer class), and at least 2.
     """
-    outer = list(_outer(cohort, split, problems))
     folds: list[Fold] = []
-    for repeat, name, test in outer:
-        unused = _unused(cohort, split, repeat)
-        development = [p for p in cohort.patients.index if p not in test and p not in unused]
+    for outer in _outer(cohort, split, problems, [] if notes is None else notes):
+        repeat, name, development = outer.repeat, outer.name, list(outer.development)
         events = count_events(cohort, development)
         if events < (needed := MIN_EVENTS_NETWORK if networks else MIN_EVENTS_LINEAR):
             what = "events" if "event" in cohort.patients else "patients of the rarer class"
@@ -89,15 +107,42 @@ def make_folds(
                 remedy=f"use fewer folds, or a larger cohort{use}",
             )
             continue
-        n_inner = max(2, min(split.inner_folds, events // EVENTS_PER_INNER_FOLD))
-        seed = _seed(split.seed, repeat, len(folds))
-        parts = _divide(cohort.outcome.loc[development], n_inner, seed, split.stratify)
-        inner = tuple(
-            InnerFold(k, tuple(p for p in development if p not in part), tuple(sorted(part)))
-            for k, part in enumerate(map(frozenset, parts))
-        )
-        folds.append(Fold(repeat, name, tuple(development), tuple(sorted(test)), inner))
+        inner = _inner(cohort, split, development, _seed(split.seed, repeat, len(folds)))
+        folds.append(Fold(repeat, name, outer.development, outer.test, inner))
     return folds
+
+
+def whole_fold(
+    cohort: Cohort, split: Split, problems: Problems, *, networks: bool = True
+) -> Fold | None:
+    """Return a fold in which everybody is development and nobody is tested: for a final model.
+
+    Inner folds are as many as `make_folds` would make. None, and a problem, where there are too
+    few events.
+    """
+    everybody = list(cohort.patients.index)
+    events = count_events(cohort, everybody)
+    if events < (needed := MIN_EVENTS_NETWORK if networks else MIN_EVENTS_LINEAR):
+        what = "events" if "event" in cohort.patients else "patients of the rarer class"
+        problems.add(
+            f"there are {events} {what}; a final model needs {needed}",
+            remedy="use a larger cohort",
+        )
+        return None
+    inner = _inner(cohort, split, everybody, _seed(split.seed))
+    return Fold(0, "all", tuple(everybody), (), inner)
+
+
+def _inner(
+    cohort: Cohort, split: Split, development: Sequence[str], seed: int
+) -> tuple[InnerFold, ...]:
+    events = count_events(cohort, development)
+    n_inner = max(2, min(split.inner_folds, events // EVENTS_PER_INNER_FOLD))
+    parts = _divide(cohort.outcome.loc[list(development)], n_inner, seed, split.stratify)
+    return tuple(
+        InnerFold(k, tuple(p for p in development if p not in part), tuple(sorted(part)))
+        for k, part in enumerate(map(frozenset, parts))
+    )
 
 
 def splits_table(folds: Sequence[Fold], cohort: Cohort) -> pd.DataFrame:
@@ -112,19 +157,51 @@ def splits_table(folds: Sequence[Fold], cohort: Cohort) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["patient_id", "repeat", "outer_fold", "role", "inner_fold"])
 
 
-def _outer(
-    cohort: Cohort, split: Split, problems: Problems
-) -> Iterator[tuple[int, str, frozenset[str]]]:
-    if split.column:
-        for repeat, column in enumerate(split.column):
-            values = cohort.patients[f"column:{column}"].map(canonical_code)
-            names = sorted(set(values[~_is_unused(values)]), key=_natural)
-            if len(names) < 2:
-                problems.add(f"column {column!r} holds {len(names)} folds, and 2 are needed")
-                continue
-            for name in names:
-                yield repeat, name, frozenset(values.index[values == name])
+def _outer(cohort: Cohort, split: Split, problems: Problems, notes: list[str]) -> Iterator[_Outer]:
+    if split.files is not None:
+        yield from _from_files(cohort, split, problems, notes)
+    elif split.column:
+        yield from _from_columns(cohort, split, problems)
+    else:
+        yield from _drawn(cohort, split, problems, notes)
+
+
+def _from_files(
+    cohort: Cohort, split: Split, problems: Problems, notes: list[str]
+) -> Iterator[_Outer]:
+    slides = dict(zip(cohort.slides["slide_id"], cohort.slides["patient_id"], strict=True))
+    everybody = cohort.patients.index
+    try:
+        given, found = read_split_files(
+            Path(str(split.files)), split.layout, frozenset(everybody), slides
+        )
+    except LeakageError:
+        raise
+    except CohortError as error:
+        problems.extend([str(error)])
         return
+    notes += found
+    for fold in given:
+        development = tuple(p for p in everybody if p in fold.development)
+        test = tuple(p for p in everybody if p in fold.test)
+        yield _Outer(fold.repeat, fold.name, development, test)
+
+
+def _from_columns(cohort: Cohort, split: Split, problems: Problems) -> Iterator[_Outer]:
+    for repeat, column in enumerate(split.column):
+        values = cohort.patients[f"column:{column}"].map(canonical_code)
+        check_names(values, column, problems)
+        used = values[~_is_unused(values)]
+        names = sorted(set(used), key=_natural)
+        if len(names) < 2:
+            problems.add(f"column {column!r} holds {len(names)} folds, and 2 are needed")
+            continue
+        for name in names:
+            development = tuple(used.index[used != name])
+            yield _Outer(repeat, name, development, tuple(used.index[used == name]))
+
+
+def _drawn(cohort: Cohort, split: Split, problems: Problems, notes: list[str]) -> Iterator[_Outer]:
     if (rare := count_events(cohort, list(cohort.patients.index))) < split.folds:
         what = "events" if "event" in cohort.patients else "patients in the rarer class"
         problems.add(
@@ -132,36 +209,45 @@ def _outer(
             remedy="use fewer folds (`split: {folds: ...}`), or a larger cohort",
         )
         return
-    sites = None
-    if split.site_preserved:
-        sites = cohort.patients["site"]
+    sites = cohort.patients["site"] if split.site_preserved else None
+    if sites is not None:
+        if sites.isna().any():  # told where the table is read
+            return
         if sites.nunique() < split.folds:
             problems.add(
                 f"there are {sites.nunique()} sites for {split.folds} site-preserved folds",
                 remedy="use fewer folds, or `site_preserved: false`",
             )
             return
+    everybody = cohort.patients.index
+    before: set[frozenset[frozenset[str]]] = set()
     for repeat in range(split.repeats):
         seed = _seed(split.seed, repeat)
-        parts = _divide(cohort.outcome, split.folds, seed, split.stratify, sites)
-        for k, part in enumerate(parts):
-            yield repeat, str(k), frozenset(part)
+        if sites is None:
+            parts = _divide(cohort.outcome, split.folds, seed, split.stratify)
+        else:
+            parts, found = site_folds(cohort.outcome, sites, split.folds, seed)
+            notes += found if repeat == 0 else ()
+            division = frozenset(map(frozenset, parts))
+            if division in before:
+                notes.append(f"repeat {repeat} divides the sites as an earlier one does")
+            before.add(division)
+        for k, part in enumerate(map(frozenset, parts)):
+            development = tuple(p for p in everybody if p not in part)
+            yield _Outer(repeat, str(k), development, tuple(sorted(part)))
 
 
-def _divide(
-    outcome: pd.Series, n: int, seed: int, stratify: bool, groups: pd.Series | None = None
-) -> list[list[str]]:
+def _divide(outcome: pd.Series, n: int, seed: int, stratify: bool) -> list[list[str]]:
     """Divide the patients of `outcome` (sorted by id) into n parts."""
+    # Imported late: it takes a second, and whoever predicts with a trained model divides nobody.
+    from sklearn.model_selection import KFold, StratifiedKFold
+
     y = outcome.to_numpy(dtype=int)
     rarest = np.bincount(y, minlength=2).min()
-    if groups is not None:
-        splitter = StratifiedGroupKFold(n, shuffle=True, random_state=seed)
-    elif stratify and rarest >= n:  # with fewer there is nothing to spread
-        splitter = StratifiedKFold(n, shuffle=True, random_state=seed)
-    else:
-        splitter = KFold(n, shuffle=True, random_state=seed)
-    rows = splitter.split(np.zeros(len(y)), y, None if groups is None else groups.to_numpy())
-    return [outcome.index[test].tolist() for _, test in rows]
+    # With fewer than one per part there is nothing to spread.
+    kind = StratifiedKFold if stratify and rarest >= n else KFold
+    splitter = kind(n, shuffle=True, random_state=seed)
+    return [outcome.index[test].tolist() for _, test in splitter.split(np.zeros(len(y)), y)]
 
 
 def _seed(*parts: int) -> int:
@@ -170,13 +256,6 @@ def _seed(*parts: int) -> int:
 
 def _is_unused(values: pd.Series) -> pd.Series:
     return is_blank(values) | (values.astype(str) == "-1")
-
-
-def _unused(cohort: Cohort, split: Split, repeat: int) -> frozenset[str]:
-    if not split.column:
-        return frozenset()
-    values = cohort.patients[f"column:{split.column[repeat]}"].map(canonical_code)
-    return frozenset(values.index[_is_unused(values)])
 
 
 def _natural(text: str) -> tuple[int, float, str]:

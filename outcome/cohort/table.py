@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import re
+import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from outcome.endpoint import Endpoint, canonical_code, is_blank
+from outcome.cohort.ids import check_names, comma_numbers, slide_name
+from outcome.cohort.reading import as_text, read_text_table, semicolons
+from outcome.endpoint import Binary, Endpoint, canonical_code, is_blank
 from outcome.errors import CohortError, Problems
 from outcome.study import Study
 
 __all__ = ["Cohort", "FlowStep", "read_cohort", "slide_name"]
-
-SLIDE_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|mrxs|scn)$", re.IGNORECASE)
-
-
-def slide_name(slide: str) -> str:
-    """Return a slide id without its image suffix and nothing else: ids may contain dots."""
-    return SLIDE_SUFFIX.sub("", slide)
 
 
 @dataclass(frozen=True)
@@ -54,6 +47,8 @@ class Cohort:
         Everybody and everything that was dropped; `slide` is empty for a whole patient.
     named : frozenset of str
         Every patient and slide that the table names, kept or not.
+    notes : tuple of str
+        How the table was understood, where that is not plain.
     """
 
     patients: pd.DataFrame
@@ -62,6 +57,7 @@ class Cohort:
     flow: tuple[FlowStep, ...] = ()
     lost: tuple[tuple[str, str, str, str], ...] = ()
     named: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
     @property
     def outcome(self) -> pd.Series:
@@ -131,12 +127,15 @@ def read_cohort(
     Cohort or None
         None where the table is too damaged to go on.
     """
+    notes: list[str] = []
     try:
-        table = _as_text(frame) if frame is not None else _read_text_table(study.cohort)
+        table = as_text(frame) if frame is not None else read_text_table(study.cohort)
     except CohortError as error:
         problems.extend([str(error)])
         return None
+    study = _with_slide_column(study, table, notes)
     needed = _needed_columns(study)
+    table = _same_spelling(table, needed)
     if double := sorted(_id_columns(study) & {c for c, w in needed.items() if "columns." not in w}):
         problems.add("an id column cannot have another role too", double, "name another column")
         return None
@@ -147,7 +146,43 @@ def read_cohort(
                 remedy=f"its columns are {', '.join(map(repr, table.columns[:30]))}",
             )
         return None
-    return _build(study, table[list(needed)], problems)
+    table = table[list(needed)]
+    if frame is None and semicolons(study.cohort):
+        table = _decimal_commas(study, table, notes)
+    cohort = _build(study, table, problems)
+    return None if cohort is None else replace(cohort, notes=tuple(notes))
+
+
+def _with_slide_column(study: Study, table: pd.DataFrame, notes: list[str]) -> Study:
+    """Fill in the column of slides: files are named by patient where the table has none."""
+    if study.columns.slide is not None:
+        return study
+    slide = "slide_id"
+    if slide not in table.columns and study.embeddings.patches is not None:
+        slide = study.columns.patient
+        notes.append(
+            "the cohort table has no column 'slide_id': feature files are looked for by patient"
+        )
+    columns = study.columns.model_copy(update={"slide": slide})
+    return study.model_copy(update={"columns": columns})
+
+
+def _same_spelling(table: pd.DataFrame, needed: Collection[str]) -> pd.DataFrame:
+    """Name columns as the study file does, whichever Unicode form it uses."""
+    forms = {unicodedata.normalize("NFC", c): c for c in needed}
+    return table.rename(columns=lambda c: forms.get(c, c))
+
+
+def _decimal_commas(study: Study, table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """Read 1,5 as 1.5 in the number columns of a file whose fields semicolons separate."""
+    endpoints = (study.endpoint, *study.secondary)
+    times = [e.time for e in endpoints if not isinstance(e, Binary)]
+    for column in dict.fromkeys([*times, *study.covariates.numeric]):
+        values, n = comma_numbers(table[column])
+        if n:
+            table = table.assign(**{column: values})
+            notes.append(f"column {column!r}: {n} numbers with a decimal comma are read as such")
+    return table
 
 
 def _needed_columns(study: Study) -> dict[str, str]:
@@ -170,27 +205,30 @@ def _needed_columns(study: Study) -> dict[str, str]:
 
 
 def _id_columns(study: Study) -> set[str]:
-    return {study.columns.patient, study.columns.slide}
+    return {study.columns.patient, study.columns.slide or study.columns.patient}
 
 
 def _build(study: Study, table: pd.DataFrame, problems: Problems) -> Cohort | None:
-    patient, slide = study.columns.patient, study.columns.slide
+    patient = study.columns.patient
+    slide = study.columns.slide or patient
     nameless = is_blank(table[patient])
     if nameless.any():
         lines = [f"line {i + 2}" for i in table.index[nameless]]
         problems.add(f"column {patient!r} is empty", lines, "give every row a patient id")
         table = table[~nameless]
+    check_names(table[patient], patient, problems)
     slides = _slides(table, patient, slide, problems)
     patients = _one_row_per_patient(table, patient, slide, problems)
     outcome = study.endpoint.decode(patients, list(patients.index), problems)
     others = (*study.split.column, *study.covariates.numeric, *study.covariates.categorical)
     extra = {f"column:{c}": patients[c] for c in others}
     if study.split.site:
-        extra["site"] = patients[study.split.site]
+        extra["site"] = _site(study, patients, problems)
     extra |= _secondary(study, patients, problems)
     _check_covariates(study, patients, problems)
     if study.endpoint.strata:
         extra["strata"] = patients[study.endpoint.strata]
+        check_names(extra["strata"], study.endpoint.strata, problems)
     named = frozenset(patients.index) | frozenset(slides["slide_id"])
     cohort = Cohort(outcome.assign(**extra), slides, study.endpoint, named=named)
     cohort = cohort.noted("in the cohort table", "")
@@ -227,6 +265,19 @@ def _secondary(study: Study, table: pd.DataFrame, problems: Problems) -> dict[st
     return found
 
 
+def _site(study: Study, table: pd.DataFrame, problems: Problems) -> pd.Series:
+    """Hospital of each patient; NaN where it is missing, which is no hospital of its own."""
+    site = table[str(study.split.site)]
+    blank = is_blank(site)
+    if study.split.site_preserved and blank.any():
+        problems.add(
+            f"column {study.split.site!r} (split.site) is empty",
+            table.index[blank].tolist(),
+            "fill it in (a patient of unknown site may be from any), or remove these rows",
+        )
+    return site.where(~blank)
+
+
 def _check_covariates(study: Study, table: pd.DataFrame, problems: Problems) -> None:
     for column in study.covariates.numeric:
         blank = is_blank(table[column])
@@ -254,6 +305,10 @@ def _slides(table: pd.DataFrame, patient: str, slide: str, problems: Problems) -
         return pd.DataFrame({c: pd.Series(dtype=str) for c in columns})
     slides = pd.DataFrame({"patient_id": table[patient], "slide_id": table[slide].map(slide_name)})
     slides = slides[~is_blank(table[slide])]
+    if slide == patient:  # one file per patient, however many rows there are
+        slides = slides.drop_duplicates()
+    else:
+        check_names(slides["slide_id"], slide, problems, paths=True)
     twice = slides["slide_id"].duplicated(keep="first")
     if twice.any():
         problems.add(
@@ -281,57 +336,6 @@ def _one_row_per_patient(
     first = table.drop_duplicates(patient, keep="first").set_index(patient)[rest]
     first.index.name = "patient_id"
     return first.sort_index()
-
-
-def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return any table as text, missing values as empty strings."""
-    text = frame.reset_index(drop=True).astype(object)
-    text = text.where(text.notna(), "")
-    text = text.map(lambda v: str(int(v)) if isinstance(v, bool) else str(v).strip())
-    return text.set_axis([str(c).strip() for c in frame.columns], axis=1)
-
-
-def _read_text_table(path: Path) -> pd.DataFrame:
-    separator = "\t" if path.suffix.lower() in (".tsv", ".txt") else ","
-    try:
-        header = _check_lines(path, separator)
-        table = pd.read_csv(
-            path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
-        )
-    except FileNotFoundError:
-        raise CohortError(f"there is no cohort table {path}") from None
-    except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
-        raise CohortError(f"{path.name} cannot be read as a table: {_first_line(error)}") from None
-    names = [h.strip() for h in header]
-    if twice := sorted({h for h in names if names.count(h) > 1}):
-        raise CohortError(f"{path.name} has two columns of the same name: {', '.join(twice)}")
-    if len(table) == 0:
-        raise CohortError(f"{path.name} has no rows")
-    if not isinstance(table.index, pd.RangeIndex):
-        raise CohortError(f"{path.name}: rows have more fields than the header has columns")
-    return _as_text(table)
-
-
-def _check_lines(path: Path, separator: str) -> list[str]:
-    """Return the header; refuse what a table reader would cut off or fill in silently."""
-    if b"\0" in (content := path.read_bytes()):
-        line = content[: content.index(b"\0")].count(b"\n") + 1
-        raise CohortError(f"{path.name}, line {line} holds a NUL byte: the file is damaged")
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.reader(lines, delimiter=separator)
-        header = next(reader, [])
-        short = [reader.line_num for row in reader if 0 < len(row) < len(header)]
-    if short:
-        shown = ", ".join(map(str, short[:3]))
-        raise CohortError(
-            f"{path.name}: {len(short)} lines have fewer fields than the header, e.g. line {shown}."
-            " To do: write every row in full"
-        )
-    return header
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def count_events(cohort: Cohort, patients: Sequence[str]) -> int:

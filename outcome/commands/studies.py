@@ -75,7 +75,7 @@ def check(
 ) -> None:
     """Validate everything a study names; print the cohort flow and every problem at once."""
     from outcome import Study
-    from outcome.checks import study_warnings
+    from outcome.checks import scan_leaks, study_limits
     from outcome.embeddings.material import prepare
     from outcome.embeddings.store import default_cache
 
@@ -91,9 +91,21 @@ def check(
     for key, value in material.facts().items():
         typer.echo(f"{key}: {fact(value)}")
     typer.echo(f"folds: {len(material.folds)}")
-    say(material.notes, study_warnings(read, material))
+    scan = scan_leaks(read, material)
+    print_table(
+        f"Leak probes ({scan.metric} out of fold; the interval wholly above the bound is severe)",
+        ["probe", "estimate", "95% interval", "bound", "found"],
+        [
+            [p.name, f"{p.accuracy.value:.3f}", f"{p.accuracy.lower:.3f} to {p.accuracy.upper:.3f}",
+             f"{p.bound:.2f}", p.severity or ""]
+            for p in scan.probes
+        ],
+    )  # fmt: skip
+    say([*material.notes, *(f.text for f in scan.findings if f.severity == "note")],
+        [*scan.warnings, *study_limits(read, material)])  # fmt: skip
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         flow.to_csv(out / "cohort_flow.csv", index=False)
         material.cohort.lost_table().to_csv(out / "cohort_lost.csv", index=False)
+        scan.table().to_csv(out / "leak_probes.csv", index=False)
     typer.echo(f"{study} can be run: outcome run {shlex.quote(str(study))}")

@@ -1,4 +1,4 @@
-"""Commands that take tables of predictions: evaluate and compare."""
+"""Commands that take tables of predictions or run folders: evaluate, compare and report."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def evaluate(
     from outcome.reporting.assess import assess
 
     found = assess(
-        tables, out, baseline=baseline, unit=unit, horizons=_numbers(horizons), seed=seed,
+        tables, out, baseline=baseline, unit=unit, horizons=numbers(horizons), seed=seed,
         covariates=_words(covariates), favourable=favourable, n_resamples=resamples,
         command=command_line(),
     )  # fmt: skip
@@ -68,7 +68,7 @@ def compare(
     with TemporaryDirectory() as scratch:
         found = assess(
             [a, b], out or Path(scratch) / "comparison", baseline=b.stem, unit=unit,
-            horizons=_numbers(horizons), favourable=favourable, n_resamples=resamples, seed=seed,
+            horizons=numbers(horizons), favourable=favourable, n_resamples=resamples, seed=seed,
             command=command_line(),
         )  # fmt: skip
     changes = found.evaluation.comparisons
@@ -84,11 +84,45 @@ def compare(
         typer.echo(f"report: {found.report}")
 
 
+def report(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run folders; several for one page.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="Folder of the page over several runs.")] = None,
+    show_ids: Annotated[
+        bool,
+        typer.Option("--show-ids", help="Show patient ids, and a table of all patients."),
+    ] = False,
+) -> None:
+    """Make the page of a run again, or one page over several runs; trains nothing."""
+    from outcome.errors import InputError
+
+    if len(runs) == 1:
+        if out is not None:
+            raise InputError("--out is for a page over several runs; that of one is in its folder")
+        from outcome.reporting.report import write_report
+
+        typer.echo(f"report: {write_report(runs[0], show_ids=show_ids)}")
+        return
+    if show_ids:
+        raise InputError("--show-ids is for the page of one run: the page over several has no ids")
+    from outcome.reporting.cohorts import write_cohorts
+
+    made = write_cohorts(runs, out or Path("reports/cohorts"))
+    rows = [
+        [r["arm"], f"{r['estimate']:.3f} ({r['lower']:.3f} to {r['upper']:.3f})", r["cohorts"]]
+        for r in made.means.to_dict("records")
+    ]
+    print_table("Mean over cohorts", ["arm", "mean (95% interval)", "cohorts"], rows)
+    typer.echo(f"report: {made.path}")
+
+
 def _words(text: str) -> list[str]:
     return [w.strip() for w in text.split(",") if w.strip()]
 
 
-def _numbers(text: str) -> list[float]:
+def numbers(text: str) -> list[float]:
+    """Read `12,36,60`."""
     from outcome.errors import InputError
 
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcome.cohort import Cohort, Fold, make_folds, read_cohort
-from outcome.embeddings.patches import find_slide_files
+from outcome.embeddings.patches import Found, SlideFiles, find_slide_files
+from outcome.embeddings.report_texts import study_texts
 from outcome.embeddings.store import Packed, PackedStore
 from outcome.embeddings.texts import Reports, read_reports
 from outcome.endpoint import is_blank
 from outcome.errors import CohortError, EmbeddingError, Problems
-from outcome.study import Study
+from outcome.study import ReportTexts, Study
 
 __all__ = ["Material", "PatientSample", "prepare"]
 
@@ -76,6 +77,16 @@ class Material:
         report = self.reports.vectors(patient) if self.reports is not None else None
         return None if report is None else report.mean(axis=0, dtype=np.float64)
 
+    def of_fold(self, fold: Fold) -> Material:
+        """Return the material as models of one outer fold see it.
+
+        Report vectors that are learned from texts are learned from its development patients.
+        """
+        if self.reports is None:
+            return self
+        fitted = self.reports.fitted(fold.development)
+        return self if fitted is self.reports else replace(self, reports=fitted)
+
     @property
     def dimensions(self) -> dict[str, int]:
         """Length of the vectors per input."""
@@ -104,12 +115,15 @@ class Material:
             }
             first = next(iter(self.slides.values()))[0]
             counts |= {"dimension": first.dimension, "encoder": first.encoder or None}
+            kinds = Counter(s.layout for slides in self.slides.values() for s in slides if s.n)
+            counts["layout"] = ", ".join(sorted(kinds))
         if self.reports is not None:
             n = len(self.reports.rows)
             counts["reports"] = {
                 "with": n,
                 "without": len(cohort.patients) - n,
                 "dimension": self.reports.dimension,
+                "encoder": self.reports.encoder or None,
             }
         return counts
 
@@ -142,22 +156,25 @@ def prepare(
     notes: list[str] = []
     store = PackedStore(cache)
     cohort = read_cohort(study, problems, frame)
+    notes += cohort.notes if cohort is not None else ()
     slides: dict[str, tuple[Packed, ...]] = {}
     reports = None
     if cohort is not None and study.embeddings.reports is not None:
-        reports = read_reports(study.embeddings.reports, cohort, store, problems)
+        reports = read_reports(study, cohort, store, problems, progress)
     if cohort is not None and study.embeddings.patches is not None:
-        found = _slide_files(study.embeddings.patches, cohort, notes, problems)
+        found = _slide_files(study, cohort, notes, problems)
         cohort, files = _link(study, cohort, found, problems)
         packed = _pack(store, files, problems, progress)
         _check_same_encoder(packed, problems)
         cohort, slides = _by_patient(study, cohort, packed, problems)
     if cohort is not None and reports is not None:
+        notes += _redactions(study)
         cohort = _reports_in_flow(study, cohort, reports, notes)
     folds: list[Fold] = []
     if cohort is not None:
         _check_strata(cohort, problems)
-        folds = make_folds(cohort, study.split, problems, networks=study.networks)
+        folds = make_folds(cohort, study.split, problems, notes, networks=study.networks)
+        cohort = _in_a_fold(study, cohort, folds)
         if reports is not None and any("report" in arm.inputs for arm in study.arms):
             _check_reports_everywhere(folds, reports, problems)
     problems.raise_if_any(CohortError)
@@ -174,40 +191,56 @@ def _content(slides: Sequence[Packed], reports: Reports | None, patient: str) ->
     digest = hashlib.sha256()
     for slide in slides:
         digest.update(slide.content.encode())
-    if reports is not None and (vectors := reports.vectors(patient)) is not None:
-        digest.update(vectors.tobytes())
+    if reports is not None:
+        digest.update(reports.content(patient))
     return digest.hexdigest()[:32]
 
 
-def _slide_files(
-    folder: Path, cohort: Cohort, notes: list[str], problems: Problems
-) -> dict[str, list[Path]]:
+def _slide_files(study: Study, cohort: Cohort, notes: list[str], problems: Problems) -> Found:
+    embeddings = study.embeddings
     try:
-        found = find_slide_files(folder)
+        found = find_slide_files(embeddings.patches or (), embeddings.layout)
     except EmbeddingError as error:
         problems.extend([str(error)])
-        return {}
-    if strangers := sum(slide not in cohort.named for slide in found):
+        return Found({})
+    notes += found.notes
+    if strangers := sum(slide not in cohort.named for slide in found.files):
         notes.append(f"{strangers} feature files belong to no slide of the cohort table: not used")
     return found
 
 
 def _link(
-    study: Study, cohort: Cohort, found: Mapping[str, list[Path]], problems: Problems
-) -> tuple[Cohort, dict[str, Path]]:
-    """Find the file of each slide; a slide without one is an error, or dropped and counted."""
+    study: Study, cohort: Cohort, found: Found, problems: Problems
+) -> tuple[Cohort, dict[str, SlideFiles]]:
+    """Find the files of each slide; a slide without one is an error, or dropped and counted."""
     wanted = cohort.slides["slide_id"].tolist()
-    if twice := [s for s in wanted if len(found.get(s, ())) > 1]:
-        problems.add("several feature files have the name of one slide", twice, "keep one of them")
-    missing = [s for s in wanted if s not in found]
-    if missing and found and study.on_missing.slide == "error":
+    if twice := [
+        f"{s} ({', '.join(map(str, found.doubled[s][:2]))})" for s in wanted if s in found.doubled
+    ]:
         problems.add(
-            f"slides without a feature file in {study.embeddings.patches}",
-            missing,
-            "add the files, correct the slide ids, or set `on_missing: {slide: drop}`",
+            "several feature files have the name of one slide",
+            twice,
+            "point `patches` to one of the folders, or list several to put them together",
         )
-    files = {s: found[s][0] for s in wanted if s in found}
-    if found:
+    missing = [s for s in wanted if s not in found.files]
+    folders = ", ".join(map(str, study.embeddings.patches or ()))
+    if missing and found.files and study.on_missing.slide == "error":
+        partly = [s for s in missing if s in found.partial]
+        if partly:
+            problems.add(
+                f"slides that are in some of the folders only ({folders})",
+                partly,
+                "extract them for every folder, or set `on_missing: {slide: drop}`; folders that"
+                " are parts of one cohort must not share a slide",
+            )
+        if absent := [s for s in missing if s not in found.partial]:
+            problems.add(
+                f"slides without a feature file in {folders}",
+                absent,
+                "add the files, correct the slide ids, or set `on_missing: {slide: drop}`",
+            )
+    files = {s: found.files[s] for s in wanted if s in found.files}
+    if found.files:
         cohort = cohort.keep_slides(
             list(files), "slides with a feature file", f"{len(missing)} slides without a file"
         )
@@ -215,14 +248,14 @@ def _link(
 
 
 def _pack(
-    store: PackedStore, files: Mapping[str, Path], problems: Problems, progress: Progress
+    store: PackedStore, files: Mapping[str, SlideFiles], problems: Problems, progress: Progress
 ) -> dict[str, Packed]:
     packed: dict[str, Packed] = {}
     bad = []
-    for done, (slide, path) in enumerate(files.items()):
+    for done, (slide, source) in enumerate(files.items()):
         progress(done, len(files))
         try:
-            packed[slide] = store.pack(path)
+            packed[slide] = store.pack(source)
         except EmbeddingError as error:
             bad.append(str(error))
     progress(len(files), len(files))
@@ -273,6 +306,13 @@ def _by_patient(
     return cohort.keep(kept, "patients with a slide", reason), slides
 
 
+def _redactions(study: Study) -> list[str]:
+    source = study.embeddings.reports
+    if not isinstance(source, ReportTexts) or not source.redact:
+        return []
+    return [study_texts(source, study.columns.patient).said]
+
+
 def _reports_in_flow(study: Study, cohort: Cohort, reports: Reports, notes: list[str]) -> Cohort:
     if reports.strangers:
         notes.append(f"{reports.strangers} reports belong to nobody in the cohort table: not used")
@@ -288,6 +328,16 @@ def _reports_in_flow(study: Study, cohort: Cohort, reports: Reports, notes: list
         " network sees a learned vector instead"
     )
     return cohort
+
+
+def _in_a_fold(study: Study, cohort: Cohort, folds: Sequence[Fold]) -> Cohort:
+    """Count those whom the given folds leave out altogether: nothing is known of them later."""
+    if not study.split.given or not folds:
+        return cohort
+    used = {p for fold in folds for p in (*fold.test, *fold.development)}
+    kept = [p for p in cohort.patients.index if p in used]
+    reason = f"{len(cohort.patients) - len(kept)} patients in no fold of the given split"
+    return cohort.keep(kept, "in a fold", reason)
 
 
 def _check_reports_everywhere(folds: Sequence[Fold], reports: Reports, problems: Problems) -> None:

@@ -26,9 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcome.embeddings.bag import Bag
-from outcome.embeddings.patches import SlidePatches, read_slide
+from outcome.embeddings.patches import SlideFiles, SlidePatches
 
-__all__ = ["Packed", "PackedStore", "default_cache"]
+__all__ = ["Packed", "PackedStore", "default_cache", "half"]
 
 FORMAT = 3
 HALF_MAX = float(np.finfo(np.float16).max)
@@ -79,21 +79,20 @@ class PackedStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / f"patches-{FORMAT}"
 
-    def pack(self, source: Path) -> Packed:
+    def pack(self, source: Path | SlideFiles) -> Packed:
         """Return the packed slide, packing it where it is new or has changed.
 
         Raises
         ------
         EmbeddingError
-            See `read_slide`.
+            See `readers.read_file`.
         """
-        status = source.stat()
-        text = f"{source.resolve()}|{status.st_size}|{status.st_mtime_ns}"
-        key = hashlib.sha256(text.encode()).hexdigest()[:32]
+        files = source if isinstance(source, SlideFiles) else SlideFiles((source,))
+        key = hashlib.sha256(os.fsencode(files.fingerprint())).hexdigest()[:32]
         index = self._path(key, "json")
         if (known := self._known(index)) is not None:
             return known
-        slide = read_slide(source)
+        slide = files.read()
         index.parent.mkdir(parents=True, exist_ok=True)
         features, coords = _ordered(slide)
         packed = Packed(
@@ -163,12 +162,16 @@ def _fits_half(features: NDArray[Any]) -> bool:
     return float(size.max()) < HALF_MAX and float(np.median(size.max(axis=0))) > HALF_NORMAL
 
 
+def half(features: NDArray[Any]) -> NDArray[Any]:
+    """Return vectors as the store keeps them: in half precision where the values fit."""
+    if features.dtype == np.float16:
+        return features
+    return features.astype(np.float16 if _fits_half(features) else np.float32)
+
+
 def _ordered(slide: SlidePatches) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Half precision where the values fit, and an order that depends on the values alone."""
-    features = slide.features
-    if features.dtype != np.float16:
-        features = features.astype(np.float16 if _fits_half(features) else np.float32)
-    features = np.ascontiguousarray(features)
+    features = np.ascontiguousarray(half(slide.features))
     if not len(features):
         return features, slide.coords
     words = features.view(np.uint16).astype(np.uint64)

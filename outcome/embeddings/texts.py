@@ -1,10 +1,14 @@
-"""Report embeddings: one dataset per patient in an HDF5 file, of shape (d,) or (chunks, d)."""
+"""Report embeddings: vectors from an HDF5 file, or made of the texts that a study names.
+
+In the file there is one dataset per patient, of shape (d,) or (chunks, d).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
@@ -12,13 +16,49 @@ from numpy.typing import NDArray
 
 from outcome.cohort import Cohort
 from outcome.embeddings.store import PackedStore
+from outcome.embeddings.tfidf import TextReports, report_chunks
 from outcome.errors import EmbeddingError, Problems
+from outcome.study import ReportTexts, Study
 
-__all__ = ["Reports", "read_reports"]
+__all__ = ["Reports", "VectorReports", "read_reports"]
+
+Progress = Callable[[int, int], None]
+
+
+class Reports(Protocol):
+    """Reports of the patients who have one; their vectors may depend on the fold."""
+
+    @property
+    def rows(self) -> Mapping[str, Any]:
+        """An entry for each patient with a report."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector (before a fold is known: at most)."""
+
+    @property
+    def encoder(self) -> str:
+        """Where the vectors come from; empty where nothing says so."""
+
+    @property
+    def strangers(self) -> int:
+        """Reports in the source that belong to nobody in the cohort."""
+
+    def only(self, patients: Collection[str]) -> Reports:
+        """Return the reports of some patients."""
+
+    def content(self, patient: str) -> bytes:
+        """Return what a fit that sees this patient depends on; empty without a report."""
+
+    def fitted(self, development: Sequence[str]) -> Reports:
+        """Return reports with vectors, learned from the development patients where they are."""
+
+    def vectors(self, patient: str) -> NDArray[np.float32] | None:
+        """Chunks of one patient, shape (chunks, d); None without a report."""
 
 
 @dataclass(frozen=True)
-class Reports:
+class VectorReports:
     """Report vectors of the patients who have one, in the packed store.
 
     Parameters
@@ -40,7 +80,7 @@ class Reports:
     encoder: str
     strangers: int
 
-    def only(self, patients: Collection[str]) -> Reports:
+    def only(self, patients: Collection[str]) -> VectorReports:
         """Return the reports of some patients."""
         return replace(self, rows={p: r for p, r in self.rows.items() if p in patients})
 
@@ -52,10 +92,63 @@ class Reports:
         vectors: NDArray[np.float32] = np.load(self.path, mmap_mode="r", allow_pickle=False)
         return vectors[start:stop]
 
+    def content(self, patient: str) -> bytes:
+        """Return what a fit that sees this patient depends on."""
+        vectors = self.vectors(patient)
+        return b"" if vectors is None else vectors.tobytes()
+
+    def fitted(self, development: Sequence[str]) -> VectorReports:
+        """Return itself: the vectors are the same in every fold."""
+        return self
+
 
 def read_reports(
-    path: Path, cohort: Cohort, store: PackedStore, problems: Problems
+    study: Study,
+    cohort: Cohort,
+    store: PackedStore,
+    problems: Problems,
+    progress: Progress = lambda done, total: None,
 ) -> Reports | None:
+    """Read the reports that a study names, as vectors or as texts.
+
+    Texts are turned into vectors on first use, and these are kept beside the packed store; those
+    of `tfidf-svd` are made anew for each fold.
+
+    Returns
+    -------
+    Reports or None
+        None where they cannot be used; `problems` then says why.
+    """
+    source = study.embeddings.reports
+    if not isinstance(source, ReportTexts):
+        return None if source is None else _read_vectors(source, cohort, store, problems)
+    try:
+        if source.learned:
+            return _texts(source, study, cohort)
+        # Late: what encodes texts needs torch, which a study of vectors may do without.
+        from outcome.embeddings.embed import cached_vectors
+
+        path = cached_vectors(source, study.columns.patient, store.folder / "reports", progress)
+    except EmbeddingError as error:
+        problems.extend([f"embeddings.reports: {error}"])
+        return None
+    return _read_vectors(path, cohort, store, problems)
+
+
+def _texts(source: ReportTexts, study: Study, cohort: Cohort) -> TextReports:
+    found = report_chunks(source, study.columns.patient)
+    rows = {p: found[p][0] for p in cohort.patients.index if p in found}
+    if not rows:
+        raise EmbeddingError(
+            f"{source.texts.name} holds a report of none of the {len(cohort.patients)} patients"
+        )
+    strangers = sum(p not in cohort.named for p in found)
+    return TextReports(source, study.columns.patient, rows, strangers)
+
+
+def _read_vectors(
+    path: Path, cohort: Cohort, store: PackedStore, problems: Problems
+) -> VectorReports | None:
     """Read the reports of a cohort's patients into the store.
 
     Returns
@@ -103,7 +196,7 @@ def read_reports(
     starts = [0, *ends[:-1]]
     rows = {p: (a, b) for p, a, b in zip(vectors, starts, ends, strict=True)}
     packed = store.add_array(np.concatenate(list(vectors.values())))
-    return Reports(packed, rows, next(iter(vectors.values())).shape[1], encoder, strangers)
+    return VectorReports(packed, rows, next(iter(vectors.values())).shape[1], encoder, strangers)
 
 
 def _one_dimension(

@@ -66,12 +66,7 @@ def arm_notices(
         if len(missing):
             names = ", ".join(panel.ids[missing[:3]])
             found.append(f"arm {arm.name}: {len(missing)} patients are not scored, e.g. {names}")
-        reasons: dict[str, list[str]] = {}
-        for metric, m in measured[arm.name].items():
-            if np.isnan(m.value):
-                reasons.setdefault(m.note, []).append(metric)
-        for note, metrics in reasons.items():
-            found.append(f"arm {arm.name}: no {', '.join(metrics)}: {note}")
+    found += _unknown_metrics(arms, measured)
     if any((f.ended & ~f.event).any() for arm in arms for f in arm.folds if len(f.time)):
         found.append(
             "competing events (code 2) are censored in concordance, log-rank tests and hazard "
@@ -79,6 +74,25 @@ def arm_notices(
         )
     if any(len(arm.repeats) > 1 for arm in arms):
         found.append("risk groups are those of the first repeat, so that patients count once")
+    return found
+
+
+def _unknown_metrics(
+    arms: Sequence[Arm], measured: Mapping[str, Mapping[str, Measure]]
+) -> list[str]:
+    """Name the metrics that could not be estimated; arms with the same reason together."""
+    found = list[str]()
+    unknown: dict[tuple[str, str], list[str]] = {}
+    for arm in arms:
+        reasons: dict[str, list[str]] = {}
+        for metric, m in measured[arm.name].items():
+            if np.isnan(m.value):
+                reasons.setdefault(m.note, []).append(metric)
+        for note, metrics in reasons.items():
+            unknown.setdefault((", ".join(metrics), note), []).append(arm.name)
+    for (metrics_of, note), names_of in unknown.items():
+        s = "s" if len(names_of) > 1 else ""
+        found.append(f"arm{s} {', '.join(names_of)}: no {metrics_of}: {note}")
     return found
 
 

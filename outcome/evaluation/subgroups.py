@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from outcome.evaluation.added_value import fit_model
 from outcome.evaluation.calibration import pool
 from outcome.evaluation.covariates import FirstRepeat, align, first_repeat, levels
-from outcome.evaluation.measures import Measure, mean_of_repeats, unknown
+from outcome.evaluation.measures import Measure, mean_of_repeats, unknown, wald
 from outcome.evaluation.scores import Arm, Panel, read_arms
 from outcome.predictions import Predictions
 from outcome.statistics.concordance import concordance
@@ -53,8 +54,11 @@ def subgroups(
     names : sequence of str, optional
         Which covariates; all by default.
     horizon : float, optional
-        Where observed over expected events are given, if the table has `survival_<horizon>`.
-    n_resamples, seed, favourable
+        Where observed over expected events are given, if the table has `survival_<horizon>`; a
+        binary outcome needs none, only `probability`.
+    n_resamples : int
+        0 gives normal intervals from the influence of each patient, at once.
+    seed, favourable
         As for `outcome.evaluation.summary.evaluate`.
 
     Returns
@@ -88,25 +92,35 @@ def subgroups(
 
 def _pairs(panel: Panel, arm: Arm, *, binary: bool, favourable: bool) -> Measure:
     """Concordance over the pairs of the same fold and stratum; mean over repeats."""
-    if arm.n_events < FEWEST_EVENTS:
-        return unknown(f"suppressed: fewer than {FEWEST_EVENTS} events")
+    few, what = arm.n_events, "events"
+    if binary:
+        few, what = min(few, len(arm.patients) - few), "of the rarer class"
+    if few < FEWEST_EVENTS:
+        return unknown(f"suppressed: fewer than {FEWEST_EVENTS} {what}")
     found = []
     for repeat in arm.repeats:
         rows = first_repeat(Arm(arm.name, tuple(f for f in arm.folds if f.repeat == repeat)))
         risk = -rows.risk if favourable else rows.risk
         time = np.where(rows.event, 0.0, 1.0) if binary else rows.time
         c = concordance(time, rows.event, risk, group=rows.block)
-        agree, pairs = concordance_draws(
-            time, rows.event, risk, panel.counts[:, rows.patient], np.ones((1, len(time))),
-            rows.block,
-        )  # fmt: skip
+        draws = None
+        if panel.n_resamples:
+            agree, pairs = concordance_draws(
+                time, rows.event, risk, panel.counts[:, rows.patient], np.ones((1, len(time))),
+                rows.block,
+            )  # fmt: skip
+            draws = ratio(agree[0], pairs[0])
         if not np.isnan(c.c):
             influence = np.zeros(panel.n)
             influence[rows.patient] = c.influence
-            found.append(Measure(c.c, influence, ratio(agree[0], pairs[0])))
+            found.append(Measure(c.c, influence, draws))
     if not found:
         return unknown("fewer than 2 comparable pairs")
-    return mean_of_repeats(found)
+    mean = mean_of_repeats(found)
+    if panel.n_resamples:
+        return mean
+    low, high = (float(np.clip(b, 0, 1)) for b in wald(mean.value, mean.se))
+    return replace(mean, bounds=(low, high))
 
 
 def _interaction(rows: FirstRepeat, level: NDArray[np.str_], *, binary: bool) -> float:
@@ -127,8 +141,12 @@ def _interaction(rows: FirstRepeat, level: NDArray[np.str_], *, binary: bool) ->
 
 
 def _observed_over_expected(arm: Arm, horizon: float | None) -> float:
-    if horizon is None or horizon not in arm.folds[0].survival:
+    binary = bool(np.isnan(arm.folds[0].time).all())
+    at = float("nan") if binary else horizon
+    if at is None or (not binary and at not in arm.folds[0].survival):
         return float("nan")
-    pooled = pool(arm, arm.repeats[0], horizon)
+    pooled = pool(arm, arm.repeats[0], at)
     expected = float(pooled.probability.mean()) if len(pooled.event) else 0.0
-    return pooled.observed(horizon)[0] / expected if expected > 0 else float("nan")
+    if expected <= 0:
+        return float("nan")
+    return (float(pooled.event.mean()) if binary else pooled.observed(at)[0]) / expected

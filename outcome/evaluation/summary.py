@@ -133,7 +133,7 @@ def evaluate(
     measured = {arm.name: battery.measure(arm) for arm in arms}
     pairs = [(arm.name, baseline) for arm in arms if baseline not in (None, arm.name)]
     return Evaluation(
-        _metric_table(arms, measured),
+        _metric_table(arms, measured, landmark),
         compare_arms(arms, [*pairs, *contrasts], battery, measured),
         risk_group_table(arms, binary=binary),
         tuple(notes),
@@ -164,11 +164,14 @@ def _check_request(
 
 
 def _metric_table(
-    arms: Sequence[Arm], measured: Mapping[str, Mapping[str, Measure]]
+    arms: Sequence[Arm], measured: Mapping[str, Mapping[str, Measure]], landmark: float | None
 ) -> pd.DataFrame:
     rows = []
     for arm in arms:
         n, events = len(arm.patients), arm.n_events
+        if landmark is not None:
+            by_then = [f.patient[f.event & (f.time <= landmark)] for f in arm.folds]
+            events = len(np.unique(np.concatenate(by_then)))
         for metric, m in measured[arm.name].items():
             cells = [arm.name, metric, m.value, *m.interval(), n, events, m.se, m.repeat_sd, m.note]
             rows.append(dict(zip(METRIC_COLUMNS, cells, strict=True)))

@@ -12,7 +12,7 @@ from outcome.models.aggregators.gated_attention import GatedAttention
 __all__ = ["CrossAttention", "Gate"]
 
 
-class Gate(nn.Module):
+class Gate(nn.Linear):
     """Multiplies each part by a number between 0 and 2 that sees all parts.
 
     Parameters
@@ -26,15 +26,14 @@ class Gate(nn.Module):
     """
 
     def __init__(self, widths: Sequence[int]) -> None:
-        super().__init__()
+        super().__init__(sum(widths), len(widths))
         self.widths = list(widths)
-        self.weigh = nn.Linear(sum(self.widths), len(self.widths))
-        nn.init.zeros_(self.weigh.weight)
-        nn.init.zeros_(self.weigh.bias)
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Weigh vectors of shape (patients, sum of widths), parts side by side."""
-        gates = 2 * torch.sigmoid(self.weigh(vectors))
+        gates = 2 * torch.sigmoid(super().forward(vectors))
         repeats = torch.tensor(self.widths, device=gates.device)
         return vectors * torch.repeat_interleave(gates, repeats, dim=1)
 

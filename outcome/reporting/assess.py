@@ -14,26 +14,14 @@ from typing import Any
 import pandas as pd
 
 from outcome.errors import PredictionsError, RunFolderError
-from outcome.evaluation.added_value import added_value, effects
-from outcome.evaluation.calibration import calibration_points
-from outcome.evaluation.curves import (
-    best_cuts,
-    follow_up,
-    incidence_at,
-    pairwise_tests,
-    restricted_means,
-    survival_at,
-    survival_curves,
-)
-from outcome.evaluation.subgroups import subgroups
 from outcome.evaluation.summary import Evaluation, evaluate
-from outcome.evaluation.utility import decision_curves
 from outcome.predictions import ForeignTables, Predictions, read_foreign
-from outcome.reporting.report import write_report
+from outcome.reporting.report import make_report
 from outcome.reporting.writing import write_run_folder
 
-__all__ = ["Assessment", "assess"]
+__all__ = ["Assessment", "assess", "check_folder"]
 
+MADE_HERE = "the median risk of the scored patients themselves, in each fold"
 PACKAGES = ("slide-outcome", "numpy", "scipy", "pandas", "scikit-learn", "matplotlib")
 
 
@@ -97,7 +85,7 @@ def assess(
     PredictionsError, RunFolderError
         Everything that is wrong, at once; then nothing has been written.
     """
-    _check_folder(out)
+    check_folder(out)
     read = read_foreign(paths, favourable=favourable, covariates=covariates)
     unit = _unit(unit, read.unit)
     arms = read.predictions.arms
@@ -119,15 +107,18 @@ def assess(
         "metrics": evaluation.metrics,
         "comparisons": evaluation.comparisons,
         "risk_groups": evaluation.risk_groups,
-        **_further(read, horizons, seed=seed, n_resamples=n_resamples, favourable=favourable),
+        "covariates": read.covariates,
     }
     about = _manifest(paths, read, evaluation, baseline, unit, horizons, favourable, command)
-    about["resamples"] = n_resamples
+    about |= {"resamples": n_resamples, "seed": seed}
+    if tables["predictions"] is not read.predictions.table:
+        about["protocol"] = {"risk groups": MADE_HERE}
     write_run_folder(out, tables, about)
-    return Assessment(evaluation, tables, baseline, write_report(out))
+    made = make_report(out)
+    return Assessment(evaluation, {**tables, **made.tables}, baseline, made.path)
 
 
-def _check_folder(out: Path) -> None:
+def check_folder(out: Path) -> None:
     """Refuse a folder that holds anything but an earlier evaluation."""
     if out.is_file():
         raise RunFolderError(f"{out} is a file: name another folder with --out")
@@ -156,42 +147,6 @@ def _with_groups(predictions: Predictions) -> pd.DataFrame:
     return table.assign(risk_group=high.map({True: "high", False: "low"}))
 
 
-def _further(
-    read: ForeignTables,
-    horizons: Sequence[float],
-    *,
-    seed: int,
-    n_resamples: int,
-    favourable: bool,
-) -> dict[str, pd.DataFrame]:
-    """Tables beside the main three; each only where the input allows it."""
-    p = read.predictions
-    found: dict[str, pd.DataFrame] = {}
-    if p.kind == "survival":
-        competing = bool((p.table["event"] == 2).any())
-        found["follow_up"] = follow_up(p, horizons)
-        found["survival_curves"] = survival_curves(p)
-        found["survival_at"] = survival_at(p, horizons)
-        found["pairwise"] = pairwise_tests(p)
-        if horizons:
-            found["restricted_means"] = restricted_means(p, horizons[-1])
-        if p.table["fold"].nunique() == 1:  # a cut needs one scale of risk
-            found["best_cuts"] = best_cuts(p, seed=seed)
-        if competing:
-            found["incidence"] = incidence_at(p, horizons)
-    calibrated = "probability" in p.table or any(str(c).startswith("survival_") for c in p.table)
-    if calibrated:
-        found["calibration"] = calibration_points(p, horizons)
-        found["decision_curves"] = decision_curves(p, horizons)
-    if len(read.covariates.columns) > 1:
-        found["added_value"] = added_value(p, read.covariates)
-        found["effects"] = effects(p, read.covariates)
-        found["subgroups"] = subgroups(
-            p, read.covariates, n_resamples=n_resamples, seed=seed, favourable=favourable
-        )
-    return found
-
-
 def _manifest(
     paths: Sequence[Path],
     read: ForeignTables,
@@ -216,7 +171,14 @@ def _manifest(
         "endpoint": {**endpoint, "favourable": favourable},
         "arms": [{"name": a, "inputs": []} for a in read.predictions.arms],
         "baseline": baseline or "",
+        "covariates": _numeric(read.covariates),
         "inputs": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in paths},
         "notes": [*read.notes, *evaluation.notes],
         "warnings": list(evaluation.warnings),
     }
+
+
+def _numeric(covariates: pd.DataFrame) -> dict[str, list[str]]:
+    names = [str(c) for c in covariates if c != "patient_id"]
+    numbers = [c for c in names if pd.api.types.is_numeric_dtype(covariates[c])]
+    return {"numeric": numbers, "categorical": [c for c in names if c not in numbers]}

@@ -63,6 +63,8 @@ class Picture:
     height: int
     alt: str
     caption: str
+    beside: bool = True
+    """Whether it also lies in `figures/`."""
 
 
 @dataclass(frozen=True)

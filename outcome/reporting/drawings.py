@@ -48,9 +48,10 @@ class Drawings:
         taken: set[str] = set()
         self.slugs = {arm: slug(arm, taken) for arm in run.arms}
 
-    def _hang(
+    def hang(
         self, draw: Callable[[Axes], object], name: str, size: tuple[float, float], **words: str
     ) -> Picture:
+        """Draw on fresh Axes of a size in inches, save, and return the picture for the page."""
         figure = Figure(figsize=size)
         draw(figure.add_subplot())
         return self.gallery.hang(figure, name, **words)
@@ -64,7 +65,7 @@ class Drawings:
             for r in data.itertuples()
         )
         chance = f" Dashed line: guessing ({main.chance:g})." if main.chance == main.chance else ""
-        return self._hang(
+        return self.hang(
             lambda ax: plot_forest(
                 data,
                 ax,
@@ -101,7 +102,7 @@ class Drawings:
             for r in data.itertuples()
         )
         against = "the baseline of each" if several else quote(str(bases[0]))
-        return self._hang(
+        return self.hang(
             lambda ax: plot_forest(
                 data,
                 ax,
@@ -134,7 +135,7 @@ class Drawings:
             for mine in [rows["risk_group"] == g]
         )
         first = " First of several repeats." if self.run.repeats > 1 else ""
-        return self._hang(
+        return self.hang(
             lambda ax: plot_kaplan_meier(
                 rows,
                 ax,
@@ -174,12 +175,12 @@ class Drawings:
             )
 
         within = ", the vertical mean of the curves of the folds" if self.run.folds > 1 else ""
-        return self._hang(
+        return self.hang(
             draw,
             "roc",
             (3.3, 3.3),
             alt=f"ROC curves of {', '.join(self.run.arms)}.",
-            caption=f"ROC curve of each arm{within}. Dashed: guessing.",
+            caption=f"ROC curve of each arm{within}. Dashed: guessing.{_weighted(self.run)}",
         )
 
     def roc(self, arm: str) -> Picture:
@@ -188,21 +189,26 @@ class Drawings:
         keys = [k for k in ("repeat", "fold", "strata") if k in table]
         usable = int((table.groupby(keys)["label"].nunique() > 1).sum())
         lines = f"Thin: the {plural(usable, 'test fold')}; thick: their vertical mean. "
-        return self._hang(
+        return self.hang(
             lambda ax: plot_roc(table, ax, colour=self.colours[arm]),
             f"roc-{self.slugs[arm]}",
             (3.3, 3.3),
             alt=f"ROC curve of {arm}, {plural(usable, 'test fold')}.",
-            caption=f"{arm}: ROC curve. {lines if usable > 1 else ''}Dashed: guessing.",
+            caption=f"{arm}: ROC curve. {lines if usable > 1 else ''}Dashed: guessing."
+            + _weighted(self.run),
         )
 
     def scores(self, arm: str) -> Picture:
         """Draw the distribution of the probability, or of the rank within the fold, by outcome."""
         end = self.run.endpoint
-        rows = self.run.first_repeat(arm)
+        rows = _known(self.run, self.run.first_repeat(arm))
+        at_horizon = "" if end.landmark is None else f"survival_{end.landmark:g}"
         if "probability" in rows:
             values, what = column(rows, "probability"), "Predicted probability"
             what = f"{what} of “{end.positive_name}”"
+        elif at_horizon in rows:
+            values = 1 - column(rows, at_horizon)
+            what = f"Predicted probability of the event by {end.landmark:g} {end.unit}"
         else:
             rank = rows.groupby("fold")["risk"].rank(method="average")
             count = rows.groupby("fold")["risk"].transform("size")
@@ -211,13 +217,14 @@ class Drawings:
         colours = (red, blue) if end.favourable else (blue, red)
         label = rows["label"].astype(float)
         counts = [int((label == code).sum()) for code in (0, 1)]
-        return self._hang(
+        words = self.run.outcome_words
+        return self.hang(
             lambda ax: plot_scores(
                 values,
                 label,
                 ax,
                 xlabel=what if len(what) < 60 else "Predicted probability",
-                names=("all others", end.positive_name),
+                names=(words[1], words[0]),
                 colours=colours,
             ),
             f"scores-{self.slugs[arm]}",
@@ -227,21 +234,34 @@ class Drawings:
             "outcome; each distribution adds up to 100%.",
         )
 
-    def loss(self, arm: str, history: pd.DataFrame) -> Picture:
-        """Draw the loss over epochs of one arm, with the epochs that were chosen."""
+    def loss(self, arm: str, history: pd.DataFrame, name: str = "") -> Picture:
+        """Draw the loss over epochs of one model of an arm, with the epochs that were chosen.
+
+        Parameters
+        ----------
+        arm : str
+        history : DataFrame
+            Of one model.
+        name : str
+            Ends the file's name, where the arm has several models.
+        """
+        models = set(history["model"]) if "model" in history else set()
+        model = f" ({next(iter(models))})" if len(models) == 1 and name else ""
         chosen = [
             float(e["epochs"])
             for e in self.run.manifest.get("epochs") or []
-            if e.get("arm") == arm and e.get("epochs") is not None
+            if e.get("arm") == arm
+            and e.get("epochs") is not None
+            and (not models or e.get("model") in {*models, None})
         ]
         marks = " Triangles: the epoch chosen in each outer fold." if chosen else ""
-        return self._hang(
+        return self.hang(
             lambda ax: plot_loss(history, ax, colour=self.colours[arm], chosen=chosen),
-            f"loss-{self.slugs[arm]}",
+            f"loss-{self.slugs[arm]}{name}",
             (WIDTH - 0.4, 2.5),
-            alt=f"Training and tuning loss of {arm} over epochs.",
-            caption=f"{arm}: loss over epochs. Thin: one outer fold (mean over its inner folds); "
-            f"thick: their mean, as far as every fold was trained.{marks}",
+            alt=f"Training and tuning loss of {arm}{model} over epochs.",
+            caption=f"{arm}{model}: loss over epochs. Thin: one outer fold (mean over its inner "
+            f"folds); thick: their mean, as far as every fold was trained.{marks}",
         )
 
 
@@ -255,5 +275,23 @@ def _sizes(rows: pd.DataFrame, word: str) -> str:
 
 def _scored(run: Run, arm: str) -> pd.DataFrame:
     """Rows of an arm with `score`, higher where the positive label is more likely."""
-    rows = run.predictions.arm(arm)
+    rows = _known(run, run.predictions.arm(arm))
     return rows.assign(score=-rows["risk"] if run.endpoint.favourable else rows["risk"])
+
+
+def _known(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows with a `label`: of the event by the landmark, those of whom it is known."""
+    if "label" in rows:
+        return rows
+    yes, _, unknown, _ = run.outcome_words
+    status = rows["patient_id"].map(run.status)
+    return rows.assign(label=(status == yes).astype(int))[status != unknown].reset_index(drop=True)
+
+
+def _weighted(run: Run) -> str:
+    if run.endpoint.landmark is None:
+        return ""
+    return (
+        f" Event by {run.endpoint.landmark:g} {run.endpoint.unit}; patients censored before are "
+        "stood for by the others, weighted by the inverse probability of censoring."
+    )

@@ -9,11 +9,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    MaxNLocator,
+    NullLocator,
+    PercentFormatter,
+)
 
 from outcome.reporting.axes import SMALL, clean, drawable, legend_above, shorten
 from outcome.reporting.kaplan_meier import at_risk, plot_kaplan_meier
 from outcome.reporting.palette import ARM_COLOURS, INK, MUTED
+from outcome.reporting.plots import (
+    plot_auc_over_time,
+    plot_calibration,
+    plot_decision_curve,
+    plot_folds,
+    plot_incidence,
+)
 from outcome.reporting.tables import estimate
 
 if TYPE_CHECKING:
@@ -23,7 +36,12 @@ Array = npt.NDArray[np.float64]
 
 __all__ = [
     "at_risk",
+    "plot_auc_over_time",
+    "plot_calibration",
+    "plot_decision_curve",
+    "plot_folds",
     "plot_forest",
+    "plot_incidence",
     "plot_kaplan_meier",
     "plot_loss",
     "plot_roc",
@@ -40,6 +58,7 @@ def plot_forest(
     reference: float = math.nan,
     digits: int = 2,
     sign: bool = False,
+    log: bool = False,
     colours: Mapping[str, str] | None = None,
 ) -> Axes:
     """Estimates with their intervals, one row each, the numbers written at the right.
@@ -48,7 +67,9 @@ def plot_forest(
     ----------
     rows : DataFrame
         `label`, `estimate`, `lower`, `upper`; the first row is drawn at the top. A missing bound
-        leaves the interval out, a missing estimate is said to be not estimable.
+        leaves the interval out, a missing estimate is said to be not estimable, or what the
+        optional column `said` says. A row that is `heading` (optional column) is a line of text;
+        `colour` (optional column) overrides `colours`.
     ax : Axes
         Drawn on.
     xlabel : str
@@ -59,6 +80,8 @@ def plot_forest(
         Decimal places of the numbers.
     sign : bool
         Write the sign of positive numbers (for differences).
+    log : bool
+        A logarithmic axis, for ratios; what lies outside a thousandfold of 1 is cut.
     colours : mapping, optional
         Label to colour.
 
@@ -68,37 +91,86 @@ def plot_forest(
         The same one.
     """
     places = np.arange(len(rows))[::-1]
-    drawn = rows[["label", "estimate", "lower", "upper"]]
     if math.isfinite(reference):
         ax.axvline(reference, color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)), zorder=0)
-    for y, row in zip(places, drawn.to_numpy(), strict=True):
-        colour = (colours or {}).get(str(row[0]), ARM_COLOURS[0])
-        value, lower, upper = (float(x) for x in row[1:])
-        if math.isfinite(lower) and math.isfinite(upper):
-            ax.plot([lower, upper], [y, y], color=colour, linewidth=1.8, solid_capstyle="butt")
-        ax.plot([value], [y], marker="s", markersize=6, color=colour, linestyle="none")
-        ax.annotate(
-            estimate(value, lower, upper, digits, sign=sign),
-            (1, y),
-            xycoords=("axes fraction", "data"),
-            xytext=(8, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=SMALL,
-            color=INK,
-        )
-    ax.set_yticks(places, [shorten(str(label), 20, 2) for label in rows["label"]])
+    if log:
+        ax.set_xscale("log")
+    for y, row in zip(places, rows.to_dict("records"), strict=True):
+        if row.get("heading") is not True:
+            _forest_row(ax, int(y), row, colours or {}, digits, sign=sign, log=log)
+    ax.set_yticks(places, [shorten(str(label), 24, 2) for label in rows["label"]])
     ax.set(ylim=(-0.6, len(rows) - 0.4), xlabel=drawable(xlabel))
     ax.margins(x=0.08)
-    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    if log:
+        _ratio_ticks(ax)
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     clean(ax)
+    for tick, heading in zip(
+        ax.get_yticklabels(), rows.get("heading", [False] * len(rows)), strict=True
+    ):
+        tick.set_fontweight("bold" if heading is True else "normal")
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
     return ax
 
 
-def roc_points(label: Array, score: Array) -> tuple[Array, Array]:
+def _forest_row(
+    ax: Axes,
+    y: int,
+    row: Mapping[Any, Any],
+    colours: Mapping[str, str],
+    digits: int,
+    *,
+    sign: bool,
+    log: bool,
+) -> None:
+    colour = row.get("colour") or colours.get(str(row["label"]), ARM_COLOURS[0])
+    value, lower, upper = (float(row[name]) for name in ("estimate", "lower", "upper"))
+    low, high, point = lower, upper, value
+    if log:
+        low, high, point = (float(np.clip(v, 1e-3, 1e3)) for v in (lower, upper, value))
+    if math.isfinite(low) and math.isfinite(high):
+        ax.plot([low, high], [y, y], color=colour, linewidth=1.8, solid_capstyle="butt")
+    marker = row.get("marker") or "s"
+    ax.plot([point], [y], marker=marker, markersize=6, color=colour, linestyle="none")
+    text = estimate(value, lower, upper, digits, sign=sign)
+    said = row.get("said")
+    ax.annotate(
+        said if isinstance(said, str) and said and not math.isfinite(value) else text,
+        (1, y),
+        xycoords=("axes fraction", "data"),
+        xytext=(8, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=SMALL,
+        color=INK,
+    )
+
+
+def _ratio_ticks(ax: Axes) -> None:
+    """Ticks at 1, 2, 5 and 10 and their inverses, no more than fit."""
+    low, high = ax.get_xlim()
+    low, high = min(low, 0.8), max(high, 1.25)
+    ax.set_xlim(low, high)
+    steps = [0.01, 0.1, 1, 10, 100] if high / low > 60 else [0.1, 0.2, 0.5, 1, 2, 5, 10]
+    if high / low < 6:
+        steps = [0.25, 0.5, 0.75, 1, 1.5, 2, 3]
+    shown = [t for t in steps if low <= t <= high]
+    ax.xaxis.set_major_locator(FixedLocator(shown))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+def roc_points(label: Array, score: Array, weight: Array | None = None) -> tuple[Array, Array]:
     """Return false and true positive rates; tied scores share one point.
+
+    Parameters
+    ----------
+    label, score : ndarray, shape (n,)
+        1 = positive; higher = more likely positive.
+    weight : ndarray, shape (n,), optional
+        How many patients each stands for.
 
     Raises
     ------
@@ -116,9 +188,11 @@ def roc_points(label: Array, score: Array) -> tuple[Array, Array]:
         raise ValueError("a ROC curve needs positive and negative patients")
     order = np.argsort(-np.asarray(score, dtype=float), kind="stable")
     ranked, hit = np.asarray(score, dtype=float)[order], positive[order]
+    stands_for = np.ones(len(hit)) if weight is None else np.asarray(weight, dtype=float)[order]
     last = np.r_[np.flatnonzero(np.diff(ranked)), len(ranked) - 1]
-    tpr = np.r_[0.0, np.cumsum(hit)[last] / hit.sum()]
-    fpr = np.r_[0.0, np.cumsum(~hit)[last] / (~hit).sum()]
+    found, false = stands_for * hit, stands_for * ~hit
+    tpr = np.r_[0.0, np.cumsum(found)[last] / found.sum()]
+    fpr = np.r_[0.0, np.cumsum(false)[last] / false.sum()]
     return fpr, tpr
 
 
@@ -136,7 +210,8 @@ def plot_roc(
     ----------
     table : DataFrame
         `label` (1 = positive), `score` (higher = more likely positive), `repeat`, `fold` and
-        optionally `strata`; scores of different folds are never compared.
+        optionally `strata`; scores of different folds are never compared. Optional `weight`:
+        how many patients each stands for.
     ax : Axes
         Drawn on; several arms can share it.
     colour : str
@@ -157,7 +232,8 @@ def plot_roc(
     for _, rows in table.groupby(keys):
         if rows["label"].nunique() < 2:
             continue
-        fpr, tpr = roc_points(rows["label"].to_numpy(float), rows["score"].to_numpy(float))
+        weight = rows["weight"].to_numpy(float) if "weight" in rows else None
+        fpr, tpr = roc_points(rows["label"].to_numpy(float), rows["score"].to_numpy(float), weight)
         if each_fold:
             ax.plot(fpr, tpr, color=colour, linewidth=0.8, alpha=0.5)
         curves.append(np.interp(grid, fpr, tpr))

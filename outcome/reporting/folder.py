@@ -1,11 +1,9 @@
-"""Everything that the report needs from a run folder, read once; optional files may be absent."""
+"""A run folder in memory: what every chapter of the report is made from."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -13,25 +11,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from outcome.errors import PredictionsError, RunFolderError
-from outcome.predictions import Predictions, read_predictions
+from outcome.predictions import Predictions
 from outcome.reporting.palette import order_groups
 
-__all__ = ["Endpoint", "Run", "read_run"]
+__all__ = ["Endpoint", "Run", "constant_risk"]
 
-FORMAT = 1
-_TEXT = {
-    *("arm", "baseline", "metric", "group", "step", "reason", "note"),
-    *("endpoint", "stratum", "fold", "outer_fold"),
-}
-_NEEDS = {
-    "cohort_flow.csv": {"step", "patients"},
-    "metrics.csv": {"arm", "metric", "estimate"},
-    "comparisons.csv": {"arm", "baseline", "metric", "difference"},
-    "risk_groups.csv": {"arm", "group", "n"},
-    "history.csv": {"arm", "epoch"},
-    "splits.csv": {"patient_id", "outer_fold", "role"},
-}
+
+_YES = frozenset({"yes", "y", "true", "t", "positive", "pos"})
 
 
 @dataclass(frozen=True)
@@ -45,6 +31,12 @@ class Endpoint:
     favourable: bool
     positive: str
     strata: str
+    competing: bool = False
+
+    @property
+    def landmark(self) -> float | None:
+        """The time by which the event counts, where the question is yes or no by then."""
+        return self.horizons[0] if self.kind == "landmark" and self.horizons else None
 
     @property
     def ordinal(self) -> bool:
@@ -53,9 +45,15 @@ class Endpoint:
 
     @property
     def positive_name(self) -> str:
-        """What a positive patient is called; a bare code is given its column."""
+        """What a positive patient is called; a bare code, or a yes, is given its column."""
         is_word = any(c.isalpha() for c in self.positive)
-        return self.positive if is_word else f"{self.name} = {self.positive}"
+        telling = is_word and self.positive.lower() not in _YES
+        return self.positive if telling else f"{self.name} = {self.positive}"
+
+    @property
+    def counted(self) -> str:
+        """Heading of a column that counts those who had it."""
+        return "Positive" if self.kind == "binary" else "Events"
 
     @property
     def word(self) -> str:
@@ -76,7 +74,12 @@ class Run:
     predictions : Predictions
         `predictions.csv`.
     tables : mapping
-        File name to table; an absent file is an empty table.
+        File name to table; an absent file is an empty table. Of tables with several endpoints,
+        only the primary one.
+    others : mapping
+        The rest of such tables: secondary endpoints.
+    covariates, acquisition : DataFrame
+        `patient_id` and further columns, of the scored patients; numbers are numbers.
     problems : sequence of str
         Files that are there but could not be used.
     show_ids : bool
@@ -89,6 +92,9 @@ class Run:
     tables: Mapping[str, pd.DataFrame]
     problems: Sequence[str]
     show_ids: bool = False
+    others: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    covariates: pd.DataFrame = field(default_factory=pd.DataFrame)
+    acquisition: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def name(self) -> str:
@@ -112,7 +118,13 @@ class Run:
             favourable=bool(spec.get("favourable")),
             positive=str(spec.get("positive") or "positive"),
             strata=str(spec.get("strata") or ""),
+            competing=self._competing,
         )
+
+    @cached_property
+    def _competing(self) -> bool:
+        table = self.predictions.table
+        return "event" in table and bool((table["event"].astype(float) == 2).any())
 
     @cached_property
     def arms(self) -> list[str]:
@@ -153,11 +165,37 @@ class Run:
         return int(self.predictions.table["patient_id"].nunique())
 
     @cached_property
+    def status(self) -> pd.Series:
+        """What became of each scored patient, by patient id: see `outcome_words`."""
+        once = self.predictions.table.drop_duplicates("patient_id").set_index("patient_id")
+        yes, no, unknown, competing = self.outcome_words
+        if "label" in once:
+            return once["label"].astype(float).eq(1).map({True: yes, False: no})
+        code, landmark = once["event"].astype(float), self.endpoint.landmark
+        if landmark is None:
+            words = {0: no, 1: yes, 2: competing}
+            return code.map(words)
+        by_then = once["time"].astype(float) <= landmark
+        status = pd.Series(no, index=once.index)
+        status[by_then & (code == 0)] = unknown
+        status[by_then & (code == 1)] = yes
+        return status
+
+    @cached_property
+    def outcome_words(self) -> tuple[str, str, str, str]:
+        """Words for: had it, had it not, not known, had a competing event."""
+        end = self.endpoint
+        if end.kind == "binary":
+            return end.positive_name, "all others", "unknown", ""
+        if end.landmark is not None:
+            at = f"{end.landmark:g} {end.unit}"
+            return f"event by {at}", f"no event by {at}", f"censored before {at}", ""
+        return "event", "censored", "unknown", "competing event"
+
+    @cached_property
     def events(self) -> int:
-        """Scored patients with the event, or of the positive class."""
-        once = self.predictions.table.drop_duplicates("patient_id")
-        column = "event" if "event" in once else "label"
-        return int((once[column].astype(float) == 1).sum())
+        """Scored patients with the event (by the landmark, if any), or of the positive class."""
+        return int((self.status == self.outcome_words[0]).sum())
 
     def part(self, key: str) -> Mapping[str, Any]:
         """Return a section of the manifest; empty where it is absent or null."""
@@ -166,7 +204,7 @@ class Run:
 
     def table(self, file: str) -> pd.DataFrame:
         """Return a table of the folder; empty where the file is absent."""
-        return self.tables[file]
+        return self.tables.get(file, pd.DataFrame())
 
     def first_repeat(self, arm: str) -> pd.DataFrame:
         """Return the rows of one arm in the first repeat: every patient once."""
@@ -184,110 +222,6 @@ class Run:
             return order_groups(listed)
         means = rows.groupby("risk_group")["risk"].mean().sort_values(kind="stable")
         return order_groups([*listed, *(str(g) for g in means.index if str(g))])
-
-
-def read_run(folder: Path, *, show_ids: bool = False) -> Run:
-    """Read a run folder.
-
-    Parameters
-    ----------
-    folder : Path
-        What `outcome run` wrote.
-    show_ids : bool
-        Leave patient ids in notes, warnings and file names as they are.
-
-    Raises
-    ------
-    RunFolderError
-        The folder has no manifest or no predictions, or they cannot be read.
-    """
-    folder = Path(folder)
-    manifest = _read_manifest(folder / "manifest.json")
-    if not (folder / "predictions.csv").is_file():
-        raise RunFolderError(f"{folder} has no predictions.csv: run the study first")
-    predictions = read_predictions(folder / "predictions.csv")
-    if predictions.table.empty:
-        raise PredictionsError(f"{folder / 'predictions.csv'} holds no patients")
-    problems: list[str] = []
-    tables = {name: _read_table(folder / name, needs, problems) for name, needs in _NEEDS.items()}
-    if not show_ids:
-        hide = _Pseudonyms(predictions.table["patient_id"], tables["splits.csv"])
-        manifest = {k: v if k in _STRUCTURE else hide.inside(v) for k, v in manifest.items()}
-        for table in tables.values():
-            for column in {"reason", "note"} & set(table.columns):
-                table[column] = table[column].map(hide.inside)
-    return Run(folder, manifest, predictions, tables, problems, show_ids)
-
-
-_STRUCTURE = frozenset({"name", "endpoint", "arms", "baseline", "epochs", "versions", "format"})
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunFolderError(
-            f"{path.parent} is not a run folder: it has no {path.name}. "
-            "Give the folder that `outcome run` wrote"
-        ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RunFolderError(f"{path} cannot be read: {error}") from None
-    if not isinstance(manifest, dict) or "name" not in manifest:
-        raise RunFolderError(f"{path} is not the manifest of a run: it does not name the study")
-    if int(manifest.get("format") or FORMAT) > FORMAT:
-        raise RunFolderError(
-            f"{path} has format {manifest['format']}, this version reads up to {FORMAT}: "
-            "update slide-outcome"
-        )
-    return manifest
-
-
-def _read_table(path: Path, needs: set[str], problems: list[str]) -> pd.DataFrame:
-    empty = pd.DataFrame({name: pd.Series(dtype=object) for name in sorted(needs)})
-    if not path.is_file():
-        return empty
-    try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(_TEXT | {"patient_id"}, str))
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OSError) as error:
-        problems.append(f"{path.name} cannot be read and is left out: {error}")
-        return empty
-    if missing := sorted(needs - set(table.columns)):
-        problems.append(f"{path.name} has no column {', '.join(missing)} and is left out")
-        return empty
-    for column in _TEXT & set(table.columns):
-        table[column] = table[column].fillna("")
-    for column in set(table.columns) - _TEXT - {"patient_id", "role"}:
-        table[column] = pd.to_numeric(table[column], errors="coerce")
-    return table
-
-
-class _Pseudonyms:
-    """Replaces patient ids in free text; ids that look like a plain word or number stay."""
-
-    def __init__(self, ids: pd.Series, splits: pd.DataFrame) -> None:
-        everybody = sorted({*ids.astype(str), *splits["patient_id"].dropna().astype(str)})
-        self.names = {p: f"[patient {i}]" for i, p in enumerate(everybody, 1) if _telling(p)}
-        longest_first = sorted(self.names, key=len, reverse=True)
-        any_id = "|".join(re.escape(p) for p in longest_first)
-        self.pattern = re.compile(rf"(?<![^\W_])(?:{any_id})(?![^\W_])") if any_id else None
-
-    def inside(self, value: Any) -> Any:
-        """Return the value with ids replaced in its text, keys included."""
-        if self.pattern is None:
-            return value
-        if isinstance(value, str):
-            return self.pattern.sub(lambda found: self.names[found.group()], value)
-        if isinstance(value, Mapping):
-            return {self.inside(k): self.inside(v) for k, v in value.items()}
-        if isinstance(value, list):
-            return [self.inside(v) for v in value]
-        return value
-
-
-def _telling(patient: str) -> bool:
-    if patient.isdigit():
-        return len(patient) >= 5
-    return len(patient) >= 2 and not patient.isalpha()
 
 
 def constant_risk(rows: pd.DataFrame) -> bool:

@@ -67,7 +67,7 @@ def main_scores(run: Run) -> tuple[Metric | None, pd.DataFrame]:
     rows : DataFrame
         `arm, estimate, lower, upper, n, events`.
     """
-    table = overall(run.table("metrics.csv"), run.endpoint)
+    table = overall(run.table("metrics.csv"))
     declared = run.part("protocol").get("primary_metric")
     main = main_metric(declared, list(dict.fromkeys(table["metric"])), run.endpoint)
     rows = table[table["metric"] == main.key] if main else table

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
-__all__ = ["at_risk", "plot_kaplan_meier"]
+__all__ = ["at_risk", "plot_kaplan_meier", "write_at_risk"]
 
 
 def at_risk(time: Array, when: Array) -> npt.NDArray[np.int64]:
@@ -91,7 +91,7 @@ def plot_kaplan_meier(
         _draw_curve(ax, rows, label, colours[group], GROUP_DASHES[i % len(GROUP_DASHES)])
     legend_above(ax, note)
     clean(ax)
-    _write_at_risk(ax, table, groups, colours)
+    write_at_risk(ax, table, groups, colours)
     return ax
 
 
@@ -123,9 +123,10 @@ def _draw_curve(
     ax.plot(censored, heights, linestyle="none", marker="|", color=colour, markersize=4.5, mew=0.8)
 
 
-def _write_at_risk(
+def write_at_risk(
     ax: Axes, table: pd.DataFrame, groups: Sequence[str], colours: Mapping[str, str]
 ) -> None:
+    """Hang the numbers at risk of each group below the ticks of the time axis."""
     low, high = ax.get_xlim()
     ticks = np.array([t for t in ax.get_xticks() if low <= t <= high * (1 + 1e-9)])
     ax.set_xticks(ticks)

@@ -87,7 +87,14 @@ _FIXED = {
         ),
         Metric("accuracy", "accuracy"),
         Metric("balanced_accuracy", "balanced accuracy", chance=0.5),
-        Metric("sensitivity_at_90_specificity", "sensitivity at 90% specificity"),
+        Metric("auroc_pairs", "AUROC, pairs pooled", chance=0.5),
+        Metric(
+            "sensitivity_at_90_specificity",
+            "sensitivity at 90% specificity",
+            meaning="At the threshold that reached it on development patients; what was achieved "
+            "here is in the remarks.",
+        ),
+        Metric("specificity_at_90_sensitivity", "specificity at 90% sensitivity"),
         Metric(
             "ibs",
             "integrated Brier score",
@@ -152,14 +159,11 @@ def horizon_text(horizon: float, unit: str) -> str:
     return text
 
 
-def overall(metrics: pd.DataFrame, endpoint: Endpoint) -> pd.DataFrame:
-    """Rows about the declared endpoint and all patients; not the subgroups or secondary ones."""
-    keep = pd.Series(True, index=metrics.index)
-    if "stratum" in metrics:
-        keep &= metrics["stratum"].isin(["", "all", "overall"])
-    if "endpoint" in metrics:
-        keep &= metrics["endpoint"].isin(["", "primary", endpoint.name])
-    return metrics[keep]
+def overall(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Rows about all patients, not those about strata."""
+    if "stratum" not in metrics:
+        return metrics
+    return metrics[metrics["stratum"].isin(["", "all", "overall"])]
 
 
 def main_metric(declared: Any, present: Sequence[str], endpoint: Endpoint) -> Metric | None:

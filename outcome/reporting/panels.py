@@ -1,4 +1,4 @@
-"""The chapters with a tab for each arm: risk groups, scores of a yes/no outcome, training."""
+"""The chapters with a tab for each arm: risk groups, and scores of a yes/no outcome."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from outcome.reporting.blocks import Block, Panel, Panels, Section, TableBlock, Text
+from outcome.reporting.blocks import Block, Panel, Panels, Picture, Section, TableBlock, Text
 from outcome.reporting.drawings import Drawings
 from outcome.reporting.folder import Run, constant_risk
+from outcome.reporting.illustrations import incidence as draw_incidence
+from outcome.reporting.labels import horizon_text
 from outcome.reporting.tables import Cell, Table, column, entry, estimate, number, p_value
 
-__all__ = ["risk_groups", "scores", "training"]
+__all__ = ["arm_panels", "cut_words", "risk_groups", "scores"]
 
 
-def _panels(
+def arm_panels(
     run: Run, drawings: Drawings, prefix: str, make: Callable[[str], Sequence[Block]]
 ) -> Panels:
+    """Make a tab for each arm that has something to show."""
     made = [(arm, list(make(arm))) for arm in run.arms]
     panels = [Panel(f"{prefix}-{drawings.slugs[a]}", a, blocks) for a, blocks in made if blocks]
     return Panels("Arm", panels)
@@ -45,10 +48,16 @@ def risk_groups(run: Run, drawings: Drawings) -> Section | None:
             "trained on overlapping patients, so a test finds differences too often. Use them to "
             "describe, not to conclude."
         )
-    if timed and (run.predictions.table["event"].astype(float) == 2).any():
+    if timed and run.endpoint.landmark is not None:
         section.say(
-            "Competing events end the follow-up in these curves, as censoring does; the curves are "
-            "therefore not the share of patients who stay free of the event."
+            "Curves, events and hazard ratios are those of the whole follow-up, not only up to "
+            f"{run.endpoint.landmark:g} {run.endpoint.unit}."
+        )
+    if run.endpoint.competing:
+        section.say(
+            "Events compete: the curves are cumulative incidences (Aalen-Johansen), in which the "
+            "competing event is allowed for. Hazard ratios and the log-rank test are "
+            "cause-specific: there, competing events end the follow-up."
         )
 
     def make(arm: str) -> list[Block]:
@@ -58,39 +67,142 @@ def risk_groups(run: Run, drawings: Drawings) -> Section | None:
         if constant_risk(run.predictions.arm(arm)):
             text = "This arm gives all patients of a fold the same risk, so there is one group."
             blocks.append(Text([text]))
-        if drawn and (
-            picture := drawings.kaplan_meier(arm, float(p.iloc[0]) if len(p) else np.nan)
-        ):
+        value = float(p.iloc[0]) if len(p) else np.nan
+        if drawn and (picture := _curves(run, drawings, arm, value)):
             blocks.append(picture)
         if len(mine):
             made = _group_table(run, arm, mine).without_empty_columns()
             blocks.append(TableBlock(made))
+        further = (_at_horizons(run, arm), _incidence(run, arm), _pairs(run, arm))
+        blocks += [TableBlock(t.without_empty_columns()) for t in further if t.rows]
         return blocks
 
-    section.show(_panels(run, drawings, "groups", make))
+    section.show(arm_panels(run, drawings, "groups", make))
     return section
+
+
+def _curves(run: Run, drawings: Drawings, arm: str, p: float) -> Picture | None:
+    if not run.endpoint.competing:
+        return drawings.kaplan_meier(arm, p)
+    note = p_value(p, "cause-specific log-rank p")
+    return draw_incidence(
+        drawings, arm, f"{note}, exploratory" if note and run.cross_validated else note
+    )
+
+
+def _at_horizons(run: Run, arm: str) -> Table:
+    """Survival of the groups at the horizons; cumulative incidence where events compete."""
+    rows, unit = run.table("survival_at.csv"), run.endpoint.unit
+    columns = ["Group", "Time", "Free of the event (95% interval)", "At risk"]
+    table = Table(f"Risk groups of {arm} at the horizons", columns, numeric={2, 3})
+    if rows.empty or run.endpoint.competing:
+        return table
+    mine = rows[rows["arm"] == arm]
+    for group in run.groups(arm):
+        for row in mine[mine["group"].astype(str) == group].to_dict("records"):
+            values = [100 * float(row[k]) for k in ("survival", "lower", "upper")]
+            known = np.isfinite(values[0])
+            text = _percent(values) if known else "not followed so long"
+            at = Cell(horizon_text(float(row["horizon"]), unit), float(row["horizon"]))
+            table.add(group, at, Cell(text, values[0]), row["n_risk"])
+    return table
+
+
+def _percent(values: Sequence[float]) -> str:
+    value, lower, upper = values
+    return f"{estimate(value, lower, upper, 0)} %"
+
+
+def _incidence(run: Run, arm: str) -> Table:
+    rows, unit = run.table("incidence.csv"), run.endpoint.unit
+    columns = ["Group", "Event", "Time", "Cumulative incidence (95% interval)", "At risk"]
+    columns.append("Gray’s test, p")
+    table = Table(f"Risk groups of {arm} at the horizons", columns, numeric={3, 4, 5})
+    if rows.empty:
+        return table
+    for row in rows[rows["arm"] == arm].to_dict("records"):
+        values = [100 * float(row[k]) for k in ("incidence", "lower", "upper")]
+        at = Cell(horizon_text(float(row["horizon"]), unit), float(row["horizon"]))
+        what = {1: "event", 2: "competing event"}.get(int(row["cause"]), str(row["cause"]))
+        p = float(row["gray_p"])
+        table.add(
+            str(row["group"]), what, at, Cell(_percent(values), values[0]),
+            row["n_risk"], Cell(p_value(p).removeprefix("p ").removeprefix("= "), p),
+        )  # fmt: skip
+    table.notes.append("Gray’s test compares the groups over all of follow-up; not stratified.")
+    return table
+
+
+def _pairs(run: Run, arm: str) -> Table:
+    """Log-rank tests between any two of more than two groups."""
+    rows = run.table("pairwise.csv")
+    columns = ["Groups", "Against", "Chi-square", "p", "p, corrected"]
+    table = Table(f"Log-rank tests between groups of {arm}", columns, numeric={2, 3, 4})
+    mine = rows[rows["arm"] == arm] if len(rows) else rows
+    if len(mine) < 2:
+        return table
+    for row in mine.to_dict("records"):
+        ps = [float(row[k]) for k in ("p_value", "p_adjusted")]
+        cells = [Cell(p_value(p).removeprefix("p ").removeprefix("= "), p) for p in ps]
+        chi = Cell(number(row["chi_square"], 1), row["chi_square"])
+        table.add(str(row["group_b"]), str(row["group_a"]), chi, *cells)
+    table.notes.append("Stratified by fold; corrected after Holm within the arm.")
+    return table
 
 
 def _grouping(run: Run) -> str:
     if "risk_group" not in run.predictions.table:
         return "Patients are grouped by their risk score; the predictions came without groups."
     cut = run.part("protocol").get("cutoffs")
-    by = f" (rule: {cut})" if cut else ""
+    if made_here := run.part("protocol").get("risk groups"):
+        return (
+            f"The predictions came without groups. Patients were cut at {made_here}, which is "
+            "exploratory: the cut-off knows the patients that it divides."
+        )
+    if not cut:
+        return "Patients are grouped by their risk score; the groups came with the predictions."
     return (
         "Patients are grouped by their risk score, with cut-offs that were fixed on development "
-        f"patients only{by}."
+        f"patients only ({cut_words(cut)})."
     )
+
+
+_CUTS = {
+    "median": "the median",
+    "tertile": "the tertiles",
+    "tertiles": "the tertiles",
+    "quartile": "the quartiles",
+    "quartiles": "the quartiles",
+    "maxstat": "the maximally selected log-rank statistic",
+}
+
+
+def cut_words(cut: object) -> str:
+    """Name the rule of the cut-offs.
+
+    Examples
+    --------
+    >>> cut_words("median"), cut_words([0.25, 0.75])
+    ('the median', 'the 25% and 75% quantiles')
+    """
+    if isinstance(cut, (list, tuple)):
+        shares = [f"{100 * float(c):g}%" for c in cut]
+        joined = " and ".join([", ".join(shares[:-1]), shares[-1]]) if shares[1:] else shares[0]
+        return f"the {joined} quantile{'s' if len(shares) > 1 else ''}"
+    return _CUTS.get(str(cut), f"the rule “{cut}”")
 
 
 def _group_table(run: Run, arm: str, rows: pd.DataFrame) -> Table:
     unit = f" ({run.endpoint.unit})" if run.endpoint.unit else ""
-    word = "Positive" if run.endpoint.kind == "binary" else "Events"
+    # Where events compete, the median of a Kaplan-Meier curve is nobody's median.
+    timed = run.predictions.kind == "survival"
+    medians = "median_survival" in rows and timed and not run.endpoint.competing
     rows = rows.drop_duplicates("group").set_index("group")
     groups = [g for g in run.groups(arm) if g in rows.index]
     ratios = column(rows, "hazard_ratio")
     plain = [g for g in groups if np.isnan(ratios[g]) or ratios[g] == 1]
     against = f" against {plain[0]}" if len(plain) == 1 and ratios.notna().any() else ""
-    columns = ["Group", "Patients", word, "Share", f"Median time to event{unit}"]
+    columns = ["Group", "Patients", run.endpoint.counted, "Share", f"Median time to event{unit}"]
     columns.append(f"Hazard ratio{against}")
     table = Table(f"Risk groups of {arm}", columns, numeric=set(range(1, len(columns))))
     for i, group in enumerate(groups):
@@ -100,10 +212,10 @@ def _group_table(run: Run, arm: str, rows: pd.DataFrame) -> Table:
             entry(row, "n"),
             entry(row, "events"),
             _share(row),
-            _median(row),
+            _median(row) if medians else Cell(""),
             Cell("1 (reference)", 1.0) if against and group == plain[0] else _ratio(row),
         )
-    _group_notes(run, arm, rows, table)
+    _group_notes(run, arm, rows, table, medians=medians)
     return table
 
 
@@ -131,14 +243,14 @@ def _median(row: Any) -> Cell:
     return Cell(f"{number(median, digits)} ({number(low, digits)} to {upper})", median)
 
 
-def _group_notes(run: Run, arm: str, rows: pd.DataFrame, table: Table) -> None:
+def _group_notes(run: Run, arm: str, rows: pd.DataFrame, table: Table, *, medians: bool) -> None:
     p = column(rows, "logrank_p").dropna()
     if len(p):
         if run.cross_validated:
             table.notes.append(f"Log-rank {p_value(p.iloc[0])}, stratified by fold; exploratory.")
         else:
             table.notes.append(f"Log-rank {p_value(p.iloc[0])}.")
-    reached = " Not reached: the curve stays above 50%." if "median_survival" in rows else ""
+    reached = " Not reached: the curve stays above 50%." if medians else ""
     if "lower" in rows:
         table.notes.append(f"95% intervals in brackets.{reached}")
     notes = rows.get("note", pd.Series(dtype=str))
@@ -151,7 +263,7 @@ def _group_notes(run: Run, arm: str, rows: pd.DataFrame, table: Table) -> None:
 
 def scores(run: Run, drawings: Drawings) -> Section | None:
     """ROC curves and the distribution of the scores, for a yes/no outcome."""
-    if "label" not in run.predictions.table:
+    if run.endpoint.ordinal:
         return None
     section = Section("scores", "Scores and outcome")
     section.say(
@@ -171,58 +283,5 @@ def scores(run: Run, drawings: Drawings) -> Section | None:
     def make(arm: str) -> list[Block]:
         return [drawings.roc(arm), drawings.scores(arm)]
 
-    section.show(_panels(run, drawings, "scores", make))
+    section.show(arm_panels(run, drawings, "scores", make))
     return section
-
-
-def training(run: Run, drawings: Drawings) -> Section | None:
-    """How long each arm was trained, and its loss."""
-    history = run.table("history.csv")
-    chosen = [e for e in run.manifest.get("epochs") or [] if e.get("epochs") is not None]
-    if history.empty and not chosen:
-        return None
-    section = Section("training", "Training")
-    if chosen:
-        section.show(_epoch_table(run, chosen))
-    if history.empty:
-        section.say("This run has no history.csv, so loss curves cannot be shown.")
-        return section
-    section.say(
-        "A tuning loss that falls and then rises shows overfitting; training stops being useful "
-        "where it is lowest. Test patients play no part here."
-    )
-
-    def make(arm: str) -> list[Block]:
-        mine = history[history["arm"] == arm]
-        return [drawings.loss(arm, mine)] if len(mine) else []
-
-    section.show(_panels(run, drawings, "training", make))
-    return section
-
-
-def _epoch_table(run: Run, chosen: Sequence[dict[str, object]]) -> Table:
-    data = pd.DataFrame(chosen)
-    columns = ["Arm", "Outer folds", "Median epochs", "Fewest", "Most", "Inner folds"]
-    table = Table("Epochs chosen, over the outer folds", columns, numeric={1, 2, 3, 4, 5})
-    for i, arm in enumerate(run.arms):
-        mine = data[data["arm"] == arm]
-        if mine.empty:
-            continue
-        epochs = mine["epochs"].astype(float)
-        inner = column(mine, "inner_folds").dropna().astype(int)
-        span = (
-            ""
-            if inner.empty
-            else f"{inner.min()}"
-            if inner.nunique() == 1
-            else (f"{inner.min()} to {inner.max()}")
-        )
-        table.add(
-            Cell(arm, i, True, f"arm-{i % 8}"),
-            len(mine),
-            float(epochs.median()),
-            float(epochs.min()),
-            float(epochs.max()),
-            span,
-        )
-    return table

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from importlib import resources
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from jinja2 import DictLoader, Environment, StrictUndefined, select_autoescape
-from markupsafe import Markup
+import pandas as pd
 
+from outcome.reporting.blocks import Section
+from outcome.reporting.derived import DERIVED, with_derived
 from outcome.reporting.drawings import Drawings
-from outcome.reporting.folder import Run, read_run
+from outcome.reporting.folder import Run
 from outcome.reporting.gallery import Gallery, plain_style
 from outcome.reporting.glossary import glossary
 from outcome.reporting.headline import answers, main_scores
-from outcome.reporting.sections import SECTIONS
+from outcome.reporting.reading import read_run
+from outcome.reporting.rendering import Page, render, write_page
+from outcome.reporting.sections import make_sections
 from outcome.reporting.tables import plural
 from outcome.reporting.trust import trust
+from outcome.reporting.writing import write_derived
 
-__all__ = ["write_report"]
-
-TEMPLATES = ("report.html.j2", "blocks.html.j2", "style.css", "script.js")
+__all__ = ["Report", "make_report", "write_report"]
 
 
 def write_report(folder: Path, *, show_ids: bool = False) -> Path:
@@ -32,7 +32,7 @@ def write_report(folder: Path, *, show_ids: bool = False) -> Path:
     ----------
     folder : Path
         What a run wrote: `manifest.json` and `predictions.csv` are needed, every other file is
-        used where it is there.
+        used where it is there. Tables that follow from them are written beside the page.
     show_ids : bool
         Add a table of all patients. Without it no patient id is on the page: ids in notes,
         warnings and file names are replaced, unless they look like a plain word or number.
@@ -49,58 +49,45 @@ def write_report(folder: Path, *, show_ids: bool = False) -> Path:
     PredictionsError
         Its predictions cannot be used.
     """
-    run = read_run(Path(folder), show_ids=show_ids)
+    return make_report(folder, show_ids=show_ids).path
+
+
+@dataclass(frozen=True)
+class Report:
+    """A page, and the tables that were computed for it.
+
+    Parameters
+    ----------
+    path : Path
+    tables : mapping of name to DataFrame
+        They lie beside the page as `<name>.csv`.
+    """
+
+    path: Path
+    tables: Mapping[str, pd.DataFrame]
+
+
+def make_report(folder: Path, *, show_ids: bool = False) -> Report:
+    """Do what `write_report` does, and return its tables too."""
+    run, tables = with_derived(read_run(Path(folder), show_ids=show_ids))
+    write_derived(run.path, tables, DERIVED)
     with plain_style():
         drawings = Drawings(run, Gallery(run.path / "figures"))
-        made = [make(run, drawings) for make in SECTIONS]
-    html = _render(run, [section for section in made if section is not None])
-    target = run.path / "report.html"
-    partial = run.path / "report.html.part"
-    partial.write_text(html, encoding="utf-8")
-    partial.replace(target)
-    return target
+        sections = make_sections(run, drawings)
+    html = render(_page(run, sections))
+    return Report(write_page(run.path / "report.html", html), tables)
 
 
-def _render(run: Run, sections: list[Any]) -> str:
-    texts = {name: _template(name) for name in TEMPLATES}
-    environment = Environment(
-        loader=DictLoader(texts),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style, script = texts["style.css"].strip(), texts["script.js"].strip()
-    main, rows = main_scores(run)
-    return environment.get_template("report.html.j2").render(
-        run=run,
+def _page(run: Run, sections: Sequence[Section]) -> Page:
+    main, _ = main_scores(run)
+    return Page(
+        title=run.name,
         subtitle=_subtitle(run),
+        simulated=bool(run.manifest.get("simulated")),
         answers=answers(run),
         trust=trust(run),
-        main=main,
-        rows=rows,
         glossary=glossary(run, main),
         sections=sections,
-        style=Markup(style),
-        script=Markup(script),
-        policy=_policy(style, script),
-    )
-
-
-def _template(name: str) -> str:
-    return (resources.files("outcome.reporting") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _policy(style: str, script: str) -> str:
-    """Allow this style, this script and inline pictures; nothing else, and no network."""
-
-    def digest(text: str) -> str:
-        value = base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
-        return f"'sha256-{value}'"
-
-    return (
-        f"default-src 'none'; img-src data:; style-src {digest(style)}; "
-        f"script-src {digest(script)}; base-uri 'none'; form-action 'none'"
     )
 
 

@@ -164,6 +164,8 @@ class Cell:
     header: bool = False
     swatch: str = ""
     """CSS class of a colour mark before the text."""
+    link: str = ""
+    """Id of a section of the page that the text leads to."""
 
 
 @dataclass

@@ -84,8 +84,9 @@ def _split_facts(run: Run) -> list[Fact]:
 
 def _size_facts(run: Run) -> list[Fact]:
     n, word = run.events, run.endpoint.word
-    if run.endpoint.kind == "binary":
-        n = min(n, run.patients - n)
+    if not run.endpoint.ordinal:
+        known = int((run.status != run.outcome_words[2]).sum())
+        n = min(n, known - n)
         word = "patient of the rarer class" if n == 1 else "patients of the rarer class"
         counted = f"{n:,} {word}"
     else:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-__all__ = ["write_run_folder"]
+__all__ = ["write_derived", "write_run_folder"]
 
 
 def write_run_folder(
@@ -40,3 +40,27 @@ def write_run_folder(
         (folder / f".{name}.part").write_text(text, encoding="utf-8")
     for name in files:
         (folder / f".{name}.part").replace(folder / name)
+
+
+def write_derived(
+    folder: Path, tables: Mapping[str, pd.DataFrame], possible: Sequence[str]
+) -> None:
+    """Write tables that follow from others, and take away those of an earlier state.
+
+    Parameters
+    ----------
+    folder : Path
+        A run folder.
+    tables : mapping of name to DataFrame
+        Written as `<name>.csv`.
+    possible : sequence of str
+        All names that such tables may have.
+    """
+    for name in possible:
+        path = folder / f"{name}.csv"
+        if name in tables:
+            partial = folder / f".{name}.csv.part"
+            partial.write_text(tables[name].to_csv(index=False), encoding="utf-8")
+            partial.replace(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,13 +1,19 @@
 """Training: one network on one pair of train and tune patients, cross-fitted over the folds."""
 
-from outcome.training.engine import ArmFold, Grid, available_cpus, choose_device, run_grid
-from outcome.training.notices import fit_notes, fit_warnings
-from outcome.training.nuisance import nuisance_baselines, nuisance_notes
-from outcome.training.permutation import (
-    FEWEST_PERMUTATIONS,
-    permutation_notes,
-    permutation_test,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from outcome.training.engine import ArmFold, Grid, available_cpus, choose_device, run_grid
+    from outcome.training.notices import fit_notes, fit_warnings
+    from outcome.training.nuisance import nuisance_baselines, nuisance_notes
+    from outcome.training.permutation import (
+        FEWEST_PERMUTATIONS,
+        permutation_notes,
+        permutation_test,
+    )
 
 __all__ = [
     "FEWEST_PERMUTATIONS",
@@ -23,3 +29,14 @@ __all__ = [
     "permutation_test",
     "run_grid",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on use: what applies a trained model lives here too, and does without torch."""
+    if name not in __all__:
+        raise AttributeError(f"module 'outcome.training' has no attribute {name!r}")
+    for module in ("engine", "notices", "nuisance", "permutation"):
+        found = import_module(f"outcome.training.{module}")
+        if hasattr(found, name):
+            return getattr(found, name)
+    raise AttributeError(name)

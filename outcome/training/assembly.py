@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcome.cohort import Fold
+from outcome.cohort import Cohort, Fold
 from outcome.embeddings.material import Material
 from outcome.endpoint import Binary, Endpoint, Landmark
 from outcome.evaluation.columns import horizon_name
@@ -27,7 +27,15 @@ from outcome.training.dataset import censoring
 from outcome.training.members import MemberScores, fuse, members
 from outcome.training.scoring import HISTORY
 
-__all__ = ["ArmFold", "assemble", "fold_outcomes", "joined_predictions"]
+__all__ = [
+    "ArmFold",
+    "Settled",
+    "assemble",
+    "cohort_outcomes",
+    "fold_outcomes",
+    "joined_predictions",
+    "settle",
+]
 
 OUTCOMES = ("time", "event", "label")
 
@@ -68,7 +76,14 @@ def fold_outcomes(
     material: Material, patients: Sequence[str], development: Sequence[str]
 ) -> Outcomes:
     """Outcomes of some patients; censoring weights are those of `development`."""
-    table, endpoint = material.cohort.patients, material.cohort.endpoint
+    return cohort_outcomes(material.cohort, patients, development)
+
+
+def cohort_outcomes(
+    cohort: Cohort, patients: Sequence[str], development: Sequence[str]
+) -> Outcomes:
+    """Do the same of a cohort alone."""
+    table, endpoint = cohort.patients, cohort.endpoint
     rows = table.loc[list(patients)]
     n = len(rows)
     strata = rows["strata"].to_numpy(dtype=str) if "strata" in rows else np.full(n, "")
@@ -82,6 +97,60 @@ def fold_outcomes(
         by_then, weight = landmark_weights(time, code, endpoint.horizon, curve)
         return Outcomes(by_then, None, code, strata, weight)
     return Outcomes(code == 1, time, code, strata, np.ones(n))
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What an arm's development patients fix before anybody else is looked at.
+
+    Parameters
+    ----------
+    tune : list of array
+        Out-of-fold risks per inner fold.
+    test : array
+        Risks of the test patients.
+    weights : list of float
+        Of each member's centred risk.
+    calibration : Calibration
+    cuts : dict of stratum to tuple of float
+    threshold : float
+        Risk that 90% of the development patients with the better outcome do not exceed.
+    """
+
+    tune: list[NDArray[np.float64]]
+    test: NDArray[np.float64]
+    weights: list[float]
+    calibration: Calibration
+    cuts: dict[str, tuple[float, ...]]
+    threshold: float
+
+
+def settle(
+    study: Study,
+    material: Material,
+    fold: Fold,
+    arm: Arm,
+    scores: Sequence[MemberScores],
+    *,
+    few: bool,
+) -> Settled:
+    """Join the members of an arm, calibrate it and cut it; parameters as `assemble`."""
+    patients = [p for i in fold.inner for p in i.tune]
+    outcomes = fold_outcomes(material, patients, fold.development)
+    tune, risk, weights = fuse(scores, outcomes, learned=arm.fusion == "stacked", fixed_slope=few)
+    joined = np.concatenate(tune)
+    return Settled(
+        tune,
+        risk,
+        weights,
+        fit_calibration(joined, outcomes, fixed_slope=few),
+        cut_offs(joined, outcomes, study.risk_groups, study.endpoint.strata is not None),
+        specificity_threshold(
+            joined,
+            outcomes,
+            favourable=isinstance(study.endpoint, Binary) and study.endpoint.favourable,
+        ),
+    )
 
 
 def assemble(
@@ -102,18 +171,13 @@ def assemble(
     few : bool
         Too few development events to calibrate: slope 1, equal weights.
     """
-    patients = [p for i in fold.inner for p in i.tune]
-    outcomes = fold_outcomes(material, patients, fold.development)
-    tune, risk, weights = fuse(scores, outcomes, learned=arm.fusion == "stacked", fixed_slope=few)
-    joined = np.concatenate(tune)
-    calibration = fit_calibration(joined, outcomes, fixed_slope=few)
+    found = settle(study, material, fold, arm, scores, few=few)
+    tune, risk, calibration, cuts = found.tune, found.test, found.calibration, found.cuts
     where = {"arm": arm.name, "repeat": fold.repeat, "fold": fold.name}
     inner = [
         pd.DataFrame({**where, "inner_fold": i.name, "patient_id": i.tune, "risk": r})
         for i, r in zip(fold.inner, tune, strict=True)
     ]
-    stratified = study.endpoint.strata is not None
-    cuts = cut_offs(joined, outcomes, study.risk_groups, stratified)
     strata = fold_outcomes(material, fold.test, fold.development).strata.tolist()
     test = pd.DataFrame({"arm": arm.name, "patient_id": fold.test})
     test = test.assign(repeat=fold.repeat, fold=fold.name, risk=risk)
@@ -122,7 +186,7 @@ def assemble(
     for column, values in _absolute(study, calibration, risk, strata).items():
         test[column] = values
     if isinstance(study.endpoint, Binary):
-        test["threshold"] = specificity_threshold(joined, outcomes)
+        test["threshold"] = found.threshold
     history = [s.history for s in scores if len(s.history)]
     empty = pd.DataFrame(columns=HISTORY)
     return ArmFold(
@@ -132,7 +196,7 @@ def assemble(
         development=pd.concat(inner, ignore_index=True),
         test=test,
         history=pd.concat(history).assign(arm=arm.name)[HISTORY] if history else empty,
-        models=_models(arm, scores, weights),
+        models=_models(arm, scores, found.weights),
         calibration=calibration,
         cuts=cuts,
         inner_folds=len(fold.inner),

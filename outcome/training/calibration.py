@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import expit
 
 from outcome.statistics.cox import event_terms
@@ -171,6 +170,9 @@ def fit_weights(scores: Array, outcomes: Outcomes, *, around: float) -> tuple[Ar
     intercept : float
         Of a logistic model; 0 for a Cox model.
     """
+    # Imported late: whoever only applies a calibration needs no optimiser.
+    from scipy.optimize import minimize
+
     m = scores.shape[1]
     survival = outcomes.time is not None
 
@@ -212,6 +214,8 @@ def _logistic_loss(theta: Array, scores: Array, outcomes: Outcomes) -> tuple[flo
 
 
 def _intercept(risk: Array, outcomes: Outcomes) -> float:
+    from scipy.optimize import minimize
+
     def loss(theta: Array) -> tuple[float, Array]:
         value, gradient = _logistic_loss(np.append(1.0, theta), risk[:, None], outcomes)
         return value, gradient[1:]

@@ -5,7 +5,7 @@ Nothing here sees a test outcome, and nothing chooses by concordance.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from outcome.models.heads import Head, Target
 from outcome.statistics.cutpoint import maximally_selected_cut
 from outcome.study import RiskGroups
 from outcome.training.calibration import MIN_STRATUM_EVENTS, Outcomes
+from outcome.training.groups import group_names, risk_groups
 
 __all__ = [
     "combine",
@@ -134,22 +135,17 @@ def _cuts(
     return tuple(float(q) for q in np.quantile(risk[rows], np.asarray(shares, dtype=float)))
 
 
-def group_names(n: int) -> list[str]:
-    """Names of n risk groups, lowest first."""
-    between = [f"intermediate {k}" for k in range(1, n - 1)]
-    return ["low", *(["intermediate"] if n == 3 else between), "high"]
+def specificity_threshold(
+    risk: Array, outcomes: Outcomes, specificity: float = 0.9, *, favourable: bool = False
+) -> float:
+    """Risk that so many of the development patients with the better outcome do not exceed.
 
-
-def risk_groups(
-    risk: Array, strata: Sequence[str], cuts: Mapping[str, tuple[float, ...]]
-) -> list[str]:
-    """Name the group of each test patient; a risk equal to a cut-off is in the lower group."""
-    names = group_names(len(cuts[""]) + 1)
-    own = [cuts.get(s, cuts[""]) for s in strata]
-    return [names[int(np.searchsorted(c, r))] for r, c in zip(risk, own, strict=True)]
-
-
-def specificity_threshold(risk: Array, outcomes: Outcomes, specificity: float = 0.9) -> float:
-    """Risk that so many of the development patients with the better outcome do not exceed."""
-    better = risk[~outcomes.worse & (outcomes.weight > 0)]
-    return float(np.quantile(better, specificity, method="higher")) if len(better) else np.nan
+    With `favourable` the positive class is the better outcome, called so below the threshold:
+    then it is the risk that so many of those with the worse outcome reach.
+    """
+    known = outcomes.weight > 0
+    negative = -risk[outcomes.worse & known] if favourable else risk[~outcomes.worse & known]
+    if not len(negative):
+        return np.nan
+    threshold = float(np.quantile(negative, specificity, method="higher"))
+    return -threshold if favourable else threshold

@@ -131,19 +131,18 @@ def _remembered(source: _Source) -> FoldData:
     projections: dict[str, Projection] = {}
     vectors: dict[str, Vectors] = {}
     clinical, development = None, source.fold.development
+    material = source.material.of_fold(source.fold)
     for name in source.inputs:
         if name == "clinical":
-            clinical = clinical_coding(source.material, source.study, source.fold)
-            vectors[name] = _coded(source.material, clinical, development)
+            clinical = clinical_coding(material, source.study, source.fold)
+            vectors[name] = _coded(material, clinical, development)
             continue
-        bags = (_raw(source.material, name, p) for p in development)
+        bags = (_raw(material, name, p) for p in development)
         projections[name] = Projection.fit(
             (b for b in bags if b is not None), source.study.training.components
         )
-        vectors[name] = {
-            p: _project(source.material, name, p, projections[name]) for p in development
-        }
-    return FoldData(source.material, source.fold, projections, clinical, vectors)
+        vectors[name] = {p: _project(material, name, p, projections[name]) for p in development}
+    return FoldData(material, source.fold, projections, clinical, vectors)
 
 
 def clinical_coding(material: Material, study: Study, fold: Fold) -> ClinicalCoding:

@@ -23,7 +23,7 @@ from outcome.training.members import Member, MemberScores, members
 from outcome.training.scoring import few_events, member_scores, pinned_threads
 from outcome.training.vectors import write_vectors
 
-__all__ = ["ArmFold", "Grid", "available_cpus", "choose_device", "run_grid"]
+__all__ = ["ArmFold", "Grid", "available_cpus", "choose_device", "run_grid", "train_grid"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -63,21 +63,8 @@ def run_grid(grid: Grid, jobs: int, progress: Progress) -> list[ArmFold]:
         Called with what is being done, how much of it is done, and how much there is.
     """
     folds = grid.material.folds
-    # Members of one fold lie together, so that a worker projects the fold's vectors only once.
     cells = [(fold, member) for fold in folds for member in grid.members]
-    fits = [
-        (fold, variant, i)
-        for fold, member in cells
-        for variant in grid.variants(member)
-        for i in range(len(fold.inner))
-        if not member.linear
-    ]
-    waiting = [task for task in fits if not grid.folder(*task).finished]
-    done = len(fits) - len(waiting)
-    progress("training", done, len(fits))
-    for _ in _map(_fit, grid, waiting, jobs):
-        done += 1
-        progress("training", done, len(fits))
+    train_grid(grid, jobs, progress)
     scores: dict[tuple[tuple[int, str], Member], MemberScores] = {}
     progress("predicting", 0, len(cells))
     for key, found in _map(_score, grid, cells, jobs):
@@ -98,6 +85,25 @@ def run_grid(grid: Grid, jobs: int, progress: Progress) -> list[ArmFold]:
         for arm in grid.study.arms
         for fold in folds
     ]
+
+
+def train_grid(grid: Grid, jobs: int, progress: Progress) -> None:
+    """Train every fit that is not there yet; parameters as `run_grid`."""
+    # Members of one fold lie together, so that a worker projects the fold's vectors only once.
+    fits = [
+        (fold, variant, i)
+        for fold in grid.material.folds
+        for member in grid.members
+        for variant in grid.variants(member)
+        for i in range(len(fold.inner))
+        if not member.linear
+    ]
+    waiting = [task for task in fits if not grid.folder(*task).finished]
+    done = len(fits) - len(waiting)
+    progress("training", done, len(fits))
+    for _ in _map(_fit, grid, waiting, jobs):
+        done += 1
+        progress("training", done, len(fits))
 
 
 def _map(

@@ -51,7 +51,7 @@ def design_rows(
     material: Material, study: Study, inputs: Sequence[str], fold: Fold, patients: Sequence[str]
 ) -> Array:
     """Features of a linear model: mean vectors and coded clinical columns, shape (n, d)."""
-    blocks = []
+    blocks, material = [], material.of_fold(fold)
     for name in inputs:
         if name == "clinical":
             coding = clinical_coding(material, study, fold)

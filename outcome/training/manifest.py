@@ -13,7 +13,7 @@ import pandas as pd
 
 from outcome.embeddings.material import Material
 from outcome.endpoint import Binary
-from outcome.study import Study
+from outcome.study import ReportTexts, Study
 from outcome.training.assembly import ArmFold
 from outcome.training.calibration import summary
 
@@ -68,7 +68,7 @@ def describe(
             "repeats": len({f.repeat for f in folds}),
             "inner_folds": study.split.inner_folds,
             "seed": study.split.seed,
-            "stratify": study.split.stratify and not study.split.column,
+            "stratify": study.split.stratify and not study.split.given,
         },
         "protocol": {
             "cutoffs": study.risk_groups
@@ -134,6 +134,8 @@ def _source(study: Study) -> str:
     split = study.split
     if split.column:
         return f"column {', '.join(split.column)} of the cohort table"
+    if split.files is not None:
+        return f"read from {split.files.name}"
     if split.site_preserved:
         return f"drawn, whole sites ({split.site}) kept together"
     return "drawn" + (", stratified by outcome" if split.stratify else "")
@@ -144,7 +146,9 @@ def _hashes(study: Study, material: Material, frame: pd.DataFrame | None) -> dic
     if frame is not None:
         text = frame.to_csv(index=False)
         found["cohort table given in Python"] = hashlib.sha256(text.encode()).hexdigest()
-    for path in (None if frame is not None else study.cohort, study.embeddings.reports):
+    reports = study.embeddings.reports
+    source = reports.texts if isinstance(reports, ReportTexts) else reports
+    for path in (None if frame is not None else study.cohort, source):
         if path is not None and path.is_file():
             with path.open("rb") as file:
                 found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()

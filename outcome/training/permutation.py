@@ -122,7 +122,7 @@ def permuted(cohort: Cohort, rng: np.random.Generator) -> Cohort:
     groups = [patients[c] for c in ("strata", "site") if c in patients]
     codes = pd.Series(0, index=patients.index)
     if groups:
-        codes = patients.groupby(groups, sort=True).ngroup()
+        codes = patients.groupby(groups, sort=True, dropna=False).ngroup()
     order = np.arange(len(patients))
     for code in sorted(set(codes)):
         rows = np.flatnonzero(codes == code)

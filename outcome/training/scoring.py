@@ -21,7 +21,14 @@ from outcome.training.linear import design_rows, fit_linear_fold
 from outcome.training.members import Member, MemberScores
 from outcome.training.vectors import held_out_vectors
 
-__all__ = ["HISTORY", "few_events", "member_scores", "pinned_threads"]
+__all__ = [
+    "HISTORY",
+    "chosen_network",
+    "chosen_step",
+    "few_events",
+    "member_scores",
+    "pinned_threads",
+]
 
 FEW_EVENTS = 16
 HISTORY = ["arm", "model", "repeat", "fold", "inner_fold", "epoch", "train_loss", "tune_loss"]
@@ -51,7 +58,7 @@ def pinned_threads(n: int) -> Iterator[None]:
 
 def _network(grid: Grid, fold: Fold, member: Member) -> MemberScores:
     head, device = grid.head, torch.device(grid.device)
-    member, epochs = _chosen_network(grid, fold, member)
+    member, epochs = chosen_network(grid, fold, member)
     folders = [grid.folder(fold, member, i) for i in range(len(fold.inner))]
     settings = member.settings(grid.study.training)
     tune, test, networks = [], [], []
@@ -82,12 +89,12 @@ def _network(grid: Grid, fold: Fold, member: Member) -> MemberScores:
     )
 
 
-def _chosen_network(grid: Grid, fold: Fold, member: Member) -> tuple[Member, int]:
+def chosen_network(grid: Grid, fold: Fold, member: Member) -> tuple[Member, int]:
     """Return the settings and the epoch with the least loss on the held-out inner folds."""
     best: tuple[float, Member, int] | None = None
     for variant in grid.variants(member):
         raw = [grid.folder(fold, variant, i).tune_raw() for i in range(len(fold.inner))]
-        epoch, loss = _chosen(grid, fold, raw)
+        epoch, loss = _judged(grid, fold, raw)
         if best is None or loss < best[0]:
             best = (loss, variant, epoch)
     assert best is not None
@@ -102,15 +109,20 @@ def _linear(grid: Grid, fold: Fold, member: Member) -> MemberScores:
     targets = {i.name: target(grid.material, i.train, fold.development) for i in fold.inner}
     with pinned_threads(grid.study.training.threads):
         found = fit_linear_fold(fold, dict(zip(patients, rows, strict=True)), targets, head)
-    chosen = _chosen(grid, fold, found.tune)[0] - 1
+    chosen = chosen_step(grid, fold, found.tune) - 1
     centred, risk = combine(
         [head.risk(r[chosen]) for r in found.tune], [head.risk(r[chosen]) for r in found.test]
     )
     return MemberScores(centred, risk, pd.DataFrame(columns=HISTORY[1:]), penalty=PENALTIES[chosen])
 
 
-def _chosen(grid: Grid, fold: Fold, raw: Sequence[NDArray[np.float64]]) -> tuple[int, float]:
-    """Return the epoch (or place of the penalty) to use, from 1, and its loss."""
+def chosen_step(grid: Grid, fold: Fold, raw: Sequence[NDArray[np.float64]]) -> int:
+    """Return the epoch, or the place of the penalty (from 1), that all inner models use."""
+    return _judged(grid, fold, raw)[0]
+
+
+def _judged(grid: Grid, fold: Fold, raw: Sequence[NDArray[np.float64]]) -> tuple[int, float]:
+    """Return the best step and its loss."""
     if few_events(grid, fold):
         # Too few to choose by: half of the epochs, whatever the losses say.
         return max(1, len(raw[0]) // 2), 0.0

@@ -57,13 +57,11 @@ COMPARED = {
 }
 TUNED = {
     **COMPARED,
-    "image mean": {"aggregator": "mean"},
     **{
         f"{inputs} {fusion} {aggregator}": {"fusion": fusion, "aggregator": aggregator}
         for inputs in ("image+report", "image+clinical", "image+report+clinical")
-        for fusion in ("early", "late", "stacked", "gated")
+        for fusion in ("early", "late", "stacked")
         for aggregator in ("attention", "attention+linear")
-        if not (fusion == "gated" and aggregator != "attention")
     },
 }
 BASELINES = {"PCA, ridge": "_ridge", "abmil, a bag a step": "_abmil"}

@@ -3,9 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import outcome
 from outcome.cohort import read_cohort, slide_name
 from outcome.endpoint import canonical_code
-from outcome.errors import Problems
+from outcome.errors import InputError, Problems
 from outcome.study import Study
 
 
@@ -131,3 +132,33 @@ def test_labels(tmp_path):
     assert cohort.patients["label"].tolist() == [1, 1, 0, 0]
     _, problems = labels(["yes", "no"], positive="Yes")
     assert "never holds the positive code" in problems.message()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda s: outcome.run("study.yaml"),
+        lambda s: outcome.run(s, cohort="cohort.csv"),
+        lambda s: outcome.run(s, cohort=[{"patient_id": 1}]),
+        lambda s: outcome.run(s, jobs=0),
+        lambda s: outcome.run(s, pd.DataFrame([[1, 2]], columns=["patient_id", "patient_id"])),
+        lambda s: Study.read(None),
+        lambda s: Study.parse([1], folder=s.cohort.parent),
+        lambda s: Study.parse(None, folder=s.cohort.parent),
+        lambda s: Study.parse({"name": 3}, folder=s.cohort.parent),
+    ],
+)
+def test_a_wrong_call_from_python_is_an_input_error(tmp_path, call):
+    with pytest.raises(InputError):
+        call(study(tmp_path))
+
+
+def test_strata_of_secondary_endpoints_and_formulas_as_arms_are_refused(tmp_path):
+    spec = {"kind": "survival", "time": "t", "event": "e"}
+    data = {"name": "x", "cohort": "c", "endpoint": spec, "embeddings": {"patches": "f"}}
+    for more in (
+        {"secondary": [{**spec, "name": "s", "strata": "site"}]},
+        {"arms": [{"name": "=cmd", "inputs": ["image"]}]},
+    ):
+        with pytest.raises(InputError, match=r"strata|formula"):
+            Study.parse({**data, **more}, folder=tmp_path)

@@ -105,7 +105,6 @@ def test_a_file_cut_short(tmp_path, rng):
     [
         (np.array([[1.0, np.nan]]), "1 of 1 patches hold NaN"),
         (np.zeros((2, 3, 4)), "shape"),
-        (np.zeros(5), "shape"),
         (np.array([b"text"]), "not numbers"),
     ],
 )
@@ -119,7 +118,7 @@ def test_content_that_is_no_bag(tmp_path, features, message):
 def test_names_keep_their_dots_and_lose_image_suffixes(tmp_path):
     for name in ("TCGA-A1.B2.h5", "scan.svs.h5", "other.tiff.H5"):
         (tmp_path / name).touch()
-    assert sorted(find_slide_files(tmp_path)) == ["TCGA-A1.B2", "other", "scan"]
+    assert sorted(find_slide_files(tmp_path).files) == ["TCGA-A1.B2", "other", "scan"]
 
 
 def test_store_packs_once_and_again_when_the_file_changes(tmp_path, rng):

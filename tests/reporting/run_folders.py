@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,35 @@ def binary_run(
     rates = rates.assign(lower=rates["event_rate"] - 0.1, upper=rates["event_rate"] + 0.1)
     rates.assign(note="").to_csv(folder / "risk_groups.csv", index=False)
     return folder
+
+
+def add_patients(folder: Path, *, hostile: str = "") -> pd.DataFrame:
+    """Put covariates, and how the material was gathered, beside a run; returns the covariates."""
+    ids = pd.read_csv(folder / "predictions.csv", dtype={"patient_id": str})["patient_id"].unique()
+    rng = np.random.default_rng(8)
+    n = len(ids)
+    stage = rng.choice(["I", "II", hostile or "III"], n)
+    age = rng.normal(62, 9, n).round().astype(object)
+    age[::9] = ""
+    covariates = pd.DataFrame({"patient_id": ids, "age": age, "stage": stage})
+    covariates.to_csv(folder / "covariates.csv", index=False)
+    gathered = {"site": rng.choice(["north", hostile or "south"], n), "slides": 1}
+    gathered |= {"patches": rng.integers(50, 900, n), "report missing": rng.integers(0, 2, n)}
+    pd.DataFrame({"patient_id": ids, **gathered}).to_csv(folder / "acquisition.csv", index=False)
+    edit_manifest(folder, covariates={"numeric": ["age"], "categorical": ["stage"]})
+    return covariates
+
+
+def edit_predictions(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    """Change the table of predictions."""
+    path = folder / "predictions.csv"
+    change(pd.read_csv(path, dtype={"patient_id": str})).to_csv(path, index=False)
+
+
+def with_survival(table: pd.DataFrame) -> pd.DataFrame:
+    """Add calibrated columns at the horizons."""
+    hazard = np.exp(np.clip(0.5 * table["risk"], -3, 3) - 7.2)
+    return table.assign(survival_365=np.exp(-365 * hazard), survival_1095=np.exp(-1095 * hazard))
 
 
 def edit_manifest(folder: Path, **values: Any) -> None:

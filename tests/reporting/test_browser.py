@@ -5,8 +5,17 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from run_folders import HOSTILE, LONG, binary_run, survival_run
+from run_folders import (
+    HOSTILE,
+    LONG,
+    add_patients,
+    binary_run,
+    edit_predictions,
+    survival_run,
+    with_survival,
+)
 
+from outcome.reporting.cohorts import write_cohorts
 from outcome.reporting.report import write_report
 
 api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -62,7 +71,12 @@ def pages(tmp_path_factory):
         "hostile": survival_run(tmp_path_factory.mktemp("hostile"), arms=arms, n=60, name=HOSTILE),
         "binary": binary_run(tmp_path_factory.mktemp("binary")),
     }
-    return {name: write_report(folder, show_ids=True) for name, folder in made.items()}
+    edit_predictions(made["plain"], with_survival)
+    add_patients(made["plain"])
+    add_patients(made["hostile"], hostile=HOSTILE)
+    written = {name: write_report(folder, show_ids=True) for name, folder in made.items()}
+    several = write_cohorts([made["plain"], made["hostile"]], tmp_path_factory.mktemp("several"))
+    return {**written, "several": several.path}
 
 
 @pytest.fixture
@@ -85,7 +99,7 @@ def visit(browser, pages):
         context.close()
 
 
-@pytest.mark.parametrize("name", ["plain", "hostile", "binary"])
+@pytest.mark.parametrize("name", ["plain", "hostile", "binary", "several"])
 def test_no_error_and_no_request_leaves_the_file(visit, pages, name):
     page = visit(name)
     page.wait_for_load_state("networkidle")
@@ -96,7 +110,7 @@ def test_no_error_and_no_request_leaves_the_file(visit, pages, name):
     assert broken == 0
 
 
-@pytest.mark.parametrize("name", ["plain", "hostile", "binary"])
+@pytest.mark.parametrize("name", ["plain", "hostile", "binary", "several"])
 @pytest.mark.parametrize("script", [True, False])
 def test_a_phone_shows_it_without_scrolling_sideways(visit, name, script):
     page = visit(name, width=390, java_script_enabled=script)
@@ -107,7 +121,8 @@ def test_a_phone_shows_it_without_scrolling_sideways(visit, name, script):
 def test_without_scripts_everything_is_visible(visit):
     page = visit("plain", java_script_enabled=False)
     panels = page.locator(".panel")
-    assert panels.count() == 6
+    # Five chapters with three arms each, two further comparisons at most, and two horizons.
+    assert panels.count() >= 5 * 3 + 2
     assert all(panel.is_visible() for panel in panels.all())
     assert page.locator("button").count() == 0
 
@@ -149,14 +164,65 @@ def test_tables_are_copied_as_csv(visit):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_ground(visit, scheme):
-    page = visit("plain", color_scheme=scheme)
+@pytest.mark.parametrize("name", ["plain", "several"])
+def test_text_stands_out_from_its_ground(visit, scheme, name):
+    page = visit(name, color_scheme=scheme)
     assert page.evaluate(CONTRAST) == []
 
 
-def test_paper_shows_every_arm(visit):
+@pytest.mark.parametrize(("system", "chosen"), [("light", "Dark"), ("dark", "Light")])
+def test_the_colours_can_be_chosen(visit, system, chosen):
+    page = visit("plain", color_scheme=system)
+    other = visit("plain", color_scheme=chosen.lower())
+    button = page.get_by_role("button", name=chosen, exact=True)
+    button.click()
+    assert button.get_attribute("aria-pressed") == "true"
+    ground = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(ground) == other.evaluate(ground)
+    assert page.evaluate(CONTRAST) == []
+    # The ink of the figures goes along: they look as they do where the system has these colours.
+    first = "#discrimination img"
+    page.wait_for_function("[...document.images].every(i => i.complete)")
+    other.wait_for_function("[...document.images].every(i => i.complete)")
+    assert page.locator(first).screenshot() == other.locator(first).screenshot()
+    page.get_by_role("button", name="Auto", exact=True).click()
+    assert page.evaluate(ground) != other.evaluate(ground)
+    assert page.troubles == []
+
+
+def test_a_figure_is_enlarged_and_closed_with_the_keyboard(visit):
     page = visit("plain")
+    button = page.locator("#discrimination .zoom").first
+    assert button.get_attribute("aria-label").startswith("Enlarge: C-index")
+    button.focus()
+    page.keyboard.press("Enter")
+    large = page.locator("dialog img")
+    assert large.is_visible()
+    assert large.bounding_box()["width"] > 1.5 * button.bounding_box()["width"]
+    page.keyboard.press("Escape")
+    assert page.locator("dialog").count() == 0
+    assert button.evaluate("e => e === document.activeElement")
+
+
+def test_every_control_can_be_reached_with_the_keyboard(visit):
+    page = visit("plain")
+    unreachable = page.evaluate(
+        """() => [...document.querySelectorAll("button")].filter(
+             (b) => b.offsetParent && b.tabIndex < 0 && b.getAttribute("role") !== "tab").length"""
+    )
+    assert unreachable == 0
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("button")].filter(
+             (b) => !(b.textContent.trim() || b.getAttribute("aria-label"))).length"""
+    )
+    assert nameless == 0
+
+
+def test_paper_shows_every_arm(visit):
+    page = visit("plain", color_scheme="dark")
     page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not page.locator(".themes").is_visible()
     panels = page.locator("#risk-groups .panel")
     assert all(panel.is_visible() for panel in panels.all())
 
@@ -165,3 +231,4 @@ def test_hostile_names_run_nothing(visit):
     page = visit("hostile")
     assert page.locator("script").count() == 1
     assert HOSTILE in page.locator("h1").inner_text()
+    assert page.locator("td, th").filter(has_text="<script>").count() > 0

@@ -16,7 +16,7 @@ from outcome.reporting.gallery import Gallery
 from outcome.reporting.headline import judge
 from outcome.reporting.report import write_report
 
-VOID = {"meta", "img", "br", "link", "input", "hr"}
+VOID = {"meta", "img", "br", "link", "input", "hr", "wbr"}
 
 
 class Page(HTMLParser):
@@ -25,6 +25,7 @@ class Page(HTMLParser):
     def __init__(self, html):
         super().__init__()
         self.tags, self.open, self.words, self.attributes = [], [], [], []
+        self.goes_on = False
         self.feed(html)
         self.close()
         assert self.open == []
@@ -35,13 +36,18 @@ class Page(HTMLParser):
         self.attributes += [(tag, k, v or "") for k, v in attrs]
         if tag not in VOID:
             self.open.append(tag)
+        self.goes_on = tag == "wbr"
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if not {"style", "script"} & set(self.open):
-            self.words.append(data)
+        if {"style", "script"} & set(self.open):
+            return
+        if self.goes_on:
+            data = self.words.pop() + data
+        self.words.append(data)
+        self.goes_on = False
 
     def values(self, tag, name):
         return [v for t, k, v in self.attributes if (t, k) == (tag, name)]
@@ -98,10 +104,13 @@ def test_every_section_is_there_once_and_headings_are_in_order(survival):
         "discrimination",
         "comparison",
         "risk-groups",
-        "probabilities",
+        "effects",
+        "auc-over-time",
+        "calibration",
         "training",
         "methods",
         "warnings",
+        "tripod",
         "reproducibility",
     ]
     every = [v for _, k, v in made.attributes if k == "id"]
@@ -121,7 +130,7 @@ def test_every_link_inside_the_page_leads_somewhere(survival):
 def test_the_page_is_one_file_with_described_pictures(survival):
     folder, made = survival
     sources = made.values("img", "src")
-    assert len(sources) == 8
+    assert len(sources) == 13
     assert all(s.startswith("data:image/svg+xml;base64,") for s in sources)
     assert all(len(alt) > 20 for alt in made.values("img", "alt"))
     assert not made.values("script", "src")

@@ -123,6 +123,9 @@ def test_the_threshold_of_a_specificity_is_met_on_development(rng):
     worse = rng.random(100) < 0.3
     threshold = specificity_threshold(risk, outcomes(worse))
     assert np.mean(risk[~worse] <= threshold) == pytest.approx(0.9, abs=0.02)
+    # Of a response the negatives are those who do worse, and low risk is called positive.
+    threshold = specificity_threshold(risk, outcomes(worse), favourable=True)
+    assert np.mean(risk[worse] >= threshold) == pytest.approx(0.9, abs=0.04)
 
 
 @pytest.mark.parametrize(("n", "steps"), [(20, 2), (60, 3), (200, 3), (640, 10)])

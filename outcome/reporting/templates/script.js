@@ -1,5 +1,6 @@
 "use strict";
-// Everything on the page is visible without this script: it only adds tabs, sorting and copying.
+// Everything on the page is visible without this script: it only adds tabs, sorting, copying,
+// zoom and the choice between light and dark.
 
 function addTabs(group) {
   const panels = [...group.querySelectorAll(":scope > .panel")];
@@ -73,9 +74,9 @@ function addSorting(table) {
   [...table.tHead.rows[0].cells].forEach((heading, index) => {
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = heading.textContent;
+    button.append(...heading.childNodes);
     button.title = "Sort by this column";
-    heading.replaceChildren(button);
+    heading.append(button);
     button.addEventListener("click", () => sortBy(table, index, heading));
   });
 }
@@ -119,15 +120,87 @@ function addCopying(table) {
   table.caption.append(button);
 }
 
+// A figure follows the scheme of the system; where another one is chosen, its rule is rewritten.
+function repaint(image, theme) {
+  image.dataset.source ??= image.src;
+  const [head, body] = image.dataset.source.split(",");
+  if (theme === "auto" || !head.includes("svg")) {
+    image.src = image.dataset.source;
+    return;
+  }
+  const rule = theme === "dark" ? "@media screen" : "@media not all";
+  const svg = atob(body).replace("@media screen and (prefers-color-scheme:dark)", rule);
+  image.src = `${head},${btoa(svg)}`;
+}
+
+function setTheme(theme) {
+  if (theme === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  document.querySelectorAll("figure img").forEach((image) => repaint(image, theme));
+}
+
+function addThemes() {
+  const box = document.createElement("div");
+  box.className = "themes";
+  box.setAttribute("role", "group");
+  box.setAttribute("aria-label", "Colours of the page");
+  const names = { auto: "Auto", light: "Light", dark: "Dark" };
+  const buttons = Object.entries(names).map(([theme, name]) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = name;
+    button.addEventListener("click", () => {
+      setTheme(theme);
+      buttons.forEach((b) => b.setAttribute("aria-pressed", String(b === button)));
+    });
+    button.setAttribute("aria-pressed", String(theme === "auto"));
+    box.append(button);
+    return button;
+  });
+  document.querySelector("header").prepend(box);
+}
+
+function addZoom(figure) {
+  const image = figure.querySelector("img");
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "zoom";
+  const dialog = document.createElement("dialog");
+  dialog.setAttribute("aria-label", "Enlarged figure");
+  button.setAttribute("aria-label", `Enlarge: ${image.alt}`);
+  image.replaceWith(button);
+  button.append(image);
+  button.addEventListener("click", () => {
+    const large = image.cloneNode();
+    const close = document.createElement("button");
+    close.type = "button";
+    close.textContent = "Close";
+    close.addEventListener("click", () => dialog.close());
+    dialog.replaceChildren(close, large);
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog || event.target.tagName === "IMG") dialog.close();
+  });
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    button.focus();
+  });
+}
+
 document.querySelectorAll(".panels").forEach(addTabs);
 document.querySelectorAll(".table table").forEach((table) => {
   addSorting(table);
   addCopying(table);
 });
+document.querySelectorAll("figure").forEach(addZoom);
+addThemes();
 const showTarget = () => {
   const target = document.getElementById(location.hash.slice(1));
   const tab = target && document.getElementById(`${target.id}-tab`);
   if (tab) tab.click();
+  if (target) target.scrollIntoView();
 };
 window.addEventListener("hashchange", showTarget);
 showTarget();

@@ -1,0 +1,288 @@
+"""What the columns of an unknown table probably are: guesses, and printed as such."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from outcome.cohort.ids import slide_name
+from outcome.endpoint import canonical_code, is_blank
+
+__all__ = ["Guesses", "guess", "slides_by_prefix", "unit_of"]
+
+FILE_SUFFIX = re.compile(r"\.(?:h5|hdf5|pt|pth|npy|npz)$", re.IGNORECASE)
+PATIENT = re.compile(r"patient|case|subject|participant|\bmrn\b|\bpid\b|^id$|person", re.IGNORECASE)
+SLIDE = re.compile(r"slide|wsi|image|file|scan", re.IGNORECASE)
+TIME = re.compile(
+    r"time|days|months|years|survival|follow|\bfu\b|duration|\b(os|dss|pfi|dfi|pfs|rfs|dfs|efs)\b",
+    re.IGNORECASE,
+)
+NO_TIME = re.compile(
+    r"age|birth|date|diagnos(is|ed)_?(year|date)|year_of|status|event", re.IGNORECASE
+)
+EVENT = re.compile(
+    r"event|status|dead|death|died|deceased|vital|cens|relapse|recur|progress|living|alive",
+    re.IGNORECASE,
+)
+LABEL = re.compile(r"label|respon|relapse|recur|outcome|class|target|benefit|pcr", re.IGNORECASE)
+CENSORED = re.compile(r"cens", re.IGNORECASE)
+SITE = re.compile(
+    r"\bsites?\b|hospital|cent(er|re)|zentrum|instit|\btss\b|(clinic|klinik)$", re.IGNORECASE
+)
+NOT_A_SITE = re.compile(r"anatom|tumou?r|primary|organ|metast|biopsy|tissue", re.IGNORECASE)
+FOLD = re.compile(r"^(cv_?)?(outer_?)?(fold|split)_?\d*$", re.IGNORECASE)
+NUMERIC = re.compile(r"\bage\b|bmi|\bpsa\b|tumou?r size|ki ?67", re.IGNORECASE)
+CATEGORICAL = re.compile(
+    r"\b(sex|gender|stage|grade|subtype|histolog\w*|smok\w*|[tnm] stage)\b", re.IGNORECASE
+)
+UNITS = {"days": r"day", "months": r"month|\bmo\b", "years": r"year|\byrs?\b"}
+GUESSED_UNIT = {"years": 30.0, "months": 150.0}
+MOST_LEVELS = 12
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """Columns, each with the reason; empty text where none fits.
+
+    Parameters
+    ----------
+    patient, slide : str
+        `slide` is empty where files are to be found by patient.
+    time, event, label, site : str
+    censored : bool
+        Whether `event` is coded the other way round, by its name.
+    unit : str
+    codes : tuple of str
+        Codes of `event`, or of `label`, where they are not 0 and 1: to be declared.
+    folds, numeric, categorical : tuple of str
+    reasons : mapping of role to str
+    """
+
+    patient: str
+    slide: str = ""
+    time: str = ""
+    event: str = ""
+    censored: bool = False
+    label: str = ""
+    unit: str = "days"
+    codes: tuple[str, ...] = ()
+    site: str = ""
+    folds: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+def words(column: str) -> str:
+    """Return a column's name with its words apart: `OSTime_days` is `OS Time days`."""
+    apart = re.sub(r"([a-z])([A-Z])|([A-Z]+)([A-Z][a-z])", r"\1\3 \2\4", column)
+    return re.sub(r"[^0-9A-Za-z]+", " ", apart).strip()
+
+
+def guess(
+    table: pd.DataFrame, files: Collection[str], given: Mapping[str, str] | None = None
+) -> Guesses:
+    """Guess which column is what.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `read_text_table` gives it.
+    files : collection of str
+        Names of slides for which there are files; empty where no folder was given.
+    given : mapping of role to str, optional
+        Columns that the user named: patient, slide, time, event, label, site, unit.
+    """
+    given = {k: v for k, v in (given or {}).items() if v}
+    reasons = dict.fromkeys(given, "as you said")
+    slide = given.get("slide") or _slide(table, files, reasons)
+    patient = given.get("patient") or _patient(table, files, slide, reasons)
+    taken = {patient, slide}
+    folds = tuple(c for c in _columns(table) if FOLD.match(c) and c not in taken)
+    site = given.get("site") or _first(
+        table, lambda c: bool(SITE.search(words(c)) and not NOT_A_SITE.search(c)), taken
+    )
+    taken |= {site, *folds}
+    time = event = label = ""
+    if "label" not in given:
+        time, event = _follow_up(table, given, taken, reasons)
+    if not (time and event):
+        time = event = ""
+        label = given.get("label") or _label(table, taken)
+    column = event or label
+    codes = (
+        sorted(set(table.loc[~is_blank(table[column]), column].map(canonical_code)))
+        if column
+        else []
+    )
+    unit = given.get("unit") or (unit_of(table, time, reasons) if time else "days")
+    taken |= {time, event, label}
+    return Guesses(
+        patient=patient,
+        slide="" if slide == patient else slide,
+        time=time,
+        event=event,
+        censored=bool(event and CENSORED.search(event)),
+        label=label,
+        unit=unit,
+        codes=() if set(codes) <= {"0", "1"} else tuple(codes),
+        site=site,
+        folds=folds,
+        numeric=tuple(
+            c for c in _columns(table) if c not in taken and _is_number(table, c, NUMERIC)
+        ),
+        categorical=_categories(table, taken),
+        reasons=reasons,
+    )
+
+
+def unit_of(table: pd.DataFrame, time: str, reasons: dict[str, str] | None = None) -> str:
+    """Guess the unit of a column of times: by its name, or by how large they are."""
+    reasons = {} if reasons is None else reasons
+    for unit, pattern in UNITS.items():
+        if re.search(pattern, words(time), re.IGNORECASE):
+            reasons["unit"] = "by the column's name"
+            return unit
+    longest = float(pd.to_numeric(table[time], errors="coerce").max())
+    unit = next((u for u, limit in GUESSED_UNIT.items() if longest <= limit), "days")
+    reasons["unit"] = f"the longest time is {longest:g}"
+    return unit
+
+
+def slides_by_prefix(patients: Sequence[str], files: Collection[str]) -> dict[str, str]:
+    """Return file -> patient, where a file's name is the patient's id, or begins with it.
+
+    What follows the id must not be a letter or digit; of several patients the longest id counts.
+    """
+    known = frozenset(patients)
+    found: dict[str, str] = {}
+    for name in sorted(files):
+        ends = [len(name), *(m.start() for m in re.finditer(r"[^0-9A-Za-z]", name))][:100]
+        for end in sorted(ends, reverse=True):
+            if name[:end] in known and end:
+                found[name] = name[:end]
+                break
+    return found
+
+
+def _columns(table: pd.DataFrame) -> list[str]:
+    return [str(c) for c in table.columns]
+
+
+def _first(table: pd.DataFrame, fits: Callable[[str], bool], taken: Collection[str]) -> str:
+    return next((c for c in _columns(table) if c not in taken and fits(c)), "")
+
+
+def _stem(value: str) -> str:
+    return slide_name(FILE_SUFFIX.sub("", value))
+
+
+def _slide(table: pd.DataFrame, files: Collection[str], reasons: dict[str, str]) -> str:
+    hits = {c: int(table[c].map(_stem).isin(list(files)).sum()) for c in _columns(table)}
+    best = max(hits, key=lambda c: hits[c])
+    if files and hits[best]:
+        reasons["slide"] = f"{hits[best]} of {len(table)} rows name a feature file"
+        return best
+    if not files and (found := _first(table, lambda c: bool(SLIDE.search(words(c))), ())):
+        reasons["slide"] = "by its name"
+        return found
+    return ""
+
+
+def _patient(
+    table: pd.DataFrame, files: Collection[str], slide: str, reasons: dict[str, str]
+) -> str:
+    if not slide and files:
+        hits = {c: len(slides_by_prefix(table[c].tolist(), files)) for c in _columns(table)}
+        best = max(hits, key=lambda c: hits[c])
+        if hits[best]:
+            reasons["patient"] = f"{hits[best]} of {len(files)} feature files begin with its values"
+            return best
+    if found := _first(table, lambda c: bool(PATIENT.search(words(c))), {slide}):
+        reasons["patient"] = "by its name"
+        return found
+    if slide:
+        named = (
+            "files are named by it" if PATIENT.search(words(slide)) else "no other looks like one"
+        )
+        reasons["patient"] = f"{named}: one file per patient"
+        return slide
+    distinct = {c: table[c].nunique() for c in _columns(table)}
+    reasons["patient"] = "it has the most different values"
+    return max(distinct, key=lambda c: distinct[c])
+
+
+def _follow_up(
+    table: pd.DataFrame, given: Mapping[str, str], taken: Collection[str], reasons: dict[str, str]
+) -> tuple[str, str]:
+    """Return the time and the event column that go together best."""
+    times = [given["time"]] if "time" in given else []
+    times = times or [c for c in _columns(table) if c not in taken and _is_time(table, c)]
+    events = [given["event"]] if "event" in given else []
+    events = events or [c for c in _columns(table) if c not in taken and _is_event(table, c)]
+    pairs = [(t, e) for t in times for e in events if t != e]
+    if not pairs:
+        return "", ""
+
+    def together(pair: tuple[str, str]) -> int:
+        one, other = (set(words(c).lower().split()) for c in pair)
+        return len(one & other)
+
+    best = max(pairs, key=together)
+    reasons.setdefault("time", "by its name and values")
+    reasons.setdefault("event", "by its name and values")
+    rivals = [f"{t} with {e}" for t, e in pairs if together((t, e)) == together(best)]
+    if len(rivals) > 1:
+        reasons["time"] += f"; as likely: {', '.join(rivals[1:6])}"
+    return best
+
+
+def _numbers(table: pd.DataFrame, column: str) -> pd.Series:
+    return pd.to_numeric(table.loc[~is_blank(table[column]), column], errors="coerce")
+
+
+def _is_number(table: pd.DataFrame, column: str, pattern: re.Pattern[str]) -> bool:
+    values = _numbers(table, column)
+    return bool(pattern.search(words(column)) and len(values) and values.notna().all())
+
+
+def _is_time(table: pd.DataFrame, column: str) -> bool:
+    values = _numbers(table, column)
+    return bool(
+        _is_number(table, column, TIME)
+        and not NO_TIME.search(words(column))
+        and values.nunique() > 2
+        and (values >= 0).all()
+    )
+
+
+def _is_event(table: pd.DataFrame, column: str) -> bool:
+    values = table.loc[~is_blank(table[column]), column].map(canonical_code)
+    return bool(EVENT.search(words(column)) and 2 <= values.nunique() <= 4)
+
+
+def _label(table: pd.DataFrame, taken: Collection[str]) -> str:
+    two = [
+        c
+        for c in _columns(table)
+        if c not in taken and 2 <= table.loc[~is_blank(table[c]), c].nunique() <= MOST_LEVELS
+    ]
+    named = [c for c in two if LABEL.search(words(c)) or EVENT.search(words(c))]
+    return named[0] if named else ""
+
+
+def _categories(table: pd.DataFrame, taken: Collection[str]) -> tuple[str, ...]:
+    """Return clinical categories; of two codings of the same thing the first."""
+    found: dict[tuple[int, ...], str] = {}
+    for column in _columns(table):
+        if column not in taken and _is_category(table, column):
+            found.setdefault(tuple(pd.factorize(table[column])[0].tolist()), column)
+    return tuple(found.values())
+
+
+def _is_category(table: pd.DataFrame, column: str) -> bool:
+    levels = table.loc[~is_blank(table[column]), column].nunique()
+    return bool(CATEGORICAL.search(words(column)) and 2 <= levels <= MOST_LEVELS)

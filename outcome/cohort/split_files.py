@@ -1,0 +1,294 @@
+"""Folds that others have published: the split files of the peers, and our own `splits.csv`.
+
+| layout | what is there |
+|---|---|
+| `outcome` | a table of `patient_id, repeat, outer_fold, role` (test, development, unused) |
+| `patho-bench` | a table of `case_id, fold_0, ...`, each train, val, test or -1 |
+| `panther` | a folder per fold with `train.csv` and `test.csv` |
+| `mcat` | `splits_0.csv, ...` with columns train and val of patients; val is what is reported |
+| `clam` | `splits_0.csv, ...` with columns train, val and test of slides |
+
+Whoever is in training or validation is in development: our own inner folds watch the training.
+Folds whose test sets overlap are repeats of each other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from outcome.cohort.ids import slide_name
+from outcome.cohort.reading import read_text_table
+from outcome.endpoint import canonical_code, is_blank
+from outcome.errors import CohortError, LeakageError
+
+__all__ = ["GivenFold", "detect_layout", "read_split_files"]
+
+NUMBERED = re.compile(r"splits_(\d+)\.(csv|tsv)$", re.IGNORECASE)
+FOLD_COLUMN = re.compile(r"fold_?(\d+)$", re.IGNORECASE)
+IDS = ("patient_id", "case_id", "slide_id")
+UNUSED = frozenset({"", "-1", "unused", "nan"})
+MOST_FILES = 1000
+
+
+@dataclass(frozen=True)
+class GivenFold:
+    """One fold as a file gives it, in ids of patients."""
+
+    repeat: int
+    name: str
+    development: frozenset[str]
+    test: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Named:
+    """One fold in the ids that the file uses."""
+
+    name: str
+    development: frozenset[str]
+    test: frozenset[str]
+    repeat: int | None = None
+
+
+def detect_layout(path: Path) -> str:
+    """Say who wrote these split files.
+
+    Raises
+    ------
+    CohortError
+        There is nothing that looks like folds.
+    """
+    if path.is_file():
+        columns = set(read_text_table(path).columns)
+        if {"outer_fold", "role"} <= columns:
+            return "outcome"
+        if any(FOLD_COLUMN.match(c) for c in columns):
+            return "patho-bench"
+        raise CohortError(
+            f"split.files: {path.name} has neither columns outer_fold and role nor fold_0, fold_1"
+            f" ... (it has {', '.join(sorted(columns)[:8])})"
+        )
+    if not path.is_dir():
+        raise CohortError(f"split.files: there is no file or folder {path}")
+    inside = sorted(path.iterdir())
+    if numbered := [p for p in inside if NUMBERED.match(p.name)]:
+        table = read_text_table(numbered[0])
+        has_test = "test" in table and not is_blank(table["test"]).all()
+        return "clam" if has_test else "mcat"
+    if any((p / "test.csv").is_file() for p in [path, *inside]):
+        return "panther"
+    if _tables(path):
+        return "patho-bench"
+    names = ", ".join(p.name for p in inside[:3]) or "nothing"
+    raise CohortError(
+        f"split.files: {path} holds no folds of a known layout (it holds {names}). To do: point to"
+        " a folder with splits_0.csv ..., with k=all.tsv, or with a folder per fold"
+    )
+
+
+def read_split_files(
+    path: Path, layout: str, patients: Collection[str], slides: Mapping[str, str]
+) -> tuple[list[GivenFold], list[str]]:
+    """Read folds, in ids of patients.
+
+    Parameters
+    ----------
+    path : Path
+    layout : str
+        `auto` or a name from the table above.
+    patients : collection of str
+        Everybody in the cohort.
+    slides : mapping of slide to patient
+
+    Returns
+    -------
+    folds : list of GivenFold
+        Those of the cohort's patients only.
+    notes : list of str
+
+    Raises
+    ------
+    CohortError
+        The files cannot be understood.
+    LeakageError
+        A patient is in development and in test of one fold.
+    """
+    layout = detect_layout(path) if layout == "auto" else layout
+    if not path.exists():
+        raise CohortError(f"split.files: there is no file or folder {path}")
+    named = READERS[layout](path)
+    if not named:
+        raise CohortError(f"split.files: {path} holds no fold of layout {layout!r}")
+    everybody = {i for fold in named for i in (*fold.development, *fold.test)}
+    translate = _translation(everybody, patients, slides)
+    notes = [f"{len(named)} folds are read from {path.name} ({layout})"]
+    if strangers := len(everybody) - len(translate):
+        notes.append(f"{strangers} ids in {path.name} belong to nobody who can be used: left out")
+    if not translate:
+        shown = ", ".join(sorted(everybody)[:3])
+        raise CohortError(f"split.files: {path} names nobody of the cohort (it names {shown} ...)")
+    folds = []
+    for fold, repeat in zip(named, _repeats(named), strict=True):
+        test = frozenset(translate[i] for i in fold.test if i in translate)
+        development = frozenset(translate[i] for i in fold.development if i in translate)
+        if both := sorted(test & development):
+            raise LeakageError(
+                f"{path.name}, fold {fold.name}: {len(both)} patients are in development and in"
+                f" test, e.g. {', '.join(both[:3])}. To do: split by patient, not by slide"
+            )
+        if test:
+            folds.append(GivenFold(repeat, fold.name, development, test))
+    return folds, notes
+
+
+def _translation(
+    ids: Collection[str], patients: Collection[str], slides: Mapping[str, str]
+) -> dict[str, str]:
+    """Return what each id of the files is called in the cohort, where it is in it."""
+    people = {i: i for i in ids if i in patients}
+    named = {i: slides[slide_name(i)] for i in ids if slide_name(i) in slides}
+    return people if len(people) >= len(named) else named
+
+
+def _repeats(folds: Sequence[_Named]) -> list[int]:
+    """Start a new repeat where somebody would be tested for a second time."""
+    if all(f.repeat is not None for f in folds):
+        return [f.repeat or 0 for f in folds]
+    found: list[int] = []
+    tested: set[str] = set()
+    repeat = 0
+    for fold in folds:
+        if tested & fold.test:
+            repeat, tested = repeat + 1, set()
+        tested |= fold.test
+        found.append(repeat)
+    return found
+
+
+def _ids(column: pd.Series) -> frozenset[str]:
+    return frozenset(column[~is_blank(column)])
+
+
+def _id_column(table: pd.DataFrame, path: Path) -> pd.Series:
+    found = next((c for c in IDS if c in table), None)
+    if found is None:
+        raise CohortError(f"{path.name} has no column {' or '.join(IDS)}")
+    return table[found]
+
+
+def _outcome(path: Path) -> list[_Named]:
+    table = read_text_table(path)
+    needed = {"repeat", "outer_fold", "role"}
+    if missing := sorted(needed - set(table.columns)):
+        raise CohortError(f"{path.name} has no column {', '.join(missing)}")
+    ids = _id_column(table, path)
+    if bad := sorted(set(table["role"]) - {"test", "development", "unused"}):
+        raise CohortError(f"{path.name}: role {bad[0]!r} is none of test, development and unused")
+    repeats = pd.to_numeric(table["repeat"], errors="coerce")
+    if repeats.isna().any() or (repeats < 0).any() or (repeats % 1 != 0).any():
+        raise CohortError(f"{path.name}: column 'repeat' is not 0, 1, 2 ...")
+    rows = pd.DataFrame(
+        {"id": ids, "role": table["role"], "repeat": repeats, "fold": table["outer_fold"]}
+    )
+    found = []
+    key: Any
+    for key, part in rows.groupby(["repeat", "fold"], sort=False):
+        test = frozenset(part.loc[part["role"] == "test", "id"])
+        development = frozenset(part.loc[part["role"] == "development", "id"])
+        found.append(_Named(str(key[1]), development, test, int(key[0])))
+    return found
+
+
+def _tables(path: Path) -> list[Path]:
+    """Tables of Patho-Bench: a file, or `k=all.tsv` and the like in a folder."""
+    if path.is_file():
+        return [path]
+    found = sorted(
+        p for p in path.iterdir() if p.suffix.lower() in (".tsv", ".csv") and p.is_file()
+    )
+    return [p for p in found if p.name.lower().startswith("k=")]
+
+
+def _patho_bench(path: Path) -> list[_Named]:
+    tables = _tables(path)
+    if len(tables) != 1:
+        names = ", ".join(p.name for p in tables[:3]) or "none"
+        raise CohortError(f"split.files: {path} holds several tables of folds or none ({names})")
+    table = read_text_table(tables[0])
+    ids = _id_column(table, tables[0])
+    columns = sorted((c for c in map(str, table) if FOLD_COLUMN.match(c)), key=_number)
+    if not columns:
+        raise CohortError(f"{tables[0].name} has no column fold_0")
+    found = []
+    for column in columns:
+        role = table[column].map(canonical_code).str.lower()
+        known = {"train", "val", "test"}
+        if bad := sorted(set(role) - known - UNUSED):
+            raise CohortError(
+                f"{tables[0].name}, column {column!r}: {bad[0]!r} is none of train, val, test, -1"
+            )
+        development = frozenset(ids[role.isin(["train", "val"])])
+        found.append(_Named(str(_number(column)), development, frozenset(ids[role == "test"])))
+    return found
+
+
+def _number(text: str) -> int:
+    return int((re.findall(r"\d+", text) or ["0"])[-1][:9])
+
+
+def _panther(path: Path) -> list[_Named]:
+    places = [path] if (path / "test.csv").is_file() else sorted(path.iterdir())
+    places = [p for p in places if (p / "train.csv").is_file() and (p / "test.csv").is_file()]
+    found = []
+    for place in sorted(places[:MOST_FILES], key=lambda p: (_number(p.name), p.name)):
+        parts = {}
+        for part in ("train", "val", "test"):
+            file = place / f"{part}.csv"
+            if file.is_file():
+                parts[part] = _ids(_id_column(read_text_table(file), file))
+        development = parts["train"] | parts.get("val", frozenset())
+        found.append(_Named(place.name, development, parts["test"]))
+    return found
+
+
+def _numbered(path: Path) -> list[tuple[str, pd.DataFrame]]:
+    if not path.is_dir():
+        raise CohortError(f"split.files: {path} is no folder of splits_0.csv, splits_1.csv ...")
+    files = [(m[1], p) for p in path.iterdir() if (m := NUMBERED.match(p.name))]
+    files.sort(key=lambda f: int(f[0][:9]))
+    tables = []
+    for number, file in files[:MOST_FILES]:
+        table = read_text_table(file)
+        if missing := [c for c in ("train", "val") if c not in table]:
+            raise CohortError(f"{file.name} has no column {missing[0]!r}")
+        tables.append((number, table))
+    return tables
+
+
+def _mcat(path: Path) -> list[_Named]:
+    return [_Named(n, _ids(t["train"]), _ids(t["val"])) for n, t in _numbered(path)]
+
+
+def _clam(path: Path) -> list[_Named]:
+    found = []
+    for number, table in _numbered(path):
+        if "test" not in table:
+            raise CohortError(f"splits_{number}.csv has no column 'test'")
+        development = _ids(table["train"]) | _ids(table["val"])
+        found.append(_Named(number, development, _ids(table["test"])))
+    return found
+
+
+READERS = {
+    "outcome": _outcome,
+    "patho-bench": _patho_bench,
+    "panther": _panther,
+    "mcat": _mcat,
+    "clam": _clam,
+}

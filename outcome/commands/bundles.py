@@ -1,0 +1,190 @@
+"""Commands of a trained model: fit, predict, validate, attention."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from outcome.commands.console import (
+    Cache,
+    Device,
+    Jobs,
+    Set,
+    StudyFile,
+    command_line,
+    print_metrics,
+    print_table,
+    progress_bars,
+    say,
+)
+
+BundleFolder = Annotated[
+    Path, typer.Argument(metavar="BUNDLE", help="The folder that `outcome fit` wrote.")
+]
+Source = Annotated[
+    Path, typer.Argument(metavar="COHORT_OR_STUDY", help="A cohort table, or a study file (YAML).")
+]
+Patches = Annotated[
+    Path | None,
+    typer.Option(help="Folder of patch features, with a table, or of the study."),
+]
+Reports = Annotated[
+    Path | None,
+    typer.Option(help="File of report vectors, with a table, or of the study."),
+]
+Horizons = Annotated[
+    str,
+    typer.Option(metavar="T1,T2", help="Times at which survival is given; default: the model's."),
+]
+AllowImport = Annotated[
+    bool,
+    typer.Option("--allow-import", help="Import the aggregator that the bundle names: runs code."),
+]
+
+
+def fit(
+    study: StudyFile,
+    arm: Annotated[
+        str | None, typer.Option(help="By default the first that is not the baseline.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the bundle; default reports/<study name>-bundle.")
+    ] = None,
+    without_fold: Annotated[
+        str | None, typer.Option(metavar="FOLD", help="Leave its test patients out, to validate.")
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="A run of the study: its performance goes into the card.")
+    ] = None,
+    set_: Set = None,
+    jobs: Jobs = None,
+    device: Device = "auto",
+    cache: Cache = None,
+) -> None:
+    """Fit one arm on all patients, by the procedure of cross-validation: a model to use."""
+    from outcome import Study
+    from outcome.use import fit as fit_model
+
+    read = Study.read(study, set_ or [])
+    folder = out or Path("reports") / f"{read.name}-bundle"
+    with progress_bars() as progress:
+        bundle = fit_model(
+            read, arm=arm, without_fold=without_fold, out=folder, run=run, jobs=jobs,
+            device=device, cache=cache, progress=progress,
+        )  # fmt: skip
+    facts = bundle.facts
+    typer.echo(f"arm {bundle.arm.name}: {facts['patients']} patients, {facts['events']} events")
+    if not facts["performance"]:
+        say([], ["no cross-validated run of this arm was found: its performance is not known"])
+    typer.echo(f"bundle: {folder} (read {folder / 'MODEL_CARD.md'})")
+
+
+def predict(
+    bundle: BundleFolder,
+    source: Source,
+    out: Annotated[Path, typer.Option(help="Table to write (CSV).")] = Path("predictions.csv"),
+    patches: Patches = None,
+    reports: Reports = None,
+    horizons: Horizons = "",
+    jobs: Jobs = None,
+    cache: Cache = None,
+    allow_import: AllowImport = False,
+) -> None:
+    """Predict new patients: risk, survival at horizons, risk group. Outcomes are not needed."""
+    from outcome.commands.tables import numbers
+    from outcome.use import predict as predict_patients
+
+    with progress_bars() as progress:
+        found = predict_patients(
+            bundle, source, patches=patches, reports=reports, horizons=numbers(horizons),
+            jobs=jobs, cache=cache, allow_import=allow_import, progress=progress,
+        )  # fmt: skip
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.part")
+    found.table.to_csv(partial, index=False)
+    partial.replace(out)
+    groups = found.table["risk_group"].value_counts()
+    typer.echo("; ".join(f"{name}: {n}" for name, n in groups.items()))
+    say([], found.warnings)
+    typer.echo(f"{len(found.table)} patients: {out}")
+
+
+def validate(
+    bundle: BundleFolder,
+    study: StudyFile,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write; default reports/<study name>-validation.")
+    ] = None,
+    horizons: Horizons = "",
+    resamples: Annotated[int, typer.Option(min=0)] = 1000,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    jobs: Jobs = None,
+    cache: Cache = None,
+    allow_import: AllowImport = False,
+) -> None:
+    """Judge a trained model on an external cohort; write the report."""
+    from outcome.commands.tables import numbers
+    from outcome.use import validate as validate_model
+
+    with progress_bars() as progress:
+        found = validate_model(
+            bundle, study, out=out, horizons=numbers(horizons), n_resamples=resamples, seed=seed,
+            jobs=jobs, cache=cache, allow_import=allow_import, command=command_line(),
+            progress=progress,
+        )  # fmt: skip
+    print_metrics(found.metrics, found.metrics.head(0).assign(baseline=[]), None)
+    print_table(
+        "Recalibration (1 is right)",
+        list(found.recalibration.columns),
+        [[f"{v:.3f}" if isinstance(v, float) else v for v in row]
+         for row in found.recalibration.to_numpy(dtype=object).tolist()],
+    )  # fmt: skip
+    say(found.notes, found.warnings)
+    typer.echo(f"report: {found.report}")
+
+
+def attention(
+    bundle: BundleFolder,
+    study: Source,
+    slide: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="A slide; may be given several times.")
+    ] = None,
+    patient: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="All slides of a patient.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write; default reports/<study name>-attention.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Patches listed at either end.")] = 20,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the slides, for thumbnails (extra [slides]).")
+    ] = None,
+    patches: Patches = None,
+    reports: Reports = None,
+    cache: Cache = None,
+    allow_import: AllowImport = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random deletions.")] = 0,
+) -> None:
+    """Map what a model looked at, what raised and what lowered the risk, patch by patch."""
+    from outcome.use import attention as explain
+
+    with progress_bars() as progress:
+        found = explain(
+            bundle, study, slides=slide or [], patients=patient or [], out=out, top=top,
+            images=images, patches=patches, reports=reports, cache=cache,
+            allow_import=allow_import, seed=seed, progress=progress,
+        )  # fmt: skip
+    rows = found.modalities
+    print_table("What the risk comes from", list(rows.columns), _rounded(rows))
+    if len(found.faithfulness):
+        rows = found.faithfulness
+        print_table("Risk when patches are deleted", list(rows.columns), _rounded(rows))
+    say(found.notes, found.warnings)
+    typer.echo(f"maps: {found.folder}")
+
+
+def _rounded(table: object) -> list[list[object]]:
+    rows = table.to_numpy(dtype=object).tolist()  # type: ignore[attr-defined]  # pandas stays unimported
+    return [[f"{v:.3f}" if isinstance(v, float) else v for v in row] for row in rows]

@@ -1,0 +1,152 @@
+"""What every reader returns, and the checks that all of them share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outcome.errors import EmbeddingError
+
+__all__ = ["Names", "Raw", "SlidePatches", "as_patches", "check_claim", "numbers"]
+
+ROOM = 1 << 24
+"""Bytes that any file may claim: small files compress well."""
+EXPANSION = 4
+"""Times its own size that a (compressed) file may claim beyond that."""
+BLOCK = 1 << 22
+FEATURES = ("features", "feats")
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names of the arrays inside a file; by default those that the tools use."""
+
+    features: str | None = None
+    coords: str | None = None
+
+    @property
+    def features_tried(self) -> tuple[str, ...]:
+        """Names under which the vectors may be, in order."""
+        return (self.features,) if self.features else FEATURES
+
+    @property
+    def coords_tried(self) -> tuple[str, ...]:
+        """Names under which the coordinates may be, in order."""
+        return (self.coords,) if self.coords else ("coords",)
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Arrays as a file holds them, any shape."""
+
+    features: NDArray[Any]
+    coords: NDArray[Any] | None = None
+    encoder: str = ""
+    layout: str = ""
+
+    def but(self, **changes: Any) -> Raw:
+        """Return the same with some fields changed."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class SlidePatches:
+    """What one file holds.
+
+    Parameters
+    ----------
+    features : array, shape (n, d)
+        n is 1 for a slide-level vector; d is 0 where an empty file does not say.
+    coords : array, shape (n, 2)
+        NaN where the file has none.
+    encoder : str
+        As the file names it; empty where it does not.
+    layout : str
+        `trident`, `clam`, `stamp`, `slideflow`, `tensor` or `numpy`; or what the user declared.
+    """
+
+    features: NDArray[Any]
+    coords: NDArray[np.float64]
+    encoder: str
+    layout: str
+
+
+def check_claim(claimed: int, size: int, name: str) -> None:
+    """Refuse an array larger than its file can hold, before memory is taken for it.
+
+    Parameters
+    ----------
+    claimed, size : int
+        Bytes of the array, and of the file.
+    name : str
+    """
+    if claimed > ROOM + EXPANSION * size:
+        raise EmbeddingError(
+            f"{name}: claims {claimed:,} bytes of numbers, and the file has {size:,}: damaged, or"
+            " not what it says"
+        )
+
+
+def numbers(array: NDArray[Any], what: str, name: str) -> NDArray[Any]:
+    """Return the array where it holds numbers.
+
+    Raises
+    ------
+    EmbeddingError
+        It holds text, objects, records or complex numbers.
+    """
+    if array.dtype.kind not in "fiu":
+        raise EmbeddingError(f"{name}: {what} holds {array.dtype}, not numbers")
+    return array
+
+
+def as_patches(raw: Raw, name: str, layout: str = "") -> SlidePatches:
+    """Bring any shape that tools write to (n, d), with coordinates of (n, 2).
+
+    Raises
+    ------
+    EmbeddingError
+        The shape is none of (n, d), (1, n, d), (d,); or values are not finite numbers.
+    """
+    features = _features(numbers(raw.features, "'features'", name), name)
+    coords = _coords(raw.coords, len(features), name)
+    return SlidePatches(features, coords, raw.encoder, layout or raw.layout)
+
+
+def _features(array: NDArray[Any], name: str) -> NDArray[Any]:
+    shape = array.shape[1:] if array.ndim == 3 and array.shape[0] == 1 else array.shape
+    if array.size == 0:
+        return np.empty((0, shape[1] if len(shape) == 2 else 0), dtype=np.float16)
+    if len(shape) == 1:  # a slide-level vector is a bag of one
+        shape = (1, shape[0])
+    if len(shape) != 2:
+        raise EmbeddingError(f"{name}: features have shape {array.shape}, and (n, d) is needed")
+    features = array.reshape(shape)
+    if features.dtype.itemsize > 4 or features.dtype.kind != "f" or not features.dtype.isnative:
+        with np.errstate(over="ignore"):
+            features = features.astype(np.float32)
+    # By blocks: the mask of a whole slide would take as much memory again.
+    rows = max(1, BLOCK // shape[1])
+    parts = (features[i : i + rows] for i in range(0, len(features), rows))
+    bad = sum(int((~np.isfinite(part).all(axis=1)).sum()) for part in parts)
+    if bad:
+        raise EmbeddingError(f"{name}: {bad} of {len(features)} patches hold NaN or infinity")
+    return features
+
+
+def _coords(array: NDArray[Any] | None, n: int, name: str) -> NDArray[np.float64]:
+    if array is None:
+        return np.full((n, 2), np.nan)
+    coords = numbers(array, "'coords'", name)
+    if n == 0:
+        return np.empty((0, 2))
+    if coords.ndim == 3:
+        coords = coords.reshape(-1, coords.shape[-1])
+    if coords.shape != (n, 2):
+        if n == 1:  # a slide-level vector beside the coordinates of the patches it stands for
+            return np.full((1, 2), np.nan)
+        raise EmbeddingError(f"{name}: {n} patches, but coords of shape {coords.shape}")
+    return coords.astype(np.float64)

@@ -1,0 +1,92 @@
+"""Table 1: who the patients are, by outcome, fold or site."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+__all__ = ["CHARACTERISTIC_COLUMNS", "characteristics"]
+
+CHARACTERISTIC_COLUMNS = [
+    "variable", "level", "group", "n", "count", "share", "median", "lower", "upper",
+]  # fmt: skip
+MOST_LEVELS = 12
+
+
+def characteristics(
+    covariates: pd.DataFrame,
+    group: pd.Series,
+    *,
+    order: Sequence[str] = (),
+    numeric: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Describe each variable in all patients and in each group.
+
+    No p values: whether groups differ in a sample is seen, and not a hypothesis (STROBE).
+
+    Parameters
+    ----------
+    covariates : DataFrame
+        Indexed by patient; a column per variable, missing values as NaN.
+    group : Series
+        Group of each patient, by the same index; missing for patients who are in none.
+    order : sequence of str
+        Groups in the order of the rows; by default as they come. Those without patients are
+        left out.
+    numeric : sequence of str
+        Variables described by median and quartiles; all others by counts of their levels, at
+        most twelve, the rarer ones together as `others`.
+
+    Returns
+    -------
+    DataFrame
+        `CHARACTERISTIC_COLUMNS`: group `""` is everybody; level `""` is a number, level
+        `missing` counts who lacks the variable. `n` counts the patients of the group who have a
+        value, and is what `share` refers to (for `missing`: all of the group).
+    """
+    of = group.reindex(covariates.index)
+    present = of.dropna().drop_duplicates().tolist()
+    groups = [("", pd.Series(True, index=covariates.index))]
+    groups += [(str(g), of == g) for g in (order or present) if g in present]
+    rows: list[list[object]] = []
+    for name in covariates:
+        values = covariates[name]
+        counted = None if name in numeric else _levels(values)
+        for label, chosen in groups:
+            mine = values[chosen]
+            known = mine.dropna()
+            gone = len(mine) - len(known)
+            if counted is None:
+                q = known.astype(float).quantile([0.5, 0.25, 0.75]).tolist()
+                rows.append([name, "", label, len(known), None, None, *q])
+            else:
+                rows += _counts(str(name), label, counted[chosen].dropna(), counted)
+            if values.isna().any():
+                share = gone / len(mine) if len(mine) else None
+                rows.append([name, "missing", label, len(mine), gone, share, None, None, None])
+    table = pd.DataFrame(rows, columns=CHARACTERISTIC_COLUMNS)
+    for column in CHARACTERISTIC_COLUMNS[3:]:
+        table[column] = pd.to_numeric(table[column])
+    return table
+
+
+def _levels(values: pd.Series) -> pd.Series:
+    """Return the levels as text, the rare ones beyond twelve put together."""
+    text = values.astype("string")
+    common = text.value_counts()
+    if len(common) <= MOST_LEVELS:
+        return text
+    kept = sorted(common.index, key=lambda v: (-common[v], v))[: MOST_LEVELS - 1]
+    return text.where(text.isin(kept) | text.isna(), "others")
+
+
+def _counts(name: str, label: str, mine: pd.Series, everybody: pd.Series) -> list[list[object]]:
+    order = sorted(everybody.dropna().unique(), key=lambda v: (v == "others", v))
+    n = len(mine)
+    rows: list[list[object]] = []
+    for level in order:
+        count = int((mine == level).sum())
+        share = count / n if n else None
+        rows.append([name, level, label, n, count, share, None, None, None])
+    return rows

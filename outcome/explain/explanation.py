@@ -1,0 +1,300 @@
+"""Explain patients one by one: maps, listed patches, shares of the inputs, faithfulness."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from outcome.cohort import slide_name
+from outcome.embeddings.bag import Bag
+from outcome.embeddings.geometry import patch_geometry, patch_side
+from outcome.errors import BundleError, RunFolderError
+from outcome.explain.contributions import Contributions, patch_contributions
+from outcome.explain.faithfulness import deletion_rows
+from outcome.explain.geojson import feature_collection
+from outcome.explain.modalities import modality_values
+from outcome.explain.thumbnails import Thumbnail, find_thumbnail
+from outcome.training.applied import Ensemble
+from outcome.training.bundle import Bundle
+from outcome.training.bundle_file import bundle_digest
+from outcome.training.newcomers import Newcomers
+
+__all__ = ["Explanation", "explain"]
+
+Progress = Callable[[str, int, int], None]
+ABOUT = "attention.json"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where a model looked.
+
+    Parameters
+    ----------
+    folder : Path
+        Per slide `<slide>.patches.csv` (all patches), `<slide>.top.csv`, `<slide>.geojson` (the
+        listed ones) and `<slide>.png`.
+    patches : mapping of slide to DataFrame
+        `x, y, attention, attention_percentile, contribution, end, rank`. Attention and percentiles
+        are within the patient, all slides together.
+    modalities : DataFrame
+        Per patient: `risk` (calibrated log hazard, or logit of the worse outcome), the Shapley
+        value of each input, and `share_<input>`, its share of their absolute sum.
+    faithfulness : DataFrame
+        Per patient and share of deleted patches: see `outcome.explain.faithfulness`.
+    notes, warnings : list of str
+    """
+
+    folder: Path
+    patches: dict[str, pd.DataFrame]
+    modalities: pd.DataFrame
+    faithfulness: pd.DataFrame
+    notes: list[str]
+    warnings: list[str]
+
+
+def explain(
+    bundle: Bundle,
+    newcomers: Newcomers,
+    *,
+    slides: Sequence[str],
+    patients: Sequence[str],
+    out: Path,
+    top: int = 20,
+    images: Path | None = None,
+    seed: int = 0,
+    progress: Progress = lambda what, done, total: None,
+) -> Explanation:
+    """Explain some slides or patients; parameters as for `outcome.attention`.
+
+    Raises
+    ------
+    BundleError
+        A slide or patient is not in the cohort, or none was named.
+    RunFolderError
+        The folder holds something else.
+    """
+    chosen = _choose(newcomers, slides, patients, "image" in bundle.inputs)
+    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / ABOUT).is_file()):
+        raise RunFolderError(f"{out} holds other files: name another folder with --out")
+    ensemble = Ensemble(bundle)
+    found: dict[str, pd.DataFrame] = {}
+    shares, deletions = [], []
+    warnings = list(newcomers.warnings)
+    if bundle.calibration.slope == 0:
+        warnings.append("the calibration slope is 0: contributions are to the uncalibrated risk")
+    exact = True
+    out.mkdir(parents=True, exist_ok=True)
+    for done, (patient, wanted) in enumerate(chosen.items()):
+        progress("explaining", done, len(chosen))
+        with threadpool_limits(limits=1, user_api="blas"):
+            bag = newcomers.bag(patient) if wanted else None
+            features = None if bag is None else bag.features
+            seen = ensemble.see(**newcomers.given(patient, features))
+            shares.append(_shares(patient, ensemble, modality_values(ensemble, seen), seen))
+            if bag is None:
+                continue
+            values = patch_contributions(ensemble, seen)
+            rng = np.random.default_rng([seed, done])
+            rows = deletion_rows(ensemble, seen, values.value, rng)
+            deletions += [{"patient_id": patient, **row} for row in rows]
+        exact = exact and values.exact
+        group = _Slides(bundle, newcomers, patient, bag, values, top, images)
+        for slide in wanted:
+            found[slide] = group.write(out, slide, warnings)
+    progress("explaining", len(chosen), len(chosen))
+    result = Explanation(
+        out, found, pd.DataFrame(shares), pd.DataFrame(deletions),
+        _notes(bundle, exact, pd.DataFrame(deletions)), warnings,
+    )  # fmt: skip
+    _write(result, bundle)
+    return result
+
+
+def _choose(
+    newcomers: Newcomers, slides: Sequence[str], patients: Sequence[str], image: bool
+) -> dict[str, list[str]]:
+    """Return patient -> slides to draw, in the order of the request."""
+    owner = {s: p for p, own in newcomers.slides.items() for s, _ in own}
+    names = [slide_name(s) for s in slides]
+    strangers = [s for s in names if s not in owner]
+    strangers += [p for p in patients if p not in newcomers.cohort.patients.index]
+    if strangers:
+        shown = ", ".join(strangers[:3])
+        some = ", ".join([*owner][:3] or [*newcomers.cohort.patients.index[:3]])
+        raise BundleError(f"not in the cohort: {shown}. To do: name others, e.g. {some}")
+    if not names and not patients:
+        raise BundleError("name slides with --slide, or patients with --patient")
+    chosen: dict[str, list[str]] = {}
+    for patient in patients:
+        own = [s for s, _ in newcomers.slides.get(patient, ())]
+        chosen[patient] = own if image else []
+    for slide in names:
+        mine = chosen.setdefault(owner[slide], [])
+        if slide not in mine:
+            mine.append(slide)
+    return chosen
+
+
+def _shares(
+    patient: str, ensemble: Ensemble, values: dict[str, float], seen: Any
+) -> dict[str, Any]:
+    total = sum(abs(v) for v in values.values())
+    row: dict[str, Any] = {"patient_id": patient, "risk": ensemble.log_hazard(seen), **values}
+    shares = {f"share_{k}": abs(v) / total if total else np.nan for k, v in values.items()}
+    return row | shares
+
+
+@dataclass(frozen=True)
+class _Slides:
+    """Writes the slides of one patient."""
+
+    bundle: Bundle
+    newcomers: Newcomers
+    patient: str
+    bag: Bag
+    values: Contributions
+    top: int
+    images: Path | None
+
+    def write(self, out: Path, slide: str, warnings: list[str]) -> pd.DataFrame:
+        """Write the tables and the map of one slide; returns all its patches."""
+        names = [s for s, _ in self.newcomers.slides[self.patient]]
+        place = names.index(slide)
+        rows = self.bag.slide == place
+        table = self._table(rows)
+        table.to_csv(out / f"{slide}.patches.csv", index=False)
+        listed = table[table["end"] != ""].sort_values(["end", "rank"], ascending=[False, True])
+        listed.to_csv(out / f"{slide}.top.csv", index=False)
+        if not np.isfinite(table[["x", "y"]].to_numpy()).all() or table.empty:
+            warnings.append(f"{slide}: no coordinates, so no map and no GeoJSON")
+            return table
+        geometry = patch_geometry(self.newcomers.slides[self.patient][place][1].first)
+        side = patch_side(geometry, self.bag.coords[rows])
+        thumbnail, reason = find_thumbnail(self.images, slide)
+        if reason:
+            warnings.append(f"{slide}: no thumbnail: {reason}")
+        micrometres = "patch_um" in geometry
+        self._geojson(out, slide, listed, side, thumbnail, micrometres, warnings)
+        self._map(out, slide, table, side, thumbnail, micrometres)
+        return table
+
+    def _table(self, rows: Any) -> pd.DataFrame:
+        percentile = pd.Series(self.values.attention).rank(pct=True, method="average") * 100
+        value = self.values.value[rows]
+        table = pd.DataFrame(
+            {
+                "x": self.bag.coords[rows, 0],
+                "y": self.bag.coords[rows, 1],
+                "attention": self.values.attention[rows],
+                "attention_percentile": percentile.to_numpy()[rows],
+                "contribution": value,
+                "end": "",
+                "rank": 0,
+            }
+        )
+        order = np.argsort(value, kind="stable")
+        k = min(self.top, len(order) // 2)
+        for end, picked in (("raises risk", order[::-1][:k]), ("lowers risk", order[:k])):
+            right = value[picked] > 0 if end == "raises risk" else value[picked] < 0
+            picked = picked[right]
+            table.loc[picked, "end"] = end
+            table.loc[picked, "rank"] = np.arange(1, len(picked) + 1)
+        return table
+
+    def _geojson(
+        self,
+        out: Path,
+        slide: str,
+        listed: pd.DataFrame,
+        side: float,
+        thumbnail: Thumbnail | None,
+        micrometres: bool,
+        warnings: list[str],
+    ) -> None:
+        if micrometres:
+            if thumbnail is None or thumbnail.micrometres is None:
+                warnings.append(
+                    f"{slide}: coordinates are in micrometres, and QuPath wants pixels: no GeoJSON"
+                    " (with --images, the slide itself says how large its pixels are)"
+                )
+                return
+            factor = 1 / thumbnail.micrometres
+            listed = listed.assign(x=listed["x"] * factor, y=listed["y"] * factor)
+            side *= factor
+        content = feature_collection(listed, slide, side)
+        (out / f"{slide}.geojson").write_text(json.dumps(content, indent=1))
+
+    def _map(
+        self,
+        out: Path,
+        slide: str,
+        table: pd.DataFrame,
+        side: float,
+        thumbnail: Thumbnail | None,
+        micrometres: bool,
+    ) -> None:
+        from outcome.explain.maps import draw_map, save_map
+
+        factor = 1.0
+        if micrometres and thumbnail is not None and thumbnail.micrometres is not None:
+            factor = 1 / thumbnail.micrometres
+        elif micrometres:
+            thumbnail = None
+        pixels = not micrometres or thumbnail is not None
+        simulated = " (SIMULATED)" if self.bundle.facts.get("simulated") else ""
+        figure = draw_map(
+            table.assign(x=table["x"] * factor, y=table["y"] * factor),
+            side * factor,
+            title=f"{slide}{simulated}",
+            unit="level-0 pixels" if pixels else "micrometres",
+            scale="log hazard" if self.bundle.endpoint.kind == "survival" else "logit",
+            thumbnail=thumbnail,
+        )
+        save_map(figure, out / f"{slide}.png")
+
+
+def _notes(bundle: Bundle, exact: bool, deletions: pd.DataFrame) -> list[str]:
+    notes = []
+    if "image" in bundle.inputs:
+        notes.append(
+            "contributions are exact: attention times the read-out of the patch, less that of the"
+            " training mean; they add up to the image's part of the risk"
+            if exact
+            else "contributions are integrated gradients: the aggregator is no weighted mean"
+        )
+    notes.append(
+        "a map shows what this model used, not what causes the outcome; values are means over the"
+        " inner models"
+    )
+    if len(deletions):
+        tenth = deletions[deletions["deleted"] == 0.1]
+        beaten = int((tenth["top"] < tenth["random_lowest"]).sum())
+        top, others = -tenth["top"].mean(), -tenth["random"].mean()
+        notes.append(
+            f"deleting the 10% of patches that raise the risk most lowers it by {top:.3f} on"
+            f" average (random deletions: {others:.3f}); in {beaten} of {len(tenth)} patients by"
+            " more than each of 20 random deletions"
+        )
+    return notes
+
+
+def _write(result: Explanation, bundle: Bundle) -> None:
+    result.modalities.to_csv(result.folder / "modalities.csv", index=False)
+    if len(result.faithfulness):
+        result.faithfulness.to_csv(result.folder / "faithfulness.csv", index=False)
+    about = {
+        "model": {"study": bundle.name, "arm": bundle.arm.name, "digest": bundle_digest(bundle)},
+        "slides": list(result.patches),
+        "notes": result.notes,
+        "warnings": result.warnings,
+    }
+    text = json.dumps(about, indent=1, ensure_ascii=False)
+    (result.folder / ABOUT).write_text(text, encoding="utf-8")

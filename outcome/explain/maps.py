@@ -1,0 +1,134 @@
+"""Maps of attention and contribution over a slide, drawn from coordinates alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from outcome.explain.thumbnails import Thumbnail
+
+__all__ = ["draw_map", "save_map"]
+
+WIDTH = 6.0
+
+
+def draw_map(
+    patches: pd.DataFrame,
+    side: float,
+    *,
+    title: str,
+    unit: str,
+    scale: str,
+    thumbnail: Thumbnail | None = None,
+) -> Figure:
+    """Draw one slide: attention on the left where there is any, contribution on the right.
+
+    Parameters
+    ----------
+    patches : DataFrame
+        `x, y` (upper left corners), `attention_percentile`, `contribution`, `end` (of the listed
+        patches, which are outlined; else empty).
+    side : float
+        Of a patch, in the unit of x and y.
+    title : str
+    unit : str
+        Of the coordinates, in words.
+    scale : str
+        What a contribution is measured in.
+    thumbnail : Thumbnail, optional
+        Drawn underneath; coordinates must then be level-0 pixels.
+    """
+    attention = patches["attention_percentile"].to_numpy(dtype=float)
+    panels = ["contribution"]
+    if np.isfinite(attention).all() and np.ptp(attention) > 0:
+        panels.insert(0, "attention")
+    low, high = _extent(patches, side, thumbnail)
+    across = high[0] - low[0] - (0 if thumbnail is not None else 2 * side)
+    tall = float(np.clip((high[1] - low[1]) / max(high[0] - low[0], 1e-9), 0.4, 2.0))
+    figure = Figure(figsize=(WIDTH * len(panels), WIDTH * tall * 0.8 + 1.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=11)
+    corners = _squares(patches, side)
+    for axes, panel in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
+        if thumbnail is not None:
+            extent = (0, thumbnail.width, thumbnail.height, 0)
+            axes.imshow(thumbnail.pixels, extent=extent, interpolation="bilinear")
+        shown = _panel(panel, patches, corners, scale, faint=thumbnail is not None)
+        axes.add_collection(shown)
+        if panel == "contribution":
+            _outline(axes, patches, corners)
+        bar = figure.colorbar(shown, ax=axes, shrink=0.8)
+        bar.set_label(str(shown.get_label()))
+        bar.outline.set_visible(False)
+        axes.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal", xticks=[])
+        axes.set(yticks=[], title=_title(panel), xlabel=f"{across:,.0f} {unit} across")
+        # Patches of no contribution are white: where there is no patch must look otherwise.
+        axes.set_facecolor("0.88")
+        for spine in axes.spines.values():
+            spine.set_color("0.85")
+    return figure
+
+
+def save_map(figure: Figure, path: Path) -> None:
+    """Write a figure beside its place and move it there."""
+    partial = path.with_name(f".{path.name}.part")
+    figure.savefig(partial, dpi=200, format="png")
+    partial.replace(path)
+
+
+def _title(panel: str) -> str:
+    return {"attention": "Where it looked", "contribution": "What raised, what lowered the risk"}[
+        panel
+    ]
+
+
+def _panel(
+    panel: str, patches: pd.DataFrame, corners: NDArray[np.float64], scale: str, *, faint: bool
+) -> PolyCollection:
+    look: dict[str, Any] = {"edgecolors": "none", "rasterized": True, "alpha": 0.6 if faint else 1}
+    if panel == "attention":
+        shown = PolyCollection(list(corners), cmap="cividis", **look)
+        shown.set_array(patches["attention_percentile"].to_numpy(dtype=float))
+        shown.set_clim(0, 100)
+        shown.set_label("attention, percentile within the patient")
+        return shown
+    value = patches["contribution"].to_numpy(dtype=float)
+    limit = float(np.quantile(np.abs(value), 0.99)) or float(np.abs(value).max()) or 1.0
+    shown = PolyCollection(list(corners), cmap="RdBu_r", **look)
+    shown.set_array(value)
+    shown.set_clim(-limit, limit)
+    shown.set_label(f"contribution to the {scale} (red raises it, blue lowers it)")
+    return shown
+
+
+def _outline(axes: Any, patches: pd.DataFrame, corners: NDArray[np.float64]) -> None:
+    for end, colour in (("raises risk", "#67001f"), ("lowers risk", "#053061")):
+        rows = (patches["end"] == end).to_numpy()
+        if rows.any():
+            outline = PolyCollection(
+                list(corners[rows]), facecolors="none", edgecolors=colour, linewidths=0.9
+            )
+            axes.add_collection(outline)
+
+
+def _squares(patches: pd.DataFrame, side: float) -> NDArray[np.float64]:
+    x, y = (patches[c].to_numpy(dtype=float) for c in ("x", "y"))
+    right, below = x + side, y + side
+    columns = [np.stack(p, axis=1) for p in ((x, y), (right, y), (right, below), (x, below))]
+    return np.stack(columns, axis=1)
+
+
+def _extent(
+    patches: pd.DataFrame, side: float, thumbnail: Thumbnail | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    corners = patches[["x", "y"]].to_numpy(dtype=float)
+    if thumbnail is not None:
+        return np.zeros(2), np.array([thumbnail.width, thumbnail.height], dtype=float)
+    return corners.min(axis=0) - side, corners.max(axis=0) + 2 * side

@@ -1,0 +1,69 @@
+"""A small picture of the slide itself, where it is there and OpenSlide can open it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outcome.cohort import slide_name
+
+__all__ = ["Thumbnail", "find_thumbnail"]
+
+LONGEST = 1600
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A picture of a slide.
+
+    Parameters
+    ----------
+    pixels : uint8 array, shape (height, width, 3)
+    width, height : int
+        Of the slide, in level-0 pixels.
+    micrometres : float or None
+        Per level-0 pixel, where the slide says it.
+    """
+
+    pixels: NDArray[np.uint8]
+    width: int
+    height: int
+    micrometres: float | None
+
+
+def find_thumbnail(folder: Path | None, slide: str) -> tuple[Thumbnail | None, str]:
+    """Open the slide of that name.
+
+    Returns
+    -------
+    Thumbnail or None
+    str
+        Why there is none; empty where there is one, or none was asked for.
+    """
+    if folder is None:
+        return None, ""
+    if not folder.is_dir():
+        return None, f"there is no folder {folder}"
+    try:
+        import openslide
+    except (ImportError, OSError):
+        return None, "OpenSlide is not installed: pip install 'slide-outcome[slides]'"
+    files = [p for p in sorted(folder.iterdir()) if p.is_file() and slide_name(p.name) == slide]
+    if not files:
+        return None, f"{folder} holds no slide {slide}"
+    try:
+        with openslide.OpenSlide(files[0]) as opened:
+            return _read(opened), ""
+    except (openslide.OpenSlideError, OSError) as error:
+        return None, f"{files[0].name} cannot be opened: {error}"
+
+
+def _read(opened: Any) -> Thumbnail:
+    width, height = opened.dimensions
+    picture = opened.get_thumbnail((LONGEST, LONGEST)).convert("RGB")
+    said = opened.properties.get("openslide.mpp-x")
+    return Thumbnail(np.asarray(picture), width, height, float(said) if said else None)

@@ -1,0 +1,187 @@
+"""`outcome import` on what the peers' users have; written here by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from outcome import Study
+from outcome.cohort import make_folds, read_cohort
+from outcome.errors import Problems
+
+N = 60
+CASES = [f"{i:05d}" for i in range(N)]
+RNG = np.random.default_rng(1)
+MONTHS = (RNG.exponential(30, N) + 0.1).round(2)
+EVENT = (RNG.random(N) < 0.6).astype(int)
+FOLDS = [CASES[k::5] for k in range(5)]
+
+
+def rows(**columns):
+    """Two slides of each tenth case, one of the others."""
+    table = pd.DataFrame({"case_id": CASES, **columns})
+    table["slide_id"] = [f"{c}-A.svs" for c in CASES]
+    more = table.iloc[::10].assign(slide_id=[f"{c}-B.svs" for c in CASES[::10]])
+    return pd.concat([table, more], ignore_index=True)
+
+
+def survival():
+    return {"survival_months": MONTHS, "censorship": 1 - EVENT, "age": 60, "site": "A"}
+
+
+def splits(folder, slides=False):
+    folder.mkdir(parents=True)
+    for k, test in enumerate(FOLDS):
+        rest = [c for c in CASES if c not in test]
+        parts = {"train": rest[8:], "val": rest[:8], "test": test}
+        if not slides:
+            parts = {"train": rest, "val": test}
+        parts = {n: [f"{c}-A" if slides else c for c in who] for n, who in parts.items()}
+        pd.DataFrame({n: pd.Series(w, dtype=str) for n, w in parts.items()}).to_csv(
+            folder / f"splits_{k}.csv"
+        )
+
+
+def patho_bench(folder):
+    table = rows(OS_event=EVENT, OS_days=(MONTHS * 30).round())
+    for k, test in enumerate(FOLDS):
+        table[f"fold_{k}"] = np.where(table["case_id"].isin(test), "test", "train")
+    table.to_csv(folder / "k=all.tsv", sep="\t", index=False)
+    return folder, []
+
+
+def patho_bench_label(folder):
+    table = rows(ER=np.where(EVENT, "pos", "neg"))
+    table["fold_0"] = np.where(table["case_id"].isin(FOLDS[0]), "test", "train")
+    table.to_csv(folder / "k=all.tsv", sep="\t", index=False)
+    return folder, ["--positive", "pos"]
+
+
+def panther(folder):
+    table = rows(dss_survival_days=MONTHS * 30, dss_censorship=1 - EVENT)
+    for k, test in enumerate(FOLDS):
+        place = folder / f"TCGA_X_overall_survival_k={k}"
+        place.mkdir()
+        inside = table["case_id"].isin(test)
+        table[inside].to_csv(place / "test.csv", index=False)
+        table[~inside].to_csv(place / "train.csv", index=False)
+        table.head(3).to_csv(place / "test_CPTAC.csv", index=False)
+    return folder, []
+
+
+def mcat(folder):
+    genes = {f"G{i}_rnaseq": 0.5 for i in range(40)}
+    rows(**survival(), **genes).to_csv(folder / "tcga_x_all_clean.csv")
+    splits(folder / "splits" / "5foldcv" / "tcga_x")
+    return folder, []
+
+
+def survpath(folder):
+    table = rows(survival_months_dss=MONTHS, censorship_dss=1 - EVENT)
+    table.to_csv(folder / "tcga_x.csv", index=False)
+    clinical = pd.DataFrame({"case_id": CASES, "stage": "II", "grade": "high"})
+    (folder / "clinical").mkdir()
+    clinical.to_csv(folder / "clinical" / "all.csv", index=False)
+    splits(folder / "splits")
+    return folder, []
+
+
+def clam(folder):
+    table = rows(label=np.where(EVENT, "tumor", "normal"))
+    table.assign(slide_id=table["slide_id"].str.removesuffix(".svs")).to_csv(
+        folder / "dataset.csv", index=False
+    )
+    splits(folder / "splits" / "task_100", slides=True)
+    return folder, ["--positive", "tumor"]
+
+
+def stamp(folder):
+    table = rows(day=(MONTHS * 30).round(), status=EVENT).rename(columns={"case_id": "PATIENT"})
+    clini = table.drop_duplicates("PATIENT").drop(columns="slide_id")
+    clini.to_excel(folder / "clini.xlsx", index=False)
+    table["FILENAME"] = table["slide_id"].str.replace(".svs", ".h5")
+    table[["PATIENT", "FILENAME"]].to_csv(folder / "slide.csv", index=False)
+    return folder, ["--time", "day", "--event", "status"]
+
+
+# Writer: layout, unit, folds and positive outcomes.
+WRITERS = {
+    patho_bench: ("patho-bench", "days", 5),
+    patho_bench_label: ("patho-bench", None, 1),
+    panther: ("panther", "days", 5),
+    mcat: ("mcat", "months", 5),
+    survpath: ("survpath", "months", 5),
+    clam: ("clam", None, 5),
+    stamp: ("stamp", "days", 0),
+}
+
+
+@pytest.mark.parametrize("write", WRITERS, ids=lambda w: w.__name__)
+def test_the_study_says_what_the_peer_meant(tmp_path, outcome, write):
+    layout, unit, n_folds = WRITERS[write]
+    (tmp_path / "theirs").mkdir()
+    path, options = write(tmp_path / "theirs")
+    done = outcome("import", layout, path, "--out", tmp_path / "ours", *options)
+    assert done.code == 0, done.err
+    assert f"cohort: 60 patients, 66 slides, {EVENT.sum()} " in done.out
+    assert "to do" not in done.out
+    study = Study.read(tmp_path / "ours" / "study.yaml")
+    problems = Problems("test")
+    cohort = read_cohort(study, problems)
+    assert not problems, problems.message()
+    found = cohort.outcome.loc[CASES].to_numpy()
+    np.testing.assert_array_equal(found, EVENT)
+    if unit is not None:
+        assert study.endpoint.unit == unit
+        times = MONTHS if unit == "months" else MONTHS * 30
+        np.testing.assert_allclose(cohort.patients["time"].loc[CASES], times, atol=0.51)
+    folds = make_folds(cohort, study.split, problems)
+    assert not problems, problems.message()
+    assert len(folds) == (n_folds or 5)
+    for fold, test in zip(folds, FOLDS if n_folds else (), strict=False):
+        assert sorted(fold.test) == sorted(test)
+        assert sorted((*fold.development, *fold.test)) == CASES
+
+
+def test_what_was_understood_is_said(tmp_path, outcome):
+    (tmp_path / "m").mkdir()
+    mcat(tmp_path / "m")
+    done = outcome("import", "mcat", tmp_path / "m", "--out", tmp_path / "o")
+    for text in (
+        "times: column 'survival_months', in months",
+        "column 'censorship' is inverted: 1 = censored",
+        "5 folds in 1 repeat",
+        "40 columns of molecular data are left out",
+    ):
+        assert text in done.out, done.out
+    assert "rnaseq" not in (tmp_path / "o" / "cohort.csv").read_text()
+    again = outcome("import", "mcat", tmp_path / "m", "--out", tmp_path / "o")
+    assert again.code == 2
+    assert "is there already" in again.err
+
+
+def test_external_sets_of_panther_are_kept(tmp_path, outcome):
+    (tmp_path / "p").mkdir()
+    panther(tmp_path / "p")
+    assert outcome("import", "panther", tmp_path / "p", "--out", tmp_path / "o").code == 0
+    assert len(pd.read_csv(tmp_path / "o" / "cohort_CPTAC.csv")) == 3
+
+
+def test_codes_of_a_label_are_left_to_the_user(tmp_path, outcome):
+    (tmp_path / "c").mkdir()
+    clam(tmp_path / "c")
+    done = outcome("import", "clam", tmp_path / "c", "--out", tmp_path / "o")
+    assert done.code == 0, done.err
+    assert "its codes are normal, tumor: say which is positive" in done.out
+    assert "to do: codes of the outcome are not declared" in done.out
+    assert outcome("check", tmp_path / "o" / "study.yaml").code == 2
+
+
+@pytest.mark.parametrize("layout", ["patho-bench", "panther", "mcat", "survpath", "clam", "stamp"])
+def test_a_folder_of_something_else(tmp_path, outcome, layout):
+    (tmp_path / "x").mkdir()
+    pd.DataFrame({"a": [1]}).to_csv(tmp_path / "x" / "a.csv", index=False)
+    done = outcome("import", layout, tmp_path / "x", "--out", tmp_path / "o")
+    assert done.code == 2
+    assert str(tmp_path / "x") in done.err
+    assert not (tmp_path / "o").exists()
+    assert outcome("import", layout, tmp_path / "none").code == 2
