@@ -6,7 +6,16 @@ import sys
 
 import typer
 
-from outcome.commands import bundles, cohorts, planning, simulated, studies, tables, texts
+from outcome.commands import (
+    bundles,
+    cohorts,
+    machine,
+    planning,
+    simulated,
+    studies,
+    tables,
+    texts,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,6 +37,8 @@ for _command in (
     simulated.simulate,
     simulated.demo,
     cohorts.init,
+    machine.pack,
+    machine.doctor,
     planning.power,
 ):
     app.command()(_command)

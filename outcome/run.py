@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from outcome.embeddings.material import Material
     from outcome.study import Study
+    from outcome.training import Grid, Workers
     from outcome.training.assembly import ArmFold
 
-__all__ = ["Results", "run"]
+__all__ = ["Results", "run", "run_shard"]
 
 Progress = Callable[[str, int, int], None]
 N_RESAMPLES = 1000
@@ -77,6 +77,7 @@ def run(
     jobs: int | None = None,
     device: str = "auto",
     cache: str | Path | None = None,
+    cluster: str | None = None,
     permutations: int = 0,
     permute_networks: bool = False,
     save_vectors: bool = False,
@@ -98,6 +99,10 @@ def run(
         `auto`, `cpu`, `cuda:N` or `mps`.
     cache : path, optional
         Folder of the packed store; by default $SLIDE_OUTCOME_CACHE or the user's cache folder.
+    cluster : str, optional
+        Train on the workers of this Dask scheduler (`tcp://host:port`, or a scheduler file)
+        instead of processes of this machine. Results are the same. The run folder and the cache
+        must be on paths that all machines share.
     permutations : int
         Also test each arm against this many permutations of the outcomes (199 or more).
     permute_networks : bool
@@ -122,48 +127,42 @@ def run(
     from time import monotonic
 
     from outcome import training
-    from outcome.embeddings.material import prepare
-    from outcome.embeddings.store import default_cache
     from outcome.errors import InputError
+    from outcome.training.changes import since
+    from outcome.training.manifest import hashes
 
     started = monotonic()
     _check_arguments(study, cohort, jobs)
     if 0 < permutations < training.FEWEST_PERMUTATIONS:
         raise InputError(f"give at least {training.FEWEST_PERMUTATIONS} permutations, or none")
     folder = Path(out) if out is not None else Path("reports") / study.name
-    _check_folder(folder, study)
-    device = training.choose_device(device)
-    material = prepare(
-        study,
-        Path(cache) if cache is not None else default_cache(),
-        frame=cohort,
-        progress=lambda done, total: progress("reading", done, total),
+    grid, workers = _start(
+        study, cohort, folder, jobs, device, cache, cluster, save_vectors, progress
     )
-    grid = training.Grid(study, material, folder / "fits", device, save_vectors)
-    grid.check()
+    changed = since(folder, study, hashes(study, grid.material, cohort))
     folder.mkdir(parents=True, exist_ok=True)
-    if jobs is None:
-        jobs = max(1, training.available_cpus() // study.training.threads) if device == "cpu" else 1
-    finished = training.run_grid(grid, jobs, progress)
-    further = {"nuisance": training.nuisance_baselines(
-        study, material, jobs=jobs, n_resamples=N_RESAMPLES,
-        progress=lambda done, total: progress("nuisance", done, total),
-    )}  # fmt: skip
+    kept = sum(grid.folder(*task).finished for task in grid.tasks)
+    finished = training.run_grid(grid, 1, progress, workers)
+    n = _jobs(jobs, study, grid.device)
     tested = None
     if permutations:
         tested = training.permutation_test(
-            study,
-            material,
+            grid.study,
+            grid.material,
             n=permutations,
             networks=permute_networks,
-            device=device,
-            jobs=jobs,
+            device=grid.device,
+            jobs=n,
             progress=lambda done, total: progress("permuting", done, total),
         )
+    about: dict[str, Any] = {
+        "precision": grid.study.training.precision,
+        "fits": {"total": len(grid.tasks), "kept": kept, "trained": len(grid.tasks) - kept},
+        "changed": changed,
+    }
     return _results(
-        study, material, finished, further, tested, cohort, folder, device, command, started,
-        progress,
-    )  # fmt: skip
+        study, grid, finished, tested, cohort, folder, about, command, started, progress
+    )
 
 
 def _check_arguments(study: Any, cohort: Any, jobs: Any) -> None:
@@ -182,6 +181,87 @@ def _check_arguments(study: Any, cohort: Any, jobs: Any) -> None:
         raise InputError(f"`cohort` is {type(cohort).__name__}: give a pandas DataFrame, or none")
     if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
         raise InputError(f"`jobs` is {jobs!r}: give 1 or more")
+
+
+def run_shard(
+    study: Study,
+    shard: str,
+    *,
+    out: str | Path | None = None,
+    jobs: int | None = None,
+    device: str = "auto",
+    cache: str | Path | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> tuple[int, int]:
+    """Train one part of a study's fits; a plain `run` with the same settings uses them.
+
+    Parameters
+    ----------
+    study, out, jobs, device, cache, progress
+        See `run`. The run folder and the cache are shared by all parts.
+    shard : str
+        `3/25`: the third of 25 parts.
+
+    Returns
+    -------
+    finished, total : int
+        Fits of the study that are there by now, and in all.
+
+    Raises
+    ------
+    InputError
+        What is wrong with the input; or the run folder was begun with other settings.
+    """
+    from outcome import training
+    from outcome.training.changes import claim
+
+    part = training.Shard.parse(shard)
+    folder = Path(out) if out is not None else Path("reports") / study.name
+    grid, workers = _start(study, None, folder, jobs, device, cache, None, False, progress)
+    claim(folder, study)
+    training.train(grid, workers, progress, part)
+    return sum(grid.folder(*task).finished for task in grid.tasks), len(grid.tasks)
+
+
+def _start(
+    study: Study,
+    cohort: pd.DataFrame | None,
+    folder: Path,
+    jobs: int | None,
+    device: str,
+    cache: str | Path | None,
+    cluster: str | None,
+    save_vectors: bool,
+    progress: Progress,
+) -> tuple[Grid, Workers]:
+    """Read and check everything; nothing is written but the packed store."""
+    from outcome import training
+    from outcome.embeddings.material import prepare
+    from outcome.embeddings.store import default_cache
+
+    _check_folder(folder, study)
+    device = training.choose_device(device)
+    resolved = training.resolved(study, device)
+    n = _jobs(jobs, study, device)
+    material = prepare(
+        study,
+        (Path(cache) if cache is not None else default_cache()).absolute(),
+        frame=cohort,
+        jobs=n,
+        progress=lambda done, total: progress("reading", done, total),
+    )
+    grid = training.Grid(resolved, material, folder.absolute() / "fits", device, save_vectors)
+    grid.check()
+    return grid, training.Cluster(cluster) if cluster else training.Here(n)
+
+
+def _jobs(jobs: int | None, study: Study, device: str) -> int:
+    """Return how many processes: as asked for, or as the processors allow; on a GPU one."""
+    from outcome import training
+
+    if jobs is not None:
+        return jobs
+    return max(1, training.available_cpus() // study.training.threads) if device == "cpu" else 1
 
 
 def _check_folder(folder: Path, study: Study) -> None:
@@ -210,13 +290,12 @@ def _check_folder(folder: Path, study: Study) -> None:
 
 def _results(
     study: Study,
-    material: Material,
+    grid: Grid,
     finished: list[ArmFold],
-    further: dict[str, pd.DataFrame],
     tested: pd.DataFrame | None,
     frame: pd.DataFrame | None,
     folder: Path,
-    device: str,
+    fits: dict[str, Any],
     command: str,
     started: float,
     progress: Progress,
@@ -237,6 +316,7 @@ def _results(
     from outcome.training.assembly import joined_predictions
 
     progress("evaluating", 0, 1)
+    material = grid.material
     predictions = Predictions(joined_predictions(finished, material, study.secondary))
     evaluation = evaluate_endpoints(
         predictions,
@@ -248,12 +328,16 @@ def _results(
         seed=study.split.seed,
     )
     progress("evaluating", 1, 1)
-    about = manifest.describe(study, material, device, command, frame)
+    about = manifest.describe(study, material, grid.device, command, frame) | fits
+    if fits["changed"]:
+        about["notes"].append(
+            f"changed since the last run in this folder: {'; '.join(fits['changed'])}."
+            f" {fits['fits']['trained']} fits were trained, {fits['fits']['kept']} kept"
+        )
     about["resamples"] = N_RESAMPLES
     about["epochs"] = manifest.epochs(finished)
     about["notes"] += [
         *training.fit_notes(finished, study.split.inner_folds),
-        *training.nuisance_notes(further["nuisance"]),
         *evaluation.notes,
     ]
     about["warnings"] = [
@@ -271,7 +355,7 @@ def _results(
             [f.history for f in finished if len(f.history)] or [finished[0].history]
         ),
     }
-    further |= {"cohort_lost": material.cohort.lost_table(), **patient_tables(study, material)}
+    further = {"cohort_lost": material.cohort.lost_table(), **patient_tables(study, material)}
     if tested is not None:
         further["permutations"] = tested
         about["notes"] += training.permutation_notes(tested)

@@ -42,7 +42,7 @@ __all__ = [
 
 Input = Literal["image", "report", "clinical"]
 Fusion = Literal["late", "stacked", "early", "gated", "cross"]
-AGGREGATORS = ("attention", "mean", "transformer", "prototypes", "linear")
+AGGREGATORS = ("attention", "mean", "transformer", "prototypes", "abmil", "linear")
 Positive = Annotated[int, Field(ge=1, le=100_000)]
 Rate = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -181,7 +181,8 @@ class Arm(_Section):
     inputs: tuple[Input, ...]
     aggregator: str = "attention"
     """`attention` (gated, `options: {heads: 4}` for several), `mean`, `transformer` (of linear
-    cost), `prototypes` (k-means soft counts), `linear` (a ridge Cox or logistic model on the mean
+    cost), `prototypes` (k-means soft counts), `abmil` (gated attention over 512 units, for many
+    patients and `training.components: 0`), `linear` (a ridge Cox or logistic model on the mean
     vectors, as reviewers ask for), `package.module:Class`, or several joined by `+`, whose
     calibrated scores are averaged. Clinical data alone always have a linear model."""
     fusion: Fusion = "early"
@@ -309,6 +310,13 @@ class Training(_Section):
     search: Annotated[int, Field(ge=0, le=100)] = 0
     """Settings that are tried besides these, drawn at random, for each network of an arm in each
     outer fold; the inner folds' loss decides. Each takes as long as the study without a search."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the products inside an aggregator; sums, the softmax, the read-out and the loss are always
+    in float32 or better. `auto`: bfloat16 for vectors as they are (`components: 0`) where the
+    device computes in it, and float32 for principal components, which are too narrow to gain."""
+    patches_per_epoch: Annotated[int | None, Field(ge=1)] = None
+    """Most patches of a patient that an epoch of training sees, drawn anew each time; evaluation
+    always sees all. Default: all."""
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     """Processor threads of one fit; independent of the number of jobs, so results do not change."""
     seed: Annotated[int, Field(ge=0)] = 0

@@ -1,4 +1,5 @@
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -98,3 +99,32 @@ def test_yes_and_no_are_codes_as_the_readme_writes_them(outcome, tmp_path):
     spec = "endpoint={kind: binary, label: relapse, positive: yes}"
     done = outcome("check", tmp_path / "c" / "study.yaml", "--set", spec)
     assert done.code == 0, done.err
+
+
+def test_help_is_there_in_half_a_second():
+    """Processor time of the whole process: a busy machine makes no difference."""
+    code = "import sys; sys.argv = ['outcome', '--help']; from outcome.cli import main; main()"
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert used < 0.5, f"{used:.2f} s"
+
+
+def test_evaluate_does_not_import_torch(tmp_path):
+    rows = ["patient_id,time,event,risk"]
+    rows += [f"p{i},{i + 1},{i % 2},{-i + 3 * (i % 3)}" for i in range(40)]
+    (tmp_path / "a.csv").write_text("\n".join(rows))
+    words = ["outcome", "evaluate", "a.csv", "--unit", "days", "--resamples", "20", "--out", "out"]
+    code = (
+        f"import sys; sys.argv = {words}\n"
+        "from outcome.cli import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as stop:\n    assert not stop.code, stop.code\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "report.html").is_file()

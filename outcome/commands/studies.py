@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,9 @@ from outcome.commands.console import (
     say,
 )
 
+if TYPE_CHECKING:
+    from outcome import Study
+
 
 def run(
     study: StudyFile,
@@ -31,6 +34,14 @@ def run(
     jobs: Jobs = None,
     device: Device = "auto",
     cache: Cache = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Dask scheduler to train on: tcp://host:port."),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="K/N", help="Train the K-th of N parts only; then run without it."),
+    ] = None,
     save_vectors: Annotated[
         bool,
         typer.Option("--save-vectors", help="Write pooled slide and patient vectors (HDF5)."),
@@ -49,20 +60,40 @@ def run(
     """Train, cross-validate and compare every arm of a study; write the report. Resumes."""
     from outcome import Study
     from outcome import run as run_study
+    from outcome.errors import InputError
 
+    if shard and (cluster or permutations or save_vectors):
+        raise InputError("--shard trains only: give the other options to the run that follows")
     read = Study.read(study, set_ or [])
     folder = out or Path("reports") / read.name
     typer.echo(f"run folder: {folder}")
+    if shard:
+        _run_shard(read, shard, folder, jobs, device, cache)
+        return
     if permutations and permute_networks:
         typer.echo(f"{permutations} permutations take {permutations} times as long as the study")
     with progress_bars() as progress:
         results = run_study(
-            read, out=folder, jobs=jobs, device=device, cache=cache, permutations=permutations,
+            read, out=folder, jobs=jobs, device=device, cache=cache, cluster=cluster,
+            permutations=permutations,
             permute_networks=permute_networks,
             save_vectors=save_vectors,
             command=command_line(), progress=progress,
         )  # fmt: skip
     print_results(results, read.baseline)
+
+
+def _run_shard(
+    study: Study, shard: str, folder: Path, jobs: int | None, device: str, cache: Path | None
+) -> None:
+    from outcome.run import run_shard
+
+    with progress_bars() as progress:
+        done, total = run_shard(
+            study, shard, out=folder, jobs=jobs, device=device, cache=cache, progress=progress
+        )
+    typer.echo(f"part {shard} is finished; {done} of {total} fits are there")
+    typer.echo("when all parts are finished, run the same command without --shard")
 
 
 def check(

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import joblib
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -26,6 +28,8 @@ __all__ = ["Material", "PatientSample", "prepare"]
 
 Progress = Callable[[int, int], None]
 FEW = 5
+PACK_HERE = 32
+"""So few slides are packed faster than processes are started."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,7 @@ def prepare(
     cache: Path,
     *,
     frame: pd.DataFrame | None = None,
+    jobs: int = 1,
     progress: Progress = lambda done, total: None,
 ) -> Material:
     """Read and check everything a study names; nothing is written but the packed store.
@@ -144,6 +149,8 @@ def prepare(
         Folder of the packed store.
     frame : DataFrame, optional
         The cohort table, instead of the file.
+    jobs : int
+        Processes that pack slides.
     progress : callable
         Called with slides read so far, and in all.
 
@@ -164,7 +171,7 @@ def prepare(
     if cohort is not None and study.embeddings.patches is not None:
         found = _slide_files(study, cohort, notes, problems)
         cohort, files = _link(study, cohort, found, problems)
-        packed = _pack(store, files, problems, progress)
+        packed = _pack(store, files, problems, jobs, progress)
         _check_same_encoder(packed, problems)
         cohort, slides = _by_patient(study, cohort, packed, problems)
     if cohort is not None and reports is not None:
@@ -248,20 +255,41 @@ def _link(
 
 
 def _pack(
-    store: PackedStore, files: Mapping[str, SlideFiles], problems: Problems, progress: Progress
+    store: PackedStore,
+    files: Mapping[str, SlideFiles],
+    problems: Problems,
+    jobs: int,
+    progress: Progress,
 ) -> dict[str, Packed]:
-    packed: dict[str, Packed] = {}
-    bad = []
-    for done, (slide, source) in enumerate(files.items()):
-        progress(done, len(files))
-        try:
-            packed[slide] = store.pack(source)
-        except EmbeddingError as error:
-            bad.append(str(error))
-    progress(len(files), len(files))
+    found: dict[str, Packed | str] = {}
+    for slide, source in files.items():
+        if (known := store.known(source)) is not None:
+            found[slide] = known
+    new = [s for s in files if s not in found]
+    # Runs that start together on several machines begin at different slides, and share the work.
+    start = uuid4().int % len(new) if new else 0
+    new = new[start:] + new[:start]
+    progress(len(found), len(files))
+    if jobs == 1 or len(new) < PACK_HERE:
+        results = (_pack_one(store, s, files[s]) for s in new)
+    else:
+        pool = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+        results = pool(joblib.delayed(_pack_one)(store, s, files[s]) for s in new)
+    for slide, result in results:
+        found[slide] = result
+        progress(len(found), len(files))
+    bad = [r for s in files if isinstance(r := found[s], str)]
     if bad:
         problems.add("feature files that cannot be used", bad, "extract these slides again")
-    return packed
+    return {s: r for s in files if isinstance(r := found[s], Packed)}
+
+
+def _pack_one(store: PackedStore, slide: str, source: SlideFiles) -> tuple[str, Packed | str]:
+    """Pack one slide, or say what is wrong with it: all problems are told at once."""
+    try:
+        return slide, store.pack(source)
+    except EmbeddingError as error:
+        return slide, str(error)
 
 
 def _check_same_encoder(packed: Mapping[str, Packed], problems: Problems) -> None:

@@ -16,21 +16,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
 from outcome.embeddings.bag import Bag
 from outcome.embeddings.patches import SlideFiles, SlidePatches
+from outcome.errors import EmbeddingError
 
 __all__ = ["Packed", "PackedStore", "default_cache", "half"]
 
-FORMAT = 3
+FORMAT = 4
 HALF_MAX = float(np.finfo(np.float16).max)
 HALF_NORMAL = float(np.finfo(np.float16).tiny)
 
@@ -87,17 +89,19 @@ class PackedStore:
         EmbeddingError
             See `readers.read_file`.
         """
-        files = source if isinstance(source, SlideFiles) else SlideFiles((source,))
-        key = hashlib.sha256(os.fsencode(files.fingerprint())).hexdigest()[:32]
+        files = _files(source)
+        key = _key(files)
         index = self._path(key, "json")
         if (known := self._known(index)) is not None:
             return known
         slide = files.read()
+        if _key(files) != key:
+            raise EmbeddingError(f"{files.first.name} was changed while it was read")
         index.parent.mkdir(parents=True, exist_ok=True)
         features, coords = _ordered(slide)
         packed = Packed(
             key=key,
-            content=hashlib.sha256(features.tobytes()).hexdigest()[:32],
+            content=hashlib.sha256(features.data).hexdigest()[:32],
             n=len(features),
             dimension=features.shape[1],
             encoder=slide.encoder,
@@ -111,14 +115,33 @@ class PackedStore:
         _write(index, json.dumps(asdict(packed)))
         return packed
 
+    def known(self, source: Path | SlideFiles) -> Packed | None:
+        """Return a slide that has been packed before; None where it is new or has changed."""
+        return self._known(self._path(_key(_files(source)), "json"))
+
+    def size(self, slide: Packed) -> int:
+        """Bytes of one slide's features."""
+        return self._path(slide.key, "features.npy").stat().st_size
+
+    def remove_leftovers(self, older: float = 24 * 3600) -> int:
+        """Remove what killed processes left half-written, this many seconds ago; count it."""
+        found = [p for p in self.folder.glob("*/.*") if time.time() - p.stat().st_mtime > older]
+        for path in found:
+            path.unlink(missing_ok=True)
+        return len(found)
+
     def _known(self, index: Path) -> Packed | None:
         """Return what the index says of a packed slide; None where it is not (wholly) there."""
         try:
             packed = Packed(**json.loads(index.read_text()))
         except (FileNotFoundError, ValueError, TypeError):
             return None
-        parts = ("features.npy", "mean.npy", "coords.npy")
-        return packed if all(self._path(packed.key, p).is_file() for p in parts) else None
+        parts = [self._path(packed.key, p) for p in ("features.npy", "mean.npy", "coords.npy")]
+        whole = all(p.is_file() for p in parts)
+        # Two bytes a number at least: a machine that lost power may have kept less.
+        return (
+            packed if whole and parts[0].stat().st_size > 2 * packed.n * packed.dimension else None
+        )
 
     def features(self, slides: Sequence[Packed]) -> NDArray[Any]:
         """Return the patches of these slides, shape (n, d); one slide stays memory-mapped."""
@@ -174,24 +197,36 @@ def _ordered(slide: SlidePatches) -> tuple[NDArray[Any], NDArray[np.float64]]:
     features = np.ascontiguousarray(half(slide.features))
     if not len(features):
         return features, slide.coords
-    words = features.view(np.uint16).astype(np.uint64)
-    mix = np.random.Generator(np.random.PCG64(0)).integers(
-        1, 2**63, size=words.shape[1], dtype=np.uint64
-    )
-    order = np.argsort(((words + np.uint64(1)) * mix).sum(axis=1), kind="stable")
+    row = features.view(np.uint8)
+    if spare := -row.shape[1] % 8:
+        row = np.pad(row, ((0, 0), (0, spare)))
+    words = row.view(np.uint64)
+    words = words ^ (words >> np.uint64(32))
+    draw = np.random.Generator(np.random.PCG64(0))
+    # Odd factors, so that rows that differ in one word never have the same hash.
+    odd = draw.integers(0, 2**63, size=words.shape[1], dtype=np.uint64) * 2 + 1
+    order = np.argsort(words @ odd, kind="stable")
     return features[order], slide.coords[order]
+
+
+def _files(source: Path | SlideFiles) -> SlideFiles:
+    return source if isinstance(source, SlideFiles) else SlideFiles((source,))
+
+
+def _key(files: SlideFiles) -> str:
+    return hashlib.sha256(os.fsencode(files.fingerprint())).hexdigest()[:32]
 
 
 def _write(path: Path, content: NDArray[Any] | str) -> None:
     """Write beside the place and move there: a reader sees a whole file or none."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    building = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
-        with os.fdopen(handle, "wb") as out:
+        with building.open("wb") as out:
             if isinstance(content, str):
                 out.write(content.encode())
             else:
                 np.save(out, content, allow_pickle=False)
-        Path(name).replace(path)
+        building.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        building.unlink(missing_ok=True)
         raise

@@ -32,7 +32,10 @@ class Inputs:
     def join(cls, bags: Sequence[Tensor | None], dimension: int, device: torch.device) -> Inputs:
         """Lay the vectors of several patients back to back; None where a patient has none."""
         there = [b for b in bags if b is not None]
-        features = torch.cat(there) if there else torch.zeros(0, dimension)
+        if len(there) == 1:
+            features = there[0]
+        else:
+            features = torch.cat(there) if there else torch.zeros(0, dimension)
         return cls(features.to(device), [0 if b is None else len(b) for b in bags])
 
 
@@ -65,11 +68,11 @@ class Spread:
         report) has next to no reliability as a mean, and needs that floor.
         """
         there = [b for b in bags if b is not None]
-        means = torch.stack([b.mean(0) for b in there]).double()
+        means = torch.stack([b.float().mean(0) for b in there]).double()
         width = means.shape[1]
         between = means.var(0, unbiased=True) if len(there) > 1 else torch.ones(width).double()
         between = between.clamp(min=1e-12)
-        several = [b.var(0).double() / len(b) for b in there if len(b) > 1]
+        several = [b.float().var(0).double() / len(b) for b in there if len(b) > 1]
         noise = torch.stack(several).mean(0) if several else torch.zeros(width).double()
         reliability = (1 - noise / between).clamp(0, 1)
         gain = torch.maximum(reliability * between.rsqrt(), between.mean().rsqrt())
@@ -100,6 +103,8 @@ class OutcomeNetwork(nn.Module):
     absent : float
         Share of patients whose input is hidden in a training step (modality dropout), where an
         arm has several inputs.
+    low_precision : bool
+        Products inside the aggregators in bfloat16; all that follows in float32.
 
     Notes
     -----
@@ -117,8 +122,10 @@ class OutcomeNetwork(nn.Module):
         spread: Mapping[str, Spread] | None = None,
         fusion: str = "early",
         absent: float = 0.0,
+        low_precision: bool = False,
     ) -> None:
         super().__init__()
+        self.low_precision = low_precision
         self.pools = nn.ModuleDict(pools)
         widths = {name: int(cast(Any, pool).width) for name, pool in pools.items()}
         self.widths = list(widths.values())
@@ -176,11 +183,13 @@ class OutcomeNetwork(nn.Module):
         if not present:
             return rows
         pool, lengths = self.pools[name], [n for n in given.lengths if n]
-        if isinstance(pool, CrossAttention):
-            context = self.absent["report"].expand(len(rows), -1) if report is None else report
-            pooled = pool.attend(given.features, lengths, context[present])
-        else:
-            pooled = pool(given.features, lengths)
+        with torch.autocast(given.features.device.type, torch.bfloat16, enabled=self.low_precision):
+            if isinstance(pool, CrossAttention):
+                context = self.absent["report"].expand(len(rows), -1) if report is None else report
+                pooled = pool.attend(given.features, lengths, context[present])
+            else:
+                pooled = pool(given.features, lengths)
+        pooled = pooled.float()
         pooled = (pooled - self.get_buffer(f"mean_{name}")) * self.get_buffer(f"gain_{name}")
         if self.training and self.hidden_share > 0:
             hide = torch.rand(len(present), 1, device=pooled.device) < self.hidden_share

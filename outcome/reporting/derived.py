@@ -20,6 +20,7 @@ DERIVED = (
     *FURTHER,
 )
 RESAMPLES = 1000
+MOST_LEVELS = 20
 MOST_SITES = 8
 MOST_FOLDS = 10
 
@@ -35,6 +36,13 @@ def with_derived(run: Run) -> tuple[Run, dict[str, pd.DataFrame]]:
         n_resamples=RESAMPLES if resamples is None else int(resamples),
         seed=int(seed) if isinstance(seed, int) else 0,
     )
+    many = _many_levels(run.covariates)
+    said = [
+        f"covariate {c}: more than {MOST_LEVELS} levels, so it is in no table, ratio or subgroup"
+        for c in many
+    ]
+    kept = run.covariates.drop(columns=many)
+    run = replace(run, covariates=kept, problems=[*run.problems, *said])
     found = further_tables(
         run.predictions,
         question,
@@ -46,6 +54,13 @@ def with_derived(run: Run) -> tuple[Run, dict[str, pd.DataFrame]]:
     tables: Mapping[str, pd.DataFrame] = {**described, **found}
     files = {f"{name}.csv": table for name, table in tables.items()}
     return replace(run, tables={**run.tables, **files}), dict(tables)
+
+
+def _many_levels(covariates: pd.DataFrame) -> list[str]:
+    """Name categories that are nearly one for each patient: free text, dates, ids."""
+    names = [str(c) for c in covariates if c != "patient_id"]
+    text = [c for c in names if not pd.api.types.is_numeric_dtype(covariates[c])]
+    return [c for c in text if covariates[c].nunique() > MOST_LEVELS]
 
 
 def _parts(run: Run) -> pd.DataFrame | None:

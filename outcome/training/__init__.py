@@ -6,28 +6,42 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from outcome.training.engine import ArmFold, Grid, available_cpus, choose_device, run_grid
+    from outcome.training.engine import (
+        ArmFold,
+        Grid,
+        Shard,
+        available_cpus,
+        choose_device,
+        run_grid,
+        train,
+    )
     from outcome.training.notices import fit_notes, fit_warnings
-    from outcome.training.nuisance import nuisance_baselines, nuisance_notes
     from outcome.training.permutation import (
         FEWEST_PERMUTATIONS,
         permutation_notes,
         permutation_test,
     )
+    from outcome.training.precision import computes_bfloat16, resolved
+    from outcome.training.workers import Cluster, Here, Workers
 
 __all__ = [
     "FEWEST_PERMUTATIONS",
     "ArmFold",
+    "Cluster",
     "Grid",
+    "Here",
+    "Shard",
+    "Workers",
     "available_cpus",
     "choose_device",
+    "computes_bfloat16",
     "fit_notes",
     "fit_warnings",
-    "nuisance_baselines",
-    "nuisance_notes",
     "permutation_notes",
     "permutation_test",
+    "resolved",
     "run_grid",
+    "train",
 ]
 
 
@@ -35,7 +49,7 @@ def __getattr__(name: str) -> Any:
     """Import on use: what applies a trained model lives here too, and does without torch."""
     if name not in __all__:
         raise AttributeError(f"module 'outcome.training' has no attribute {name!r}")
-    for module in ("engine", "notices", "nuisance", "permutation"):
+    for module in ("engine", "notices", "permutation", "precision", "workers"):
         found = import_module(f"outcome.training.{module}")
         if hasattr(found, name):
             return getattr(found, name)

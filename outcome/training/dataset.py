@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from outcome.study import Study
 from outcome.training.clinical import ClinicalCoding
 from outcome.training.fit import Patients
 from outcome.training.members import Member
+from outcome.training.projected import Vectors, development_vectors, test_vectors
 from outcome.training.projection import Projection
 
 __all__ = [
@@ -34,8 +35,6 @@ __all__ = [
     "outcome_rows",
     "target",
 ]
-
-Vectors = Mapping[str, Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,9 @@ class FoldData:
         Likewise.
     vectors : mapping of input to mapping of patient to Tensor
         None for a patient who lacks the input.
+    study : Study
+    scratch : Path
+        Where projected vectors lie while a run lasts.
     """
 
     material: Material
@@ -59,6 +61,8 @@ class FoldData:
     projections: Mapping[str, Projection]
     clinical: ClinicalCoding | None
     vectors: Mapping[str, Vectors]
+    study: Study
+    scratch: Path
 
     def development(self, member: Member, patients: Sequence[str]) -> Patients:
         """Return some development patients as the member sees them."""
@@ -72,23 +76,35 @@ class FoldData:
         bags: dict[str, list[Tensor | None]] = {}
         for name in member.inputs:
             if self.clinical is not None and name == "clinical":
-                coded = _coded(self.material, self.clinical, patients)
-                bags[name] = [coded[p] for p in patients]
+                found = _coded(self.material, self.clinical, patients)
             else:
-                projection = self.projections[name]
-                bags[name] = [_project(self.material, name, p, projection) for p in patients]
+                found = self._projected(name, patients)
+            bags[name] = [found[p] for p in patients]
         return Patients(bags, target(self.material, patients, self.fold.development))
 
     def slides(self, patients: Sequence[str]) -> list[tuple[str, Tensor]]:
         """Return the id and the projected patches of every slide of these patients."""
-        table, projection = self.material.cohort.slides, self.projections["image"]
+        table, vectors = self.material.cohort.slides, self._projected("image", patients)
         found = []
         for patient in patients:
-            names = table.loc[table["patient_id"] == patient, "slide_id"]
-            for name, slide in zip(names, self.material.slides.get(patient, ()), strict=True):
-                features = np.array(self.material.store.features([slide]))
-                found.append((str(name), projection(torch.from_numpy(features))))
+            bag = vectors[patient]
+            if bag is None:
+                continue
+            names = table.loc[table["patient_id"] == patient, "slide_id"].tolist()
+            parts = torch.split(bag, [s.n for s in self.material.slides[patient]])
+            found += list(zip(names, parts, strict=True))
         return found
+
+    def _projected(self, name: str, patients: Sequence[str]) -> Vectors:
+        low = self.study.training.precision == "bfloat16"
+        return test_vectors(
+            self.material,
+            name,
+            patients,
+            self.projections[name],
+            low_precision=low,
+            scratch=self.scratch,
+        )
 
     def dimensions(self, member: Member) -> dict[str, int]:
         """Length of the vectors of the member's inputs."""
@@ -106,6 +122,7 @@ class _Source:
     fold: Fold
     inputs: tuple[str, ...]
     study: Study
+    scratch: Path
     key: str
 
     def __eq__(self, other: object) -> bool:
@@ -115,34 +132,51 @@ class _Source:
         return hash(self.key)
 
 
-def fold_data(material: Material, fold: Fold, inputs: Iterable[str], study: Study) -> FoldData:
-    """Project the development patients of a fold; a process remembers the last one it made."""
+def fold_data(
+    material: Material, fold: Fold, inputs: Iterable[str], study: Study, scratch: Path
+) -> FoldData:
+    """Map the development patients of a fold; a process remembers the last one.
+
+    What is not in `scratch` yet is projected and written there.
+    """
     inputs, settings = tuple(inputs), study.training
     rows = [fold.repeat, fold.name, inputs, settings.components, settings.threads]
+    rows += [settings.precision, str(scratch.absolute())]
     rows += [[p, material.contents[p]] for p in fold.development]
     if "clinical" in inputs:
         rows.append(clinical_rows(material, study, fold.development))
     key = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-    return _remembered(_Source(material, fold, inputs, study, key))
+    return _remembered(_Source(material, fold, inputs, study, scratch, key))
 
 
 @lru_cache(maxsize=1)
 def _remembered(source: _Source) -> FoldData:
     projections: dict[str, Projection] = {}
     vectors: dict[str, Vectors] = {}
-    clinical, development = None, source.fold.development
+    clinical, settings = None, source.study.training
     material = source.material.of_fold(source.fold)
     for name in source.inputs:
         if name == "clinical":
             clinical = clinical_coding(material, source.study, source.fold)
-            vectors[name] = _coded(material, clinical, development)
+            vectors[name] = _coded(material, clinical, source.fold.development)
             continue
-        bags = (_raw(material, name, p) for p in development)
-        projections[name] = Projection.fit(
-            (b for b in bags if b is not None), source.study.training.components
+        projections[name], vectors[name] = development_vectors(
+            material,
+            name,
+            source.fold.development,
+            components=settings.components,
+            low_precision=settings.precision == "bfloat16",
+            scratch=source.scratch,
         )
-        vectors[name] = {p: _project(material, name, p, projections[name]) for p in development}
-    return FoldData(material, source.fold, projections, clinical, vectors)
+    return FoldData(
+        material,
+        source.fold,
+        projections,
+        clinical,
+        vectors,
+        source.study,
+        source.scratch,
+    )
 
 
 def clinical_coding(material: Material, study: Study, fold: Fold) -> ClinicalCoding:
@@ -163,18 +197,6 @@ def _coded(material: Material, coding: ClinicalCoding, patients: Sequence[str]) 
     """Clinical vectors as bags of one."""
     rows = coding(material.cohort.patients.loc[list(patients)])
     return dict(zip(patients, torch.from_numpy(rows).float()[:, None], strict=True))
-
-
-def _raw(material: Material, name: str, patient: str) -> Tensor | None:
-    sample = material.sample(patient)
-    array = sample.patches if name == "image" else sample.report
-    # A copy: the store is mapped read-only, and torch wants memory that it may write to.
-    return None if array is None else torch.from_numpy(np.array(array))
-
-
-def _project(material: Material, name: str, patient: str, projection: Projection) -> Tensor | None:
-    vectors = _raw(material, name, patient)
-    return None if vectors is None else projection(vectors)
 
 
 def target(material: Material, patients: Sequence[str], development: Sequence[str] = ()) -> Target:

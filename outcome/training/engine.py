@@ -1,31 +1,68 @@
 """The grid of fits: members x outer folds x inner folds, over processes, resumable.
 
-Two passes. The first trains every network and reads development patients only. The second reads
-the test patients, once, with the epoch that the first has fixed.
+Three passes. The first projects the vectors of every outer fold, once for all of its fits. The
+second trains every network and reads development patients only. The third reads the test patients,
+once, with the epoch that the second has fixed.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-import joblib
+import numpy as np
 import torch
 
 from outcome.cohort import Fold
 from outcome.errors import InputError
 from outcome.training.assembly import ArmFold, assemble
 from outcome.training.fit import fit_network
-from outcome.training.fits import fit_seed
+from outcome.training.fits import fit_seed, remove_unfinished
 from outcome.training.grid import Grid
 from outcome.training.members import Member, MemberScores, members
 from outcome.training.scoring import few_events, member_scores, pinned_threads
 from outcome.training.vectors import write_vectors
+from outcome.training.workers import Here, Workers
 
-__all__ = ["ArmFold", "Grid", "available_cpus", "choose_device", "run_grid", "train_grid"]
+__all__ = ["ArmFold", "Grid", "Shard", "available_cpus", "choose_device", "run_grid", "train"]
 
 Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of several parts of the fits, for machines that know nothing of each other.
+
+    Parameters
+    ----------
+    number : int
+        From 1.
+    of : int
+    """
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Read `3/25`.
+
+        Raises
+        ------
+        InputError
+            It is no such part.
+        """
+        number, _, of = text.partition("/")
+        if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+            raise InputError(f"--shard {text!r}: write e.g. 3/25, from 1/25 to 25/25")
+        return cls(int(number), int(of))
+
+    def rows(self, n: int) -> range:
+        """Which of n tasks: neighbours, which share an outer fold and so its vectors."""
+        edges = np.linspace(0, n, self.of + 1).round().astype(int).tolist()
+        return range(edges[self.number - 1], edges[self.number])
 
 
 def available_cpus() -> int:
@@ -51,7 +88,24 @@ def choose_device(asked: str) -> str:
     return asked
 
 
-def run_grid(grid: Grid, jobs: int, progress: Progress) -> list[ArmFold]:
+def train(grid: Grid, workers: Workers, progress: Progress, shard: Shard | None = None) -> int:
+    """Train every fit (of a shard) that is not there yet; returns how many were trained."""
+    tasks = grid.tasks
+    if shard is not None:
+        tasks = [tasks[row] for row in shard.rows(len(tasks))]
+    waiting = [task for task in tasks if not grid.folder(*task).finished]
+    _prepare(grid, list(dict.fromkeys(fold for fold, _, _ in waiting)), workers, progress)
+    done = len(tasks) - len(waiting)
+    progress("training", done, len(tasks))
+    for _ in workers.map(_fit, grid, waiting):
+        done += 1
+        progress("training", done, len(tasks))
+    return len(waiting)
+
+
+def run_grid(
+    grid: Grid, jobs: int, progress: Progress, workers: Workers | None = None
+) -> list[ArmFold]:
     """Train every fit that is not there yet, then predict every test fold.
 
     Parameters
@@ -61,18 +115,25 @@ def run_grid(grid: Grid, jobs: int, progress: Progress) -> list[ArmFold]:
         Processes. The results do not depend on it.
     progress : callable
         Called with what is being done, how much of it is done, and how much there is.
+    workers : Workers, optional
+        Instead of `jobs` processes of this machine.
     """
+    workers = workers or Here(jobs)
     folds = grid.material.folds
+    train(grid, workers, progress)
+    _prepare(grid, folds, workers, progress)
+    # Members of one fold lie together, so that a worker maps the fold's vectors only once.
     cells = [(fold, member) for fold in folds for member in grid.members]
-    train_grid(grid, jobs, progress)
     scores: dict[tuple[tuple[int, str], Member], MemberScores] = {}
     progress("predicting", 0, len(cells))
-    for key, found in _map(_score, grid, cells, jobs):
+    for key, found in workers.map(_score, grid, cells):
         scores[key] = found
         progress("predicting", len(scores), len(cells))
     if grid.save_vectors:
         write_vectors(grid.fits.parent / "slide_vectors.h5", grid, scores)
     few = {fold.key: few_events(grid, fold) for fold in folds}
+    shutil.rmtree(grid.scratch, ignore_errors=True)
+    remove_unfinished(grid.fits)
     return [
         assemble(
             grid.study,
@@ -87,34 +148,17 @@ def run_grid(grid: Grid, jobs: int, progress: Progress) -> list[ArmFold]:
     ]
 
 
-def train_grid(grid: Grid, jobs: int, progress: Progress) -> None:
-    """Train every fit that is not there yet; parameters as `run_grid`."""
-    # Members of one fold lie together, so that a worker projects the fold's vectors only once.
-    fits = [
-        (fold, variant, i)
-        for fold in grid.material.folds
-        for member in grid.members
-        for variant in grid.variants(member)
-        for i in range(len(fold.inner))
-        if not member.linear
-    ]
-    waiting = [task for task in fits if not grid.folder(*task).finished]
-    done = len(fits) - len(waiting)
-    progress("training", done, len(fits))
-    for _ in _map(_fit, grid, waiting, jobs):
-        done += 1
-        progress("training", done, len(fits))
+def _prepare(grid: Grid, folds: Sequence[Fold], workers: Workers, progress: Progress) -> None:
+    """Project what the fits of a fold have in common, before several of them ask for it at once."""
+    tasks = [(fold, name) for fold in folds for name in grid.inputs if name != "clinical"]
+    progress("projecting", 0, len(tasks))
+    for done, _ in enumerate(workers.map(_project, grid, tasks), 1):
+        progress("projecting", done, len(tasks))
 
 
-def _map(
-    work: Callable[..., Any], grid: Grid, tasks: Sequence[tuple[Any, ...]], jobs: int
-) -> Iterator[Any]:
-    """Yield results as they come; one process needs no pool."""
-    if jobs == 1 or len(tasks) < 2:
-        yield from (work(grid, *task) for task in tasks)
-        return
-    pool = joblib.Parallel(n_jobs=min(jobs, len(tasks)), return_as="generator_unordered")
-    yield from pool(joblib.delayed(work)(grid, *task) for task in tasks)
+def _project(grid: Grid, fold: Fold, name: str) -> None:
+    with pinned_threads(grid.study.training.threads):
+        grid.data(fold, [name])
 
 
 def _fit(grid: Grid, fold: Fold, member: Member, inner_index: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import secrets
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -30,11 +31,12 @@ from outcome.training.assembly import Settled, settle
 from outcome.training.bundle import Bundle, BundleMember, Contract, fingerprint
 from outcome.training.crossfit import combine
 from outcome.training.dataset import FoldData, clinical_coding, target
-from outcome.training.engine import train_grid
+from outcome.training.engine import train
 from outcome.training.familiarity import ClinicalRange, VectorRange
 from outcome.training.grid import Grid
 from outcome.training.linear import design_rows
 from outcome.training.members import Member, MemberScores, members
+from outcome.training.precision import resolved
 from outcome.training.scoring import (
     HISTORY,
     chosen_network,
@@ -42,6 +44,7 @@ from outcome.training.scoring import (
     few_events,
     pinned_threads,
 )
+from outcome.training.workers import Here
 
 __all__ = ["choose_arm", "choose_fold", "fit_bundle", "performance"]
 
@@ -134,10 +137,11 @@ def fit_bundle(
         The arm cannot be stored: its report vectors are learned anew for every fold.
     """
     _check_storable(study, arm)
+    study = resolved(study, device)
     alone = study.model_copy(update={"arms": (arm,), "baseline": arm.name, "contrasts": ()})
     grid = Grid(alone, replace(material, folds=(fold,)), fits, device)
     grid.check()
-    train_grid(grid, jobs, progress)
+    train(grid, Here(jobs), progress)
     with pinned_threads(study.training.threads):
         made = [_member(grid, fold, member) for member in members(arm)]
         data = _projected(grid, fold, arm)
@@ -148,6 +152,7 @@ def fit_bundle(
             replace(m, weight=float(w)) for (m, _), w in zip(made, settled.weights, strict=True)
         ]
         ranges = _ranges(alone, material, fold, data, arm)
+    shutil.rmtree(grid.scratch, ignore_errors=True)
     bundle = _bundle(alone, material, arm, fold, data, parts, settled, ranges)
     return _checked(bundle, material, fold)
 

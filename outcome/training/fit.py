@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -23,9 +24,12 @@ from outcome.training.members import Member
 __all__ = ["Epoch", "Patients", "Trained", "build", "fit_network", "pooled", "predict", "score"]
 
 PATCHES_AT_ONCE = 32_768
+KEPT_PATCHES = 65_536
+"""So many patches of a step may keep what back-propagation needs; more are computed twice."""
 MIN_STEPS = 3
 
 State = dict[str, Tensor]
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,7 @@ def build(
         spread=spread,
         fusion=member.fusion,
         absent=settings.hidden_inputs,
+        low_precision=settings.precision == "bfloat16",
     )
 
 
@@ -147,6 +152,7 @@ def fit_network(
     """
     if not head.usable(train.target):
         raise ValueError("no event among the training patients")
+    train = placed(train, device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)  # noqa: TID251 - inside fork_rng: the caller's random state stays
         spread = {name: Spread.of(bags) for name, bags in train.bags.items()}
@@ -179,8 +185,9 @@ def predict(
     network.eval()
     parts = []
     with torch.no_grad():
-        for rows in _groups(patients, range(len(patients)), PATCHES_AT_ONCE):
-            parts.append(network(_inputs(patients, rows, device)).double().cpu().numpy())
+        groups = list(_groups(patients, range(len(patients)), PATCHES_AT_ONCE))
+        for inputs in _fed(patients, groups, device):
+            parts.append(network(inputs).double().cpu().numpy())
     return np.concatenate(parts) if parts else np.empty(0)
 
 
@@ -215,7 +222,8 @@ def _one_epoch(
         if not head.usable(target):
             continue
         # The loss is taken on the CPU, in double precision: a few numbers, exact on any device.
-        loss = head.loss(score(network, train, rows, device).cpu(), target)
+        seen = _sampled(train.take(rows), settings.patches_per_epoch, order)
+        loss = head.loss(score(network, seen, range(len(rows)), device).cpu(), target)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -232,16 +240,15 @@ def score(
     device: torch.device,
     limit: int = PATCHES_AT_ONCE,
 ) -> Tensor:
-    """Raw outputs with their gradient, in the memory of one group of at most `limit` vectors.
+    """Raw outputs with their gradient, in the memory of a group or two of at most `limit` vectors.
 
-    Where there are several groups, each is scored once without keeping what back-propagation
+    Where there are more, each group is scored once without keeping what back-propagation
     needs, and once more when the gradient of the loss with respect to its outputs is known. The
     gradient is that of one graph over all patients, so a risk set may be the whole cohort.
     """
     groups = list(_groups(patients, rows, limit))
-    if len(groups) == 1:
-        raw: Tensor = network(_inputs(patients, groups[0], device))
-        return raw
+    if sum(_size(patients, row) for row in rows) <= min(KEPT_PATCHES, 2 * limit):
+        return torch.cat([network(inputs) for inputs in _fed(patients, groups, device)])
     parts = [
         checkpoint(
             lambda group=group: network(_inputs(patients, group, device)), use_reentrant=False
@@ -272,7 +279,7 @@ def _groups(patients: Patients, rows: Sequence[int], limit: int) -> Iterator[lis
     group: list[int] = []
     size = 0
     for row in rows:
-        n = sum(len(b) for bags in patients.bags.values() if (b := bags[row]) is not None)
+        n = _size(patients, row)
         if group and size + n > limit:
             yield group
             group, size = [], 0
@@ -280,6 +287,65 @@ def _groups(patients: Patients, rows: Sequence[int], limit: int) -> Iterator[lis
         size += n
     if group:
         yield group
+
+
+def placed(patients: Patients, device: torch.device) -> Patients:
+    """Move all vectors to a GPU where half of its free memory holds them; else leave them."""
+    if device.type != "cuda":
+        return patients
+    size = sum(b.nbytes for bags in patients.bags.values() for b in bags if b is not None)
+    free, _ = torch.cuda.mem_get_info(device)
+    if size > free // 2:
+        return patients
+    bags = {
+        name: [None if b is None else b.to(device) for b in found]
+        for name, found in patients.bags.items()
+    }
+    return Patients(bags, patients.target)
+
+
+def _fed(
+    patients: Patients, groups: Sequence[list[int]], device: torch.device
+) -> Iterator[dict[str, Inputs]]:
+    """Yield the inputs of each group; for a GPU, the next ones are read while it computes."""
+    if device.type == "cpu" or len(groups) < 2:
+        yield from (_inputs(patients, group, device) for group in groups)
+        return
+    yield from _ahead(lambda group: _inputs(patients, group, device), groups)
+
+
+def _ahead(read: Callable[[list[int]], Read], groups: Sequence[list[int]]) -> Iterator[Read]:
+    """Yield what `read` returns of each group, in order, one group ahead in a thread."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(read, groups[0])
+        for group in groups[1:]:
+            found = coming.result()
+            coming = pool.submit(read, group)
+            yield found
+        yield coming.result()
+
+
+def _size(patients: Patients, row: int) -> int:
+    return sum(len(b) for bags in patients.bags.values() if (b := bags[row]) is not None)
+
+
+def _sampled(patients: Patients, limit: int | None, order: np.random.Generator) -> Patients:
+    """Return patients with at most `limit` vectors of each image, evenly spread, random start.
+
+    The store's order of patches is random, so that these are a random sample; even spread makes
+    every slide of a patient count by its size.
+    """
+    if limit is None or "image" not in patients.bags:
+        return patients
+    bags: list[Tensor | None] = []
+    for bag in patients.bags["image"]:
+        if bag is not None and len(bag) > limit:
+            start = int(order.integers(len(bag)))
+            rows = (start + np.arange(limit) * len(bag) // limit) % len(bag)
+            bags.append(bag[torch.from_numpy(rows)])
+        else:
+            bags.append(bag)
+    return Patients({**patients.bags, "image": bags}, patients.target)
 
 
 def _inputs(patients: Patients, rows: Sequence[int], device: torch.device) -> dict[str, Inputs]:

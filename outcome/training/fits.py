@@ -8,6 +8,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -24,9 +25,10 @@ from outcome.training.dataset import clinical_rows, outcome_rows
 from outcome.training.fit import Epoch, State, Trained
 from outcome.training.members import Member
 
-__all__ = ["FitFolder", "fit_key", "fit_seed"]
+__all__ = ["FitFolder", "fit_key", "fit_seed", "remove_unfinished"]
 
-FORMAT = 2
+FORMAT = 3
+PART = ".part"
 TUNE_RAW = "tune_raw"
 
 
@@ -41,12 +43,14 @@ def fit_key(
 ) -> str:
     """Hash of everything that affects a fit: patients, vectors, outcomes, settings, seed, device.
 
+    The version of torch is among it: fits of two versions are never mixed.
     Names of arms, horizons and everything that only the report uses are left out on purpose:
     changing them refits nothing.
     """
     settings, endpoint = member.settings(study.training), study.endpoint
     about: dict[str, Any] = {
         "format": FORMAT,
+        "torch": torch.__version__.partition("+")[0],
         "inputs": member.inputs,
         "aggregator": member.aggregator,
         "options": dict(member.options),
@@ -91,16 +95,32 @@ class FitFolder:
             for name, tensor in state.items()
         }
         tensors[TUNE_RAW] = torch.from_numpy(trained.tune_raw)
-        building = self.path.with_name(f".{self.path.name}.part")
-        shutil.rmtree(building, ignore_errors=True)
-        building.mkdir(parents=True)
-        save_file(tensors, building / "weights.safetensors")
-        history = pd.DataFrame([asdict(e) for e in trained.history])
-        history.to_csv(building / "history.csv", index=False)
-        (building / "fit.json").write_text(json.dumps(about, indent=1))
-        (building / "done").touch()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # A name of its own: another process may be at the same fit.
+        building = self.path.with_name(f".{self.path.name}.{uuid4().hex}{PART}")
+        building.mkdir()
+        try:
+            save_file(tensors, building / "weights.safetensors")
+            history = pd.DataFrame([asdict(e) for e in trained.history])
+            history.to_csv(building / "history.csv", index=False)
+            (building / "fit.json").write_text(json.dumps(about, indent=1))
+            (building / "done").touch()
+            self._put(building)
+        except SafetensorError as error:
+            raise OSError(f"{self.path}: {error}") from None
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+
+    def _put(self, building: Path) -> None:
+        """Move a whole fit into place, unless another process has been first."""
+        if self.finished:
+            return
         shutil.rmtree(self.path, ignore_errors=True)
-        building.rename(self.path)
+        try:
+            building.rename(self.path)
+        except OSError:
+            if not self.finished:
+                raise
 
     def history(self) -> list[Epoch]:
         """Losses after every epoch."""
@@ -122,3 +142,9 @@ class FitFolder:
                 for key in file.keys()  # noqa: SIM118 - a file handle that has keys() and is no iterable
                 if key.startswith(prefix)
             }
+
+
+def remove_unfinished(fits: Path) -> None:
+    """Remove what killed processes have left of fits that are all finished by now."""
+    for path in fits.glob(f".*{PART}"):
+        shutil.rmtree(path, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from outcome.training.dataset import FoldData, fold_data
 from outcome.training.fit import build
 from outcome.training.fits import FitFolder, fit_key
 from outcome.training.members import Member, members
+from outcome.training.projected import SCRATCH
 from outcome.training.search import candidates
 
 __all__ = ["Grid"]
@@ -71,11 +73,32 @@ class Grid:
             if not member.linear:
                 build(dict.fromkeys(member.inputs, 4), self.study.training, member)
 
-    def data(self, fold: Fold) -> FoldData:
+    @property
+    def inputs(self) -> list[str]:
+        """Every input that some network sees."""
+        return sorted({i for m in self.members if not m.linear for i in m.inputs})
+
+    @property
+    def scratch(self) -> Path:
+        """Projected vectors, while a run lasts."""
+        return self.fits / SCRATCH
+
+    @property
+    def tasks(self) -> list[tuple[Fold, Member, int]]:
+        """Every network to be trained: outer fold, member, number of the inner fold."""
+        return [
+            (fold, variant, i)
+            for fold in self.material.folds
+            for member in self.members
+            if not member.linear
+            for variant in self.variants(member)
+            for i in range(len(fold.inner))
+        ]
+
+    def data(self, fold: Fold, inputs: Sequence[str] | None = None) -> FoldData:
         """Return the fold's vectors, of every input that some network sees."""
-        networks = [m for m in self.members if not m.linear]
-        inputs = sorted({i for m in networks for i in m.inputs})
-        return fold_data(self.material, fold, inputs, self.study)
+        wanted = self.inputs if inputs is None else inputs
+        return fold_data(self.material, fold, wanted, self.study, self.scratch)
 
     def folder(self, fold: Fold, member: Member, inner_index: int) -> FitFolder:
         """Return where a fit is, or will be."""

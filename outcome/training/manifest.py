@@ -17,7 +17,7 @@ from outcome.study import ReportTexts, Study
 from outcome.training.assembly import ArmFold
 from outcome.training.calibration import summary
 
-__all__ = ["describe", "epochs"]
+__all__ = ["describe", "epochs", "hashes"]
 
 PACKAGES = (
     "slide-outcome",
@@ -85,7 +85,7 @@ def describe(
         "covariates": study.covariates.model_dump(mode="json"),
         "secondary": [{"name": e.name, "kind": e.kind} for e in study.secondary],
         "training": study.training.model_dump(),
-        "inputs": _hashes(study, material, frame),
+        "inputs": hashes(study, material, frame),
         "notes": list(material.notes),
         "warnings": [],
     }
@@ -141,14 +141,16 @@ def _source(study: Study) -> str:
     return "drawn" + (", stratified by outcome" if split.stratify else "")
 
 
-def _hashes(study: Study, material: Material, frame: pd.DataFrame | None) -> dict[str, str]:
+def hashes(study: Study, material: Material, frame: pd.DataFrame | None) -> dict[str, str]:
+    """Return a hash of the content of each input."""
     found = {}
     if frame is not None:
         text = frame.to_csv(index=False)
         found["cohort table given in Python"] = hashlib.sha256(text.encode()).hexdigest()
     reports = study.embeddings.reports
-    source = reports.texts if isinstance(reports, ReportTexts) else reports
-    for path in (None if frame is not None else study.cohort, source):
+    texts = reports.texts if isinstance(reports, ReportTexts) else reports
+    given = (None if frame is not None else study.cohort, texts, study.split.files)
+    for path in given:
         if path is not None and path.is_file():
             with path.open("rb") as file:
                 found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()

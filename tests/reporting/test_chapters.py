@@ -294,3 +294,14 @@ def test_the_manifest_of_an_older_run_is_enough(tmp_path):
     text = text_of(folder)
     assert "there is no Table 1" in text
     assert "Median follow-up is" in text
+
+
+def test_a_category_of_many_levels_is_neither_shown_nor_modelled(tmp_path):
+    folder = survival_run(tmp_path, n=60, arms=ONE)
+    covariates = add_patients(folder)
+    covariates.assign(stage=covariates["patient_id"]).to_csv(folder / "covariates.csv", index=False)
+    text = text_of(folder)
+    assert "covariate stage: more than 20 levels, so it is in no table" in text
+    assert "SIM-00" not in (folder / "report.html").read_text(encoding="utf-8")
+    assert "multivariable" in text
+    assert set(pd.read_csv(folder / "effects.csv")["term"]) == {"risk", "age"}

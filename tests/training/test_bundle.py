@@ -326,3 +326,34 @@ def test_a_bundle_of_the_first_release_keeps_loading():
     ).table
     expected = pd.read_csv(STORED / "predictions.csv", float_precision="round_trip")
     pd.testing.assert_frame_equal(found, expected, rtol=1e-6, atol=1e-9)
+
+
+def test_strata_and_competing_events(study, tmp_path):
+    """Baselines of several strata, with a competing event; a stratum never seen is refused."""
+    table = pd.read_csv(study.cohort, dtype=str)
+    rng = np.random.default_rng(3)
+    patients = sorted(set(table["patient_id"]))
+    kind = dict(
+        zip(patients, rng.choice(["lung", "skin/eye"], len(patients), p=[0.85, 0.15]), strict=True)
+    )
+    other = dict(zip(patients, rng.random(len(patients)) < 0.1, strict=True))
+    table["cancer"] = table["patient_id"].map(kind)
+    table.loc[table["patient_id"].map(other), "os_event"] = "2"
+    endpoint = SURVIVAL | {"strata": "cancer", "event_codes": {"0": 0, "1": 1, "2": 2}}
+    part = {"arms": ["clinical"], "baseline": "clinical", "endpoint": endpoint}
+    data = json.loads(study.model_dump_json(by_alias=True, exclude={"contrasts"})) | part
+    mine = Study.parse(data, folder=Path(study.cohort).parent)
+    ran = outcome.run(mine, table, out=tmp_path / "run", jobs=1)
+    outcome.fit(mine, cohort=table, without_fold="0", out=tmp_path / "b", run=tmp_path / "run")
+    table.drop(columns=["os_days", "os_event"]).to_csv(tmp_path / "new.csv", index=False)
+    found = outcome.predict(tmp_path / "b", tmp_path / "new.csv").table.set_index("patient_id")
+    expected = ran.predictions.query("fold == '0'").set_index("patient_id")
+    for column in ("risk", "survival_365", "survival_730"):
+        np.testing.assert_allclose(
+            found.loc[expected.index, column], expected[column], rtol=1e-9, equal_nan=True
+        )
+    assert (found.loc[expected.index, "risk_group"] == expected["risk_group"]).all()
+    assert found["survival_365"].notna().any()
+    table.assign(cancer="brain").to_csv(tmp_path / "brain.csv", index=False)
+    with pytest.raises(BundleError, match=r"strata that the model was not trained on: brain"):
+        outcome.predict(tmp_path / "b", tmp_path / "brain.csv")

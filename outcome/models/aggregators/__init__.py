@@ -9,12 +9,14 @@ from typing import Any, Protocol, cast
 from torch import Tensor, nn
 
 from outcome.errors import StudyError
+from outcome.models.aggregators.abmil import ABMIL
 from outcome.models.aggregators.gated_attention import GatedAttention
 from outcome.models.aggregators.mean import MeanPool
 from outcome.models.aggregators.prototypes import PrototypePool
 from outcome.models.aggregators.transformer import InducedTransformer
 
 __all__ = [
+    "ABMIL",
     "AGGREGATORS",
     "Aggregator",
     "GatedAttention",
@@ -29,6 +31,7 @@ AGGREGATORS: dict[str, type[nn.Module]] = {
     "mean": MeanPool,
     "prototypes": PrototypePool,
     "transformer": InducedTransformer,
+    "abmil": ABMIL,
 }
 """By the name that the study file uses."""
 

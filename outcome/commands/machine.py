@@ -1,0 +1,60 @@
+"""Commands about the machine and the cache: pack and doctor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from outcome.commands.console import Cache, Jobs, Set, StudyFile, progress_bars
+
+
+def pack(
+    study: StudyFile,
+    set_: Set = None,
+    jobs: Jobs = None,
+    cache: Cache = None,
+) -> None:
+    """Pack the patch features of a study, as each command does on first use. Goes on if stopped."""
+    import os
+
+    from outcome import Study
+    from outcome.embeddings.material import prepare
+    from outcome.embeddings.store import default_cache
+
+    read = Study.read(study, set_ or [])
+    with progress_bars() as progress:
+        material = prepare(
+            read,
+            cache or default_cache(),
+            jobs=jobs or os.cpu_count() or 1,
+            progress=lambda done, total: progress("packing", done, total),
+        )
+    removed = material.store.remove_leftovers()
+    slides = [s for found in material.slides.values() for s in found]
+    patches = sum(s.n for s in slides)
+    size = sum(material.store.size(s) for s in slides)
+    typer.echo(f"{len(slides)} slides, {patches} patches, {size / 2**30:.2f} GiB")
+    typer.echo(f"cache: {material.store.folder}")
+    if removed:
+        typer.echo(f"{removed} files that were left half-written by killed processes are removed")
+
+
+def doctor(
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of packed features to look at.")
+    ] = None,
+) -> None:
+    """Say what this installation is and can do; status 2 if something is wrong with it."""
+    from outcome.embeddings.store import default_cache
+    from outcome.errors import InputError, Problems
+    from outcome.training.doctor import facts, findings
+
+    folder = cache or default_cache()
+    for name, value in facts(folder).items():
+        typer.echo(f"{name:<14}{value}")
+    problems = Problems("this installation")
+    problems.extend(findings(folder))
+    problems.raise_if_any(InputError)
+    typer.echo("nothing is wrong")

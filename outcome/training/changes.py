@@ -1,0 +1,100 @@
+"""What has changed since a run folder was last used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import torch
+import yaml
+
+from outcome.errors import RunFolderError
+from outcome.study import Study
+
+__all__ = ["claim", "since"]
+
+# Paths depend on where the command is typed; what they lead to is compared by its content.
+PATHS = ("cohort", "embeddings.patches", "embeddings.reports")
+REPORT_ONLY = ("endpoint.horizons", "secondary", "risk_groups", "contrasts", "baseline")
+
+
+def since(folder: Path, study: Study, inputs: Mapping[str, str]) -> list[str]:
+    """Name each setting, input and version that differs from the last run in this folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder; nothing is said of one that holds no run.
+    study : Study
+    inputs : mapping of input to hash
+        As the manifest keeps them.
+    """
+    found = [f"{key}: {old} -> {new}" for key, old, new in _settings(folder, study)]
+    before = _manifest(folder)
+    known = before.get("inputs", {})
+    found += [
+        f"{name} has other content"
+        for name in inputs
+        if known.get(name, inputs[name]) != inputs[name]
+    ]
+    version = before.get("versions", {}).get("torch", torch.__version__)
+    if version != torch.__version__:
+        found.append(f"torch: {version} -> {torch.__version__}")
+    return found
+
+
+def claim(folder: Path, study: Study) -> None:
+    """Note the settings of a run that several machines do in parts.
+
+    Raises
+    ------
+    RunFolderError
+        The folder holds parts made with other settings, which are named.
+    """
+    changed = [
+        f"{key}: {old} -> {new}"
+        for key, old, new in _settings(folder, study)
+        if not key.startswith(REPORT_ONLY)
+    ]
+    if changed:
+        raise RunFolderError(
+            f"{folder} was begun with other settings ({'; '.join(changed)}), and parts are not"
+            " mixed: use these settings, another --out, or run the study without --shard"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "study.yaml").exists():
+        building = folder / f".study.yaml.{uuid4().hex}"
+        building.write_text(study.to_yaml(), encoding="utf-8")
+        building.replace(folder / "study.yaml")
+
+
+def _settings(folder: Path, study: Study) -> Iterator[tuple[str, Any, Any]]:
+    path = folder / "study.yaml"
+    if not path.is_file():
+        return
+    old = dict(_flat(yaml.safe_load(path.read_text(encoding="utf-8"))))
+    new = dict(_flat(yaml.safe_load(study.to_yaml())))
+    for key in dict.fromkeys([*old, *new]):
+        if key not in PATHS and old.get(key) != new.get(key):
+            yield key, old.get(key), new.get(key)
+
+
+def _flat(data: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    elif prefix == "arms":
+        yield from ((f"arm {arm['name']}", arm) for arm in data)
+    else:
+        yield prefix, data
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

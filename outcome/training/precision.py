@@ -1,0 +1,42 @@
+"""In which precision a device computes: what it can do, never how long something took."""
+
+from __future__ import annotations
+
+import torch
+
+from outcome.errors import InputError
+from outcome.study import Study
+
+__all__ = ["computes_bfloat16", "resolved"]
+
+
+def computes_bfloat16(device: str) -> bool:
+    """Whether a device multiplies matrices in bfloat16 itself, rather than by conversion."""
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if kind != "cpu":
+        return False
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def resolved(study: Study, device: str) -> Study:
+    """Return the study with `training.precision: auto` decided for this device.
+
+    Raises
+    ------
+    InputError
+        bfloat16 is asked for, and the device does not compute in it.
+    """
+    settings = study.training
+    able = computes_bfloat16(device)
+    if settings.precision == "bfloat16" and not able:
+        raise InputError(
+            f"training.precision: {device} does not compute in bfloat16: use auto or float32"
+        )
+    precision = settings.precision
+    if precision == "auto":
+        precision = "bfloat16" if able and settings.components == 0 else "float32"
+    training = settings.model_copy(update={"precision": precision})
+    return study.model_copy(update={"training": training})
