@@ -14,7 +14,6 @@ import yaml
 from outcome import Study
 from outcome.cli import app
 from outcome.simulate import Simulation, simulate
-from outcome.study import _Loader
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -150,7 +149,7 @@ def test_the_study_file_in_the_text_is_valid(blocks_of, tmp_path):
     first, *parts = blocks_of(README, "yaml")
     for block in ("", *parts):
         # A part is shown alone, and stands in a study file like the first.
-        merged = {**yaml.load(first, _Loader), **(yaml.load(block, _Loader) or {})}
+        merged = {**yaml.safe_load(first), **(yaml.safe_load(block) or {})}
         if block:
             merged["arms"], merged["baseline"] = ["report"], "report"
         (tmp_path / "study.yaml").write_text(yaml.safe_dump(merged))
