@@ -14,3 +14,9 @@ def test_the_reference_is_current():
     assert written == module.reference(), "run `python notebooks/make_reference.py`"
     for key in ("`inner_folds`", "`event_codes`", "`label`", "`site_preserved`"):
         assert key in written
+
+
+def test_every_key_is_explained():
+    rows = (NOTEBOOKS / "study_file.md").read_text("utf-8").splitlines()
+    bare = [row for row in rows if row.startswith("| `") and row.endswith("|  |")]
+    assert not bare
