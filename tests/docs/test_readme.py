@@ -194,3 +194,12 @@ def test_keys_that_are_named_in_tables_are_read(tmp_path):
     heads = re.findall(r"^\| `(\w+)", table, re.MULTILINE)
     assert len(heads) > 10
     assert set(heads) <= known
+
+
+def test_codes_without_a_column_are_told_so(outcome, tmp_path, monkeypatch):
+    """A stumble of a new user: the codes are named, and the columns were not recognised."""
+    monkeypatch.chdir(tmp_path)
+    Path("clinic.csv").write_text("case,observed,fate\na,12,Dead\nb,20,Alive\n")
+    done = outcome("init", "clinic.csv", "--event-codes", "Alive=0,Dead=1")
+    assert done.code == 2
+    assert "--time and --event" in done.err
