@@ -190,7 +190,7 @@ def test_links_lead_somewhere(page):
 def test_keys_that_are_named_in_tables_are_read(tmp_path):
     """Keys of the README's tables of the study file are keys of the model."""
     known = set(re.findall(r"`(\w+)`", (ROOT / "notebooks" / "study_file.md").read_text()))
-    table = README.read_text("utf-8").split("What else the file can say:")[1].split("\n\n")[1]
+    table = README.read_text("utf-8").split("What else the file can say")[1].split("\n\n")[1]
     heads = re.findall(r"^\| `(\w+)", table, re.MULTILINE)
     assert len(heads) > 10
     assert set(heads) <= known
