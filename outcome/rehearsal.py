@@ -22,6 +22,7 @@ folds, arms, time, report) before a slide has been processed; it is no evidence 
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -208,6 +209,9 @@ def _mixed(
 
 def _slides(cohort: Cohort, s: Simulation, rng: np.random.Generator) -> pd.DataFrame:
     slides = cohort.slides.copy()
+    if not len(slides):  # no slide column: one file per patient
+        ids = list(cohort.patients.index)
+        slides = pd.DataFrame({"patient_id": ids, "slide_id": ids})
     slides["of"] = cohort.patients.index.get_indexer(pd.Index(slides["patient_id"]))
     size = s.patches * np.exp(0.3 * rng.normal(size=len(slides)))
     slides["n"] = np.maximum(5, size.astype(int))
@@ -245,6 +249,8 @@ def _write_study(
             "reports": "reports.h5",
         },
     }
+    if study.split.files is not None:
+        data["split"]["files"] = Path(os.path.relpath(study.split.files, out)).as_posix()
     text = (
         "# SIMULATED embeddings for a given cohort table; they are evidence of nothing.\n"
         f"# Made with patches={s.patches} dimension={s.dimension} informative={s.informative} "

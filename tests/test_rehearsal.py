@@ -80,3 +80,26 @@ def test_command(outcome, small, tmp_path):
     assert done.code == 0, done.err
     assert "the images carry" in done.out
     assert "next: outcome run" in done.out
+
+
+def test_a_table_without_slides_and_folds_in_files(study, tmp_path):
+    """One file per patient; what the study says of its folds is still found."""
+    table = pd.read_csv(study.cohort, dtype=str).drop(columns="slide_id")
+    table = table.drop_duplicates("patient_id")
+    table.to_csv(tmp_path / "table.csv", index=False)
+    ids = table["patient_id"].tolist()
+    for k in range(3):
+        test = ids[k::3]
+        parts = {"train": pd.Series([i for i in ids if i not in test]), "val": pd.Series(test)}
+        (tmp_path / "splits").mkdir(exist_ok=True)
+        pd.DataFrame(parts).to_csv(tmp_path / "splits" / f"splits_{k}.csv")
+    data = {
+        "name": "apart", "cohort": "table.csv",
+        "endpoint": {"kind": "survival", "time": "os_days", "event": "os_event"},
+        "embeddings": {"patches": "none"}, "arms": ["image"],
+        "split": {"files": "splits", "inner_folds": 2},
+    }  # fmt: skip
+    made = rehearse(tmp_path / "out", Study.parse(data, folder=tmp_path), SMALL)
+    material = prepare(Study.read(made.study), tmp_path / "cache")
+    assert len(material.cohort.patients) == 60
+    assert len(material.folds) == 3
