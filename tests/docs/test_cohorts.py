@@ -55,7 +55,7 @@ def test_the_first_line_says_that_patients_are_simulated(folder):
 @pytest.mark.parametrize("path", STUDIES, ids=lambda p: f"{p.parent.name}/{p.name}")
 def test_every_study_file_is_valid_and_its_columns_are_explained(path):
     study = Study.read(path)
-    wanted = {study.columns.patient, study.columns.slide, *study.endpoint.columns}
+    wanted = {study.columns.patient, study.columns.slide or "slide_id", *study.endpoint.columns}
     wanted |= {*study.covariates.numeric, *study.covariates.categorical}
     wanted |= {c for e in study.secondary for c in e.columns}
     wanted |= {study.split.site or study.columns.patient}
