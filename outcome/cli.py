@@ -6,7 +6,16 @@ import sys
 
 import typer
 
-from outcome.commands import bundles, cohorts, machine, simulated, studies, tables, texts
+from outcome.commands import (
+    bundles,
+    cohorts,
+    machine,
+    planning,
+    simulated,
+    studies,
+    tables,
+    texts,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,6 +39,7 @@ for _command in (
     cohorts.init,
     machine.pack,
     machine.doctor,
+    planning.power,
 ):
     app.command()(_command)
 app.command("import")(cohorts.import_)

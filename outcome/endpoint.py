@@ -171,6 +171,7 @@ class TimeToEvent(_Timed):
     """
 
     kind: Literal["survival"]
+    """A time to an event."""
     horizons: tuple[float, ...] = ()
     """Times, in `unit`, at which absolute risk is reported; increasing."""
     strata: str | None = None
@@ -202,6 +203,7 @@ class Landmark(_Timed):
     """
 
     kind: Literal["landmark"]
+    """An event by a fixed horizon."""
     horizon: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     """In `unit`."""
     strata: None = None
@@ -243,6 +245,7 @@ class Binary(_Spec):
     """A yes/no outcome; a network gives a logit."""
 
     kind: Literal["binary"]
+    """A yes/no outcome."""
     label_column: Annotated[str, Field(alias="label")]
     """Column of labels."""
     positive: tuple[str, ...]

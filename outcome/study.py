@@ -55,6 +55,7 @@ class Columns(_Section):
     """Names of the id columns in the cohort table."""
 
     patient: str = "patient_id"
+    """Column of patient ids; ids are text."""
     slide: str | None = None
     """By default `slide_id`; where the table has no such column, files are named by patient."""
 
@@ -63,7 +64,9 @@ class ArrayNames(_Section):
     """What the arrays inside feature files are called, where no known tool wrote them."""
 
     features: str
+    """Array of vectors, (n, d)."""
     coords: str | None = None
+    """Array of positions, (n, 2)."""
 
 
 Layout = (
@@ -78,6 +81,7 @@ class ReportColumns(_Section):
     patient: str | None = None
     """By default that of the cohort table."""
     text: str = "text"
+    """Column of the text."""
     date: str | None = None
     """Of the report (2014-03-31): the checks then tell of later dates in its text."""
 
@@ -91,6 +95,7 @@ class ReportTexts(_Section):
     """`tfidf-svd` (learned from each fold's development patients), `musk`,
     `sentence-transformers:<name or path>` or `package.module:Class`."""
     columns: ReportColumns = ReportColumns()
+    """Names of the columns of that table."""
     redact: bool = False
     """Remove sentences that tell the outcome, and count them."""
     chunk_length: Annotated[int, Field(ge=8)] | None = None
@@ -171,14 +176,18 @@ class Covariates(_Section):
     """Clinical columns of the cohort table."""
 
     numeric: tuple[str, ...] = ()
+    """Columns of numbers; standardised."""
     categorical: tuple[str, ...] = ()
+    """Columns of codes; each code becomes a 0/1 column."""
 
 
 class Arm(_Section):
     """The inputs that one model sees."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
+    """What tables and figures call it."""
     inputs: tuple[Input, ...]
+    """Any of `image`, `report` and `clinical`, each once."""
     aggregator: str = "attention"
     """`attention` (gated, `options: {heads: 4}` for several), `mean`, `transformer` (of linear
     cost), `prototypes` (k-means soft counts), `abmil` (gated attention over 512 units, for many
@@ -233,8 +242,11 @@ class Split(_Section):
     """How patients are divided; always by patient, never by slide."""
 
     folds: Annotated[int, Field(ge=2)] = 5
+    """Outer folds: each in turn is the test set."""
     repeats: Positive = 1
+    """How often patients are divided anew."""
     inner_folds: Annotated[int, Field(ge=2)] = 5
+    """Folds inside development, for epochs, calibration, cut-offs; fewer where events are few."""
     stratify: bool = True
     """Spread events (or positive labels) evenly over folds."""
     site: str | None = None
@@ -248,6 +260,7 @@ class Split(_Section):
     layout: SplitLayout = "auto"
     """Who wrote `files`: detected, unless it is declared."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Of the division."""
 
     @property
     def given(self) -> bool:
@@ -280,8 +293,11 @@ class OnMissing(_Section):
     """What happens to a patient who lacks something. Whatever is dropped is counted."""
 
     slide: Literal["error", "drop"] = "error"
+    """A patient without a slide, or a slide without a feature file."""
     report: Literal["keep", "drop"] = "keep"
+    """A patient without a report; `keep` lets a learned vector stand in."""
     endpoint: Literal["drop", "error"] = "drop"
+    """A patient without an outcome."""
     covariate: Literal["impute", "drop", "error"] = "impute"
     """Imputed from development patients: the median of a number, a level of its own of a
     category."""
@@ -296,7 +312,9 @@ class Training(_Section):
     """Patients per step, about: the risk set of the Cox loss. At least three steps per epoch; or
     `all`: one step per epoch, at the risk set of the whole development set."""
     learning_rate: Annotated[Rate, Field(gt=0, le=10)] = 5e-3
+    """Of AdamW."""
     weight_decay: Annotated[Rate, Field(ge=0, le=1000)] = 0.01
+    """Of AdamW."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Of pooled components, in training."""
     components: Annotated[int, Field(ge=0, le=100_000)] = 64
@@ -320,6 +338,7 @@ class Training(_Section):
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     """Processor threads of one fit; independent of the number of jobs, so results do not change."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Of the networks: initial weights and the order of patients."""
 
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -337,23 +356,34 @@ class Study(_Section):
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
+    """Names the run folder."""
     cohort: Path
+    """Table of patients: one row per slide or per patient."""
     columns: Columns = Columns()
+    """Names of the id columns."""
     endpoint: Endpoint
+    """What is predicted; `kind` says which sort."""
     secondary: tuple[Endpoint, ...] = ()
     """Further endpoints on which the same risk is judged; nothing is trained on them."""
     embeddings: Embeddings
+    """Where the vectors are."""
     covariates: Covariates = Covariates()
+    """Clinical columns, for arms with `clinical`."""
     arms: tuple[Arm, ...] = (Arm(name="image", inputs=("image",)),)
+    """What is compared: inputs joined by `+`, or a section with a name."""
     baseline: str = "image"
+    """The arm that the others are compared with; declared before the run."""
     split: Split = Split()
+    """How patients are divided."""
     risk_groups: RiskGroups = "median"
     """Cut-offs, from development patients: `median`, `tertiles`, a list of shares (e.g.
     `[0.25, 0.75]`), or `maxstat`, the maximally selected log-rank cut."""
     contrasts: tuple[tuple[str, str], ...] = ()
     """Further comparisons, an arm and what it is compared with."""
     on_missing: OnMissing = OnMissing()
+    """What happens to a patient who lacks something."""
     training: Training = Training()
+    """Knobs of the training."""
 
     @field_validator("name")
     @classmethod

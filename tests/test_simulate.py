@@ -65,7 +65,7 @@ def truth_and_table(seed):
     rng = np.random.default_rng([s.seed, 20240607])
     patients = module._patients(s, rng)
     slides = module._slides(s, patients, rng)
-    tissue = [module._tissues(s, patients, row, rng) for row in slides.itertuples()]
+    tissue = [module.draw_tissues(s, patients, row, rng) for row in slides.itertuples()]
     truth = module._truth(s, patients, slides, tissue)
     return truth, module._outcomes(s, truth, rng)
 

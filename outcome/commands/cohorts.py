@@ -162,6 +162,11 @@ def _codes(text: str, found: Guesses) -> dict[str, int]:
         if value.strip() not in ("0", "1", "2") or not code.strip():
             raise InputError(f"--event-codes {text!r}: write CODE=0,CODE=1, e.g. Alive=0,Dead=1")
         codes[canonical_code(code)] = int(value)
+    if codes and not found.event:
+        raise InputError(
+            "--event-codes: no columns of follow-up were recognised. To do: name them with --time "
+            "and --event (or a label with --label)"
+        )
     if codes and (missing := [c for c in found.codes if c not in codes]):
         raise InputError(f"--event-codes: {found.event!r} also holds {', '.join(missing[:5])}")
     return codes

@@ -274,7 +274,11 @@ def _pack(
         results = (_pack_one(store, s, files[s]) for s in new)
     else:
         pool = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
-        results = pool(joblib.delayed(_pack_one)(store, s, files[s]) for s in new)
+        # Processes that stay from an earlier call may be in another folder than this one.
+        there = {
+            s: replace(files[s], paths=tuple(p.absolute() for p in files[s].paths)) for s in new
+        }
+        results = pool(joblib.delayed(_pack_one)(store, s, there[s]) for s in new)
     for slide, result in results:
         found[slide] = result
         progress(len(found), len(files))

@@ -1,0 +1,205 @@
+"""Every command of the README is read out of it and executed; its links and names exist."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from outcome import Study
+from outcome.cli import app
+from outcome.simulate import Simulation, simulate
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PAGES = [
+    *ROOT.glob("*.md"),
+    *ROOT.glob("cohorts/**/*.md"),
+    *ROOT.glob("notebooks/*.md"),
+    *ROOT.glob("docs/*.md"),
+]
+
+# What is shortened so that the commands take seconds; everything else runs as it is printed.
+SHORTER = {
+    "simulate OUT": "simulate OUT --patients 20 --patches 5 --dimension 16",
+    "--permutations 199": "--permutations 0",  # tests/training/test_linear.py does 199
+    "power study.yaml": "power study.yaml --simulations 10 --sizes 60",
+    "--patches 40 --dimension 64": "--patches 6 --dimension 16",
+    "split.repeats=5": "split.repeats=2",
+    "--jobs 16": "--jobs 2",
+    # A study file is there already, and is not overwritten.
+    "init clinic.xlsx trident_job/": "init clinic.xlsx trident_job/ --out drafted.yaml",
+}
+# Not executed here: `demo` is by .ci/run on a clean machine; `embed-reports` wants MUSK itself, and
+# is tested with a stand-in; a cluster has tests of its own.
+ELSEWHERE = {"demo", "embed-reports", "--cluster"}
+SLIDE = "TCGA-AB-1234-01Z"
+QUICK = {"split": {"folds": 2, "inner_folds": 2}, "training": {"epochs": 2, "components": 4}}
+
+
+@pytest.fixture
+def sandbox(tmp_path, monkeypatch, blocks_of):
+    """A folder with what the README takes for granted; its own study file, with fewer folds."""
+    write_cohort(tmp_path, "cohort.csv")
+    write_cohort(tmp_path / "there", "external.csv", seed=1)
+    external = pd.read_csv(tmp_path / "there" / "external.csv", dtype=str)
+    external.to_csv(tmp_path / "external.csv", index=False)
+    shutil.copy(tmp_path / "cohort.csv", tmp_path / "new.csv")
+    data = yaml.safe_load(blocks_of(README, "yaml")[0])
+    for section, settings in QUICK.items():
+        data[section] = {**data.get(section, {}), **settings}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(data))
+    data |= {
+        "name": "external",
+        "cohort": "external.csv",
+        "embeddings": {"patches": "there/features_musk", "reports": "there/reports.h5"},
+    }
+    (tmp_path / "external.yaml").write_text(yaml.safe_dump(data))
+    write_predictions(tmp_path)
+    write_others(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_cohort(folder, name, seed=0):
+    """A simulated cohort with the names of the README."""
+    settings = Simulation(patients=40, patches=8, dimension=16, informative=0.4, seed=seed)
+    simulate(folder / "made", settings)
+    table = pd.read_csv(folder / "made" / "cohort.csv", dtype=str)
+    table["os_months"] = (table["os_days"].astype(float) / 30.44).round(2)
+    # Patients of another hospital are other patients.
+    table["case_id"] = table["patient_id"].str.replace("SIM", f"CASE{seed}")
+    table["slide_id"] = table["slide_id"].str.replace("SIM", f"CASE{seed}")
+    if seed == 0:
+        table.loc[0, "slide_id"] = SLIDE
+    table.drop(columns=["os_days", "patient_id"]).to_csv(folder / name, index=False)
+    (folder / "features_musk").mkdir()
+    sources = pd.read_csv(folder / "made" / "cohort.csv", dtype=str)["slide_id"]
+    found = {p.stem: p for p in (folder / "made").rglob("SIM-*.h5")}
+    for old, new in zip(sources, table["slide_id"], strict=True):
+        found[old].rename(folder / "features_musk" / f"{new}.h5")
+    there = folder / "reports.h5"
+    with h5py.File(folder / "made" / "reports.h5") as old, h5py.File(there, "w") as new:
+        new.attrs.update(old.attrs)
+        for patient in old:
+            new[patient.replace("SIM", f"CASE{seed}")] = old[patient][()]
+
+
+def write_others(folder):
+    """A clinical table with a folder of features, and a cohort in another tool's files."""
+    table = pd.read_csv(folder / "cohort.csv")
+    clinic = table[["case_id", "slide_id", "age", "os_months", "os_event"]]
+    clinic.to_excel(folder / "clinic.xlsx", index=False)
+    for name in ("trident_job", "features"):
+        shutil.copytree(folder / "features_musk", folder / name)
+    theirs = folder / "MCAT" / "dataset_csv"
+    theirs.mkdir(parents=True)
+    table = table.rename(columns={"os_months": "survival_months"})
+    table["censorship"] = 1 - table["os_event"]
+    columns = ["case_id", "slide_id", "age", "site", "survival_months", "censorship"]
+    table[columns].to_csv(theirs / "tcga_brca_all_clean.csv")
+
+
+def write_predictions(folder):
+    rng = np.random.default_rng(0)
+    n = 80
+    table = pd.DataFrame(
+        {
+            "patient_id": [f"p{i}" for i in range(n)],
+            "time_months": rng.exponential(40, n).round(1) + 0.1,
+            "event": rng.integers(0, 2, n),
+            "age": rng.integers(40, 80, n),
+            "stage": rng.choice(["I", "II"], n),
+        }
+    )
+    for name in ("ours", "theirs"):
+        table.assign(risk=rng.normal(size=n)).to_csv(folder / f"{name}.csv", index=False)
+
+
+def test_every_command(sandbox, outcome, commands_of):
+    ran = []
+    for number, printed in enumerate(commands_of(README, SHORTER)):
+        words = [f"new-{number}" if word == "OUT" else word for word in printed]
+        if ELSEWHERE & set(words) or any("..." in w for w in words):
+            continue
+        if "reports/stad-os" in words:
+            shutil.copytree("reports/brca-os", "reports/stad-os")
+        done = outcome(*words)
+        assert done.code == 0, f"outcome {shlex.join(words)}: {done.err}"
+        ran.append(words[0])
+    assert {"check", "run", "evaluate", "compare", "power", "simulate", "init", "import"} <= set(
+        ran
+    )
+    assert {"fit", "predict", "validate", "attention", "report", "pack"} <= set(ran)
+
+
+def test_every_python_block(sandbox, blocks_of):
+    blocks = blocks_of(README, "python")
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
+
+
+def test_the_study_file_in_the_text_is_valid(blocks_of, tmp_path):
+    first, *parts = blocks_of(README, "yaml")
+    for block in ("", *parts):
+        # A part is shown alone, and stands in a study file like the first.
+        merged = {**yaml.safe_load(first), **(yaml.safe_load(block) or {})}
+        if block:
+            merged["arms"], merged["baseline"] = ["report"], "report"
+        (tmp_path / "study.yaml").write_text(yaml.safe_dump(merged))
+        assert Study.read(tmp_path / "study.yaml").name == "brca-os"
+
+
+def test_the_commands_that_are_named_exist():
+    known = {c.name or c.callback.__name__ for c in app.registered_commands}
+    text = "\n".join(page.read_text("utf-8") for page in PAGES)
+    named = set(re.findall(r"`outcome ([a-z-]+)", text))
+    assert named <= {name.replace("_", "-") for name in known}
+
+
+def test_options_that_are_named_exist():
+    """Every `--option` of a page is an option of some command."""
+    from typer.main import get_command
+
+    known = {o for c in get_command(app).commands.values() for p in c.params for o in p.opts}
+    named = set(re.findall(r"`(--[a-z-]+)", README.read_text("utf-8")))
+    assert named <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    text = page.read_text("utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = target.partition("#")
+        there = page.parent / path if path else page
+        assert there.exists(), f"{page.name}: {target}"
+        if anchor:
+            heads = re.findall(r"^#+ (.+)$", there.read_text("utf-8"), re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", h).strip().lower().replace(" ", "-") for h in heads}
+            assert anchor in slugs, f"{page.name}: {target}"
+
+
+def test_keys_that_are_named_in_tables_are_read(tmp_path):
+    """Keys of the README's tables of the study file are keys of the model."""
+    known = set(re.findall(r"`(\w+)`", (ROOT / "notebooks" / "study_file.md").read_text()))
+    table = README.read_text("utf-8").split("What else the file can say")[1].split("\n\n")[1]
+    heads = re.findall(r"^\| `(\w+)", table, re.MULTILINE)
+    assert len(heads) > 10
+    assert set(heads) <= known
+
+
+def test_codes_without_a_column_are_told_so(outcome, tmp_path, monkeypatch):
+    """A stumble of a new user: the codes are named, and the columns were not recognised."""
+    monkeypatch.chdir(tmp_path)
+    Path("clinic.csv").write_text("case,observed,fate\na,12,Dead\nb,20,Alive\n")
+    done = outcome("init", "clinic.csv", "--event-codes", "Alive=0,Dead=1")
+    assert done.code == 2
+    assert "--time and --event" in done.err
