@@ -153,7 +153,8 @@ def fit(
         jobs = max(1, training.available_cpus() // study.training.threads) if device == "cpu" else 1
     earlier = Path(run) if run is not None else Path("reports") / study.name
     with TemporaryDirectory() as scratch:
-        fits = earlier / "fits" if (earlier / "fits").is_dir() else Path(scratch) / "fits"
+        kept = earlier.absolute() / "fits"  # processes may be in another folder
+        fits = kept if kept.is_dir() else Path(scratch) / "fits"
         bundle = fit_bundle(
             study, material, chosen, fold, fits=fits, device=device, jobs=jobs, progress=progress
         )
