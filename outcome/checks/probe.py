@@ -54,7 +54,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Outcomes of patients in the test folds of one repeat.
+    """Outcomes of patients, and the folds of one repeat that a probe is cross-validated on.
 
     Parameters
     ----------
@@ -75,9 +75,12 @@ class Outcomes:
 
     @classmethod
     def of(cls, material: Material) -> Outcomes:
-        """Take them from the first repeat."""
+        """Take them from the first repeat; of a single division, its inner folds count too."""
         first = [f for f in material.folds if f.repeat == material.folds[0].repeat]
-        place = {p: k for k, fold in enumerate(first) for p in fold.test}
+        parts = [f.test for f in first]
+        if len(first) == 1:
+            parts += [inner.tune for inner in first[0].inner]
+        place = {p: k for k, part in enumerate(parts) for p in part}
         rows = material.cohort.patients.loc[sorted(place)]
         named = "event" if "event" in rows else "label"
         time = rows["time"].to_numpy(dtype=float) if "time" in rows else None
@@ -162,8 +165,10 @@ def _ridge(x: Any, learn: NDArray[np.bool_], residual: Array) -> Array:
     if sparse.issparse(x):
         model = Ridge(alpha=1.0, solver="lsqr").fit(x[learn], residual[learn])
         return np.asarray(model.predict(x[~learn]))
-    mean = np.nanmean(x[learn], axis=0)
-    spread = np.nanstd(x[learn], axis=0)
+    known = ~np.isnan(x[learn])
+    filled, n = np.where(known, x[learn], 0.0), np.maximum(known.sum(axis=0), 1)
+    mean = filled.sum(axis=0) / n
+    spread = np.sqrt((np.where(known, filled - mean, 0.0) ** 2).sum(axis=0) / n)
     standard = np.nan_to_num((x - mean) / np.where(spread > 0, spread, np.inf))
     model = RidgeCV(ALPHAS).fit(standard[learn], residual[learn])
     return np.asarray(model.predict(standard[~learn]))

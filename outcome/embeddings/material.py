@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from outcome.embeddings.store import Packed, PackedStore
 from outcome.embeddings.texts import Reports, read_reports
 from outcome.endpoint import is_blank
 from outcome.errors import CohortError, EmbeddingError, Problems
+from outcome.processes import in_processes
 from outcome.study import ReportTexts, Study
 
 __all__ = ["Material", "PatientSample", "prepare"]
@@ -270,15 +271,15 @@ def _pack(
     start = uuid4().int % len(new) if new else 0
     new = new[start:] + new[:start]
     progress(len(found), len(files))
+    results: Iterator[tuple[str, Packed | str]]
     if jobs == 1 or len(new) < PACK_HERE:
         results = (_pack_one(store, s, files[s]) for s in new)
     else:
-        pool = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
         # Processes that stay from an earlier call may be in another folder than this one.
         there = {
             s: replace(files[s], paths=tuple(p.absolute() for p in files[s].paths)) for s in new
         }
-        results = pool(joblib.delayed(_pack_one)(store, s, there[s]) for s in new)
+        results = in_processes((joblib.delayed(_pack_one)(store, s, there[s]) for s in new), jobs)
     for slide, result in results:
         found[slide] = result
         progress(len(found), len(files))

@@ -17,8 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import CountVectorizer
 from threadpoolctl import threadpool_limits
 
 from outcome.embeddings.chunking import chunks
@@ -74,6 +72,10 @@ class TfidfSvd:
             The reports have hardly a word in common.
         """
         flat = [chunk for report in reports for chunk in report]
+        # Late: it takes a second, and whoever predicts with a trained model learns no words.
+        from sklearn.decomposition import TruncatedSVD
+        from sklearn.feature_extraction.text import CountVectorizer
+
         counter = CountVectorizer(token_pattern=WORD, ngram_range=(1, 2), dtype=np.int32)
         try:
             counts = counter.fit_transform(flat).tocsr()
@@ -112,6 +114,8 @@ class TfidfSvd:
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return a vector per chunk, shape (n, d)."""
+        from sklearn.feature_extraction.text import CountVectorizer
+
         counter = CountVectorizer(
             token_pattern=WORD, ngram_range=(1, 2), vocabulary=list(self.terms), dtype=np.int32
         )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import joblib
 import numpy as np
 import pandas as pd
 
@@ -20,6 +19,7 @@ from outcome.study import Study
 from outcome.training.assembly import joined_predictions
 from outcome.training.engine import run_grid
 from outcome.training.grid import Grid
+from outcome.training.workers import Here
 
 __all__ = [
     "FEWEST_PERMUTATIONS",
@@ -85,7 +85,8 @@ def permutation_test(
         study = study.model_copy(update={"arms": arms})
     observed = _statistics(study, material, device)
     found = []
-    for one in _map(study, material, device, n, jobs):
+    grid = Grid(study, material, Path(), device)
+    for one in Here(jobs).map(_one, grid, [(k,) for k in range(n)]):
         found.append(one)
         progress(len(found), n)
     table = pd.concat(found)
@@ -132,24 +133,15 @@ def permuted(cohort: Cohort, rng: np.random.Generator) -> Cohort:
     return replace(cohort, patients=changed)
 
 
-def _map(
-    study: Study, material: Material, device: str, n: int, jobs: int
-) -> Iterator[pd.DataFrame]:
-    if jobs == 1:
-        yield from (_one(study, material, device, k) for k in range(n))
-        return
-    pool = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-    yield from pool(joblib.delayed(_one)(study, material, device, k) for k in range(n))
-
-
-def _one(study: Study, material: Material, device: str, k: int) -> pd.DataFrame:
+def _one(grid: Grid, k: int) -> pd.DataFrame:
+    study, material = grid.study, grid.material
     rng = np.random.default_rng([study.split.seed, k, 20110301])
     cohort = permuted(material.cohort, rng)
     problems = Problems("permutation")
     folds = make_folds(cohort, study.split, problems, networks=study.networks)
     # A fold that permutation leaves without enough events is skipped, as it would be in a study.
     changed = replace(material, cohort=cohort, folds=tuple(folds))
-    return pd.DataFrame([_statistics(study, changed, device)])
+    return pd.DataFrame([_statistics(study, changed, grid.device)])
 
 
 def _statistics(study: Study, material: Material, device: str) -> dict[tuple[str, str], float]:

@@ -120,11 +120,14 @@ def _map(
         ensemble = Ensemble(bundle)
         yield from (_score(ensemble, newcomers, part) for part in parts)
         return
+    # Late: one patient is predicted without them.
     import joblib
 
-    pool = joblib.Parallel(n_jobs=jobs, return_as="generator", batch_size=1)
+    from outcome.processes import in_processes
+
     ensemble = Ensemble(bundle)
-    yield from pool(joblib.delayed(_score)(ensemble, newcomers, part) for part in parts)
+    calls = (joblib.delayed(_score)(ensemble, newcomers, part) for part in parts)
+    yield from in_processes(calls, jobs, ordered=True)
 
 
 def _score(

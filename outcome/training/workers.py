@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from joblib.externals.loky.process_executor import BrokenProcessPool
 from threadpoolctl import threadpool_limits
 
 from outcome.errors import InputError
+from outcome.processes import in_processes
 from outcome.training.grid import Grid
 
 __all__ = ["Cluster", "Here", "Workers", "WorkersError"]
@@ -80,14 +80,8 @@ class Here:
     def _pool(
         self, work: Work, grid: Grid, tasks: dict[int, tuple[Any, ...]]
     ) -> Iterator[tuple[int, Any]]:
-        pool = joblib.Parallel(
-            n_jobs=min(self.jobs, len(tasks)), return_as="generator_unordered", batch_size=1
-        )
         calls = (joblib.delayed(_numbered)(i, work, grid, t) for i, t in list(tasks.items()))
-        with warnings.catch_warnings():
-            # Workers that rest are ended by joblib, and started again at need.
-            warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
-            yield from pool(calls)
+        yield from in_processes(calls, min(self.jobs, len(tasks)))
 
 
 @dataclass(frozen=True)

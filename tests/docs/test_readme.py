@@ -21,7 +21,6 @@ PAGES = [
     *ROOT.glob("*.md"),
     *ROOT.glob("cohorts/**/*.md"),
     *ROOT.glob("notebooks/*.md"),
-    
 ]
 
 # What is shortened so that the commands take seconds; everything else runs as it is printed.

@@ -72,7 +72,7 @@ def explained(planted, tmp_path_factory):
 
 
 def tissue(study, slide):
-    with h5py.File(Path(study.embeddings.patches) / f"{slide}.h5") as file:
+    with h5py.File(Path(study.embeddings.patches[0]) / f"{slide}.h5") as file:
         coords = map(tuple, file["coords"][()].astype(float).tolist())
         return pd.Series(file["simulated_tissue"][()], index=pd.MultiIndex.from_tuples(coords))
 
@@ -289,7 +289,7 @@ def test_micrometres_are_not_passed_off_as_pixels(planted, tmp_path):
     slide = pd.read_csv(study.cohort)["slide_id"][0]
     (tmp_path / "stamp").mkdir()
     with (
-        h5py.File(Path(study.embeddings.patches) / f"{slide}.h5") as old,
+        h5py.File(Path(study.embeddings.patches[0]) / f"{slide}.h5") as old,
         h5py.File(tmp_path / "stamp" / f"{slide}.h5", "w") as new,
     ):
         new["feats"] = old["features"][()]

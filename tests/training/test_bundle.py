@@ -90,7 +90,8 @@ def test_its_networks_are_applied_without_torch(fitted, study):
     code = (
         "import sys, outcome;"
         f"p = outcome.predict({str(fitted)!r}, {str(study.cohort)!r},"
-        f" patches={str(study.embeddings.patches)!r}, reports={str(study.embeddings.reports)!r});"
+        f" patches={str(study.embeddings.patches[0])!r},"
+        f" reports={str(study.embeddings.reports)!r});"
         "assert len(p.table) == 60;"
         "heavy = {'torch', 'sklearn', 'matplotlib', 'scipy.optimize'} & set(sys.modules);"
         "assert not heavy, heavy"
@@ -100,7 +101,7 @@ def test_its_networks_are_applied_without_torch(fitted, study):
 
 def command(bundle, study, out, cwd, *more):
     words = [
-        "predict", bundle, study.cohort, "--patches", study.embeddings.patches,
+        "predict", bundle, study.cohort, "--patches", study.embeddings.patches[0],
         "--reports", study.embeddings.reports, "--out", out, *more,
     ]  # fmt: skip
     code = "from outcome.cli import main; main()"
@@ -113,7 +114,7 @@ def command(bundle, study, out, cwd, *more):
 
 def test_moved_and_in_another_process_it_predicts_the_same_bytes(fitted, copied, study, tmp_path):
     here = outcome.predict(
-        fitted, study.cohort, patches=study.embeddings.patches, reports=study.embeddings.reports
+        fitted, study.cohort, patches=study.embeddings.patches[0], reports=study.embeddings.reports
     )
     moved = command(copied, study, tmp_path / "a.csv", tmp_path)
     assert here.table.to_csv(index=False).encode() == moved
@@ -124,7 +125,7 @@ def test_moved_and_in_another_process_it_predicts_the_same_bytes(fitted, copied,
 def test_a_patient_alone_is_predicted_as_among_others(fitted, study, tmp_path):
     table = pd.read_csv(study.cohort, dtype=str)
     table[table["patient_id"] == "SIM-0007"].to_csv(tmp_path / "one.csv", index=False)
-    folders = {"patches": study.embeddings.patches, "reports": study.embeddings.reports}
+    folders = {"patches": study.embeddings.patches[0], "reports": study.embeddings.reports}
     alone = outcome.predict(fitted, tmp_path / "one.csv", **folders).table
     among = outcome.predict(fitted, study.cohort, **folders).table
     pd.testing.assert_frame_equal(
@@ -136,7 +137,7 @@ def test_outcomes_are_not_needed(fitted, study, tmp_path):
     table = pd.read_csv(study.cohort, dtype=str).drop(columns=["os_days", "os_event", "site"])
     table.to_csv(tmp_path / "new.csv", index=False)
     found = outcome.predict(
-        fitted, tmp_path / "new.csv", patches=study.embeddings.patches,
+        fitted, tmp_path / "new.csv", patches=study.embeddings.patches[0],
         reports=study.embeddings.reports, horizons=[100, 365],
     )  # fmt: skip
     assert found.table["survival_100"].between(0, 1).all()
@@ -204,7 +205,7 @@ def test_a_damaged_bundle_is_refused(copied, study, tmp_path, outcome, damage):
 def spoiled(study, folder, **attributes):
     """Copy the features with other attributes, or of another length."""
     new = folder / "features"
-    shutil.copytree(study.embeddings.patches, new)
+    shutil.copytree(study.embeddings.patches[0], new)
     length, add = attributes.pop("length", None), attributes.pop("add", 0)
     for path in new.iterdir():
         with h5py.File(path, "a") as file:
@@ -243,12 +244,12 @@ def test_every_unusable_file_is_named(fitted, study, tmp_path):
 
 def test_what_the_model_needs_is_asked_for(fitted, study, tmp_path):
     with pytest.raises(InputError, match="give them with --reports"):
-        outcome.predict(fitted, study.cohort, patches=study.embeddings.patches)
+        outcome.predict(fitted, study.cohort, patches=study.embeddings.patches[0])
     table = pd.read_csv(study.cohort, dtype=str).drop(columns="stage")
     table.to_csv(tmp_path / "c.csv", index=False)
     with pytest.raises(InputError, match="no column 'stage'"):
         outcome.predict(
-            fitted, tmp_path / "c.csv", patches=study.embeddings.patches,
+            fitted, tmp_path / "c.csv", patches=study.embeddings.patches[0],
             reports=study.embeddings.reports,
         )  # fmt: skip
     with pytest.raises(BundleError, match="beyond the follow-up of training"):
@@ -269,7 +270,7 @@ def test_a_cohort_from_elsewhere_is_told(fitted, study, make_study, tmp_path):
     old = pd.read_csv(study.cohort, dtype=str).assign(age="119", stage="V")
     old.to_csv(tmp_path / "old.csv", index=False)
     told = outcome.predict(
-        fitted, tmp_path / "old.csv", patches=study.embeddings.patches,
+        fitted, tmp_path / "old.csv", patches=study.embeddings.patches[0],
         reports=study.embeddings.reports,
     ).warnings  # fmt: skip
     assert any("age of 60 of 60 patients lies outside the training range" in w for w in told)

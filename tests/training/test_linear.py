@@ -70,7 +70,7 @@ def test_linear_arms_in_a_study(small, tmp_path):
     common = {"model", "weight", "calibration", "inner_folds"}
     assert chosen == {"image": {"epochs", *common}, "linear": {"penalty", *common}}
     page = results.report.read_text()
-    assert "linear model of mean vectors with a ridge penalty" in page
+    assert "linear model with a ridge penalty" in page
     assert "“linear” was trained for" not in page
 
 
