@@ -1,0 +1,30 @@
+"""The study file: what to run. Read with `Study.read`."""
+
+from outcome.study.file import Study
+from outcome.study.inputs import (
+    ArrayNames,
+    Columns,
+    Covariates,
+    Embeddings,
+    Layout,
+    ReportColumns,
+    ReportTexts,
+)
+from outcome.study.settings import Arm, OnMissing, RiskGroups, Split, SplitLayout, Training
+
+__all__ = [
+    "Arm",
+    "ArrayNames",
+    "Columns",
+    "Covariates",
+    "Embeddings",
+    "Layout",
+    "OnMissing",
+    "ReportColumns",
+    "ReportTexts",
+    "RiskGroups",
+    "Split",
+    "SplitLayout",
+    "Study",
+    "Training",
+]

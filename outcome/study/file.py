@@ -1,0 +1,266 @@
+"""The study file itself: read, validated, unknown keys refused."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+
+from outcome.endpoint import Binary, Endpoint, Landmark, TimeToEvent, is_formula
+from outcome.errors import Problems, StudyError
+from outcome.study.inputs import FILE, TEXTS, Columns, Covariates, Embeddings, ReportTexts
+from outcome.study.section import Section
+from outcome.study.settings import Arm, OnMissing, RiskGroups, Split, Training
+from outcome.yamlfile import dump_yaml, load_yaml, read_yaml
+
+__all__ = ["Study"]
+
+
+class Study(Section):
+    """A study file, validated.
+
+    Examples
+    --------
+    >>> study = Study.read("study.yaml")  # doctest: +SKIP
+    >>> study.arms[0].inputs  # doctest: +SKIP
+    ('image',)
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    """Names the run folder."""
+    cohort: Path
+    """Table of patients: one row per slide or per patient."""
+    columns: Columns = Columns()
+    """Names of the id columns."""
+    endpoint: Endpoint
+    """What is predicted; `kind` says which sort."""
+    secondary: tuple[Endpoint, ...] = ()
+    """Further endpoints on which the same risk is judged; nothing is trained on them."""
+    embeddings: Embeddings
+    """Where the vectors are."""
+    covariates: Covariates = Covariates()
+    """Clinical columns, for arms with `clinical`."""
+    arms: tuple[Arm, ...] = (Arm(name="image", inputs=("image",)),)
+    """What is compared: inputs joined by `+`, or a section with a name."""
+    baseline: str = "image"
+    """The arm that the others are compared with; declared before the run."""
+    split: Split = Split()
+    """How patients are divided."""
+    risk_groups: RiskGroups = "median"
+    """Cut-offs, from development patients: `median`, `tertiles`, a list of shares (e.g.
+    `[0.25, 0.75]`), or `maxstat`, the maximally selected log-rank cut."""
+    contrasts: tuple[tuple[str, str], ...] = ()
+    """Further comparisons, an arm and what it is compared with."""
+    on_missing: OnMissing = OnMissing()
+    """What happens to a patient who lacks something."""
+    training: Training = Training()
+    """Knobs of the training."""
+
+    @field_validator("name")
+    @classmethod
+    def _a_folder_name(cls, value: str) -> str:
+        if not re.fullmatch(r"[\w][\w .+-]*", value):
+            raise ValueError(
+                "use letters, digits, space, dot, plus, minus and underscore: it names a folder"
+            )
+        return value
+
+    @property
+    def networks(self) -> bool:
+        """Whether any arm trains a network."""
+        return any(a.inputs != ("clinical",) and a.aggregator != "linear" for a in self.arms)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_baseline(cls, data: Any) -> Any:
+        arms = data.get("arms") if isinstance(data, Mapping) else None
+        if isinstance(arms, (list, tuple)) and arms and not data.get("baseline"):
+            names = [a.get("name") if isinstance(a, Mapping) else a for a in arms]
+            return {**data, "baseline": "image" if "image" in names else names[0]}
+        return data
+
+    @model_validator(mode="after")
+    def _arms_have_inputs(self) -> Study:
+        names = [arm.name for arm in self.arms]
+        wrong: list[str] = []
+        if len(set(names)) < len(names):
+            wrong.append("two arms have the same name")
+        if self.baseline not in names:
+            wrong.append(f"the baseline {self.baseline!r} is not among the arms {names}")
+        wanted = {i for arm in self.arms for i in arm.inputs}
+        for need, key in (("image", "patches"), ("report", "reports")):
+            if need in wanted and getattr(self.embeddings, key) is None:
+                wrong.append(f"an arm uses {need!r}, but `embeddings.{key}` is not given")
+        if "clinical" in wanted and not (self.covariates.numeric or self.covariates.categorical):
+            wrong.append("an arm uses 'clinical', but `covariates` names no column")
+        wrong += self._wrong_comparisons(names)
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
+
+    def _wrong_comparisons(self, names: Sequence[str]) -> Iterator[str]:
+        for pair in self.contrasts:
+            if pair[0] == pair[1] or not set(pair) <= set(names):
+                yield f"contrast {list(pair)} is not of two arms of {list(names)}"
+        called = [e.name for e in self.secondary]
+        if "" in called or len(set(called)) < len(called):
+            yield "give every secondary endpoint a `name` of its own"
+        if any(not re.fullmatch(r"\w+", name) for name in called if name):
+            yield "names of secondary endpoints are letters, digits and underscores"
+        if any(e.strata for e in self.secondary):
+            yield "`strata` belong to the primary endpoint: leave them out of `secondary`"
+        if unsafe := [n for n in names if is_formula(n)]:
+            yield f"the arm {unsafe[0]!r} begins like a formula, which a spreadsheet would run"
+        if self.risk_groups == "maxstat" and isinstance(self.endpoint, Binary):
+            yield "`risk_groups: maxstat` needs follow-up times"
+        shares = self.risk_groups if isinstance(self.risk_groups, tuple) else (0.5,)
+        if list(shares) != sorted(set(shares)) or not shares:
+            yield "shares of `risk_groups` must be increasing"
+
+    @classmethod
+    def read(cls, path: str | Path, overrides: Sequence[str] = ()) -> Study:
+        """Read a study file; relative paths are taken from its folder.
+
+        Parameters
+        ----------
+        path : path
+            A YAML file.
+        overrides : sequence of str
+            `key=value` with dots for sections, e.g. `training.epochs=10`; values are YAML.
+
+        Raises
+        ------
+        StudyError
+            Everything that is wrong with the file, at once.
+        """
+        if not isinstance(path, (str, os.PathLike)):
+            raise StudyError(f"a study is read from the path of a file, not {type(path).__name__}")
+        path = Path(path)
+        try:
+            data = read_yaml(path)
+        except FileNotFoundError:
+            raise StudyError(f"there is no study file {path}") from None
+        except (OSError, UnicodeError) as error:
+            raise StudyError(f"{path} cannot be read: {error}") from None
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise StudyError(f"{path} is not valid YAML: {error}") from None
+        if not isinstance(data, dict):
+            raise StudyError(f"{path} is not a study file: it should hold `name:`, `cohort:` ...")
+        for override in overrides:
+            _override(data, override)
+        return cls.parse(data, folder=path.parent, where=str(path))
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], *, folder: Path, where: str = "study") -> Study:
+        """Validate what a study file holds; `folder` is where its relative paths start."""
+        if not isinstance(data, Mapping):
+            raise StudyError(f"{where} is {type(data).__name__}, and a mapping of keys is needed")
+        try:
+            study = cls.model_validate(dict(data))
+        except ValidationError as error:
+            problems = Problems(where)
+            problems.extend(_explain(error))
+            raise StudyError(problems.message()) from None
+        try:
+            study.model_dump_json()
+        except ValueError:
+            raise StudyError(f"{where} holds characters that are no text") from None
+        return _moved(study, lambda path: Path(folder) / path)
+
+    def to_yaml(self, folder: str | Path | None = None) -> str:
+        """Return the resolved study, every default written out.
+
+        Parameters
+        ----------
+        folder : path, optional
+            Where the file will stand: paths are written relative to it, so that it can be run
+            from there. By default they are written as they are.
+        """
+        study = self
+        if folder is not None:
+            study = _moved(self, lambda path: Path(os.path.relpath(path, folder)))
+        data = study.model_dump(mode="json", by_alias=True)
+        return dump_yaml(data)
+
+
+def _moved(study: Study, move: Callable[[Path], Path]) -> Study:
+    """Return the study with every path in it replaced."""
+
+    def value(found: Any) -> Any:
+        if isinstance(found, Path):
+            return move(found)
+        if isinstance(found, ReportTexts):
+            return found.moved(move)
+        if isinstance(found, tuple) and any(isinstance(v, Path) for v in found):
+            return tuple(value(v) for v in found)
+        return found
+
+    def section(found: BaseModel) -> dict[str, Any]:
+        return {k: value(v) for k, v in found if value(v) != v}
+
+    return study.model_copy(
+        update={
+            **section(study),
+            "embeddings": study.embeddings.model_copy(update=section(study.embeddings)),
+            "split": study.split.model_copy(update=section(study.split)),
+        }
+    )
+
+
+def _override(data: dict[str, Any], text: str) -> None:
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise StudyError(f"--set {text!r}: write key=value, e.g. --set training.epochs=10")
+    *sections, last = key.strip().split(".")
+    target = data
+    for section in sections:
+        nested = target.setdefault(section, {})
+        if not isinstance(nested, dict):
+            raise StudyError(f"--set {text!r}: {section!r} is not a section of the study file")
+        target = nested
+    try:
+        target[last] = load_yaml(value)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise StudyError(f"--set {text!r}: the value is not valid YAML") from None
+
+
+UNSAID = ("survival", "binary", "landmark", FILE, TEXTS)
+"""Parts of a place that are no keys of the study file."""
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    """One readable line per finding of pydantic."""
+    for found in error.errors():
+        place = [str(p) for p in found["loc"] if p not in UNSAID]
+        where = ".".join(place) or "study"
+        if found["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(place[-1], _known_keys(), n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            yield f"unknown key {where!r}{hint}"
+        elif found["type"] == "missing":
+            yield f"{where!r} is missing"
+        elif found["type"] == "union_tag_not_found":
+            yield f"{where!r} needs `kind:` survival, binary or landmark"
+        else:
+            message = found["msg"].removeprefix("Value error, ")
+            value = found.get("input")
+            shown = f", not {value!r}" if isinstance(value, (str, int, float)) else ""
+            yield f"{where!r}: {message}{shown}" if place else message
+
+
+def _known_keys() -> list[str]:
+    sections: list[type[BaseModel]] = [
+        Section,
+        *Section.__subclasses__(),
+        TimeToEvent,
+        Binary,
+        Landmark,
+    ]
+    keys = (f.alias or name for model in sections for name, f in model.model_fields.items())
+    return list(dict.fromkeys(keys))

@@ -1,0 +1,153 @@
+"""Where a study's tables and vectors are, and what their columns are called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, field_validator
+
+from outcome.study.section import Section
+
+__all__ = [
+    "FILE",
+    "TEXTS",
+    "ArrayNames",
+    "Columns",
+    "Covariates",
+    "Embeddings",
+    "Layout",
+    "ReportColumns",
+    "ReportTexts",
+]
+
+
+class Columns(Section):
+    """Names of the id columns in the cohort table."""
+
+    patient: str = "patient_id"
+    """Column of patient ids; ids are text."""
+    slide: str | None = None
+    """By default `slide_id`; where the table has no such column, files are named by patient."""
+
+
+class ArrayNames(Section):
+    """What the arrays inside feature files are called, where no known tool wrote them."""
+
+    features: str
+    """Array of vectors, (n, d)."""
+    coords: str | None = None
+    """Array of positions, (n, 2)."""
+
+
+Layout = (
+    Literal["auto", "trident", "clam", "panther", "stamp", "slideflow", "tensor", "numpy"]
+    | ArrayNames
+)
+
+
+class ReportColumns(Section):
+    """Columns of a table of report texts."""
+
+    patient: str | None = None
+    """By default that of the cohort table."""
+    text: str = "text"
+    """Column of the text."""
+    date: str | None = None
+    """Of the report (2014-03-31): the checks then tell of later dates in its text."""
+
+
+class ReportTexts(Section):
+    """Report texts, turned into vectors on first use."""
+
+    texts: Path
+    """A csv or tsv table, one text a row; or a folder of files `<patient id>.txt`."""
+    encoder: str = "tfidf-svd"
+    """`tfidf-svd` (learned from each fold's development patients), `musk`,
+    `sentence-transformers:<name or path>` or `package.module:Class`."""
+    columns: ReportColumns = ReportColumns()
+    """Names of the columns of that table."""
+    redact: bool = False
+    """Remove sentences that tell the outcome, and count them."""
+    chunk_length: Annotated[int, Field(ge=8)] | None = None
+    """Greatest length of a chunk, in tokens of the encoder (`tfidf-svd`: words); by default what
+    the encoder takes: 98 for MUSK and `tfidf-svd`."""
+    components: Annotated[int, Field(ge=2, le=2000)] = 64
+    """Of `tfidf-svd`: length of a vector."""
+    weights: str | None = None
+    """Of `musk`: a file of weights; by default those of the hub."""
+    tokenizer: Path | None = None
+    """Of `musk`: its sentencepiece file; by default that of the installed package."""
+
+    @field_validator("encoder")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        name, colon, rest = value.partition(":")
+        if value not in ("tfidf-svd", "musk") and not (name and colon and rest):
+            raise ValueError(
+                "use tfidf-svd, musk, sentence-transformers:<name or path> or package.module:Class"
+            )
+        return value
+
+    @property
+    def learned(self) -> bool:
+        """Whether the vectors depend on who is in the development set."""
+        return self.encoder == "tfidf-svd"
+
+    def moved(self, move: Callable[[Path], Path]) -> ReportTexts:
+        """Return the same with every path in it replaced."""
+        name, _, place = self.encoder.partition(":")
+        encoder, weights = self.encoder, self.weights
+        if name == "sentence-transformers" and (Path(place).is_dir() or move(Path(place)).is_dir()):
+            encoder = f"{name}:{move(Path(place))}"
+        if weights and ":" not in weights:  # a name at the hub has a colon
+            weights = str(move(Path(weights)))
+        return self.model_copy(
+            update={
+                "texts": move(self.texts),
+                "encoder": encoder,
+                "weights": weights,
+                "tokenizer": move(self.tokenizer) if self.tokenizer else None,
+            }
+        )
+
+
+FILE, TEXTS = "(a file)", "(texts)"
+
+
+def _kind_of_reports(value: Any) -> str:
+    return TEXTS if isinstance(value, (Mapping, ReportTexts)) else FILE
+
+
+Reports = Annotated[
+    Annotated[Path, Tag(FILE)] | Annotated[ReportTexts, Tag(TEXTS)],
+    Discriminator(_kind_of_reports),
+]
+
+
+class Embeddings(Section):
+    """Where the vectors are."""
+
+    patches: tuple[Path, ...] | None = None
+    """Folder of patch embeddings, one file per slide; or a list of folders, e.g. of two
+    resolutions, whose patches are put together by slide."""
+    layout: Layout = "auto"
+    """Which tool wrote the patches: detected, unless it is declared."""
+    reports: Reports | None = None
+    """HDF5 file of report embeddings, one dataset per patient: (d,) or (chunks, d). Or a table of
+    texts: `{texts: reports.csv, encoder: tfidf-svd}`."""
+
+    @field_validator("patches", mode="before")
+    @classmethod
+    def _as_folders(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, (str, Path)) else value or None
+
+
+class Covariates(Section):
+    """Clinical columns of the cohort table."""
+
+    numeric: tuple[str, ...] = ()
+    """Columns of numbers; standardised."""
+    categorical: tuple[str, ...] = ()
+    """Columns of codes; each code becomes a 0/1 column."""

@@ -1,0 +1,182 @@
+"""What a study trains, on which division of the patients, and how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from outcome.study.section import Section
+
+__all__ = ["Arm", "OnMissing", "RiskGroups", "Split", "SplitLayout", "Training"]
+
+Input = Literal["image", "report", "clinical"]
+Fusion = Literal["late", "stacked", "early", "gated", "cross"]
+AGGREGATORS = ("attention", "mean", "transformer", "prototypes", "abmil", "linear")
+Positive = Annotated[int, Field(ge=1, le=100_000)]
+Rate = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Arm(Section):
+    """The inputs that one model sees."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    """What tables and figures call it."""
+    inputs: tuple[Input, ...]
+    """Any of `image`, `report` and `clinical`, each once."""
+    aggregator: str = "attention"
+    """`attention` (gated, `options: {heads: 4}` for several), `mean`, `transformer` (of linear
+    cost), `prototypes` (k-means soft counts), `abmil` (gated attention over 512 units, for many
+    patients and `training.components: 0`), `linear` (a ridge Cox or logistic model on the mean
+    vectors, as reviewers ask for), `package.module:Class`, or several joined by `+`, whose
+    calibrated scores are averaged. Clinical data alone always have a linear model."""
+    fusion: Fusion = "early"
+    """Of several inputs. `early`: one model sees all of them; `gated`: the same, the weight of an
+    input depending on the patient; `cross`: the same as `early`, the attention over patches
+    depending on the report; `late`: a model per input, their calibrated scores averaged;
+    `stacked`: averaged with weights (not below 0) learned on development patients."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of the aggregator, e.g. `{heads: 4}`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value, "inputs": [part.strip() for part in value.split("+")]}
+        return value
+
+    @field_validator("aggregator")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        parts = [part.strip() for part in value.split("+")]
+        wrong = [p for p in parts if p not in AGGREGATORS and ":" not in p]
+        if wrong or len(set(parts)) < len(parts):
+            raise ValueError(
+                f"use {', '.join(AGGREGATORS)} or package.module:Class; several, each once, with +"
+            )
+        return "+".join(parts)
+
+    @field_validator("inputs")
+    @classmethod
+    def _once(cls, value: tuple[Input, ...]) -> tuple[Input, ...]:
+        if not value or len(set(value)) < len(value):
+            raise ValueError("name each input once, and at least one")
+        return tuple(sorted(value))
+
+    @model_validator(mode="after")
+    def _something_to_look_across(self) -> Arm:
+        others = set(self.aggregator.split("+")) - {"attention", "linear"}
+        if self.fusion == "cross" and (others or not {"image", "report"} <= set(self.inputs)):
+            raise ValueError("`fusion: cross` needs image, report and `aggregator: attention`")
+        return self
+
+
+SplitLayout = Literal["auto", "outcome", "patho-bench", "panther", "mcat", "clam"]
+
+
+class Split(Section):
+    """How patients are divided; always by patient, never by slide."""
+
+    folds: Annotated[int, Field(ge=2)] = 5
+    """Outer folds: each in turn is the test set."""
+    repeats: Positive = 1
+    """How often patients are divided anew."""
+    inner_folds: Annotated[int, Field(ge=2)] = 5
+    """Folds inside development, for epochs, calibration, cut-offs; fewer where events are few."""
+    stratify: bool = True
+    """Spread events (or positive labels) evenly over folds."""
+    site: str | None = None
+    """Column of the hospital that a patient comes from."""
+    site_preserved: bool = False
+    """Keep all patients of one site in one fold."""
+    column: tuple[str, ...] = ()
+    """Use the folds in this column of the cohort table; several columns are repeats."""
+    files: Path | None = None
+    """Use the folds in these files: a folder, or one file."""
+    layout: SplitLayout = "auto"
+    """Who wrote `files`: detected, unless it is declared."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of the division."""
+
+    @property
+    def given(self) -> bool:
+        """Whether the folds are given, and not drawn."""
+        return bool(self.column) or self.files is not None
+
+    @field_validator("column", mode="before")
+    @classmethod
+    def _as_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Split:
+        if self.site_preserved and self.site is None:
+            raise ValueError("`site_preserved` needs `site`, the column that names the site")
+        if self.column and self.files is not None:
+            raise ValueError("give either `column` or `files`, not both")
+        if self.given and self.site_preserved:
+            raise ValueError("give either `column` or `files` or `site_preserved`, not two of them")
+        defaults = Split.model_fields
+        drawn = ("folds", "repeats", "stratify")
+        if self.given and any(getattr(self, k) != defaults[k].default for k in drawn):
+            raise ValueError(
+                "`column` and `files` give the folds: leave out folds, repeats and stratify"
+            )
+        return self
+
+
+class OnMissing(Section):
+    """What happens to a patient who lacks something. Whatever is dropped is counted."""
+
+    slide: Literal["error", "drop"] = "error"
+    """A patient without a slide, or a slide without a feature file."""
+    report: Literal["keep", "drop"] = "keep"
+    """A patient without a report; `keep` lets a learned vector stand in."""
+    endpoint: Literal["drop", "error"] = "drop"
+    """A patient without an outcome."""
+    covariate: Literal["impute", "drop", "error"] = "impute"
+    """Imputed from development patients: the median of a number, a level of its own of a
+    category."""
+
+
+class Training(Section):
+    """Every knob of the training, with defaults chosen by measurement (see the benchmarks)."""
+
+    epochs: Positive = 40
+    """Most passes over the development patients; how many are used is chosen by the inner folds."""
+    batch_size: Annotated[int, Field(ge=2)] | Literal["all"] = 64
+    """Patients per step, about: the risk set of the Cox loss. At least three steps per epoch; or
+    `all`: one step per epoch, at the risk set of the whole development set."""
+    learning_rate: Annotated[Rate, Field(gt=0, le=10)] = 5e-3
+    """Of AdamW."""
+    weight_decay: Annotated[Rate, Field(ge=0, le=1000)] = 0.01
+    """Of AdamW."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Of pooled components, in training."""
+    components: Annotated[int, Field(ge=0, le=100_000)] = 64
+    """Principal components of the patch (and chunk) vectors that the network sees, fitted on
+    development patients; 0 for the vectors as they are."""
+    attention_width: Annotated[int, Field(ge=1, le=4096)] = 16
+    """Units of each attention branch."""
+    hidden_inputs: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of patients whose input is hidden in a step (modality dropout), for arms with several
+    inputs in one network."""
+    search: Annotated[int, Field(ge=0, le=100)] = 0
+    """Settings that are tried besides these, drawn at random, for each network of an arm in each
+    outer fold; the inner folds' loss decides. Each takes as long as the study without a search."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the products inside an aggregator; sums, the softmax, the read-out and the loss are always
+    in float32 or better. `auto`: bfloat16 for vectors as they are (`components: 0`) where the
+    device computes in it, and float32 for principal components, which are too narrow to gain."""
+    patches_per_epoch: Annotated[int | None, Field(ge=1)] = None
+    """Most patches of a patient that an epoch of training sees, drawn anew each time; evaluation
+    always sees all. Default: all."""
+    threads: Annotated[int, Field(ge=1, le=256)] = 1
+    """Processor threads of one fit; independent of the number of jobs, so results do not change."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of the networks: initial weights and the order of patients."""
+
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+RiskGroups = Literal["median", "tertiles", "maxstat"] | tuple[Share, ...]
