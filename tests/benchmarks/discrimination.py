@@ -35,6 +35,7 @@ from outcome.embeddings.material import Material, prepare
 from outcome.evaluation.endpoints import evaluate_endpoint
 from outcome.predictions import Predictions
 from outcome.simulate import Simulation, simulate
+from outcome.study import Arm
 
 PLAIN = Simulation(patients=300, patches=150, dimension=256)
 COHORTS = {
@@ -136,8 +137,8 @@ def measure(name: str, path: Path, options: argparse.Namespace):
         for arm, spec in (TUNED if options.tune else COMPARED).items()
         if set(arm.split()[0].split("+")) <= have
     ]
-    data = yaml_of(study) | {"arms": arms, "baseline": "image", "name": name}
-    study = outcome.Study.parse(data, folder=path.parent)
+    changed = {"arms": tuple(map(Arm.model_validate, arms)), "baseline": "image", "name": name}
+    study = study.model_copy(update=changed)
     folder, cache = options.out / f"{name}-run", options.out / "cache"
     results = outcome.run(study, out=folder, cache=cache, jobs=options.jobs)
     table = results.predictions
@@ -206,18 +207,6 @@ def _ridge(study: outcome.Study, material: Material, fold: Fold) -> pd.DataFrame
     return pd.DataFrame(
         {"patient_id": fold.test, "repeat": fold.repeat, "fold": fold.name, "risk": risk}
     )
-
-
-def yaml_of(study: outcome.Study) -> dict:
-    data = study.model_dump(mode="json", by_alias=True)
-    for key in ("cohort",):
-        data[key] = str(Path(data[key]).resolve())
-    data["embeddings"] = {
-        k: str(Path(v).resolve()) if v else None for k, v in data["embeddings"].items()
-    }
-    if data["split"]["column"]:
-        data["split"] = {"column": data["split"]["column"]}
-    return data
 
 
 class _Abmil(nn.Module):
