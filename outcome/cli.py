@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -23,26 +24,28 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Does this slide, and this report, tell how the patient will do?",
 )
-for _command in (
-    studies.run,
-    studies.check,
-    tables.evaluate,
-    tables.compare,
-    texts.embed_reports,
-    bundles.fit,
-    bundles.predict,
-    bundles.validate,
-    bundles.attention,
-    tables.report,
-    simulated.simulate,
-    simulated.demo,
-    cohorts.init,
-    machine.pack,
-    machine.doctor,
-    planning.power,
-):
-    app.command()(_command)
-app.command("import")(cohorts.import_)
+# In the order in which a newcomer meets them.
+COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": simulated.demo,
+    "init": cohorts.init,
+    "import": cohorts.import_,
+    "check": studies.check,
+    "run": studies.run,
+    "report": tables.report,
+    "evaluate": tables.evaluate,
+    "compare": tables.compare,
+    "fit": bundles.fit,
+    "predict": bundles.predict,
+    "validate": bundles.validate,
+    "attention": bundles.attention,
+    "embed-reports": texts.embed_reports,
+    "simulate": simulated.simulate,
+    "power": planning.power,
+    "pack": machine.pack,
+    "doctor": machine.doctor,
+}
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
 
 
 def main() -> None:

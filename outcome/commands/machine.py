@@ -53,7 +53,7 @@ def doctor(
 
     folder = cache or default_cache()
     for name, value in facts(folder).items():
-        typer.echo(f"{name:<14}{value}")
+        typer.echo(f"{name:<22}{value}")
     problems = Problems("this installation")
     problems.extend(findings(folder))
     problems.raise_if_any(InputError)
