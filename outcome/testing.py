@@ -89,7 +89,8 @@ def _check_invariances(
 
 def _check_gradient(module: nn.Module, features: Tensor) -> None:
     watched = features.clone().requires_grad_(True)
-    cast(Tensor, module(watched, LENGTHS)).square().sum().backward()  # type: ignore[no-untyped-call]
+    total = cast(Tensor, module(watched, LENGTHS)).square().sum()
+    total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     found = watched.grad
     assert found is not None, "no gradient reaches the features"
     assert bool((found != 0).any(dim=1).all()), "no gradient reaches some of the patches"

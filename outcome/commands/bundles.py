@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from outcome.commands.console import (
     progress_bars,
     say,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BundleFolder = Annotated[
     Path, typer.Argument(metavar="BUNDLE", help="The folder that `outcome fit` wrote.")
@@ -185,6 +188,6 @@ def attention(
     typer.echo(f"maps: {found.folder}")
 
 
-def _rounded(table: object) -> list[list[object]]:
-    rows = table.to_numpy(dtype=object).tolist()  # type: ignore[attr-defined]  # pandas stays unimported
+def _rounded(table: pd.DataFrame) -> list[list[object]]:
+    rows = table.to_numpy(dtype=object).tolist()
     return [[f"{v:.3f}" if isinstance(v, float) else v for v in row] for row in rows]

@@ -15,9 +15,16 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from outcome.errors import EmbeddingError
+from outcome.errors import EmbeddingError, InputError
 
-__all__ = ["MUSK_TOKENS", "MuskEncoder", "SentenceEncoder", "TextEncoder", "make_encoder"]
+__all__ = [
+    "MUSK_TOKENS",
+    "MuskEncoder",
+    "SentenceEncoder",
+    "TextEncoder",
+    "choose_device",
+    "make_encoder",
+]
 
 MUSK_TOKENS = 98
 """Of a chunk; with the begin and end tokens it fills MUSK's 100 places."""
@@ -231,7 +238,7 @@ def make_encoder(
             " file, `reports: {texts: ..., encoder: tfidf-svd}`"
         )
     name, colon, rest = spec.partition(":")
-    device = _device(device)
+    device = choose_device(device)
     half = device.startswith("cuda") if half is None else half
     if spec == "musk":
         return _musk(device, batch, half, weights or MUSK_HUB, tokenizer)
@@ -245,7 +252,14 @@ def make_encoder(
     return _own(name, rest)
 
 
-def _device(asked: str) -> str:
+def choose_device(asked: str) -> str:
+    """Return `asked`, or for `auto` the GPU where there is one.
+
+    Raises
+    ------
+    InputError
+        There is no such device.
+    """
     import torch
 
     if asked == "auto":
@@ -254,7 +268,7 @@ def _device(asked: str) -> str:
         torch.zeros(1, device=asked)
     except (RuntimeError, AssertionError) as error:
         reason = (str(error).splitlines() or [""])[0]
-        raise EmbeddingError(f"device {asked!r} cannot be used here: {reason}") from None
+        raise InputError(f"--device {asked!r} cannot be used here: {reason}") from None
     return asked
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from outcome.cohort import Fold
+from outcome.embeddings.encoders import choose_device
 from outcome.errors import InputError
 from outcome.training.assembly import ArmFold, assemble
 from outcome.training.fit import fit_network
@@ -68,24 +69,6 @@ class Shard:
 def available_cpus() -> int:
     """Return the processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def choose_device(asked: str) -> str:
-    """Return `asked`, or for `auto` the GPU where there is one.
-
-    Raises
-    ------
-    InputError
-        There is no such device.
-    """
-    if asked == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=asked)
-    except (RuntimeError, AssertionError) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise InputError(f"--device {asked!r} cannot be used here: {reason}") from None
-    return asked
 
 
 def train(grid: Grid, workers: Workers, progress: Progress, shard: Shard | None = None) -> int:

@@ -1,7 +1,7 @@
 """Calibration against the truth, and what pure noise gives.
 
-    python tests/benchmarks/calibration_and_null.py calibration --out /tmp/calibration
-    python tests/benchmarks/calibration_and_null.py null --out /tmp/null
+    python tests/benchmarks/calibration_and_null.py calibration --out FOLDER
+    python tests/benchmarks/calibration_and_null.py null --out FOLDER
 
 `calibration`: in five simulated worlds, 1,000 patients are development and 5,000 fresh ones, whose
 true survival is known, are predicted: slope of the true event probability on the predicted one

@@ -1,6 +1,6 @@
 """Which Cox training converges better: risk sets of 64 patients, or of all development patients?
 
-    python tests/benchmarks/cox_batches.py --out /tmp/batches STUDY.yaml [STUDY.yaml ...]
+    python tests/benchmarks/cox_batches.py --out FOLDER STUDY.yaml [STUDY.yaml ...]
 
 Both back-propagate the exact gradient of their partial likelihood. Per study the image arm is
 trained with mini-batches (about n/64 steps an epoch, at least 3), with whole risk sets for as many

@@ -1,6 +1,6 @@
 """How well arms and models rank patients, beside what reviewers and peers would run.
 
-    python tests/benchmarks/discrimination.py --seeds 3 --out /tmp/discrimination [STUDY.yaml ...]
+    python tests/benchmarks/discrimination.py --seeds 3 --out FOLDER [STUDY.yaml ...]
 
 Five kinds of simulated cohorts (or, with `--tune`, others for choosing settings), and any study
 files that are given. Per cohort one run of `outcome`, with further arms, and two baselines on the

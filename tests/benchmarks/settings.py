@@ -1,6 +1,6 @@
 """What the default settings are worth: each changed alone, on cohorts that reports do not use.
 
-    python tests/benchmarks/settings.py --out /tmp/settings STUDY.yaml [STUDY.yaml ...]
+    python tests/benchmarks/settings.py --out FOLDER STUDY.yaml [STUDY.yaml ...]
 
 Per study and variation one run of the image arm (attention), and of image+report where there are
 reports. Prints the mean C of the test folds per study, and the mean change against the first line

@@ -51,7 +51,7 @@ class ABMIL(nn.Module):
 
     def forward(self, features: Tensor, lengths: list[int]) -> Tensor:
         """Pool bags that lie back to back; see `Aggregator`."""
-        pooled: Tensor = _Pool.apply(  # type: ignore[no-untyped-call]
+        pooled: Tensor = _Pool.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
             features,
             lengths,
             self.embed.weight,
