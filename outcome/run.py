@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from outcome.training import Grid, Workers
     from outcome.training.assembly import ArmFold
 
-__all__ = ["Results", "run", "run_shard"]
+__all__ = ["Results", "run", "run_shard", "train_together"]
 
 Progress = Callable[[str, int, int], None]
 N_RESAMPLES = 1000
@@ -221,6 +221,52 @@ def run_shard(
     claim(folder, study)
     training.train(grid, workers, progress, part)
     return sum(grid.folder(*task).finished for task in grid.tasks), len(grid.tasks)
+
+
+def train_together(
+    study: Study,
+    *,
+    out: str | Path | None = None,
+    device: str = "auto",
+    cache: str | Path | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> bool:
+    """Train every fit of a study with all processes that torchrun has started, one fit at a time.
+
+    A plain `run` with the same settings uses the fits. They are those of a single process up to the
+    rounding of sums (about 1e-6), not to the byte.
+
+    Parameters
+    ----------
+    study, out, device, cache, progress
+        See `run`. The run folder and the cache are shared by all processes; `auto` is the GPU of
+        the process where there are some.
+
+    Returns
+    -------
+    bool
+        Whether this is the first process, which goes on to evaluate.
+
+    Raises
+    ------
+    InputError
+        What is wrong with the input; or the run folder was begun with other settings.
+    """
+    import os
+
+    from outcome import training
+    from outcome.training.changes import claim
+
+    if device == "auto" and training.choose_device("auto").startswith("cuda"):
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    folder = Path(out) if out is not None else Path("reports") / study.name
+    with training.Ranks.joined() as ranks:
+        grid, _ = _start(study, None, folder, 1, device, cache, None, False, progress)
+        if ranks.first:
+            claim(folder, study)
+        ranks.wait()
+        training.train(grid, training.Together(ranks), progress)
+    return ranks.first
 
 
 def _start(

@@ -37,6 +37,7 @@ def check_aggregator(make: Callable[[int], nn.Module], dimension: int = 12) -> N
     >>> check_aggregator(GatedAttention)
     """
     with torch.random.fork_rng():
+        torch.manual_seed(0)  # noqa: TID251 - inside fork_rng: the caller's random state stays
         generator = torch.Generator().manual_seed(0)
         features = torch.randn(sum(LENGTHS), dimension, generator=generator)
         module = make(dimension)

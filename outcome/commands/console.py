@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,16 @@ Cache = Annotated[
     Path | None,
     typer.Option(help="Folder of packed features; default $SLIDE_OUTCOME_CACHE or ~/.cache."),
 ]
+
+
+def started_together() -> bool:
+    """Whether this is one of several processes that torchrun has started."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def is_first() -> bool:
+    """Whether it is the first of them, which speaks for all."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def command_line() -> str:

@@ -17,10 +17,12 @@ from outcome.commands.console import (
     StudyFile,
     command_line,
     fact,
+    is_first,
     print_results,
     print_table,
     progress_bars,
     say,
+    started_together,
 )
 
 if TYPE_CHECKING:
@@ -64,6 +66,11 @@ def run(
 
     if shard and (cluster or permutations or save_vectors):
         raise InputError("--shard trains only: give the other options to the run that follows")
+    if started_together():
+        if shard or cluster:
+            raise InputError("torchrun already shares the work: leave out --shard and --cluster")
+        if not _train_together(study, set_ or [], out, device, cache):
+            return
     read = Study.read(study, set_ or [])
     folder = out or Path("reports") / read.name
     typer.echo(f"run folder: {folder}")
@@ -81,6 +88,24 @@ def run(
             command=command_line(), progress=progress,
         )  # fmt: skip
     print_results(results, read.baseline)
+
+
+def _train_together(
+    study: Path, settings: list[str], out: Path | None, device: str, cache: Path | None
+) -> bool:
+    """Train with the other processes of torchrun; only the first has anything to say."""
+    from outcome import Study
+    from outcome.errors import InputError
+    from outcome.run import train_together
+
+    if is_first():
+        with progress_bars() as progress:
+            read = Study.read(study, settings)
+            return train_together(read, out=out, device=device, cache=cache, progress=progress)
+    try:
+        return train_together(Study.read(study, settings), out=out, device=device, cache=cache)
+    except InputError:
+        raise typer.Exit(2) from None  # the first process meets the same and says it
 
 
 def _run_shard(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from typing import Any, cast
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from outcome.models.fusion import CrossAttention, Gate
 
-__all__ = ["Inputs", "OutcomeNetwork", "Spread"]
+__all__ = ["Inputs", "OutcomeNetwork", "Spread", "moments"]
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,13 @@ class Spread:
     gain: Tensor
 
     @classmethod
-    def of(cls, bags: Sequence[Tensor | None]) -> Spread:
+    def of(cls, moments: Tensor) -> Spread:
         """Measure it on some patients.
+
+        Parameters
+        ----------
+        moments : Tensor, shape (patients, 2, d)
+            As `moments` gives them.
 
         Notes
         -----
@@ -67,16 +73,24 @@ class Spread:
         component counts less than it would unscaled. A bag of few, very different vectors (a
         report) has next to no reliability as a mean, and needs that floor.
         """
-        there = [b for b in bags if b is not None]
-        means = torch.stack([b.float().mean(0) for b in there]).double()
-        width = means.shape[1]
-        between = means.var(0, unbiased=True) if len(there) > 1 else torch.ones(width).double()
+        means, errors = moments[:, 0], moments[:, 1]
+        between = means.var(0, unbiased=True) if len(means) > 1 else torch.ones_like(means[0])
         between = between.clamp(min=1e-12)
-        several = [b.float().var(0).double() / len(b) for b in there if len(b) > 1]
-        noise = torch.stack(several).mean(0) if several else torch.zeros(width).double()
+        several = errors[~errors.isnan().any(1)]
+        noise = several.mean(0) if len(several) else torch.zeros_like(between)
         reliability = (1 - noise / between).clamp(0, 1)
         gain = torch.maximum(reliability * between.rsqrt(), between.mean().rsqrt())
         return cls(means.mean(0).float(), gain.float())
+
+
+def moments(bag: Tensor) -> Tensor:
+    """Mean of a bag's vectors, and the variance of that mean, shape (2, d), float64.
+
+    The variance is NaN for a bag of one vector.
+    """
+    mean = bag.float().mean(0).double()
+    error = bag.float().var(0).double() / len(bag) if len(bag) > 1 else torch.full_like(mean, nan)
+    return torch.stack([mean, error])
 
 
 class OutcomeNetwork(nn.Module):

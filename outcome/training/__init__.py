@@ -22,7 +22,8 @@ if TYPE_CHECKING:
         permutation_test,
     )
     from outcome.training.precision import computes_bfloat16, resolved
-    from outcome.training.workers import Cluster, Here, Workers
+    from outcome.training.ranks import Ranks
+    from outcome.training.workers import Cluster, Here, Together, Workers
 
 __all__ = [
     "FEWEST_PERMUTATIONS",
@@ -30,7 +31,9 @@ __all__ = [
     "Cluster",
     "Grid",
     "Here",
+    "Ranks",
     "Shard",
+    "Together",
     "Workers",
     "available_cpus",
     "choose_device",
@@ -49,7 +52,7 @@ def __getattr__(name: str) -> Any:
     """Import on use: what applies a trained model lives here too, and does without torch."""
     if name not in __all__:
         raise AttributeError(f"module 'outcome.training' has no attribute {name!r}")
-    for module in ("engine", "notices", "permutation", "precision", "workers"):
+    for module in ("engine", "notices", "permutation", "precision", "ranks", "workers"):
         found = import_module(f"outcome.training.{module}")
         if hasattr(found, name):
             return getattr(found, name)

@@ -21,7 +21,7 @@ from outcome.models.heads import Target
 from outcome.statistics.censoring import Censoring, censoring_curve, landmark_weights
 from outcome.study import Study
 from outcome.training.clinical import ClinicalCoding
-from outcome.training.fit import Patients
+from outcome.training.feeding import Patients
 from outcome.training.members import Member
 from outcome.training.projected import Vectors, development_vectors, test_vectors
 from outcome.training.projection import Projection

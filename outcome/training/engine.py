@@ -23,6 +23,7 @@ from outcome.training.fit import fit_network
 from outcome.training.fits import fit_seed, remove_unfinished
 from outcome.training.grid import Grid
 from outcome.training.members import Member, MemberScores, members
+from outcome.training.ranks import Ranks
 from outcome.training.scoring import few_events, member_scores, pinned_threads
 from outcome.training.vectors import write_vectors
 from outcome.training.workers import Here, Workers
@@ -140,8 +141,9 @@ def _prepare(grid: Grid, folds: Sequence[Fold], workers: Workers, progress: Prog
 
 
 def _project(grid: Grid, fold: Fold, name: str) -> None:
-    with pinned_threads(grid.study.training.threads):
-        grid.data(fold, [name])
+    if Ranks.current().first:
+        with pinned_threads(grid.study.training.threads):
+            grid.data(fold, [name])
 
 
 def _fit(grid: Grid, fold: Fold, member: Member, inner_index: int) -> None:
@@ -158,7 +160,11 @@ def _fit(grid: Grid, fold: Fold, member: Member, inner_index: int) -> None:
             seed=fit_seed(settings, fold, inner),
             device=torch.device(grid.device),
         )
+    ranks = Ranks.current()
+    if not ranks.first:
+        return
     about = {"inputs": member.inputs, "repeat": fold.repeat, "fold": fold.name, "inner": inner.name}
+    about["processes"] = ranks.world
     grid.folder(fold, member, inner_index).write(trained, about)
 
 

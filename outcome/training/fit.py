@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -17,50 +16,37 @@ from torch.utils.checkpoint import checkpoint
 from outcome.models.aggregators import MeanPool, make_aggregator
 from outcome.models.fusion import CrossAttention
 from outcome.models.heads import Head, Target
-from outcome.models.network import Inputs, OutcomeNetwork, Spread
+from outcome.models.network import OutcomeNetwork, Spread, moments
 from outcome.study import Training
+from outcome.training.feeding import (
+    Patients,
+    batches,
+    fed,
+    groups_of,
+    inputs_of,
+    placed,
+    sampled,
+    vectors_of,
+)
 from outcome.training.members import Member
+from outcome.training.ranks import Ranks
 
-__all__ = ["Epoch", "Patients", "Trained", "build", "fit_network", "pooled", "predict", "score"]
+__all__ = [
+    "Epoch",
+    "Trained",
+    "back_propagate",
+    "build",
+    "fit_network",
+    "pooled",
+    "predict",
+    "score",
+]
 
 PATCHES_AT_ONCE = 32_768
 KEPT_PATCHES = 65_536
 """So many patches of a step may keep what back-propagation needs; more are computed twice."""
-MIN_STEPS = 3
 
 State = dict[str, Tensor]
-Read = TypeVar("Read")
-
-
-@dataclass(frozen=True)
-class Patients:
-    """Inputs, ready for a network, and outcomes of some patients.
-
-    Parameters
-    ----------
-    bags : mapping of input to list of Tensor or None
-        One entry per patient; None where the patient lacks the input.
-    target : Target
-    """
-
-    bags: Mapping[str, Sequence[Tensor | None]]
-    target: Target
-
-    def __len__(self) -> int:
-        return int(self.target.event.numel())
-
-    @property
-    def dimensions(self) -> dict[str, int]:
-        """Length of the vectors per input."""
-        return {
-            name: next(int(b.shape[1]) for b in bags if b is not None)
-            for name, bags in self.bags.items()
-        }
-
-    def take(self, rows: Sequence[int]) -> Patients:
-        """Return some of the patients."""
-        bags = {name: [bags[i] for i in rows] for name, bags in self.bags.items()}
-        return Patients(bags, self.target[torch.as_tensor(rows, dtype=torch.long)])
 
 
 @dataclass(frozen=True)
@@ -152,10 +138,11 @@ def fit_network(
     """
     if not head.usable(train.target):
         raise ValueError("no event among the training patients")
+    ranks = Ranks.current()
     train = placed(train, device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)  # noqa: TID251 - inside fork_rng: the caller's random state stays
-        spread = {name: Spread.of(bags) for name, bags in train.bags.items()}
+        spread = {name: _spread(bags, ranks) for name, bags in train.bags.items()}
         network = build(train.dimensions, settings, member, head.start(train.target), spread)
         for name, pool in network.pools.items():
             if callable(fit_bags := getattr(pool, "fit_bags", None)):
@@ -183,12 +170,14 @@ def predict(
 ) -> NDArray[np.float64]:
     """Raw output per patient, shape (n,); evaluation mode, every patch, no gradient."""
     network.eval()
-    parts = []
+    ranks = Ranks.current()
+    mine = ranks.share([vectors_of(patients, row) for row in range(len(patients))])
+    parts = [torch.zeros(0, dtype=torch.float64)]
     with torch.no_grad():
-        groups = list(_groups(patients, range(len(patients)), PATCHES_AT_ONCE))
-        for inputs in _fed(patients, groups, device):
-            parts.append(network(inputs).double().cpu().numpy())
-    return np.concatenate(parts) if parts else np.empty(0)
+        groups = list(groups_of(patients, mine, PATCHES_AT_ONCE))
+        for inputs in fed(patients, groups, device):
+            parts.append(network(inputs).double().cpu())
+    return ranks.gather(torch.cat(parts), mine, len(patients)).numpy()
 
 
 def pooled(
@@ -198,8 +187,8 @@ def pooled(
     network.eval()
     parts = []
     with torch.no_grad():
-        for rows in _groups(patients, range(len(patients)), PATCHES_AT_ONCE):
-            inputs = _inputs(patients, rows, device)
+        for rows in groups_of(patients, range(len(patients)), PATCHES_AT_ONCE):
+            inputs = inputs_of(patients, rows, device)
             found = torch.cat(list(network.branches(inputs).values()), dim=1)
             parts.append(found.double().cpu().numpy())
     return np.concatenate(parts)
@@ -216,21 +205,51 @@ def _one_epoch(
 ) -> float:
     """One pass over the patients in random order; returns the mean loss of the steps."""
     network.train()
+    ranks = Ranks.current()
     total = weight = 0.0
-    for rows in _batches(order.permutation(len(train)), settings.batch_size):
+    for rows in batches(order.permutation(len(train)), settings.batch_size):
         target = train.target[torch.as_tensor(rows)]
         if not head.usable(target):
             continue
-        # The loss is taken on the CPU, in double precision: a few numbers, exact on any device.
-        seen = _sampled(train.take(rows), settings.patches_per_epoch, order)
-        loss = head.loss(score(network, seen, range(len(rows)), device).cpu(), target)
+        seen = train.take(rows)
+        mine = ranks.share([vectors_of(seen, row) for row in range(len(rows))])
+        seen = sampled(seen, settings.patches_per_epoch, order, mine)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss = back_propagate(network, seen, mine, head, device)
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
-        total += float(loss.detach()) * head.weight(target)
+        total += loss * head.weight(target)
         weight += head.weight(target)
     return total / weight
+
+
+def back_propagate(
+    network: OutcomeNetwork,
+    patients: Patients,
+    mine: Sequence[int],
+    head: Head,
+    device: torch.device,
+) -> float:
+    """Return the loss over all patients, and leave its gradient in the network.
+
+    Parameters
+    ----------
+    network : OutcomeNetwork
+    patients : Patients
+    mine : sequence of int
+        Rows whose vectors this process reads; of a process alone, all. Their scores are exchanged,
+        so that the loss is that of all patients, and the gradients of all processes are added up.
+    head : Head
+    device : torch.device
+    """
+    ranks = Ranks.current()
+    # The loss is taken on the CPU, in double precision: a few numbers, exact on any device.
+    own = score(network, patients, mine, device).cpu()
+    loss = head.loss(ranks.gather(own, mine, len(patients)), patients.target)
+    if mine:
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    ranks.sum_gradients(network)
+    return float(loss.detach())
 
 
 def score(
@@ -246,111 +265,29 @@ def score(
     needs, and once more when the gradient of the loss with respect to its outputs is known. The
     gradient is that of one graph over all patients, so a risk set may be the whole cohort.
     """
-    groups = list(_groups(patients, rows, limit))
-    if sum(_size(patients, row) for row in rows) <= min(KEPT_PATCHES, 2 * limit):
-        return torch.cat([network(inputs) for inputs in _fed(patients, groups, device)])
+    groups = list(groups_of(patients, rows, limit))
+    if not groups:  # a step of fewer patients than there are processes
+        return torch.zeros(0)
+    if sum(vectors_of(patients, row) for row in rows) <= min(KEPT_PATCHES, 2 * limit):
+        return torch.cat([network(inputs) for inputs in fed(patients, groups, device)])
     parts = [
         checkpoint(
-            lambda group=group: network(_inputs(patients, group, device)), use_reentrant=False
+            lambda group=group: network(inputs_of(patients, group, device)), use_reentrant=False
         )
         for group in groups
     ]
     return torch.cat(parts)
 
 
+def _spread(bags: Sequence[Tensor | None], ranks: Ranks) -> Spread:
+    """Measure how mean vectors vary; every process reads its share of the patients."""
+    there = [b for b in bags if b is not None]
+    mine = ranks.share([len(b) for b in there])
+    own = [moments(there[row]) for row in mine]
+    shape = (len(own), 2, there[0].shape[1])
+    found = torch.stack(own) if own else torch.zeros(shape, dtype=torch.float64)
+    return Spread.of(ranks.gather(found, mine, len(there)))
+
+
 def _loss(head: Head, raw: NDArray[np.float64], target: Target) -> float:
     return float(head.loss(torch.from_numpy(raw), target)) if head.usable(target) else float("nan")
-
-
-def _batches(order: NDArray[np.int64], size: int | str) -> list[list[int]]:
-    """Cut an order into batches of about equal size: no small last one, no tiny risk set.
-
-    A small cohort is cut into three all the same (of at least 8 patients), since it needs its steps
-    as much as a large one; unless the size is `all`.
-    """
-    if isinstance(size, str):
-        return [order.tolist()]
-    n = max(min(MIN_STEPS, len(order) // 8), round(len(order) / size), 1)
-    return [part.tolist() for part in np.array_split(order, n)]
-
-
-def _groups(patients: Patients, rows: Sequence[int], limit: int) -> Iterator[list[int]]:
-    """Cut patients into groups of at most `limit` vectors, or one patient."""
-    group: list[int] = []
-    size = 0
-    for row in rows:
-        n = _size(patients, row)
-        if group and size + n > limit:
-            yield group
-            group, size = [], 0
-        group.append(row)
-        size += n
-    if group:
-        yield group
-
-
-def placed(patients: Patients, device: torch.device) -> Patients:
-    """Move all vectors to a GPU where half of its free memory holds them; else leave them."""
-    if device.type != "cuda":
-        return patients
-    size = sum(b.nbytes for bags in patients.bags.values() for b in bags if b is not None)
-    free, _ = torch.cuda.mem_get_info(device)
-    if size > free // 2:
-        return patients
-    bags = {
-        name: [None if b is None else b.to(device) for b in found]
-        for name, found in patients.bags.items()
-    }
-    return Patients(bags, patients.target)
-
-
-def _fed(
-    patients: Patients, groups: Sequence[list[int]], device: torch.device
-) -> Iterator[dict[str, Inputs]]:
-    """Yield the inputs of each group; for a GPU, the next ones are read while it computes."""
-    if device.type == "cpu" or len(groups) < 2:
-        yield from (_inputs(patients, group, device) for group in groups)
-        return
-    yield from _ahead(lambda group: _inputs(patients, group, device), groups)
-
-
-def _ahead(read: Callable[[list[int]], Read], groups: Sequence[list[int]]) -> Iterator[Read]:
-    """Yield what `read` returns of each group, in order, one group ahead in a thread."""
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(read, groups[0])
-        for group in groups[1:]:
-            found = coming.result()
-            coming = pool.submit(read, group)
-            yield found
-        yield coming.result()
-
-
-def _size(patients: Patients, row: int) -> int:
-    return sum(len(b) for bags in patients.bags.values() if (b := bags[row]) is not None)
-
-
-def _sampled(patients: Patients, limit: int | None, order: np.random.Generator) -> Patients:
-    """Return patients with at most `limit` vectors of each image, evenly spread, random start.
-
-    The store's order of patches is random, so that these are a random sample; even spread makes
-    every slide of a patient count by its size.
-    """
-    if limit is None or "image" not in patients.bags:
-        return patients
-    bags: list[Tensor | None] = []
-    for bag in patients.bags["image"]:
-        if bag is not None and len(bag) > limit:
-            start = int(order.integers(len(bag)))
-            rows = (start + np.arange(limit) * len(bag) // limit) % len(bag)
-            bags.append(bag[torch.from_numpy(rows)])
-        else:
-            bags.append(bag)
-    return Patients({**patients.bags, "image": bags}, patients.target)
-
-
-def _inputs(patients: Patients, rows: Sequence[int], device: torch.device) -> dict[str, Inputs]:
-    dimensions = patients.dimensions
-    return {
-        name: Inputs.join([bags[i] for i in rows], dimensions[name], device)
-        for name, bags in patients.bags.items()
-    }

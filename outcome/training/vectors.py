@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from outcome.cohort import Fold
 from outcome.models.network import OutcomeNetwork
 from outcome.training.dataset import FoldData
-from outcome.training.fit import Patients, pooled
+from outcome.training.feeding import Patients
+from outcome.training.fit import pooled
 from outcome.training.grid import Grid
 from outcome.training.members import Member, MemberScores, members
 

@@ -17,8 +17,9 @@ from threadpoolctl import threadpool_limits
 from outcome.errors import InputError
 from outcome.processes import in_processes
 from outcome.training.grid import Grid
+from outcome.training.ranks import Ranks
 
-__all__ = ["Cluster", "Here", "Workers", "WorkersError"]
+__all__ = ["Cluster", "Here", "Together", "Workers", "WorkersError"]
 
 Work = Callable[..., Any]
 CONNECT = "10s"
@@ -82,6 +83,35 @@ class Here:
     ) -> Iterator[tuple[int, Any]]:
         calls = (joblib.delayed(_numbered)(i, work, grid, t) for i, t in list(tasks.items()))
         yield from in_processes(calls, min(self.jobs, len(tasks)))
+
+
+@dataclass(frozen=True)
+class Together:
+    """The processes that torchrun has started: each does a part of every task, all in step.
+
+    Parameters
+    ----------
+    ranks : Ranks
+    """
+
+    ranks: Ranks
+
+    def map(self, work: Work, grid: Grid, tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+        """Yield results task by task.
+
+        Raises
+        ------
+        WorkersError
+            The processes differ in what there is to do, so they do not see the same run folder.
+        """
+        if not self.ranks.agree([str(task) for task in tasks]):
+            raise WorkersError(
+                "processes of torchrun see different fits in the run folder: put --out on a path"
+                " that all machines share"
+            )
+        for task in tasks:
+            yield _pinned(work, grid, task)
+            self.ranks.wait()
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ import outcome
 from outcome.embeddings.material import prepare
 from outcome.models.heads import CoxHead, Head, LogisticHead, Target
 from outcome.statistics.concordance import harrell
-from outcome.training.fit import Patients, _one_epoch, build, predict
+from outcome.training.feeding import Patients
+from outcome.training.fit import _one_epoch, build, predict
 from outcome.training.members import Member
 from outcome.training.projected import development_vectors, test_vectors
 

@@ -18,7 +18,8 @@ from speed_cohort import make
 import outcome
 from outcome.embeddings.material import prepare
 from outcome.models.heads import CoxHead, Target
-from outcome.training.fit import Patients, _one_epoch, build
+from outcome.training.feeding import Patients
+from outcome.training.fit import _one_epoch, build
 from outcome.training.members import Member
 from outcome.training.projected import development_vectors
 

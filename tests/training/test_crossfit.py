@@ -12,7 +12,7 @@ from outcome.training.crossfit import (
     risk_groups,
     specificity_threshold,
 )
-from outcome.training.fit import MIN_STEPS, _batches
+from outcome.training.feeding import MIN_STEPS, batches
 from outcome.training.projection import Projection
 
 
@@ -130,15 +130,15 @@ def test_the_threshold_of_a_specificity_is_met_on_development(rng):
 
 @pytest.mark.parametrize(("n", "steps"), [(20, 2), (60, 3), (200, 3), (640, 10)])
 def test_batches_are_even_and_small_cohorts_get_their_steps(n, steps):
-    batches = _batches(np.arange(n), 64)
-    assert len(batches) == steps
-    assert sorted(i for b in batches for i in b) == list(range(n))
-    assert max(map(len, batches)) - min(map(len, batches)) <= 1
+    found = batches(np.arange(n), 64)
+    assert len(found) == steps
+    assert sorted(i for b in found for i in b) == list(range(n))
+    assert max(map(len, found)) - min(map(len, found)) <= 1
     assert MIN_STEPS == 3
 
 
 def test_a_risk_set_of_the_whole_development_set_is_one_batch():
-    assert _batches(np.arange(700), "all") == [list(range(700))]
+    assert batches(np.arange(700), "all") == [list(range(700))]
 
 
 def test_projection_keeps_the_directions_of_most_variance():

@@ -6,15 +6,8 @@ import torch
 
 from outcome.models.heads import CoxHead, Target
 from outcome.study import Arm, Training
-from outcome.training.fit import (
-    Patients,
-    _ahead,
-    _sampled,
-    build,
-    fit_network,
-    predict,
-    score,
-)
+from outcome.training.feeding import Patients, ahead, sampled
+from outcome.training.fit import build, fit_network, predict, score
 from outcome.training.members import Member, members
 
 CPU = torch.device("cpu")
@@ -85,7 +78,7 @@ def test_groups_are_read_ahead_in_order():
 
     groups = [[k] for k in range(5)]
     taken = []
-    for found in _ahead(slow, groups):
+    for found in ahead(slow, groups):
         taken.append(found)
     assert taken == [0, 10, 20, 30, 40]
     assert read == [0, 1, 2, 3, 4]
@@ -93,14 +86,14 @@ def test_groups_are_read_ahead_in_order():
 
 def test_sampled_patches_are_spread_evenly_and_drawn_anew(patients):
     rng = np.random.default_rng(1)
-    seen = [_sampled(patients, 10, rng) for _ in range(2)]
+    seen = [sampled(patients, 10, rng, range(8)) for _ in range(2)]
     for bags in (s.bags["image"] for s in seen):
         assert [len(b) for b in bags] == [min(len(b), 10) for b in patients.bags["image"]]
     whole = patients.bags["image"][1]  # 40 patches: every fourth
     rows = [[int((whole == row).all(1).nonzero()) for row in s.bags["image"][1]] for s in seen]
     assert set(np.diff(sorted(rows[0]))) == {4}
     assert sorted(rows[0]) != sorted(rows[1])
-    assert _sampled(patients, None, rng) is patients
+    assert sampled(patients, None, rng, range(8)) is patients
 
 
 def test_sampling_changes_training_and_never_evaluation(patients):

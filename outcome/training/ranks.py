@@ -1,0 +1,129 @@
+"""One model over several processes, started by torchrun: each holds a part of a step's patients."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+__all__ = ["Ranks"]
+
+PATIENCE = timedelta(days=1)
+"""The first process may pack and project for hours while the others wait."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """The processes that train one network together.
+
+    Scores are numbers, one per patient: they are exchanged, so that every process has the exact
+    loss over all patients of the step, whatever its risk sets. Vectors stay where they are: each
+    process back-propagates through its own patients, and the gradients are summed.
+
+    Parameters
+    ----------
+    rank : int
+        Of this process, from 0.
+    world : int
+        How many there are; 1 needs nobody else.
+    """
+
+    rank: int = 0
+    world: int = 1
+
+    @classmethod
+    def current(cls) -> Ranks:
+        """Return the processes that were joined, or this one alone."""
+        if dist.is_available() and dist.is_initialized():
+            return cls(dist.get_rank(), dist.get_world_size())
+        return cls()
+
+    @classmethod
+    @contextmanager
+    def joined(cls) -> Iterator[Ranks]:
+        """Meet the other processes of torchrun; gloo between processors, NCCL between GPUs."""
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(backend, timeout=PATIENCE)
+        try:
+            yield cls.current()
+        finally:
+            dist.destroy_process_group()
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes what all have computed."""
+        return self.rank == 0
+
+    def share(self, sizes: Sequence[int]) -> list[int]:
+        """Return the rows of this process: about the same number of vectors for each.
+
+        Parameters
+        ----------
+        sizes : sequence of int
+            Vectors per patient.
+        """
+        if self.world == 1:
+            return list(range(len(sizes)))
+        # Largest first, each to who has least: the classic schedule, and the same for everybody.
+        load = np.zeros(self.world, dtype=np.int64)
+        mine = []
+        for row in np.argsort(-np.asarray(sizes), kind="stable").tolist():
+            to = int(load.argmin())
+            load[to] += max(sizes[row], 1)
+            if to == self.rank:
+                mine.append(row)
+        return sorted(mine)
+
+    def gather(self, own: Tensor, rows: Sequence[int], n: int) -> Tensor:
+        """Return what all processes have of n patients, in order, shape (n, ...).
+
+        Parameters
+        ----------
+        own : Tensor, shape (len(rows), ...)
+            On the CPU. Its graph stays: the gradient of the result flows to the own rows.
+        rows : sequence of int
+            Whose these are.
+        n : int
+        """
+        if self.world == 1:
+            return own
+        where = torch.as_tensor(rows, dtype=torch.long)
+        everybody = torch.zeros(n, *own.shape[1:], dtype=own.dtype)
+        everybody[where] = own.detach()
+        dist.all_reduce(everybody)
+        return everybody.index_copy(0, where, own) if own.requires_grad else everybody
+
+    def sum_gradients(self, network: nn.Module) -> None:
+        """Add up the gradients of all processes, in one message."""
+        if self.world == 1:
+            return
+        weights = [p for p in network.parameters() if p.requires_grad]
+        for p in weights:
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+        flat = nn.utils.parameters_to_vector([p.grad for p in weights if p.grad is not None])
+        dist.all_reduce(flat)
+        nn.utils.vector_to_parameters(flat, [p.grad for p in weights if p.grad is not None])
+
+    def agree(self, what: object) -> bool:
+        """Whether all processes have the same; all of them must ask."""
+        if self.world == 1:
+            return True
+        digest = hashlib.sha256(json.dumps(what, default=str).encode()).digest()[:7]
+        mine = torch.tensor([int.from_bytes(digest, "big")])
+        least, most = mine.clone(), mine.clone()
+        dist.all_reduce(least, dist.ReduceOp.MIN)
+        dist.all_reduce(most, dist.ReduceOp.MAX)
+        return bool(least == most)
+
+    def wait(self) -> None:
+        """Return when all processes have come here."""
+        if self.world > 1:
+            self.agree("here")
