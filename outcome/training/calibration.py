@@ -22,6 +22,9 @@ __all__ = [
 ]
 
 PRIOR_SD = 0.5
+"""Of a slope around 1, or of a weight around an equal share."""
+PRIOR_SPREAD = 0.25
+"""The prior of a slope is never so narrow that it says more about a log hazard than this SD."""
 MIN_STRATUM_EVENTS = 10
 
 Array = NDArray[np.float64]
@@ -129,14 +132,18 @@ def fit_calibration(risk: Array, outcomes: Outcomes, *, fixed_slope: bool = Fals
 
     Notes
     -----
-    The slope has a normal prior around 1 with SD 0.5, which shrinks it where events are few. A
-    slope below 0 becomes 0: then everybody gets the baseline. Baseline: Breslow's estimate, with
-    Efron's shares for ties, at the calibrated risks.
+    The slope has a normal prior around 1 with SD 0.5, which shrinks it where events are few. Scores
+    that hardly differ between patients, as those of a heavily penalised model, would be kept so by
+    it, whatever the outcomes say: the SD is at least 0.25 / (SD of the risk), which leaves the
+    spread of the calibrated log hazards a prior SD of 0.25. A slope below 0 becomes 0: then
+    everybody gets the baseline. Baseline: Breslow's estimate, with Efron's shares for ties, at the
+    calibrated risks.
     """
     scores = risk[:, None]
     slope, intercept = 1.0, 0.0
     if not fixed_slope:
-        weights, intercept = fit_weights(scores, outcomes, around=1.0)
+        sd = max(PRIOR_SD, PRIOR_SPREAD / max(float(risk.std()), 1e-9))
+        weights, intercept = fit_weights(scores, outcomes, around=1.0, sd=sd)
         slope = float(weights[0])
     if outcomes.time is None:
         if fixed_slope:
@@ -153,7 +160,9 @@ def fit_calibration(risk: Array, outcomes: Outcomes, *, fixed_slope: bool = Fals
     return SurvivalCalibration(slope, baselines, longest)
 
 
-def fit_weights(scores: Array, outcomes: Outcomes, *, around: float) -> tuple[Array, float]:
+def fit_weights(
+    scores: Array, outcomes: Outcomes, *, around: float, sd: float = PRIOR_SD
+) -> tuple[Array, float]:
     """Weigh scores so that their sum is a calibrated log hazard or logit.
 
     Parameters
@@ -161,8 +170,8 @@ def fit_weights(scores: Array, outcomes: Outcomes, *, around: float) -> tuple[Ar
     scores : array, shape (n, m)
         Out-of-fold risks, or calibrated log hazards, of m models.
     outcomes : Outcomes
-    around : float
-        Each weight has a normal prior around it, SD 0.5; weights are 0 or more.
+    around, sd : float
+        Mean and SD of the normal prior of each weight; weights are 0 or more.
 
     Returns
     -------
@@ -179,8 +188,8 @@ def fit_weights(scores: Array, outcomes: Outcomes, *, around: float) -> tuple[Ar
     def loss(theta: Array) -> tuple[float, Array]:
         value, gradient = (_cox_loss if survival else _logistic_loss)(theta, scores, outcomes)
         away = theta[:m] - around
-        gradient[:m] += away / PRIOR_SD**2
-        return value + float(away @ away) / (2 * PRIOR_SD**2), gradient
+        gradient[:m] += away / sd**2
+        return value + float(away @ away) / (2 * sd**2), gradient
 
     start = np.append(np.full(m, around), 0.0)
     bounds = [(0.0, None)] * m + [(0.0, 0.0) if survival else (None, None)]

@@ -18,6 +18,7 @@ from outcome.models.fusion import CrossAttention
 from outcome.models.heads import Head, Target
 from outcome.models.network import OutcomeNetwork, Spread, moments
 from outcome.study import Training
+from outcome.training.clinical_start import start_from_clinical
 from outcome.training.feeding import (
     Patients,
     batches,
@@ -147,6 +148,8 @@ def fit_network(
         for name, pool in network.pools.items():
             if callable(fit_bags := getattr(pool, "fit_bags", None)):
                 fit_bags([b for b in train.bags[name] if b is not None], seed)
+        if "clinical" in train.bags and len(train.bags) > 1:
+            start_from_clinical(network, train.bags["clinical"], train.target, head)
         network.to(device)
         optimizer = torch.optim.AdamW(
             network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay

@@ -65,6 +65,7 @@ def fit_key(
         about["horizon"] = endpoint.horizon
     if "clinical" in member.inputs:
         about["clinical"] = clinical_rows(material, study, fold.development)
+        about["start"] = "ridge model of the clinical data"
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:24]
 
 

@@ -100,3 +100,14 @@ def test_weights_favour_the_score_that_knows(rng):
     weights, _ = fit_weights(scores, survival(rng, truth), around=0.5)
     assert weights[0] == pytest.approx(1, abs=0.1)
     assert weights[1] == pytest.approx(0, abs=0.1)
+
+
+def test_scores_that_hardly_differ_are_not_kept_so(rng):
+    truth = 0.7 * rng.normal(size=800)
+    time = rng.exponential(np.exp(-truth))
+    for scale in (1.0, 0.02):
+        outcomes = Outcomes(
+            np.full(800, True), time, np.ones(800, np.int64), np.full(800, ""), np.ones(800)
+        )
+        found = fit_calibration(scale * truth, outcomes)
+        assert found.slope * scale == pytest.approx(1, abs=0.15)
