@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import nan
 from typing import Any, cast
 
@@ -17,27 +18,30 @@ __all__ = ["Inputs", "OutcomeNetwork", "Spread", "moments"]
 
 @dataclass(frozen=True)
 class Inputs:
-    """One input of several patients, ragged: what is there lies back to back.
+    """One input of several patients, ragged.
 
     Parameters
     ----------
-    features : Tensor, shape (sum of lengths, d)
+    bags : tuple of Tensor, each of shape (n, d)
+        Of the patients who have this input; without any, one that is empty.
     lengths : list of int
         Vectors per patient; 0 where the patient lacks this input.
     """
 
-    features: Tensor
+    bags: tuple[Tensor, ...]
     lengths: list[int]
 
     @classmethod
     def join(cls, bags: Sequence[Tensor | None], dimension: int, device: torch.device) -> Inputs:
-        """Lay the vectors of several patients back to back; None where a patient has none."""
-        there = [b for b in bags if b is not None]
-        if len(there) == 1:
-            features = there[0]
-        else:
-            features = torch.cat(there) if there else torch.zeros(0, dimension)
-        return cls(features.to(device), [0 if b is None else len(b) for b in bags])
+        """Take the vectors of several patients to the device; None where a patient has none."""
+        there = [b.to(device) for b in bags if b is not None and len(b)]
+        none = torch.zeros(0, dimension, device=device)
+        return cls(tuple(there) or (none,), [0 if b is None else len(b) for b in bags])
+
+    @cached_property
+    def features(self) -> Tensor:
+        """All vectors back to back, shape (sum of lengths, d)."""
+        return self.bags[0] if len(self.bags) == 1 else torch.cat(self.bags)
 
 
 @dataclass(frozen=True)
@@ -197,10 +201,12 @@ class OutcomeNetwork(nn.Module):
         if not present:
             return rows
         pool, lengths = self.pools[name], [n for n in given.lengths if n]
-        with torch.autocast(given.features.device.type, torch.bfloat16, enabled=self.low_precision):
+        with torch.autocast(given.bags[0].device.type, torch.bfloat16, enabled=self.low_precision):
             if isinstance(pool, CrossAttention):
                 context = self.absent["report"].expand(len(rows), -1) if report is None else report
                 pooled = pool.attend(given.features, lengths, context[present])
+            elif callable(pool_bags := getattr(pool, "pool_bags", None)):
+                pooled = pool_bags(given.bags)
             else:
                 pooled = pool(given.features, lengths)
         pooled = pooled.float()

@@ -27,7 +27,7 @@ from outcome.training.members import Member
 
 __all__ = ["FitFolder", "fit_key", "fit_seed", "remove_unfinished"]
 
-FORMAT = 3
+FORMAT = 4
 PART = ".part"
 TUNE_RAW = "tune_raw"
 

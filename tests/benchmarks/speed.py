@@ -154,7 +154,7 @@ def ours(
     held_out = Patients({"image": [far[p] for p in others]}, target[torch.tensor(test)])
     member = Member(("image",), "abmil", options=tuple(WIDTHS.items()))
     network = build(seen.dimensions, settings, member, head.start(seen.target))
-    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, fused=True)
     order = np.random.default_rng(0)
     return Contender(
         name,

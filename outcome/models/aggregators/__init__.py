@@ -53,6 +53,9 @@ class Aggregator(Protocol):
     fit_bags : callable, optional
         `fit_bags(bags, seed)` is called once, before training, with the vectors of each training
         patient: for what is learned without outcomes. It keeps what it finds in buffers.
+    pool_bags : callable, optional
+        `pool_bags(bags)` pools a sequence of bags where they lie, and is then called instead of
+        the module: for what works bag by bag, and would split what was laid back to back for it.
     """
 
     width: int

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -51,14 +52,17 @@ class ABMIL(nn.Module):
 
     def forward(self, features: Tensor, lengths: list[int]) -> Tensor:
         """Pool bags that lie back to back; see `Aggregator`."""
+        return self.pool_bags(torch.split(features, lengths))
+
+    def pool_bags(self, bags: Sequence[Tensor]) -> Tensor:
+        """Pool bags where they lie."""
         pooled: Tensor = _Pool.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            features,
-            lengths,
             self.embed.weight,
             self.embed.bias,
             self.branches.weight,
             self.branches.bias,
             self.score,
+            *bags,
         )
         return pooled
 
@@ -80,75 +84,94 @@ class _Pool(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        features: Tensor,
-        lengths: list[int],
         embed: Tensor,
         embed_bias: Tensor,
         branches: Tensor,
         branches_bias: Tensor,
         score: Tensor,
+        *bags: Tensor,
     ) -> Tensor:
-        device = features.device.type
+        device, width = embed.device.type, len(embed_bias)
         kind = (
             torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else embed.dtype
         )
         with torch.autocast(device, enabled=False):
-            low = [w.to(kind) for w in (embed, embed_bias[:, None], branches)]
-            low += [branches_bias.to(kind)[:, None], score.to(kind)]
-            pooled = features.new_empty(len(lengths), len(embed_bias), dtype=embed.dtype)
+            joined = torch.zeros(len(branches), width + SPARE, dtype=kind, device=embed.device)
+            joined[:, :width], joined[:, width] = branches, branches_bias
+            low = [embed.to(kind), embed_bias.to(kind)[:, None], joined, score.to(kind)]
+            pooled = embed.new_empty(len(bags), width)
             kept: list[Tensor] = []
-            start = 0
-            for i, n in enumerate(lengths):
-                parts = [_block(x, low) for x in torch.split(features[start : start + n], ROWS)]
+            for i, bag in enumerate(bags):
+                parts = [_block(x, low) for x in torch.split(bag, ROWS)]
                 attention = torch.cat([raw for _, _, raw in parts]).to(embed.dtype)
                 weights = torch.softmax(attention, 0)
                 pooled[i] = sum(
-                    torch.mv(hidden.to(w.dtype), w)
+                    torch.mv(hidden[:width].to(w.dtype), w)
                     for w, (hidden, _, _) in zip(torch.split(weights, ROWS), parts, strict=True)
                 )
                 kept += [weights, *(t for hidden, units, _ in parts for t in (hidden, units))]
-                start += n
-        ctx.lengths, ctx.kind = lengths, kind
-        ctx.save_for_backward(features, embed, branches, score, *kept)
+        ctx.kind = kind
+        ctx.save_for_backward(embed, branches, score, *bags, *kept)
         return pooled
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        features, embed, branches, score, *kept = ctx.saved_tensors
-        kind, width = ctx.kind, len(score)
-        twice = torch.cat([score, score])
-        inner = embed.new_zeros(branches.shape[1], 2 * width + SPARE, dtype=kind)
-        inner[:, : 2 * width] = (twice[:, None] * branches).T
-        sums = [torch.zeros_like(w) for w in (embed, embed[:, 0], branches, branches[:, 0], score)]
-        to_features = torch.empty_like(features) if ctx.needs_input_grad[0] else None
-        start = 0
-        saved = iter(kept)
-        for i, n in enumerate(ctx.lengths):
-            weights = next(saved)
-            blocks = [(next(saved), next(saved)) for _ in range(0, n, ROWS)]
-            inner[:, 2 * width] = direction = gradient[i].to(kind)
-            reach = torch.cat([torch.mv(hidden.T, direction) for hidden, _ in blocks])
+        embed, branches, score, *saved = ctx.saved_tensors
+        bags, kept = saved[: len(gradient)], iter(saved[len(gradient) :])
+        kind, width, units = ctx.kind, len(embed), len(branches)
+        inner = embed.new_zeros(width, units + SPARE, dtype=kind)
+        inner[:, :units] = (torch.cat([score, score])[:, None] * branches).T
+        sums = _Sums(
+            torch.zeros_like(embed),
+            torch.zeros_like(embed[:, 0]),
+            embed.new_zeros(units, width + SPARE),
+            torch.zeros_like(score),
+        )
+        to_bags: list[Tensor | None] = [None] * len(bags)
+        for i, bag in enumerate(bags):
+            weights = next(kept)
+            blocks = [(x, next(kept), next(kept)) for x in torch.split(bag, ROWS)]
+            inner[:, units] = direction = gradient[i].to(kind)
+            reach = torch.cat([torch.mv(h[:width].T, direction) for _, h, _ in blocks])
             # The level is that of the rounded products: slopes of a bag must sum to zero.
             slopes = weights * (reach - weights @ reach.to(weights.dtype))
-            for row, (hidden, units) in zip(range(0, n, ROWS), blocks, strict=True):
-                block = slice(row, row + hidden.shape[1])
-                rows = slice(start + row, start + row + hidden.shape[1])
-                x = features[rows].to(kind)
-                back = _block_gradient(x, hidden, units, weights[block], slopes[block], inner, sums)
-                if to_features is not None:
-                    to_features[rows] = back.T @ embed.to(kind)
-            start += n
-        sums[2] *= twice[:, None]
-        sums[3] *= twice
-        return to_features, None, *sums
+            shares = zip(torch.split(weights, ROWS), torch.split(slopes, ROWS), strict=True)
+            backs = [
+                _block_gradient(x.to(kind), hidden, gates, *share, inner, sums)
+                for (x, hidden, gates), share in zip(blocks, shares, strict=True)
+            ]
+            if ctx.needs_input_grad[5 + i]:
+                found = [back.T @ embed.to(kind) for back in backs]
+                to_bags[i] = torch.cat(found).to(bag.dtype)
+        sums.branches.mul_(torch.cat([score, score])[:, None])
+        split = sums.branches[:, :width].contiguous(), sums.branches[:, width].contiguous()
+        return sums.embed, sums.embed_bias, *split, sums.score, *to_bags
+
+
+class _Sums(NamedTuple):
+    """Gradients so far, in float32; those of the branches lack the factor of the score."""
+
+    embed: Tensor
+    embed_bias: Tensor
+    branches: Tensor
+    score: Tensor
 
 
 def _block(x: Tensor, low: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Embedded vectors, units of both branches one above the other, and attention of a block."""
-    embed, embed_bias, branches, branches_bias, score = low
-    hidden = (embed @ x.to(embed.dtype).T).add_(embed_bias).relu_()
-    units = (branches @ hidden).add_(branches_bias)
+    """Embedded vectors, units of both branches one above the other, and attention of a block.
+
+    Below the embedded vectors is a row of ones: the bias of the branches is a column of their
+    weights, and costs no pass of its own.
+    """
+    embed, embed_bias, branches, score = low
+    width = len(embed)
+    hidden = embed.new_empty(width + SPARE, len(x))
+    torch.mm(embed, x.to(embed.dtype).T, out=hidden[:width])
+    hidden[:width].add_(embed_bias).relu_()
+    hidden[width:] = 0
+    hidden[width] = 1
+    units = branches @ hidden
     content, gate = units[: len(score)], units[len(score) :]
     content.copy_(content.float().tanh_())  # as exact, and faster than in low precision
     gate.sigmoid_()
@@ -162,37 +185,34 @@ def _block_gradient(
     weights: Tensor,
     slope: Tensor,
     inner: Tensor,
-    sums: list[Tensor],
+    sums: _Sums,
 ) -> Tensor:
     """Add a block's part to the gradients of the weights; returns that of the embedding layer.
 
     Parameters
     ----------
     x : Tensor, shape (n, dimension)
-    hidden, units : Tensor, shape (embedding, n) and (2 width, n)
+    hidden, units : Tensor, shape (embedding + spare, n) and (2 width, n)
     weights, slope : Tensor, shape (n,)
         Attention, and the derivative of the loss by the attention before the softmax.
     inner : Tensor, shape (embedding, 2 width + spare)
         Weights of the branches times the score's; then the derivative by the pooled vector.
-    sums : list of Tensor
-        Gradients so far; those of the branches lack the factor of the score.
+    sums : _Sums
+        Changed in place.
     """
     kind, width = hidden.dtype, len(units) // 2
     content, gate = units[:width], units[width:]
     steep = slope.to(kind)
     product = content * gate
-    sums[4] += torch.mv(product, steep)
+    sums.score.add_(torch.mv(product, steep))
     product *= steep
     outer = units.new_empty(2 * width + SPARE, len(x))
     torch.addcmul(gate * steep, product, content, value=-1, out=outer[:width])
     torch.addcmul(product, product, gate, value=-1, out=outer[width : 2 * width])
     outer[2 * width :] = 0
     outer[2 * width] = weights
-    both = outer[: 2 * width]
-    ones = units.new_ones(len(x))
-    sums[2] += both @ hidden.T
-    sums[3] += torch.mv(both, ones)
-    back: Tensor = torch.ops.aten.threshold_backward(inner @ outer, hidden, 0)
-    sums[0] += back @ x
-    sums[1] += torch.mv(back, ones)
+    sums.branches.add_(outer[: 2 * width] @ hidden.T)
+    back: Tensor = torch.ops.aten.threshold_backward(inner @ outer, hidden[: len(inner)], 0)
+    sums.embed.add_(back @ x)
+    sums.embed_bias.add_(torch.mv(back, units.new_ones(len(x))))
     return back
