@@ -136,12 +136,22 @@ def torchmil(files: list[Path], train: list[int], test: list[int], label, folder
 
 
 def ours(
-    name: str, study, material, train, test, target: Target, head: Head, low: bool, scratch: Path
+    name: str,
+    study,
+    material,
+    train,
+    test,
+    target: Target,
+    head: Head,
+    low: bool,
+    scratch: Path,
+    bags: int = 8,
 ):
-    """A step of `outcome.training.fit` on vectors that it maps from disk."""
+    """A step per so many bags of `outcome.training.fit`, on vectors that it maps from disk."""
     patients = list(material.cohort.patients.index)
     settings = study.training.model_copy(
-        update={"components": 0, "batch_size": 8, "learning_rate": 2 * RATE, "dropout": 0.0}
+        update={"components": 0, "batch_size": bags, "dropout": 0.0}
+        | {"learning_rate": RATE if bags == 1 else 2 * RATE}
         | {"precision": "bfloat16" if low else "float32"}
     )
     learned = [patients[i] for i in train]
@@ -194,6 +204,7 @@ def main() -> None:
         plain("plain loop, bfloat16", files, train, test, label, True),
         ours("outcome, bfloat16", *args, binary, LogisticHead(), True, scratch),
         ours("outcome, bfloat16, Cox", *args, cox, CoxHead(), True, scratch),
+        ours("outcome, bfloat16, a step per bag", *args, binary, LogisticHead(), True, scratch, 1),
     ]
     for one in contenders:
         one.epoch()  # the first epoch makes what is made once, and warms the disk cache
