@@ -41,6 +41,11 @@ def is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def speaks_for_machine() -> bool:
+    """Whether it is the first of them on its machine, which says what is wrong there."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 def command_line() -> str:
     """Return the command as it was typed."""
     return shlex.join(["outcome", *sys.argv[1:]])

@@ -18,6 +18,7 @@ from outcome.commands.console import (
     command_line,
     fact,
     is_first,
+    speaks_for_machine,
     print_results,
     print_table,
     progress_bars,
@@ -93,7 +94,7 @@ def run(
 def _train_together(
     study: Path, settings: list[str], out: Path | None, device: str, cache: Path | None
 ) -> bool:
-    """Train with the other processes of torchrun; only the first has anything to say."""
+    """Train with the other processes of torchrun; the first tells how far they are."""
     from outcome import Study
     from outcome.errors import InputError
     from outcome.run import train_together
@@ -105,7 +106,9 @@ def _train_together(
     try:
         return train_together(Study.read(study, settings), out=out, device=device, cache=cache)
     except InputError:
-        raise typer.Exit(2) from None  # the first process meets the same and says it
+        if speaks_for_machine():  # a file may be missing on this machine alone
+            raise
+        raise typer.Exit(2) from None
 
 
 def _run_shard(

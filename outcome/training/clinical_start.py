@@ -64,8 +64,9 @@ def chosen_penalty(x: Array, target: Target, head: Head) -> int:
 
     Notes
     -----
-    Patients are dealt to five parts in the order of outcome and follow-up: parts are alike, and do
-    not depend on the order of the patients. Without a part that can be judged, the middle one.
+    Patients are dealt to five parts in the order of outcome and follow-up, so that parts are alike
+    and (but for ties) do not depend on the order of the patients. Without a part that can be
+    judged, the middle one.
     """
     event = target.event.numpy()
     keys = [event] if target.time is None else [target.time.numpy(), event]
