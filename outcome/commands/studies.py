@@ -18,11 +18,11 @@ from outcome.commands.console import (
     command_line,
     fact,
     is_first,
-    speaks_for_machine,
     print_results,
     print_table,
     progress_bars,
     say,
+    speaks_for_machine,
     started_together,
 )
 
