@@ -262,6 +262,7 @@ def train_together(
     folder = Path(out) if out is not None else Path("reports") / study.name
     with training.Ranks.joined() as ranks:
         grid, _ = _start(study, None, folder, 1, device, cache, None, False, progress)
+        ranks.wait()  # all have looked at the folder before anything is in it
         if ranks.first:
             claim(folder, study)
         ranks.wait()

@@ -39,6 +39,7 @@ def start_from_clinical(
         Their outcomes.
     head : Head
     """
+    network.eval()  # hidden inputs would be fitted too
     width = next(int(row.shape[1]) for row in clinical if row is not None)
     with torch.no_grad():
         given = Inputs.join(clinical, width, network.readout.weight.device)

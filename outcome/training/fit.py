@@ -147,7 +147,7 @@ def fit_network(
         network = build(train.dimensions, settings, member, head.start(train.target), spread)
         for name, pool in network.pools.items():
             if callable(fit_bags := getattr(pool, "fit_bags", None)):
-                fit_bags([b for b in train.bags[name] if b is not None], seed)
+                fit_bags([b.cpu() for b in train.bags[name] if b is not None], seed)
         if "clinical" in train.bags and len(train.bags) > 1:
             start_from_clinical(network, train.bags["clinical"], train.target, head)
         network.to(device)
@@ -289,7 +289,7 @@ def _spread(bags: Sequence[Tensor | None], ranks: Ranks) -> Spread:
     """Measure how mean vectors vary; every process reads its share of the patients."""
     there = [b for b in bags if b is not None]
     mine = ranks.share([len(b) for b in there])
-    own = [moments(there[row]) for row in mine]
+    own = [moments(there[row]).cpu() for row in mine]
     shape = (len(own), 2, there[0].shape[1])
     found = torch.stack(own) if own else torch.zeros(shape, dtype=torch.float64)
     return Spread.of(ranks.gather(found, mine, len(there)))

@@ -106,11 +106,16 @@ class Ranks:
         if self.world == 1:
             return
         weights = [p for p in network.parameters() if p.requires_grad]
+        there = torch.tensor([float(p.grad is not None) for p in weights])
+        dist.all_reduce(there)
         for p in weights:
             p.grad = torch.zeros_like(p) if p.grad is None else p.grad
         flat = nn.utils.parameters_to_vector([p.grad for p in weights if p.grad is not None])
         dist.all_reduce(flat)
         nn.utils.vector_to_parameters(flat, [p.grad for p in weights if p.grad is not None])
+        for p, some in zip(weights, there.tolist(), strict=True):
+            if not some:  # as in one process: the optimizer leaves it alone
+                p.grad = None
 
     def agree(self, what: object) -> bool:
         """Whether all processes have the same; all of them must ask."""
