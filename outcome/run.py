@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from outcome.begin import Progress, processes, start
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from outcome.study import Study
-    from outcome.training import Grid, Workers
+    from outcome.training import Grid
     from outcome.training.assembly import ArmFold
 
-__all__ = ["Results", "run", "run_shard", "train_together"]
+__all__ = ["Results", "run"]
 
-Progress = Callable[[str, int, int], None]
 N_RESAMPLES = 1000
 
 
@@ -136,14 +136,14 @@ def run(
     if 0 < permutations < training.FEWEST_PERMUTATIONS:
         raise InputError(f"give at least {training.FEWEST_PERMUTATIONS} permutations, or none")
     folder = Path(out) if out is not None else Path("reports") / study.name
-    grid, workers = _start(
+    grid, workers = start(
         study, cohort, folder, jobs, device, cache, cluster, save_vectors, progress
     )
     changed = since(folder, study, hashes(study, grid.material, cohort))
     folder.mkdir(parents=True, exist_ok=True)
     kept = sum(grid.folder(*task).finished for task in grid.tasks)
     finished = training.run_grid(grid, 1, progress, workers)
-    n = _jobs(jobs, study, grid.device)
+    n = processes(jobs, study, grid.device)
     tested = None
     if permutations:
         tested = training.permutation_test(
@@ -181,158 +181,6 @@ def _check_arguments(study: Any, cohort: Any, jobs: Any) -> None:
         raise InputError(f"`cohort` is {type(cohort).__name__}: give a pandas DataFrame, or none")
     if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
         raise InputError(f"`jobs` is {jobs!r}: give 1 or more")
-
-
-def run_shard(
-    study: Study,
-    shard: str,
-    *,
-    out: str | Path | None = None,
-    jobs: int | None = None,
-    device: str = "auto",
-    cache: str | Path | None = None,
-    progress: Progress = lambda what, done, total: None,
-) -> tuple[int, int]:
-    """Train one part of a study's fits; a plain `run` with the same settings uses them.
-
-    Parameters
-    ----------
-    study, out, jobs, device, cache, progress
-        See `run`. The run folder and the cache are shared by all parts.
-    shard : str
-        `3/25`: the third of 25 parts.
-
-    Returns
-    -------
-    finished, total : int
-        Fits of the study that are there by now, and in all.
-
-    Raises
-    ------
-    InputError
-        What is wrong with the input; or the run folder was begun with other settings.
-    """
-    from outcome import training
-    from outcome.training.changes import claim
-
-    part = training.Shard.parse(shard)
-    folder = Path(out) if out is not None else Path("reports") / study.name
-    grid, workers = _start(study, None, folder, jobs, device, cache, None, False, progress)
-    claim(folder, study)
-    training.train(grid, workers, progress, part)
-    return sum(grid.folder(*task).finished for task in grid.tasks), len(grid.tasks)
-
-
-def train_together(
-    study: Study,
-    *,
-    out: str | Path | None = None,
-    device: str = "auto",
-    cache: str | Path | None = None,
-    progress: Progress = lambda what, done, total: None,
-) -> bool:
-    """Train every fit of a study with all processes that torchrun has started, one fit at a time.
-
-    A plain `run` with the same settings uses the fits. They are those of a single process up to the
-    rounding of sums (about 1e-6), not to the byte.
-
-    Parameters
-    ----------
-    study, out, device, cache, progress
-        See `run`. The run folder and the cache are shared by all processes; `auto` is the GPU of
-        the process where there are some.
-
-    Returns
-    -------
-    bool
-        Whether this is the first process, which goes on to evaluate.
-
-    Raises
-    ------
-    InputError
-        What is wrong with the input; or the run folder was begun with other settings.
-    """
-    import os
-
-    from outcome import training
-    from outcome.training.changes import claim
-
-    if device == "auto" and training.choose_device("auto").startswith("cuda"):
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
-    folder = Path(out) if out is not None else Path("reports") / study.name
-    with training.Ranks.joined() as ranks:
-        grid, _ = _start(study, None, folder, 1, device, cache, None, False, progress)
-        ranks.wait()  # all have looked at the folder before anything is in it
-        if ranks.first:
-            claim(folder, study)
-        ranks.wait()
-        training.train(grid, training.Together(ranks), progress)
-    return ranks.first
-
-
-def _start(
-    study: Study,
-    cohort: pd.DataFrame | None,
-    folder: Path,
-    jobs: int | None,
-    device: str,
-    cache: str | Path | None,
-    cluster: str | None,
-    save_vectors: bool,
-    progress: Progress,
-) -> tuple[Grid, Workers]:
-    """Read and check everything; nothing is written but the packed store."""
-    from outcome import training
-    from outcome.embeddings.material import prepare
-    from outcome.embeddings.store import default_cache
-
-    _check_folder(folder, study)
-    device = training.choose_device(device)
-    resolved = training.resolved(study, device)
-    n = _jobs(jobs, study, device)
-    material = prepare(
-        study,
-        (Path(cache) if cache is not None else default_cache()).absolute(),
-        frame=cohort,
-        jobs=n,
-        progress=lambda done, total: progress("reading", done, total),
-    )
-    grid = training.Grid(resolved, material, folder.absolute() / "fits", device, save_vectors)
-    grid.check()
-    return grid, training.Cluster(cluster) if cluster else training.Here(n)
-
-
-def _jobs(jobs: int | None, study: Study, device: str) -> int:
-    """Return how many processes: as asked for, or as the processors allow; on a GPU one."""
-    from outcome import training
-
-    if jobs is not None:
-        return jobs
-    return max(1, training.available_cpus() // study.training.threads) if device == "cpu" else 1
-
-
-def _check_folder(folder: Path, study: Study) -> None:
-    """Refuse to write among files that are not a run of this study."""
-    import yaml
-
-    from outcome.errors import RunFolderError
-
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if not folder.is_dir():
-        raise RunFolderError(f"{folder} is a file: name another folder with --out")
-    written = folder / "study.yaml"
-    if not (folder / "manifest.json").is_file() and not (folder / "fits").is_dir():
-        raise RunFolderError(f"{folder} holds other files: name another folder with --out")
-    try:
-        name = yaml.safe_load(written.read_text()).get("name") if written.is_file() else study.name
-    except (yaml.YAMLError, AttributeError, OSError):
-        name = "something unreadable"
-    if name != study.name:
-        raise RunFolderError(
-            f"{folder} holds a run of study {name!r}, not of {study.name!r}: name another folder"
-            " with --out, or remove it"
-        )
 
 
 def _results(

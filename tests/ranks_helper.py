@@ -4,6 +4,7 @@ import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -29,7 +30,7 @@ def patients() -> Patients:
     return Patients({"image": [*bags, None], "report": reports}, Target(time, event, strata))
 
 
-def step(aggregator: str) -> dict[str, torch.Tensor]:
+def step(aggregator: str) -> dict[str, Any]:
     """Gradient of the whole cohort's loss, and the outputs of a short training."""
     settings, member = Training(epochs=3, batch_size="all"), Member(("image", "report"), aggregator)
     cohort = patients()
@@ -39,10 +40,11 @@ def step(aggregator: str) -> dict[str, torch.Tensor]:
         parameter.data = 0.1 * torch.randn(parameter.shape, generator=generator)
     mine = Ranks.current().share([len(b) if b is not None else 0 for b in cohort.bags["image"]])
     back_propagate(network, cohort, mine, CoxHead(), CPU)
+    without = [p.grad is None for p in network.parameters()]
     slopes = [torch.zeros_like(p) if p.grad is None else p.grad for p in network.parameters()]
     found = torch.cat([slope.flatten() for slope in slopes])
     trained = fit_network(cohort, cohort, CoxHead(), settings, member, seed=1, device=CPU)
-    return {"gradient": found, "raw": torch.from_numpy(trained.tune_raw)}
+    return {"gradient": found, "without": without, "raw": torch.from_numpy(trained.tune_raw)}
 
 
 if __name__ == "__main__":

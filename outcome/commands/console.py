@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from outcome.run import Progress, Results
+    from outcome.begin import Progress
+    from outcome.run import Results
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]
 Set = Annotated[
@@ -80,6 +81,10 @@ def progress_bars() -> Iterator[Progress]:
             bars.update(tasks[what], completed=done, total=total)
 
         yield tell
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Show no progress."""
 
 
 def print_results(results: Results, baseline: str) -> None:

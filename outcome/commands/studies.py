@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ from outcome.commands.console import (
     print_table,
     progress_bars,
     say,
+    silent,
     speaks_for_machine,
     started_together,
 )
@@ -68,10 +70,13 @@ def run(
     if shard and (cluster or permutations or save_vectors):
         raise InputError("--shard trains only: give the other options to the run that follows")
     if started_together():
-        if shard or cluster:
-            raise InputError("torchrun already shares the work: leave out --shard and --cluster")
-        if not _train_together(study, set_ or [], out, device, cache):
-            return
+        if shard or cluster or permutations or save_vectors:
+            raise InputError(
+                "torchrun trains only, and shares the work itself: leave out --shard and --cluster,"
+                " and give the other options to the run that follows"
+            )
+        _train_together(study, set_ or [], out, device, cache)
+        return
     read = Study.read(study, set_ or [])
     folder = out or Path("reports") / read.name
     typer.echo(f"run folder: {folder}")
@@ -93,28 +98,30 @@ def run(
 
 def _train_together(
     study: Path, settings: list[str], out: Path | None, device: str, cache: Path | None
-) -> bool:
+) -> None:
     """Train with the other processes of torchrun; the first tells how far they are."""
     from outcome import Study
     from outcome.errors import InputError
-    from outcome.run import train_together
+    from outcome.parts import train_together
 
-    if is_first():
-        with progress_bars() as progress:
-            read = Study.read(study, settings)
-            return train_together(read, out=out, device=device, cache=cache, progress=progress)
     try:
-        return train_together(Study.read(study, settings), out=out, device=device, cache=cache)
+        with progress_bars() if is_first() else nullcontext(silent) as progress:
+            done, total = train_together(
+                Study.read(study, settings), out=out, device=device, cache=cache, progress=progress
+            )
     except InputError:
         if speaks_for_machine():  # a file may be missing on this machine alone
             raise
         raise typer.Exit(2) from None
+    if is_first():
+        typer.echo(f"trained together; {done} of {total} fits are there")
+        typer.echo("now run the same command without torchrun: it evaluates and reports")
 
 
 def _run_shard(
     study: Study, shard: str, folder: Path, jobs: int | None, device: str, cache: Path | None
 ) -> None:
-    from outcome.run import run_shard
+    from outcome.parts import run_shard
 
     with progress_bars() as progress:
         done, total = run_shard(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         permutation_test,
     )
     from outcome.training.precision import computes_bfloat16, resolved
-    from outcome.training.ranks import Ranks
+    from outcome.training.ranks import Ranks, device_of_rank
     from outcome.training.workers import Cluster, Here, Together, Workers
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "available_cpus",
     "choose_device",
     "computes_bfloat16",
+    "device_of_rank",
     "fit_notes",
     "fit_warnings",
     "permutation_notes",

@@ -139,12 +139,15 @@ def fit_calibration(risk: Array, outcomes: Outcomes, *, fixed_slope: bool = Fals
     everybody gets the baseline. Baseline: Breslow's estimate, with Efron's shares for ties, at the
     calibrated risks.
     """
-    scores = risk[:, None]
     slope, intercept = 1.0, 0.0
     if not fixed_slope:
-        sd = max(PRIOR_SD, PRIOR_SPREAD / max(float(risk.std()), 1e-9))
-        weights, intercept = fit_weights(scores, outcomes, around=1.0, sd=sd)
-        slope = float(weights[0])
+        spread = float(risk.std())
+        scale = spread if spread > np.finfo(float).tiny else 1.0
+        # In units of their spread, so that the optimiser sees scores of any size alike.
+        weights, intercept = fit_weights(
+            risk[:, None] / scale, outcomes, around=scale, sd=max(PRIOR_SD * scale, PRIOR_SPREAD)
+        )
+        slope = float(weights[0]) / scale
     if outcomes.time is None:
         if fixed_slope:
             intercept = _intercept(risk, outcomes)
@@ -191,7 +194,8 @@ def fit_weights(
         gradient[:m] += away / sd**2
         return value + float(away @ away) / (2 * sd**2), gradient
 
-    start = np.append(np.full(m, around), 0.0)
+    # From a spread of 1 or less: steps from a steep slope may end at the bound.
+    start = np.append(np.full(m, min(around, 1.0)), 0.0)
     bounds = [(0.0, None)] * m + [(0.0, 0.0) if survival else (None, None)]
     found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B")
     return found.x[:m], float(found.x[m])

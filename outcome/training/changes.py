@@ -62,9 +62,10 @@ def claim(folder: Path, study: Study) -> None:
     if changed:
         raise RunFolderError(
             f"{folder} was begun with other settings ({'; '.join(changed)}), and parts are not"
-            " mixed: use these settings, another --out, or run the study without --shard"
+            " mixed: use these settings, or another --out"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    # First what tells a run from a folder of the user's that holds a study file.
+    (folder / "fits").mkdir(parents=True, exist_ok=True)
     if not (folder / "study.yaml").exists():
         building = folder / f".study.yaml.{uuid4().hex}"
         building.write_text(study.to_yaml(), encoding="utf-8")

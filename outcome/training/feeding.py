@@ -125,9 +125,14 @@ def ahead(read: Callable[[list[int]], Read], groups: Sequence[list[int]]) -> Ite
         yield coming.result()
 
 
-def vectors_of(patients: Patients, row: int) -> int:
-    """Count the vectors of a patient, of all inputs."""
-    return sum(len(b) for bags in patients.bags.values() if (b := bags[row]) is not None)
+def vectors_of(patients: Patients, row: int, limit: int | None = None) -> int:
+    """Count the vectors of a patient, of all inputs; of the image at most `limit`."""
+    counts = {
+        name: 0 if (b := bags[row]) is None else len(b) for name, bags in patients.bags.items()
+    }
+    if limit is not None and "image" in counts:
+        counts["image"] = min(counts["image"], limit)
+    return sum(counts.values())
 
 
 def sampled(

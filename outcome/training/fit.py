@@ -151,6 +151,9 @@ def fit_network(
         if "clinical" in train.bags and len(train.bags) > 1:
             start_from_clinical(network, train.bags["clinical"], train.target, head)
         network.to(device)
+        ranks.share_weights(network)
+        if not ranks.first:  # dropout of other patients is other dropout
+            torch.manual_seed(seed + ranks.rank)  # noqa: TID251 - as above
         optimizer = torch.optim.AdamW(
             network.parameters(),
             lr=settings.learning_rate,
@@ -218,8 +221,9 @@ def _one_epoch(
         if not head.usable(target):
             continue
         seen = train.take(rows)
-        mine = ranks.share([vectors_of(seen, row) for row in range(len(rows))])
-        seen = sampled(seen, settings.patches_per_epoch, order, mine)
+        limit = settings.patches_per_epoch
+        mine = ranks.share([vectors_of(seen, row, limit) for row in range(len(rows))])
+        seen = sampled(seen, limit, order, mine)
         optimizer.zero_grad(set_to_none=True)
         loss = back_propagate(network, seen, mine, head, device)
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -276,9 +280,13 @@ def score(
         return torch.zeros(0)
     if sum(vectors_of(patients, row) for row in rows) <= min(KEPT_PATCHES, 2 * limit):
         return torch.cat([network(inputs) for inputs in fed(patients, groups, device)])
+    # Given a tensor of the device, so that its random state is restored for the second time.
+    token = torch.empty(0, device=device)
     parts = [
         checkpoint(
-            lambda group=group: network(inputs_of(patients, group, device)), use_reentrant=False
+            lambda _, group=group: network(inputs_of(patients, group, device)),
+            token,
+            use_reentrant=False,
         )
         for group in groups
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +15,16 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-__all__ = ["Ranks"]
+from outcome.errors import InputError
+
+__all__ = ["Ranks", "WorkersError", "device_of_rank"]
 
 PATIENCE = timedelta(days=1)
 """The first process may pack and project for hours while the others wait."""
+
+
+class WorkersError(InputError):
+    """Worker processes cannot be used, or do not survive; what is finished stays."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +59,9 @@ class Ranks:
         """Meet the other processes of torchrun; gloo between processors, NCCL between GPUs."""
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(backend, timeout=PATIENCE)
-        try:
-            yield cls.current()
-        finally:
-            dist.destroy_process_group()
+        yield cls.current()
+        # Not after an error: NCCL would wait for the others here, and torchrun could not end them.
+        dist.destroy_process_group()
 
     @property
     def first(self) -> bool:
@@ -117,18 +123,54 @@ class Ranks:
             if not some:  # as in one process: the optimizer leaves it alone
                 p.grad = None
 
-    def agree(self, what: object) -> bool:
-        """Whether all processes have the same; all of them must ask."""
-        if self.world == 1:
-            return True
-        digest = hashlib.sha256(json.dumps(what, default=str).encode()).digest()[:7]
+    def share_weights(self, network: nn.Module) -> None:
+        """Give everybody the weights and buffers of the first process."""
+        if self.world > 1:
+            for tensor in (*network.parameters(), *network.buffers()):
+                dist.broadcast(tensor.data, 0)
+
+    def check_same(self, what: object) -> None:
+        """Compare what there is to do; all processes must ask.
+
+        Raises
+        ------
+        WorkersError
+            The processes differ.
+        """
+        digest = hashlib.sha256(json.dumps(what).encode()).digest()[:7]
         mine = torch.tensor([int.from_bytes(digest, "big")])
         least, most = mine.clone(), mine.clone()
         dist.all_reduce(least, dist.ReduceOp.MIN)
         dist.all_reduce(most, dist.ReduceOp.MAX)
-        return bool(least == most)
+        if least != most:
+            raise WorkersError(
+                "processes of torchrun differ in the study, the cohort, the kind of device or the"
+                " fits that are there: start all with the same study file, environment and device,"
+                " and put --out and --cache on paths that all machines share"
+            )
 
     def wait(self) -> None:
         """Return when all processes have come here."""
-        if self.world > 1:
-            self.agree("here")
+        dist.all_reduce(torch.zeros(1))
+
+
+def device_of_rank(device: str) -> str:
+    """Return the device of this process: `auto` and `cuda` are one GPU each, where there are some.
+
+    Raises
+    ------
+    WorkersError
+        There are fewer GPUs than processes on this machine, or all would use the same one.
+    """
+    local = int(os.environ["LOCAL_RANK"])
+    here, gpus = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
+    if device == "cpu" or (device == "auto" and not gpus):
+        return "cpu"
+    if device not in ("auto", "cuda"):
+        raise WorkersError(f"--device {device}: under torchrun say auto, cpu or cuda")
+    if here > gpus:
+        raise WorkersError(
+            f"{here} processes for {gpus} GPUs: start one per GPU (--nproc-per-node), or say"
+            " --device cpu"
+        )
+    return f"cuda:{local}"

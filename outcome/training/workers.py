@@ -14,10 +14,9 @@ import torch
 from joblib.externals.loky.process_executor import BrokenProcessPool
 from threadpoolctl import threadpool_limits
 
-from outcome.errors import InputError
 from outcome.processes import in_processes
 from outcome.training.grid import Grid
-from outcome.training.ranks import Ranks
+from outcome.training.ranks import Ranks, WorkersError
 
 __all__ = ["Cluster", "Here", "Together", "Workers", "WorkersError"]
 
@@ -25,10 +24,6 @@ Work = Callable[..., Any]
 CONNECT = "10s"
 WORKERS = 60
 MOST_FAILURES = 3
-
-
-class WorkersError(InputError):
-    """Worker processes cannot be used, or do not survive; what is finished stays."""
 
 
 class Workers(Protocol):
@@ -97,18 +92,7 @@ class Together:
     ranks: Ranks
 
     def map(self, work: Work, grid: Grid, tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
-        """Yield results task by task.
-
-        Raises
-        ------
-        WorkersError
-            The processes differ in what there is to do, so they do not see the same run folder.
-        """
-        if not self.ranks.agree([str(task) for task in tasks]):
-            raise WorkersError(
-                "processes of torchrun see different fits in the run folder: put --out on a path"
-                " that all machines share"
-            )
+        """Yield results task by task."""
         for task in tasks:
             yield _pinned(work, grid, task)
             self.ranks.wait()

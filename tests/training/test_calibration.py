@@ -105,7 +105,7 @@ def test_weights_favour_the_score_that_knows(rng):
 def test_scores_that_hardly_differ_are_not_kept_so(rng):
     truth = 0.7 * rng.normal(size=800)
     time = rng.exponential(np.exp(-truth))
-    for scale in (1.0, 0.02):
+    for scale in (1.0, 0.02, 1e-6):
         outcomes = Outcomes(
             np.full(800, True), time, np.ones(800, np.int64), np.full(800, ""), np.ones(800)
         )

@@ -43,15 +43,14 @@ def outputs(network, bags):
         return network({k: Inputs.join(bags[k], widths[k], CPU) for k in bags}).numpy()
 
 
-@pytest.mark.parametrize("fusion", ["early", "gated"])
+@pytest.mark.parametrize(("fusion", "hidden"), [("early", 0), ("gated", 0), ("early", 0.5)])
 @pytest.mark.parametrize("head", [CoxHead(), LogisticHead()])
-def test_the_untrained_network_is_the_ridge_model(cohort, head, fusion):
+def test_the_untrained_network_is_the_ridge_model(cohort, head, fusion, hidden):
     x, bags, target = cohort
     if isinstance(head, LogisticHead):
         target = Target(None, target.time < target.time.median())
-    network = build(
-        {"clinical": 3, "image": 8}, Training(), Member(MEMBER.inputs, "attention", fusion)
-    )
+    member, settings = Member(MEMBER.inputs, "attention", fusion), Training(hidden_inputs=hidden)
+    network = build({"clinical": 3, "image": 8}, settings, member)
     start_from_clinical(network, bags["clinical"], target, head)
     row = chosen_penalty(x, target, head)
     expected = fit_linear(x, target, head)(x)[row]

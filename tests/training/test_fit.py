@@ -6,7 +6,7 @@ import torch
 
 from outcome.models.heads import CoxHead, Target
 from outcome.study import Arm, Training
-from outcome.training.feeding import Patients, ahead, sampled
+from outcome.training.feeding import Patients, ahead, sampled, vectors_of
 from outcome.training.fit import build, fit_network, predict, score
 from outcome.training.members import Member, members
 
@@ -129,3 +129,9 @@ def test_more_patches_than_a_step_keeps_give_the_same_gradient_in_low_precision(
         found.append(torch.cat([g.flatten() for g in gradients]))
     assert found[0].abs().max() > 0.001
     assert (found[0] - found[1]).norm() < 0.02 * found[0].norm()
+
+
+def test_a_patient_counts_by_the_patches_that_an_epoch_sees(patients):
+    assert vectors_of(patients, 1) == 40
+    assert vectors_of(patients, 1, 10) == 10
+    assert vectors_of(patients, 0, 10) == 5

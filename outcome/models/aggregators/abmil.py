@@ -135,7 +135,8 @@ class _Pool(torch.autograd.Function):
             inner[:, units] = direction = gradient[i].to(kind)
             reach = torch.cat([torch.mv(h[:width].T, direction) for _, h, _ in blocks])
             # The level is that of the rounded products: slopes of a bag must sum to zero.
-            slopes = weights * (reach - weights @ reach.to(weights.dtype))
+            reach = reach.to(weights.dtype)
+            slopes = weights * (reach - weights @ reach)
             shares = zip(torch.split(weights, ROWS), torch.split(slopes, ROWS), strict=True)
             backs = [
                 _block_gradient(x.to(kind), hidden, gates, *share, inner, sums)

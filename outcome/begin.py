@@ -1,0 +1,82 @@
+"""The beginning of a run: everything is read and checked, and nothing written but the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from outcome.study import Study
+    from outcome.training import Grid, Workers
+
+__all__ = ["Progress", "processes", "start"]
+
+Progress = Callable[[str, int, int], None]
+
+
+def start(
+    study: Study,
+    cohort: pd.DataFrame | None,
+    folder: Path,
+    jobs: int | None,
+    device: str,
+    cache: str | Path | None,
+    cluster: str | None,
+    save_vectors: bool,
+    progress: Progress,
+) -> tuple[Grid, Workers]:
+    """Read and check everything; nothing is written but the packed store."""
+    from outcome import training
+    from outcome.embeddings.material import prepare
+    from outcome.embeddings.store import default_cache
+
+    _check_folder(folder, study)
+    device = training.choose_device(device)
+    resolved = training.resolved(study, device)
+    n = processes(jobs, study, device)
+    material = prepare(
+        study,
+        (Path(cache) if cache is not None else default_cache()).absolute(),
+        frame=cohort,
+        jobs=n,
+        progress=lambda done, total: progress("reading", done, total),
+    )
+    grid = training.Grid(resolved, material, folder.absolute() / "fits", device, save_vectors)
+    grid.check()
+    return grid, training.Cluster(cluster) if cluster else training.Here(n)
+
+
+def processes(jobs: int | None, study: Study, device: str) -> int:
+    """Return how many processes: as asked for, or as the processors allow; on a GPU one."""
+    from outcome import training
+
+    if jobs is not None:
+        return jobs
+    return max(1, training.available_cpus() // study.training.threads) if device == "cpu" else 1
+
+
+def _check_folder(folder: Path, study: Study) -> None:
+    """Refuse to write among files that are not a run of this study."""
+    import yaml
+
+    from outcome.errors import RunFolderError
+
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not folder.is_dir():
+        raise RunFolderError(f"{folder} is a file: name another folder with --out")
+    written = folder / "study.yaml"
+    if not (folder / "manifest.json").is_file() and not (folder / "fits").is_dir():
+        raise RunFolderError(f"{folder} holds other files: name another folder with --out")
+    try:
+        name = yaml.safe_load(written.read_text()).get("name") if written.is_file() else study.name
+    except (yaml.YAMLError, AttributeError, OSError):
+        name = "something unreadable"
+    if name != study.name:
+        raise RunFolderError(
+            f"{folder} holds a run of study {name!r}, not of {study.name!r}: name another folder"
+            " with --out, or remove it"
+        )
