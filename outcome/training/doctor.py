@@ -18,7 +18,7 @@ from outcome.training.precision import computes_bfloat16
 
 __all__ = ["facts", "findings"]
 
-OPTIONAL = ("distributed", "sentence-transformers", "openslide-python")
+OPTIONAL = ("numba", "distributed", "sentence-transformers", "openslide-python")
 STRANGER = "outcome"
 """Another distribution (trio needs it), which installs a package of the same name."""
 

@@ -24,6 +24,7 @@ from outcome.study import Study, Training
 from outcome.training.dataset import clinical_rows, outcome_rows
 from outcome.training.fit import Epoch, State, Trained
 from outcome.training.members import Member
+from outcome.training.precision import compiles
 
 __all__ = ["FitFolder", "fit_key", "fit_seed", "remove_unfinished"]
 
@@ -43,7 +44,8 @@ def fit_key(
 ) -> str:
     """Hash of everything that affects a fit: patients, vectors, outcomes, settings, seed, device.
 
-    The version of torch is among it: fits of two versions are never mixed.
+    The version of torch, and whether passes are compiled, are among it: fits of two versions are
+    never mixed.
     Names of arms, horizons and everything that only the report uses are left out on purpose:
     changing them refits nothing.
     """
@@ -61,6 +63,8 @@ def fit_key(
         "train": outcome_rows(material, inner.train),
         "tune": outcome_rows(material, inner.tune),
     }
+    if compiles(settings, member.aggregator, device):
+        about["passes"] = "compiled"
     if isinstance(endpoint, Landmark):
         about["horizon"] = endpoint.horizon
     if "clinical" in member.inputs:

@@ -16,6 +16,7 @@ from outcome.endpoint import Binary
 from outcome.study import ReportTexts, Study
 from outcome.training.assembly import ArmFold
 from outcome.training.calibration import summary
+from outcome.training.precision import compiles, resolved
 
 __all__ = ["describe", "epochs", "hashes"]
 
@@ -38,6 +39,9 @@ def describe(
     """Return the manifest of a run, without results."""
     facts = material.facts()
     versions = {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}}
+    training = resolved(study, device).training
+    if any(compiles(training, arm.aggregator, device) for arm in study.arms):
+        versions["numba"] = version("numba")
     folds = material.folds
     per_repeat = len([f for f in folds if f.repeat == folds[0].repeat])
     return {

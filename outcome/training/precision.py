@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 
 from outcome.errors import InputError
-from outcome.study import Study
+from outcome.models.aggregators.abmil_blocks import can_compile
+from outcome.study import Study, Training
 
-__all__ = ["computes_bfloat16", "resolved"]
+__all__ = ["compiles", "computes_bfloat16", "resolved"]
 
 
 def computes_bfloat16(device: str) -> bool:
@@ -40,3 +41,9 @@ def resolved(study: Study, device: str) -> Study:
         precision = "bfloat16" if able and settings.components == 0 else "float32"
     training = settings.model_copy(update={"precision": precision})
     return study.model_copy(update={"training": training})
+
+
+def compiles(training: Training, aggregator: str | None, device: str) -> bool:
+    """Whether a fit takes its passes between products by compiled functions, which round later."""
+    here = device == "cpu" and training.threads == 1 and can_compile()
+    return here and aggregator == "abmil" and training.precision == "bfloat16"

@@ -14,6 +14,7 @@ import torch
 from joblib.externals.loky.process_executor import BrokenProcessPool
 from threadpoolctl import threadpool_limits
 
+from outcome.models.aggregators.abmil_blocks import can_compile
 from outcome.processes import in_processes
 from outcome.training.grid import Grid
 from outcome.training.ranks import Ranks, WorkersError
@@ -172,17 +173,17 @@ def _itself(grid: Grid) -> Grid:
     return grid
 
 
-def _versions() -> tuple[str, str]:
-    return torch.__version__, np.__version__
+def _versions() -> tuple[str, str, str]:
+    return torch.__version__, np.__version__, "compiled passes" if can_compile() else "no numba"
 
 
-def _checked(versions: tuple[str, str], work: Work, grid: Grid, task: tuple[Any, ...]) -> Any:
+def _checked(versions: tuple[str, str, str], work: Work, grid: Grid, task: tuple[Any, ...]) -> Any:
     """Do a task on a worker of a cluster, if the worker is as it must be."""
     worker = importlib.import_module("distributed").get_worker()
     if _versions() != versions:
         raise WorkersError(
-            f"worker {worker.address} has torch and numpy {_versions()}, and here they are"
-            f" {versions}: start workers from the same environment"
+            f"worker {worker.address} has {_versions()} for torch, numpy and numba, and here they"
+            f" are {versions}: start workers from the same environment"
         )
     if worker.state.nthreads != 1:
         raise WorkersError(

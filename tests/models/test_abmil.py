@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 import torch
 
-from outcome.models.aggregators import ABMIL
+from outcome.models.aggregators import ABMIL, abmil
 from outcome.models.aggregators.abmil import ROWS
+from outcome.models.aggregators.abmil_blocks import CompiledBlocks, TorchBlocks, blocks_for
 from outcome.testing import check_aggregator
 
 LENGTHS = [5, 1, ROWS + 40]
@@ -47,9 +49,11 @@ def test_values_and_gradients_are_those_of_autograd(case):
         torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-5, msg=name)
 
 
-def test_low_precision_is_close_and_returns_float32(case):
+@pytest.mark.parametrize("blocks", [TorchBlocks, CompiledBlocks])
+def test_low_precision_is_close_and_returns_float32(case, blocks, monkeypatch):
     module, features, weights = case
     expected = module(features, LENGTHS)
+    monkeypatch.setattr(abmil, "blocks_for", lambda *_: blocks)
     with torch.autocast("cpu", torch.bfloat16):
         pooled = module(features, LENGTHS)
     assert pooled.dtype == torch.float32
@@ -58,3 +62,55 @@ def test_low_precision_is_close_and_returns_float32(case):
     for name, gradient in gradients(module, features, pooled, weights).items():
         assert gradient.dtype == torch.float32
         assert (gradient - exact[name]).norm() < 0.05 * exact[name].norm(), name
+
+
+@pytest.mark.parametrize("blocks", [TorchBlocks, CompiledBlocks])
+def test_going_back_twice_gives_the_same_gradients(case, blocks, monkeypatch):
+    module, features, weights = case
+    monkeypatch.setattr(abmil, "blocks_for", lambda *_: blocks)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = (module(features, LENGTHS) * weights).sum()
+    once, twice = (
+        torch.autograd.grad(loss, list(module.parameters()), retain_graph=True) for _ in range(2)
+    )
+    for first, second in zip(once, twice, strict=True):
+        assert torch.equal(first, second)
+
+
+def test_compiled_where_it_pays(monkeypatch):
+    low, cpu = torch.bfloat16, torch.device("cpu")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert blocks_for(cpu, low) is CompiledBlocks
+    assert blocks_for(cpu, torch.float32) is TorchBlocks
+    assert blocks_for(torch.device("cuda"), low) is TorchBlocks
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    assert blocks_for(cpu, low) is TorchBlocks
+
+
+def test_compiled_functions_round_as_bfloat16_does():
+    kernels = pytest.importorskip("outcome.models.aggregators.kernels")
+    x = torch.linspace(-12, 12, 40_001)
+    units = torch.stack([x, x]).bfloat16()
+    exact, raw = units.double(), torch.zeros(len(x))
+    zeros = np.zeros(2, np.float32)
+    kernels.attend(units.view(torch.uint16).numpy(), zeros, np.ones(1, np.float32), raw.numpy())
+    # Half a unit in the last place near 1, and 1e-4 of the tangent's own.
+    expected = torch.stack([exact[0].tanh(), exact[1].sigmoid()])
+    assert (units.double() - expected).abs().max() < 2**-9 + 1e-4
+    assert torch.equal(raw, units[0].float() * units[1].float())
+    small = exact[0].abs() < 1
+    ratio = units[0].double()[small] / expected[0][small]
+    assert (ratio[exact[0][small] != 0] - 1).abs().max() < 2**-8
+
+
+@pytest.mark.parametrize("place", [0, 37, 100])
+def test_compiled_functions_let_a_nan_through(place):
+    kernels = pytest.importorskip("outcome.models.aggregators.kernels")
+    units = torch.ones(2, 101).bfloat16()
+    units[0, place] = float("nan")
+    bits = units.view(torch.uint16).numpy()
+    raw, zeros = np.zeros(101, np.float32), np.zeros(2, np.float32)
+    kernels.rectify(bits, zeros)
+    assert units.isnan().sum() == 1
+    kernels.attend(bits, zeros, np.ones(1, np.float32), raw)
+    assert np.flatnonzero(np.isnan(raw)).tolist() == [place]

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from outcome.models.aggregators import abmil
+from outcome.models.aggregators.abmil_blocks import CompiledBlocks, TorchBlocks
 from outcome.models.heads import CoxHead, Target
 from outcome.study import Arm, Training
 from outcome.training.feeding import Patients, ahead, sampled, vectors_of
@@ -111,7 +113,11 @@ def test_sampling_changes_training_and_never_evaluation(patients):
     np.testing.assert_array_equal(predict(network, patients, CPU), found[1].tune_raw[-1])
 
 
-def test_more_patches_than_a_step_keeps_give_the_same_gradient_in_low_precision(patients):
+@pytest.mark.parametrize("blocks", [TorchBlocks, CompiledBlocks])
+def test_more_patches_than_a_step_keeps_give_the_same_gradient_in_low_precision(
+    patients, blocks, monkeypatch
+):
+    monkeypatch.setattr(abmil, "blocks_for", lambda *_: blocks)
     member = Member(("image",), "abmil", options=(("attention_width", 6), ("embedding", 10)))
     settings = Training(components=0, precision="bfloat16")
     bags = [b.bfloat16() for b in patients.bags["image"]]
