@@ -110,7 +110,7 @@ def test_compiled_functions_let_a_nan_through(place):
     units[0, place] = float("nan")
     bits = units.view(torch.uint16).numpy()
     raw, zeros = np.zeros(101, np.float32), np.zeros(2, np.float32)
-    kernels.rectify(bits, zeros)
+    kernels.rectify(bits, zeros, 101)
     assert units.isnan().sum() == 1
     kernels.attend(bits, zeros, np.ones(1, np.float32), raw)
     assert np.flatnonzero(np.isnan(raw)).tolist() == [place]

@@ -126,7 +126,7 @@ class _Pool(torch.autograd.Function):
             attention = next(kept)
             parts = [(x, next(kept), next(kept)) for x in torch.split(bag, ROWS)]
             blocks.turn(gradient[i])
-            reach = torch.cat([blocks.reach(hidden) for _, hidden, _ in parts])
+            reach = torch.cat([blocks.reach(hidden, len(x)) for x, hidden, _ in parts])
             # The level is that of the rounded products: slopes of a bag must sum to zero.
             slopes = attention * (reach - attention @ reach)
             shares = zip(torch.split(attention, ROWS), torch.split(slopes, ROWS), strict=True)

@@ -16,6 +16,8 @@ from torch import Tensor
 
 __all__ = ["Blocks", "CompiledBlocks", "TorchBlocks", "Weights", "blocks_for", "can_compile"]
 
+EVEN = 64
+"""Blocks that are kept have a multiple of so many columns: steps are faster by up to a tenth."""
 SPARE = 32
 """Further columns in one product, of which one is used: a width that blocks of 32 divide."""
 
@@ -43,8 +45,8 @@ class Blocks(Protocol):
     def turn(self, direction: Tensor) -> None:
         """Begin the way back through a bag, of whose pooled vector this is the derivative."""
 
-    def reach(self, hidden: Tensor) -> Tensor:
-        """Return the derivative by the weight of each vector, shape (n,), float32."""
+    def reach(self, hidden: Tensor, n: int) -> Tensor:
+        """Return the derivative by the weight of each of n vectors, shape (n,), float32."""
 
     def backward(
         self, x: Tensor, hidden: Tensor, units: Tensor, weights: Tensor, slope: Tensor
@@ -135,7 +137,7 @@ class TorchBlocks:
         self.direction = direction.to(self.kind)
         self.inner[:, self.units] = self.direction
 
-    def reach(self, hidden: Tensor) -> Tensor:
+    def reach(self, hidden: Tensor, n: int) -> Tensor:
         """See `Blocks`."""
         found = torch.mv(hidden[: self.width].T, self.direction)
         return found.to(self.weights[0].dtype)
@@ -177,7 +179,10 @@ class TorchBlocks:
 
 
 class CompiledBlocks:
-    """The products by PyTorch, in bfloat16; each pass between them by a compiled function."""
+    """The products by PyTorch, in bfloat16; each pass between them by a compiled function.
+
+    Blocks are filled up with columns of zeros.
+    """
 
     def __init__(self, kind: torch.dtype, weights: Weights) -> None:
         from outcome.models.aggregators import kernels
@@ -194,9 +199,11 @@ class CompiledBlocks:
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See `Blocks`."""
-        hidden = torch.mm(self.embed, x.to(self.kind).T)
-        self.kernels.rectify(_bits(hidden), self.embed_bias)
-        units, raw = torch.mm(self.branches, hidden), torch.zeros(len(x))
+        n = len(x)
+        hidden = self.embed.new_empty(len(self.embed), -(-n // EVEN) * EVEN)
+        torch.mm(self.embed, x.to(self.kind).T, out=hidden[:, :n])
+        self.kernels.rectify(_bits(hidden), self.embed_bias, n)
+        units, raw = torch.mm(self.branches, hidden), torch.zeros(n)
         self.kernels.attend(_bits(units), self.branches_bias, self.score, raw.numpy())
         return hidden, units, raw
 
@@ -217,9 +224,9 @@ class CompiledBlocks:
         """See `Blocks`."""
         self.direction = direction.contiguous().numpy()
 
-    def reach(self, hidden: Tensor) -> Tensor:
+    def reach(self, hidden: Tensor, n: int) -> Tensor:
         """See `Blocks`."""
-        found = torch.zeros(hidden.shape[1])
+        found = torch.zeros(n)
         self.kernels.reach(_bits(hidden), self.direction, found.numpy())
         return found
 
@@ -235,6 +242,7 @@ class CompiledBlocks:
         self.kernels.rectify_gradient(
             _bits(back), _bits(hidden), self.direction, weights.numpy(), embed_bias
         )
+        back = back[:, : len(x)]
         self.kernels.accumulate(embed, _bits(torch.mm(back, x.to(self.kind))))
         return back
 

@@ -62,13 +62,17 @@ def _tanh(x: Any) -> Any:
 
 
 @compiled
-def rectify(hidden: Bits, bias: Floats) -> None:
-    """Add a bias to each row, and set what is below zero to zero, in place."""
+def rectify(hidden: Bits, bias: Floats, n: int) -> None:
+    """Add a bias to each row and set what is below zero to zero, in place; from column n on, all.
+
+    What is below zero is not what is not above it: a NaN stays.
+    """
     for i in range(bias.size):
         row, shift = hidden[i], bias[i]
-        for j in range(row.size):
+        for j in range(n):
             found = _value(row[j]) + shift
             row[j] = _bits(ZERO if found < ZERO else found)
+        row[n:] = 0
 
 
 @compiled
@@ -77,8 +81,8 @@ def attend(units: Bits, bias: Floats, score: Floats, raw: Floats) -> None:
 
     Parameters
     ----------
-    units : array of uint16, shape (2 width, n)
-        Without bias; replaced by the values of the functions.
+    units : array of uint16, shape (2 width, n or more)
+        Without bias; the first n columns are replaced by the values of the functions.
     bias : array, shape (2 width,)
     score : array, shape (width,)
     raw : array, shape (n,)
@@ -98,7 +102,7 @@ def attend(units: Bits, bias: Floats, score: Floats, raw: Floats) -> None:
 
 @compiled
 def pool(hidden: Bits, weights: Floats, pooled: Floats) -> None:
-    """Add the weighted sum of the columns of `hidden`, shape (m, n), to `pooled`, shape (m,)."""
+    """Add the sum of the columns of `hidden`, each times its weight, to `pooled`."""
     for i in range(pooled.size):
         row, total = hidden[i], ZERO
         for j in range(weights.size):
@@ -108,7 +112,7 @@ def pool(hidden: Bits, weights: Floats, pooled: Floats) -> None:
 
 @compiled
 def reach(hidden: Bits, direction: Floats, out: Floats) -> None:
-    """Add the product of each column of `hidden`, shape (m, n), with `direction` to `out`."""
+    """Add the product of each of the first columns of `hidden` with `direction` to `out`."""
     for i in range(direction.size):
         row, factor = hidden[i], direction[i]
         for j in range(out.size):
@@ -121,12 +125,12 @@ def derive(units: Bits, slope: Floats, outer: Bits, score: Floats, bias: Floats)
 
     Parameters
     ----------
-    units : array of uint16, shape (2 width, n)
+    units : array of uint16, shape (2 width, n or more)
         As `attend` leaves them.
     slope : array, shape (n,)
         Derivative of the loss by the raw attention.
-    outer : array of uint16, shape (2 width, n)
-        Written.
+    outer : array of uint16, shape (2 width, n or more)
+        Written; zero from column n on.
     score, bias : arrays, shapes (width,) and (2 width,)
         Their gradients (that of the bias without the score's factor) are added.
     """
@@ -144,6 +148,8 @@ def derive(units: Bits, slope: Floats, outer: Bits, score: Floats, bias: Floats)
             total += product
             above += by_content
             below += by_gate
+        to_content[slope.size :] = 0
+        to_gate[slope.size :] = 0
         score[k] += total
         bias[k] += above
         bias[width + k] += below
@@ -157,7 +163,7 @@ def rectify_gradient(
 
     Parameters
     ----------
-    back, hidden : arrays of uint16, shape (m, n)
+    back, hidden : arrays of uint16, shape (m, n or more)
         Derivative by the embedded vectors through the attention; the embedded vectors.
     direction, weights : arrays, shapes (m,) and (n,)
         Derivative by the pooled vector, and the attention.
@@ -166,7 +172,7 @@ def rectify_gradient(
     """
     for i in range(bias.size):
         row, there, factor, total = back[i], hidden[i], direction[i], ZERO
-        for j in range(row.size):
+        for j in range(weights.size):
             found = _value(row[j]) + factor * weights[j] if there[j] != 0 else ZERO
             row[j] = _bits(found)
             total += found
