@@ -46,7 +46,11 @@ def start(
     )
     grid = training.Grid(resolved, material, folder.absolute() / "fits", device, save_vectors)
     grid.check()
-    return grid, training.Cluster(cluster) if cluster else training.Here(n)
+    if cluster is None:
+        return grid, training.Here(n)
+    workers = training.Cluster(cluster)
+    workers.check()
+    return grid, workers
 
 
 def processes(jobs: int | None, study: Study, device: str) -> int:

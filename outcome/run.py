@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Results", "run"]
 
 N_RESAMPLES = 1000
+ON_REQUEST = ("permutations.csv", "slide_vectors.h5")
 
 
 @dataclass(frozen=True)
@@ -254,9 +256,23 @@ def _results(
     if tested is not None:
         further["permutations"] = tested
         about["notes"] += training.permutation_notes(tested)
+    stale = _stale(folder, fits["changed"], {f"{n}.csv" for n in further}, grid.save_vectors)
+    if stale:
+        about["notes"].append(
+            f"{' and '.join(stale)} of an earlier state of the study: removed; ask for them anew"
+        )
     about["seconds"] = round(monotonic() - started, 1)
-    write_run_folder(folder, {**tables, **further}, about, study.to_yaml(folder))
+    write_run_folder(folder, {**tables, **further}, about, study.to_yaml(folder), stale)
     progress("reporting", 0, 1)
     report = write_report(folder)
     progress("reporting", 1, 1)
     return Results(folder=folder, report=report, manifest=about, permutations=tested, **tables)
+
+
+def _stale(
+    folder: Path, changed: Sequence[str], written: Collection[str], vectors: bool
+) -> list[str]:
+    """Name what is made on request only, and was made before the study changed."""
+    kept = {*written, *(["slide_vectors.h5"] if vectors else [])}
+    asked = [name for name in ON_REQUEST if name not in kept and (folder / name).is_file()]
+    return asked if changed else []

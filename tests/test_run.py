@@ -275,3 +275,72 @@ def test_nothing_of_the_study_file_is_lost_on_the_way(small, tmp_path):
     (tmp_path / "again.yaml").write_text(study.to_yaml())
     assert Study.read(tmp_path / "again.yaml") == study
     assert yaml.safe_load(study.to_yaml())["name"] == "simulated-survival"
+
+
+def test_an_arm_with_reports_refits_nothing_of_images(small, tmp_path):
+    path = shutil.copytree(small.parent, tmp_path / "cohort") / small.name
+    study = yaml.safe_load(path.read_text())
+    reports = study["embeddings"].pop("reports")
+    path.write_text(yaml.safe_dump(study | {"arms": ["image"], "baseline": "image"}))
+    run(Study.read(path), out=tmp_path / "run", jobs=1)
+    study["embeddings"]["reports"] = reports
+    path.write_text(yaml.safe_dump(study | {"arms": ["image", "report"], "baseline": "image"}))
+    again = run(Study.read(path), out=tmp_path / "run", jobs=1)
+    assert again.manifest["fits"] == {"total": 12, "kept": 6, "trained": 6}
+
+
+def test_what_an_earlier_state_left_is_removed_and_said(small, tmp_path):
+    folder = tmp_path / "run"
+    both = Study.read(small, ["arms=[image, report]"])
+    run(both, out=folder, jobs=1, save_vectors=True)
+    # As --permutations writes it, which takes minutes.
+    tested = {"arm": ["image"], "statistic": ["harrell_c"], "observed": [0.6], "p_value": [0.01]}
+    pd.DataFrame(tested | {"n_permutations": [199], "model": ["linear"]}).to_csv(
+        folder / "permutations.csv", index=False
+    )
+    left = [folder / "permutations.csv", folder / "slide_vectors.h5"]
+    figure = folder / "figures" / "kaplan-meier-report.png"
+    own = folder / "figures" / "mine.png"
+    own.write_bytes(b"a picture of the user")
+    assert all(path.is_file() for path in [*left, figure])
+    same = run(both, out=folder, jobs=1)
+    assert all(path.is_file() for path in left)
+    assert not any("earlier state" in note for note in same.notes)
+    other = run(Study.read(small, ["arms=[image]"]), out=folder, jobs=1)
+    assert not any(path.exists() for path in [*left, figure])
+    assert own.is_file()
+    assert any(
+        note.startswith("permutations.csv and slide_vectors.h5 of an earlier")
+        for note in other.notes
+    )
+    assert "Permuted outcomes" not in other.report.read_text()
+
+
+def test_maximally_selected_groups_come_with_a_corrected_p(small, tmp_path):
+    found = run(Study.read(small, ["arms=[image]", "risk_groups=maxstat"]), out=tmp_path, jobs=1)
+    (note,) = [n for n in found.notes if "maximally selected cut" in n]
+    assert len(note.partition("per fold: ")[2].split(", ")) == 3
+
+
+def test_calibration_of_the_whole_distribution_is_among_the_metrics(make_study, tmp_path):
+    path = make_study(tmp_path / "cohort", patients=300, seed=3)
+    found = run(Study.read(path, ["arms=[image]"]), out=tmp_path / "run", jobs=1)
+    rows, at_time = found.metrics, found.predictions["survival_at_time"]
+    assert float(rows.loc[rows["metric"] == "dcal_p", "estimate"].iloc[0]) > 0.001
+    assert at_time.dropna().between(0, 1).all()
+    assert at_time.notna().mean() > 0.9
+
+
+@pytest.mark.parametrize("device", ["meta", "cuda:x", "gpu", ""])
+def test_a_device_that_is_none_is_refused_and_nothing_written(small, outcome, tmp_path, device):
+    done = outcome("run", small, "--out", tmp_path / "run", "--device", device)
+    assert done.code == 2
+    assert "--device" in done.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_a_scheduler_nothing_is_written(small, outcome, tmp_path):
+    done = outcome("run", small, "--out", tmp_path / "run", "--cluster", "tcp://127.0.0.1:1")
+    assert done.code == 2
+    assert "no scheduler answers" in done.err
+    assert not (tmp_path / "run").exists()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import re
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,6 +27,7 @@ __all__ = [
     "make_encoder",
 ]
 
+DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 MUSK_TOKENS = 98
 """Of a chunk; with the begin and end tokens it fills MUSK's 100 places."""
 MUSK_MODEL = "musk_large_patch16_384"
@@ -262,6 +264,8 @@ def choose_device(asked: str) -> str:
     """
     import torch
 
+    if not DEVICES.fullmatch(asked):
+        raise InputError(f"--device {asked!r}: write auto, cpu, cuda, cuda:0 (1, ...) or mps")
     if asked == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,8 @@ class Material:
     slides : mapping of patient to tuple of Packed
         Empty where the study uses no image.
     reports : Reports or None
-    contents : mapping of patient to str
-        A hash of what `sample` returns: what a fit depends on.
+    contents : mapping of patient to mapping of input to str
+        Hashes of what `sample` returns, one per input: what a fit that sees it depends on.
     notes : tuple of str
         What the user should know and need not mend.
     """
@@ -65,7 +65,7 @@ class Material:
     store: PackedStore
     slides: Mapping[str, tuple[Packed, ...]]
     reports: Reports | None
-    contents: Mapping[str, str]
+    contents: Mapping[str, Mapping[str, str]]
     notes: tuple[str, ...]
 
     def sample(self, patient: str) -> PatientSample:
@@ -73,6 +73,11 @@ class Material:
         slides = self.slides.get(patient, ())
         report = self.reports.vectors(patient) if self.reports is not None else None
         return PatientSample(self.store.features(slides) if slides else None, report)
+
+    def content(self, patient: str, inputs: Iterable[str]) -> list[str]:
+        """Return the hashes of some inputs of a patient; clinical values have none here."""
+        found = self.contents[patient]
+        return [found[name] for name in inputs if name in found]
 
     def mean(self, name: str, patient: str) -> NDArray[np.float64] | None:
         """Return the mean vector of one input of a patient, shape (d,); None without it."""
@@ -191,17 +196,15 @@ def prepare(
     slides = {p: s for p, s in slides.items() if p in cohort.patients.index}
     if reports is not None:
         reports = reports.only(cohort.patients.index)
-    contents = {p: _content(slides.get(p, ()), reports, p) for p in cohort.patients.index}
+    contents = {p: _contents(slides.get(p, ()), reports, p) for p in cohort.patients.index}
     return Material(cohort, tuple(folds), store, slides, reports, contents, tuple(notes))
 
 
-def _content(slides: Sequence[Packed], reports: Reports | None, patient: str) -> str:
-    digest = hashlib.sha256()
-    for slide in slides:
-        digest.update(slide.content.encode())
+def _contents(slides: Sequence[Packed], reports: Reports | None, patient: str) -> dict[str, str]:
+    parts = {"image": "".join(slide.content for slide in slides).encode()}
     if reports is not None:
-        digest.update(reports.content(patient))
-    return digest.hexdigest()[:32]
+        parts["report"] = reports.content(patient)
+    return {name: hashlib.sha256(part).hexdigest()[:32] for name, part in parts.items()}
 
 
 def _slide_files(study: Study, cohort: Cohort, notes: list[str], problems: Problems) -> Found:

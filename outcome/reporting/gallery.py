@@ -18,6 +18,8 @@ from outcome.reporting.palette import INK, MUTED
 __all__ = ["Gallery", "plain_style"]
 
 DPI = 300
+INDEX = ".drawn"
+"""Names of the figures of the last report: only these may be removed by the next."""
 SCALE = 1.25
 """Size in the page relative to the size on paper."""
 _DARK = {INK: "#e4e7ea", MUTED: "#98a1ab"}
@@ -44,10 +46,12 @@ class Gallery:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.hung: list[str] = []
 
     def hang(self, figure: Figure, name: str, *, alt: str, caption: str) -> Picture:
         """Write `<name>.svg` and `<name>.png` (300 dpi), and return the picture for the page."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.hung.append(name)
         around = figure.get_tightbbox().padded(0.08)
         buffer = io.BytesIO()
         figure.savefig(
@@ -72,6 +76,16 @@ class Gallery:
             alt,
             caption,
         )
+
+    def close(self) -> None:
+        """Remove what an earlier report has drawn and this one has not; nothing else."""
+        index = self.folder / INDEX
+        before = index.read_text(encoding="utf-8").splitlines() if index.is_file() else []
+        for name in set(before) - set(self.hung):
+            for kind in ("svg", "png"):
+                (self.folder / f"{name}.{kind}").unlink(missing_ok=True)
+        if self.folder.is_dir():
+            index.write_text("".join(f"{name}\n" for name in self.hung), encoding="utf-8")
 
 
 def _size(svg: str) -> tuple[float, float]:

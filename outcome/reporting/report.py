@@ -71,11 +71,13 @@ def make_report(folder: Path, *, show_ids: bool = False) -> Report:
     """Do what `write_report` does, and return its tables too."""
     run, tables = with_derived(read_run(Path(folder), show_ids=show_ids))
     write_derived(run.path, tables, DERIVED)
+    gallery = Gallery(run.path / "figures")
     with plain_style():
-        drawings = Drawings(run, Gallery(run.path / "figures"))
-        sections = make_sections(run, drawings)
+        sections = make_sections(run, Drawings(run, gallery))
     html = render(_page(run, sections))
-    return Report(write_page(run.path / "report.html", html), tables)
+    page = write_page(run.path / "report.html", html)
+    gallery.close()
+    return Report(page, tables)
 
 
 def _page(run: Run, sections: Sequence[Section]) -> Page:

@@ -17,6 +17,7 @@ def write_run_folder(
     tables: Mapping[str, pd.DataFrame],
     about: Mapping[str, Any],
     study: str | None = None,
+    stale: Sequence[str] = (),
 ) -> None:
     """Write every file under another name, then put all of them in place; the manifest last.
 
@@ -30,6 +31,8 @@ def write_run_folder(
         Written as `manifest.json`.
     study : str, optional
         Written as `study.yaml`.
+    stale : sequence of str
+        Files that do not belong to these tables, and are removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = {f"{name}.csv": table.to_csv(index=False) for name, table in tables.items()}
@@ -38,6 +41,8 @@ def write_run_folder(
     files["manifest.json"] = json.dumps(about, indent=1, ensure_ascii=False)
     for name, text in files.items():
         (folder / f".{name}.part").write_text(text, encoding="utf-8")
+    for name in stale:
+        (folder / name).unlink(missing_ok=True)
     for name in files:
         (folder / f".{name}.part").replace(folder / name)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from outcome.cohort import Cohort, Fold
 from outcome.embeddings.material import Material
-from outcome.endpoint import Binary, Endpoint, Landmark
+from outcome.endpoint import Binary, Endpoint, Landmark, TimeToEvent
 from outcome.evaluation.columns import horizon_name
 from outcome.statistics.censoring import landmark_weights
 from outcome.study import Arm, Study
@@ -21,8 +21,9 @@ from outcome.training.calibration import (
     LogisticCalibration,
     Outcomes,
     fit_calibration,
+    survival_at_time,
 )
-from outcome.training.crossfit import cut_offs, risk_groups, specificity_threshold
+from outcome.training.crossfit import cut_offs, cut_p_value, risk_groups, specificity_threshold
 from outcome.training.dataset import censoring
 from outcome.training.members import MemberScores, fuse, members
 from outcome.training.scoring import HISTORY
@@ -54,6 +55,8 @@ class ArmFold:
         Per member: `model`, `epochs` or `penalty`, `weight`.
     calibration : Calibration
     cuts : dict of stratum to tuple of float
+    cut_p : float
+        Of a maximally selected cut, in development, corrected for the search; else NaN.
     inner_folds : int
     few : bool
         Too few development events to calibrate, or to choose anything by.
@@ -68,6 +71,7 @@ class ArmFold:
     models: list[dict[str, Any]]
     calibration: Calibration
     cuts: dict[str, tuple[float, ...]]
+    cut_p: float
     inner_folds: int
     few: bool
 
@@ -113,6 +117,7 @@ class Settled:
         Of each member's centred risk.
     calibration : Calibration
     cuts : dict of stratum to tuple of float
+    cut_p : float
     threshold : float
         Risk that 90% of the development patients with the better outcome do not exceed.
     """
@@ -122,6 +127,7 @@ class Settled:
     weights: list[float]
     calibration: Calibration
     cuts: dict[str, tuple[float, ...]]
+    cut_p: float
     threshold: float
 
 
@@ -145,6 +151,7 @@ def settle(
         weights,
         fit_calibration(joined, outcomes, fixed_slope=few),
         cut_offs(joined, outcomes, study.risk_groups, study.endpoint.strata is not None),
+        cut_p_value(joined, outcomes, study.risk_groups),
         specificity_threshold(
             joined,
             outcomes,
@@ -199,6 +206,7 @@ def assemble(
         models=_models(arm, scores, found.weights),
         calibration=calibration,
         cuts=cuts,
+        cut_p=found.cut_p,
         inner_folds=len(fold.inner),
         few=few,
     )
@@ -246,16 +254,30 @@ def joined_predictions(
     joined = pd.concat([scores, known], axis=1)
     joined = joined.astype({c: int for c in ("event", "label") if c in joined})
     if isinstance(endpoint, Landmark):
-        joined["weight"] = _known_weights(finished, material)
+        joined["weight"] = _of_test_patients(finished, material, lambda _, own: own.weight)
         outcome.append("weight")
+    elif isinstance(endpoint, TimeToEvent):
+        at_time = _of_test_patients(finished, material, _at_own_time)
+        if not np.isnan(at_time).all():
+            joined["survival_at_time"] = at_time
     first = ["arm", "patient_id", "repeat", "fold", *outcome, "risk", "risk_group"]
     return joined[[*first, *(c for c in joined.columns if c not in first)]]
 
 
-def _known_weights(finished: Sequence[ArmFold], material: Material) -> NDArray[np.float64]:
+def _of_test_patients(
+    finished: Sequence[ArmFold],
+    material: Material,
+    measure: Callable[[ArmFold, Outcomes], NDArray[np.float64]],
+) -> NDArray[np.float64]:
+    """Measure something of the test patients of each fold, now that predictions are made."""
     folds = {fold.key: fold for fold in material.folds}
-    parts = [
-        fold_outcomes(material, f.test["patient_id"].tolist(), folds[f.repeat, f.fold].development)
-        for f in finished
-    ]
-    return np.concatenate([part.weight for part in parts])
+    parts = []
+    for f in finished:
+        development = folds[f.repeat, f.fold].development
+        own = fold_outcomes(material, f.test["patient_id"].tolist(), development)
+        parts.append(measure(f, own))
+    return np.concatenate(parts)
+
+
+def _at_own_time(found: ArmFold, own: Outcomes) -> NDArray[np.float64]:
+    return survival_at_time(found.calibration, found.test["risk"].to_numpy(dtype=float), own)

@@ -19,6 +19,7 @@ __all__ = [
     "fit_calibration",
     "fit_weights",
     "summary",
+    "survival_at_time",
 ]
 
 PRIOR_SD = 0.5
@@ -262,3 +263,16 @@ def _event_free(relative: Array, hazard: Array, other: Array) -> Array:
     # Within a step the event takes its share of those who are left.
     incidence = (before * -np.expm1(-relative[:, None] * steps)).sum(axis=1)
     return np.asarray(1.0 - incidence)
+
+
+def survival_at_time(calibration: Calibration, risk: Array, outcomes: Outcomes) -> Array:
+    """Survival probability of each patient at the own time; NaN for other endpoints."""
+    found = np.full(len(risk), np.nan)
+    if not isinstance(calibration, SurvivalCalibration) or outcomes.time is None:
+        return found
+    if any(other[-1:].sum() > 0 for _, _, other in calibration.baselines.values()):
+        return found  # with competing events it is no survival function
+    for i, time in enumerate(outcomes.time):
+        own = calibration.survival(risk[i : i + 1], [str(outcomes.strata[i])], float(time))
+        found[i] = own[0]
+    return found

@@ -21,6 +21,7 @@ from outcome.training.groups import group_names, risk_groups
 __all__ = [
     "combine",
     "cut_offs",
+    "cut_p_value",
     "epoch_losses",
     "group_names",
     "risk_groups",
@@ -122,6 +123,17 @@ def cut_offs(
             if outcomes.worse[rows].sum() >= MIN_STRATUM_EVENTS:
                 cuts[str(stratum)] = _cuts(risk, outcomes, rule, rows)
     return cuts
+
+
+def cut_p_value(risk: Array, outcomes: Outcomes, rule: RiskGroups) -> float:
+    """Give the p of the maximally selected cut, corrected for the search; NaN for other rules.
+
+    Both corrections err on the safe side, so that the smaller one is taken.
+    """
+    if rule != "maxstat" or outcomes.time is None:
+        return np.nan
+    found = maximally_selected_cut(outcomes.time, outcomes.worse, risk)
+    return float(np.fmin(found.p_asymptotic, found.p_bonferroni))
 
 
 def _cuts(

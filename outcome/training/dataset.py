@@ -142,7 +142,7 @@ def fold_data(
     inputs, settings = tuple(inputs), study.training
     rows = [fold.repeat, fold.name, inputs, settings.components, settings.threads]
     rows += [settings.precision, str(scratch.absolute())]
-    rows += [[p, material.contents[p]] for p in fold.development]
+    rows += [[p, material.content(p, inputs)] for p in fold.development]
     if "clinical" in inputs:
         rows.append(clinical_rows(material, study, fold.development))
     key = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
@@ -222,9 +222,12 @@ def censoring(patients: pd.DataFrame) -> Censoring:
     return censoring_curve(patients["time"].to_numpy(dtype=float), patients["event"] > 0)
 
 
-def outcome_rows(material: Material, patients: Sequence[str]) -> list[list[Any]]:
-    """Id, content and outcome of each patient: what a fit depends on."""
+def outcome_rows(
+    material: Material, patients: Sequence[str], inputs: Iterable[str]
+) -> list[list[Any]]:
+    """Id, content of the inputs and outcome of each patient: what a fit depends on."""
     table = material.cohort.patients
     columns = [c for c in ("time", "event", "label", "strata") if c in table]
     values = table.loc[list(patients), columns].to_numpy(dtype=object).tolist()
-    return [[p, material.contents[p], *v] for p, v in zip(patients, values, strict=True)]
+    inputs = tuple(inputs)
+    return [[p, material.content(p, inputs), *v] for p, v in zip(patients, values, strict=True)]

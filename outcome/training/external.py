@@ -21,6 +21,7 @@ from outcome.training.calibration import (
     Outcomes,
     SurvivalCalibration,
     fit_calibration,
+    survival_at_time,
 )
 from outcome.training.newcomers import Newcomers
 from outcome.training.prediction import Scored, absolute_risk, arm_table
@@ -141,7 +142,7 @@ def external_predictions(
     frozen = arm_table(table, bundle.arm.name)
     if isinstance(bundle.endpoint, Binary):
         frozen["threshold"] = bundle.threshold
-    frozen["survival_at_time"] = _at_time(bundle.calibration, risk, outcomes)
+    frozen["survival_at_time"] = survival_at_time(bundle.calibration, risk, outcomes)
     score = np.asarray(bundle.calibration.linear_predictor(risk))
     events = int(outcomes.worse.sum())
     parts, rows, notes = [frozen], [_as_trained(bundle)], []
@@ -165,19 +166,6 @@ def _outcome_columns(cohort: Cohort, patients: Sequence[str], outcomes: Outcomes
     if isinstance(cohort.endpoint, Landmark):
         known = known.assign(weight=outcomes.weight)
     return known
-
-
-def _at_time(calibration: Calibration, risk: Array, outcomes: Outcomes) -> Array:
-    """Survival probability of each patient at the own time; NaN for other endpoints."""
-    found = np.full(len(risk), np.nan)
-    if not isinstance(calibration, SurvivalCalibration) or outcomes.time is None:
-        return found
-    if any(other[-1:].sum() > 0 for _, _, other in calibration.baselines.values()):
-        return found  # with competing events it is no survival function
-    for i, time in enumerate(outcomes.time):
-        own = calibration.survival(risk[i : i + 1], [str(outcomes.strata[i])], float(time))
-        found[i] = own[0]
-    return found
 
 
 def _as_trained(bundle: Bundle) -> dict[str, object]:
@@ -233,7 +221,7 @@ def _recalibrated(
             outcomes.strata[rows],
             outcomes.weight[rows],
         )
-        at_time = _at_time(calibration, score[rows], own)
+        at_time = survival_at_time(calibration, score[rows], own)
         table.loc[table.index[rows], "survival_at_time"] = at_time
     return table
 

@@ -28,7 +28,7 @@ from outcome.training.precision import compiles
 
 __all__ = ["FitFolder", "fit_key", "fit_seed", "remove_unfinished"]
 
-FORMAT = 4
+FORMAT = 5
 PART = ".part"
 TUNE_RAW = "tune_raw"
 
@@ -60,8 +60,8 @@ def fit_key(
         "settings": settings.model_dump(exclude={"search"}),
         "seed": fit_seed(settings, fold, inner),
         "device": device.partition(":")[0],
-        "train": outcome_rows(material, inner.train),
-        "tune": outcome_rows(material, inner.tune),
+        "train": outcome_rows(material, inner.train, member.inputs),
+        "tune": outcome_rows(material, inner.tune, member.inputs),
     }
     if compiles(settings, member.aggregator, device):
         about["passes"] = "compiled"

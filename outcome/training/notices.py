@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from outcome.training.assembly import ArmFold
@@ -49,12 +50,22 @@ def fit_notes(finished: Sequence[ArmFold], asked: int) -> list[str]:
             f"{_where(few, len(one))}: too few development events to choose epochs or a slope by;"
             " half of the epochs, and slope 1"
         )
+    found += _cuts(finished)
     test = pd.concat([f.test for f in finished])
     for arm, rows in test.groupby("arm", sort=False):
         shares = rows["risk_group"].value_counts(normalize=True, sort=False)
         said = ", ".join(f"{group} {100 * share:.0f}%" for group, share in shares.items())
         found.append(f"arm {arm}, test patients per risk group: {said}")
     return found
+
+
+def _cuts(finished: Sequence[ArmFold]) -> list[str]:
+    """Say how sure maximally selected cuts are."""
+    return [
+        f"arm {arm}, maximally selected cut in development, p corrected for the search, per fold: "
+        + ", ".join(f"{f.cut_p:.2g}" for f in finished if f.arm == arm)
+        for arm in dict.fromkeys(f.arm for f in finished if not np.isnan(f.cut_p))
+    ]
 
 
 def _where(folds: Sequence[ArmFold], of: int) -> str:

@@ -97,7 +97,7 @@ def raw_vectors(material: Material, name: str, patient: str) -> Tensor | None:
 
 
 def _key(material: Material, name: str, patients: Sequence[str], *settings: Any) -> str:
-    rows = [[p, material.contents[p]] for p in patients]
+    rows = [[p, material.content(p, [name])] for p in patients]
     about = [FORMAT, torch.__version__, torch.get_num_threads(), name, *settings, rows]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:24]
 

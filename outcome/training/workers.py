@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -111,6 +112,17 @@ class Cluster:
 
     address: str
 
+    def check(self) -> None:
+        """Find out whether a scheduler with a worker is there, before anything is written.
+
+        Raises
+        ------
+        WorkersError
+            There is none.
+        """
+        with self._connected():
+            pass
+
     def map(self, work: Work, grid: Grid, tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
         """Yield results as they come; the scheduler gives tasks of a lost worker to another.
 
@@ -120,6 +132,28 @@ class Cluster:
             There is no such scheduler, or no worker; a worker has other versions, several threads,
             or does not see the run folder; a task lost its worker again and again.
         """
+        with self._connected() as client:
+            versions = _versions()
+            # Made on a worker rather than sent to it, so that it is not lost with the worker.
+            held = client.submit(_itself, grid, pure=False)
+            futures = [
+                client.submit(partial(_checked, versions, work), held, task, pure=False)
+                for task in tasks
+            ]
+            dask: Any = importlib.import_module("distributed")
+            try:
+                for future in dask.as_completed(futures, loop=client.loop):
+                    yield future.result()
+            except dask.KilledWorker:
+                raise WorkersError(
+                    "several workers of the cluster were killed by the same task (out of memory?)."
+                    " What is finished is kept: run the same command again"
+                ) from None
+            finally:
+                client.cancel(futures)
+
+    @contextmanager
+    def _connected(self) -> Iterator[Any]:
         try:
             dask: Any = importlib.import_module("distributed")
         except ImportError:
@@ -140,23 +174,7 @@ class Cluster:
                 raise WorkersError(
                     f"--cluster {self.address}: the scheduler has no worker yet: start some"
                 ) from None
-            versions = _versions()
-            # Made on a worker rather than sent to it, so that it is not lost with the worker.
-            held = client.submit(_itself, grid, pure=False)
-            futures = [
-                client.submit(partial(_checked, versions, work), held, task, pure=False)
-                for task in tasks
-            ]
-            try:
-                for future in dask.as_completed(futures, loop=client.loop):
-                    yield future.result()
-            except dask.KilledWorker:
-                raise WorkersError(
-                    "several workers of the cluster were killed by the same task (out of memory?)."
-                    " What is finished is kept: run the same command again"
-                ) from None
-            finally:
-                client.cancel(futures)
+            yield client
 
 
 def _pinned(work: Work, grid: Grid, task: tuple[Any, ...]) -> Any:

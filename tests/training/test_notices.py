@@ -1,3 +1,5 @@
+from math import nan
+
 import pandas as pd
 
 from outcome.training.assembly import ArmFold
@@ -5,12 +7,12 @@ from outcome.training.calibration import LogisticCalibration
 from outcome.training.notices import fit_notes, fit_warnings
 
 
-def fold(name, *, slope=1.0, inner=5, few=False, groups=("low", "high"), repeat=0):
+def fold(name, *, slope=1.0, inner=5, few=False, groups=("low", "high"), repeat=0, cut_p=nan):
     test = pd.DataFrame({"arm": "image", "risk_group": list(groups)})
     return ArmFold(
         arm="image", repeat=repeat, fold=name, development=pd.DataFrame(), test=test,
         history=pd.DataFrame(), models=[], calibration=LogisticCalibration(0.0, slope), cuts={},
-        inner_folds=inner, few=few,
+        cut_p=cut_p, inner_folds=inner, few=few,
     )  # fmt: skip
 
 
@@ -34,3 +36,8 @@ def test_shares_of_risk_groups_are_of_test_patients():
 def test_folds_of_several_repeats_are_named_with_their_repeat():
     (warning,) = fit_warnings([fold("0", slope=0.0), fold("1", slope=0.0, repeat=1)])
     assert "repeat/folds 0/0, 1/1 of 2" in warning
+
+
+def test_maximally_selected_cuts_are_told_with_their_corrected_p():
+    notes = fit_notes([fold("0", cut_p=0.0312), fold("1", cut_p=0.4)], asked=5)
+    assert notes[0].endswith("p corrected for the search, per fold: 0.031, 0.4")
