@@ -138,12 +138,15 @@ def validate(
             progress=progress,
         )  # fmt: skip
     print_metrics(found.metrics, found.metrics.head(0).assign(baseline=[]), None)
-    print_table(
-        "Recalibration (1 is right)",
-        list(found.recalibration.columns),
-        [[f"{v:.3f}" if isinstance(v, float) else v for v in row]
-         for row in found.recalibration.to_numpy(dtype=object).tolist()],
-    )  # fmt: skip
+    # Of the model as trained the slope is 1 whatever it is worth: its own is among the metrics.
+    again = found.recalibration[found.recalibration["version"] != "as trained"]
+    if len(again):
+        print_table(
+            "What recalibration found (slope 1: nothing to change)",
+            list(again.columns),
+            [[f"{v:.3f}" if isinstance(v, float) else v for v in row]
+             for row in again.to_numpy(dtype=object).tolist()],
+        )  # fmt: skip
     say(found.notes, found.warnings)
     typer.echo(f"report: {found.report}")
 

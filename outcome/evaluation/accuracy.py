@@ -152,6 +152,9 @@ def _at_threshold(
     name = "specificity" if of_positives else "sensitivity"
     source = "development patients" if borrowed else "these patients, so optimistic"
     note = f"{name} reached {reached.value:.3f}; threshold from {source}"
+    if not borrowed:  # resamples with a fixed threshold would not show how it was found
+        found = replace(found, draws=None, influence=None)
+        note += ", and without an interval"
     return replace(found, note=note)
 
 

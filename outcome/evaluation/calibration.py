@@ -196,7 +196,8 @@ def _ici(pooled: Pooled, horizon: float) -> Measure:
 def _d_calibration(arm: Arm) -> Measure:
     folds = [f for f in arm.folds if f.repeat == arm.repeats[0]]
     s = np.concatenate([f.survival_at_time for f in folds])
-    event = np.concatenate([f.event for f in folds])
+    until = np.concatenate([f.event_at_time for f in folds])
+    event = np.where(np.isnan(until), np.concatenate([f.event for f in folds]), until > 0)
     known = ~np.isnan(s)
     if event[known].sum() < FEWEST_EVENTS:
         return unknown(f"fewer than {FEWEST_EVENTS} events")

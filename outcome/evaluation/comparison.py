@@ -64,18 +64,24 @@ def _against(
     mine, theirs = arm.rows(), reference.rows()
     common = mine & theirs
     n_common = len({patient for _, patient in common})
-    note = ""
-    if mine == theirs:
-        first, second = measured[arm.name], measured[reference.name]
-    elif common:
-        first = battery.measure(arm.restrict(common))
-        second = battery.measure(reference.restrict(common))
-        lost = len(arm.patients), len(reference.patients)
-        note = f"on {n_common} common patients; the arms scored {lost[0]} and {lost[1]}"
-    else:
+    if not common:
         return [
             _row(arm.name, reference.name, battery.primary, [np.nan] * 5, 0, "no patient in common")
         ]
+    if not _same_folds(arm, reference, common):
+        note = "the arms were scored in different folds: their risks cannot be compared"
+        return [_row(arm.name, reference.name, battery.primary, [np.nan] * 5, n_common, note)]
+    note, first, second = "", measured[arm.name], measured[reference.name]
+    lacking = sorted({*arm.lacks(reference), *reference.lacks(arm)})
+    if mine != theirs or lacking:
+        both = arm.hide(reference), reference.hide(arm)
+        first, second = (battery.measure(one.restrict(common)) for one in both)
+    if mine != theirs:
+        lost = len(arm.patients), len(reference.patients)
+        note = f"on {n_common} common patients; the arms scored {lost[0]} and {lost[1]}"
+    if lacking:
+        known = f"{', '.join(lacking)}: of patients whom both arms give one"
+        note = "; ".join(filter(None, [note, known]))
     rows = []
     for metric in first:
         if metric not in second or not battery.is_compared(metric):
@@ -86,6 +92,13 @@ def _against(
         text = "; ".join(filter(None, notes))
         rows.append(_row(arm.name, reference.name, metric, values, n_common, text))
     return rows
+
+
+def _same_folds(arm: Arm, reference: Arm, common: set[tuple[str, int]]) -> bool:
+    """Whether both divide the common patients in the same way, whatever the folds are called."""
+    mine, theirs = arm.fold_of(), reference.fold_of()
+    pairs = {(mine[row], theirs[row]) for row in common}
+    return len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
 
 
 def _row(

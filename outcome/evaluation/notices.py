@@ -35,8 +35,8 @@ def describe_landmark(arm: Arm, weights: CensoringWeights, horizon: float, unit:
 
 
 def cross_validation_notices(arms: Sequence[Arm], *, binary: bool) -> list[str]:
-    """Say what out-of-fold scores do to intervals and p values; nothing with a single fold."""
-    if all(len(arm.folds) == len(arm.repeats) for arm in arms):
+    """Say what out-of-fold scores do to intervals and p values; nothing with one test set."""
+    if all(len(arm.folds) == 1 for arm in arms):
         return []
     found = [
         "cross-validated: intervals and p values hold given these fitted models and are "

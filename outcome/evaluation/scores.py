@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from outcome.endpoint import LONGEST_FOLLOW_UP
 from outcome.errors import PredictionsError, Problems
-from outcome.evaluation.columns import horizon_columns, number_column
+from outcome.evaluation.columns import horizon_columns, horizon_name, number_column
 from outcome.predictions import Predictions
 from outcome.statistics.resampling import draw_counts
 
@@ -67,7 +67,7 @@ class FoldScores:
     stratum : ndarray of int, shape (m,)
     survival : dict of float to ndarray
         Predicted event-free probability at each horizon; may hold NaN.
-    probability, weight, threshold, survival_at_time : ndarray, shape (m,)
+    probability, weight, threshold, survival_at_time, event_at_time : ndarray, shape (m,)
         NaN where the table has no such column; weight is then 1.
     """
 
@@ -84,6 +84,7 @@ class FoldScores:
     weight: Floats
     threshold: Floats
     survival_at_time: Floats
+    event_at_time: Floats
     group: NDArray[np.str_]
 
     def take(self, keep: Bools) -> FoldScores:
@@ -92,7 +93,7 @@ class FoldScores:
             name: getattr(self, name)[keep]
             for name in (
                 "patient", "time", "event", "ended", "risk", "stratum", "probability", "weight",
-                "threshold", "survival_at_time", "group",
+                "threshold", "survival_at_time", "event_at_time", "group",
             )
         }  # fmt: skip
         return replace(self, **cut, survival={h: s[keep] for h, s in self.survival.items()})
@@ -123,6 +124,53 @@ class Arm:
     def rows(self) -> set[tuple[str, int]]:
         """Every (repeat, patient) that was scored."""
         return {(f.repeat, int(p)) for f in self.folds for p in f.patient}
+
+    def fold_of(self) -> dict[tuple[str, int], tuple[str, str]]:
+        """Repeat and fold of every (repeat, patient)."""
+        return {(f.repeat, int(p)): (f.repeat, f.fold) for f in self.folds for p in f.patient}
+
+    def lacks(self, other: Arm) -> list[str]:
+        """Name what the other gives some patients whom this arm gives none, though it has any."""
+        if not (self._has_gaps() or other._has_gaps()):
+            return []
+        mine, theirs, scored = self._given(), other._given(), self.rows()
+        return [
+            name for name in mine if mine[name] and (theirs.get(name, set()) & scored) - mine[name]
+        ]
+
+    def hide(self, other: Arm) -> Arm:
+        """Take away probabilities of patients whom the other arm gives none, though it has any."""
+        theirs = other._given()
+
+        def masked(fold: FoldScores, name: str, values: Floats) -> Floats:
+            if not theirs.get(name):
+                return values
+            there = [(fold.repeat, int(p)) in theirs[name] for p in fold.patient]
+            return np.where(there, values, np.nan)
+
+        folds = [
+            replace(
+                f,
+                survival={h: masked(f, _named(h), s) for h, s in f.survival.items()},
+                probability=masked(f, "probability", f.probability),
+            )
+            for f in self.folds
+        ]
+        return Arm(self.name, tuple(folds))
+
+    def _has_gaps(self) -> bool:
+        missing = [np.isnan(s) for f in self.folds for s in (*f.survival.values(), f.probability)]
+        return any(gaps.any() and not gaps.all() for gaps in missing)
+
+    def _given(self) -> dict[str, set[tuple[str, int]]]:
+        """Every (repeat, patient) with a probability, by column."""
+        found: dict[str, set[tuple[str, int]]] = {}
+        for f in self.folds:
+            columns = {_named(h): s for h, s in f.survival.items()}
+            for name, values in {**columns, "probability": f.probability}.items():
+                rows = {(f.repeat, int(p)) for p in f.patient[~np.isnan(values)]}
+                found.setdefault(name, set()).update(rows)
+        return found
 
     def restrict(self, rows: set[tuple[str, int]]) -> Arm:
         """Keep only these (repeat, patient)."""
@@ -189,7 +237,8 @@ def _clean(predictions: Predictions, unit: str | None) -> pd.DataFrame:
         }
     ).reset_index(drop=True)
     _add_outcome(table, raw, unit, problems)
-    for name in ("probability", "survival_at_time", *horizon_columns(raw).values()):
+    certain = ("probability", "survival_at_time", "event_at_time")
+    for name in (*certain, *horizon_columns(raw).values()):
         table[name] = number_column(raw, name, problems, low=0.0, high=1.0)
     table["threshold"] = number_column(raw, "threshold", problems)
     weight = number_column(raw, "weight", problems, low=0.0)
@@ -254,6 +303,10 @@ def _natural_order(values: Sequence[str]) -> list[str]:
     return sorted(values, key=rank)
 
 
+def _named(horizon: float) -> str:
+    return f"survival_{horizon_name(horizon)}"
+
+
 def _fold_scores(repeat: str, fold: str, rows: pd.DataFrame) -> FoldScores:
     code = rows["event_code"].to_numpy(dtype=float)
     return FoldScores(
@@ -270,5 +323,6 @@ def _fold_scores(repeat: str, fold: str, rows: pd.DataFrame) -> FoldScores:
         weight=rows["weight"].to_numpy(dtype=float),
         threshold=rows["threshold"].to_numpy(dtype=float),
         survival_at_time=rows["survival_at_time"].to_numpy(dtype=float),
+        event_at_time=rows["event_at_time"].to_numpy(dtype=float),
         group=rows["risk_group"].to_numpy(dtype=str),
     )

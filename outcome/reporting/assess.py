@@ -91,7 +91,7 @@ def assess(
     arms = read.predictions.arms
     if baseline is None and len(arms) > 1:
         baseline = "image" if "image" in arms else arms[0]
-    cross_validated = read.predictions.table["fold"].nunique() > 1
+    cross_validated = len(read.predictions.table[["repeat", "fold"]].drop_duplicates()) > 1
     evaluation = evaluate(
         read.predictions,
         baseline=baseline,

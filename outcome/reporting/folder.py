@@ -146,8 +146,8 @@ class Run:
 
     @cached_property
     def folds(self) -> int:
-        """Number of outer folds that the predictions come from."""
-        return int(self.predictions.table["fold"].nunique())
+        """Number of outer folds, per repeat, that the predictions come from."""
+        return int(self.predictions.table.groupby("repeat")["fold"].nunique().max())
 
     @cached_property
     def repeats(self) -> int:
@@ -156,8 +156,18 @@ class Run:
 
     @property
     def cross_validated(self) -> bool:
-        """Whether the patients were scored by the models of several folds."""
-        return self.folds > 1
+        """Whether patients were scored by models of several folds, or of several divisions."""
+        return self.folds > 1 or self.repeats > 1
+
+    @property
+    def division(self) -> str:
+        """How test patients came about, in words."""
+        if self.folds > 1:
+            again = f", {self.repeats} repeats" if self.repeats > 1 else ""
+            return f"{self.folds}-fold cross-validation{again}"
+        return (
+            f"{self.repeats} divisions, one test set each" if self.repeats > 1 else "one test set"
+        )
 
     @cached_property
     def patients(self) -> int:

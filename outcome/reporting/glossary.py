@@ -20,7 +20,7 @@ def glossary(run: Run, main: Metric | None) -> list[tuple[str, str]]:
     )
     if main is not None and main.meaning:
         terms.append((main.label, main.meaning))
-    if run.cross_validated:
+    if run.folds > 1:
         terms.append(
             (
                 "Cross-validated",

@@ -233,8 +233,9 @@ def _helps(run: Run) -> Answer:
     said = []
     for _, row in rows.iterrows():
         verdict = _verdict(row, metric(str(row["metric"]), run.endpoint))
-        extends = seen < set(run.inputs.get(str(row["arm"]), []))
-        (verdicts if extends else others).append(verdict)
+        if str(row["baseline"]) == base:
+            extends = seen < set(run.inputs.get(str(row["arm"]), []))
+            (verdicts if extends else others).append(verdict)
         said.append(_sentence(run, row, main, verdict, len(rows)))
     if run.cross_validated:
         said.append("“Exploratory” because the p is given these fitted models as well.")

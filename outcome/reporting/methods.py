@@ -123,7 +123,13 @@ def _landmark_words(run: Run) -> str:
 
 def _validation(run: Run) -> list[str]:
     split, protocol, said = run.part("split"), run.part("protocol"), []
-    if run.cross_validated:
+    if run.folds == 1 and run.repeats > 1:
+        said.append(
+            f"Patients were divided {run.repeats} times into a development and a test set; each "
+            "test set was scored by models trained on its development set, and read once. The "
+            "development sets share patients."
+        )
+    if run.folds > 1:
         times = f", repeated {run.repeats} times" if run.repeats > 1 else ""
         said.append(
             f"Patients were divided into {run.folds} folds{times}; each fold was scored by models "
@@ -165,6 +171,13 @@ def _training(run: Run) -> list[str]:
         said.append(
             "The number of epochs was the one with the least loss over the inner folds; no "
             "concordance was looked at."
+        )
+    if few := {(e["repeat"], e["fold"]) for e in run.manifest.get("epochs") or []
+               if e.get("few_events")}:  # fmt: skip
+        said.append(
+            f"In {plural(len(few), 'fold')} the development patients had too few events to choose "
+            "anything by: there half of the epochs, or a fixed penalty, and a calibration slope of "
+            "1 were used."
         )
     return said
 

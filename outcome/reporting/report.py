@@ -96,7 +96,5 @@ def _page(run: Run, sections: Sequence[Section]) -> Page:
 def _subtitle(run: Run) -> str:
     end = run.endpoint
     count = f"{plural(run.patients, 'patient')}, {plural(run.events, end.word)}"
-    how = f"{run.folds}-fold cross-validation" if run.cross_validated else "one test set"
-    repeats = f", {run.repeats} repeats" if run.repeats > 1 else ""
     day = str(run.manifest.get("created") or "")[:10]
-    return " · ".join(x for x in (end.name, count, f"{how}{repeats}", day) if x)
+    return " · ".join(x for x in (end.name, count, run.division, day) if x)

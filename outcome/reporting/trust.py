@@ -53,7 +53,7 @@ def trust(run: Run) -> list[Fact]:
 
 def _split_facts(run: Run) -> list[Fact]:
     apart = tested_apart(run)
-    how = f" ({run.folds}-fold cross-validation)" if run.cross_validated else ""
+    how = f" ({run.division})" if run.cross_validated else ""
     facts = []
     if apart:
         text = f"Every patient was scored only by models that had not been trained on them{how}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -254,30 +254,33 @@ def joined_predictions(
     joined = pd.concat([scores, known], axis=1)
     joined = joined.astype({c: int for c in ("event", "label") if c in joined})
     if isinstance(endpoint, Landmark):
-        joined["weight"] = _of_test_patients(finished, material, lambda _, own: own.weight)
+        parts = [own.weight for _, own in _of_test_patients(finished, material)]
+        joined["weight"] = np.concatenate(parts)
         outcome.append("weight")
     elif isinstance(endpoint, TimeToEvent):
-        at_time = _of_test_patients(finished, material, _at_own_time)
-        if not np.isnan(at_time).all():
-            joined["survival_at_time"] = at_time
+        for column, values in _at_own_times(finished, material).items():
+            joined[column] = values
     first = ["arm", "patient_id", "repeat", "fold", *outcome, "risk", "risk_group"]
     return joined[[*first, *(c for c in joined.columns if c not in first)]]
 
 
 def _of_test_patients(
-    finished: Sequence[ArmFold],
-    material: Material,
-    measure: Callable[[ArmFold, Outcomes], NDArray[np.float64]],
-) -> NDArray[np.float64]:
-    """Measure something of the test patients of each fold, now that predictions are made."""
+    finished: Sequence[ArmFold], material: Material
+) -> Iterator[tuple[ArmFold, Outcomes]]:
+    """Yield the outcomes of each fold's test patients, now that predictions are made."""
     folds = {fold.key: fold for fold in material.folds}
-    parts = []
     for f in finished:
         development = folds[f.repeat, f.fold].development
-        own = fold_outcomes(material, f.test["patient_id"].tolist(), development)
-        parts.append(measure(f, own))
-    return np.concatenate(parts)
+        yield f, fold_outcomes(material, f.test["patient_id"].tolist(), development)
 
 
-def _at_own_time(found: ArmFold, own: Outcomes) -> NDArray[np.float64]:
-    return survival_at_time(found.calibration, found.test["risk"].to_numpy(dtype=float), own)
+def _at_own_times(
+    finished: Sequence[ArmFold], material: Material
+) -> dict[str, NDArray[np.float64]]:
+    parts = [
+        survival_at_time(f.calibration, f.test["risk"].to_numpy(dtype=float), own)
+        for f, own in _of_test_patients(finished, material)
+    ]
+    if not all(parts):
+        return {}
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -265,14 +265,26 @@ def _event_free(relative: Array, hazard: Array, other: Array) -> Array:
     return np.asarray(1.0 - incidence)
 
 
-def survival_at_time(calibration: Calibration, risk: Array, outcomes: Outcomes) -> Array:
-    """Survival probability of each patient at the own time; NaN for other endpoints."""
-    found = np.full(len(risk), np.nan)
+def survival_at_time(calibration: Calibration, risk: Array, outcomes: Outcomes) -> dict[str, Array]:
+    """Survival of each patient at the own time, and whether the event was seen then.
+
+    Who was followed longer than the development patients counts as censored at the end of their
+    follow-up: left out by their own outcome, they would make a right model look wrong.
+
+    Returns
+    -------
+    dict
+        `survival_at_time` and `event_at_time` (0 or 1); empty for other endpoints, and with
+        competing events, where it is no survival function.
+    """
     if not isinstance(calibration, SurvivalCalibration) or outcomes.time is None:
-        return found
+        return {}
     if any(other[-1:].sum() > 0 for _, _, other in calibration.baselines.values()):
-        return found  # with competing events it is no survival function
+        return {}
+    survival, seen = np.full(len(risk), np.nan), np.zeros(len(risk))
     for i, time in enumerate(outcomes.time):
-        own = calibration.survival(risk[i : i + 1], [str(outcomes.strata[i])], float(time))
-        found[i] = own[0]
-    return found
+        stratum = str(outcomes.strata[i])
+        last = min(float(time), calibration.longest.get(stratum, np.inf))
+        survival[i] = calibration.survival(risk[i : i + 1], [stratum], last)[0]
+        seen[i] = outcomes.worse[i] and time <= last
+    return {"survival_at_time": survival, "event_at_time": seen}

@@ -44,8 +44,9 @@ class External:
     table : DataFrame
         As `predictions.csv`: the arm as it was trained, and its recalibrated versions.
     recalibration : DataFrame
-        `version, slope, intercept, expected_over_observed`: what recalibration found on all
-        patients. The slope multiplies the calibrated log hazard or logit; 1 is right.
+        `version, slope`, and of logistic models `intercept`: what recalibration found on all
+        patients. The slope multiplies the calibrated log hazard or logit; 1 is right. Of the
+        model as trained it is 1, since nothing is changed.
     notes : list of str
     """
 
@@ -142,7 +143,7 @@ def external_predictions(
     frozen = arm_table(table, bundle.arm.name)
     if isinstance(bundle.endpoint, Binary):
         frozen["threshold"] = bundle.threshold
-    frozen["survival_at_time"] = survival_at_time(bundle.calibration, risk, outcomes)
+    frozen = frozen.assign(**survival_at_time(bundle.calibration, risk, outcomes))
     score = np.asarray(bundle.calibration.linear_predictor(risk))
     events = int(outcomes.worse.sum())
     parts, rows, notes = [frozen], [_as_trained(bundle)], []
@@ -154,8 +155,6 @@ def external_predictions(
         rows.append(_row(name, whole))
         parts.append(_recalibrated(bundle, frozen, name, score, outcomes, horizons, fixed))
     joined = pd.concat([p.join(known, on="patient_id") for p in parts], ignore_index=True)
-    if isinstance(bundle.calibration, LogisticCalibration):
-        joined = joined.drop(columns="survival_at_time")
     return External(joined, pd.DataFrame(rows), notes)
 
 
@@ -221,8 +220,8 @@ def _recalibrated(
             outcomes.strata[rows],
             outcomes.weight[rows],
         )
-        at_time = survival_at_time(calibration, score[rows], own)
-        table.loc[table.index[rows], "survival_at_time"] = at_time
+        for column, values in survival_at_time(calibration, score[rows], own).items():
+            table.loc[table.index[rows], column] = values
     return table
 
 

@@ -78,7 +78,9 @@ def describe(
             "cutoffs": study.risk_groups
             if isinstance(study.risk_groups, str)
             else list(study.risk_groups),
-            "calibration": "one slope (normal prior around 1, SD 0.5) and "
+            "calibration": (
+                "one slope (normal prior around 1, SD 0.5, wider for risks that hardly differ) and "
+            )
             + (
                 "Breslow's baseline hazard"
                 if study.endpoint.kind == "survival"
@@ -105,6 +107,7 @@ def epochs(finished: Sequence[ArmFold]) -> list[dict[str, Any]]:
             **model,
             "calibration": summary(f.calibration),
             "inner_folds": f.inner_folds,
+            "few_events": f.few,
         }
         for f in finished
         for model in f.models

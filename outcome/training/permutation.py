@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from outcome.cohort import Cohort, make_folds
 from outcome.embeddings.material import Material
@@ -93,10 +94,17 @@ def permutation_test(
     rows = []
     for (arm, statistic), value in observed.items():
         drawn = table[arm, statistic].to_numpy()
-        p = (1 + int(np.sum(drawn >= value - 1e-12))) / (n + 1)
+        p = _p_value(value, drawn)
         rows.append((arm, statistic, value, p, n, "networks" if networks else "linear"))
     columns = ["arm", "statistic", "observed", "p_value", "n_permutations", "model"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _p_value(observed: float, drawn: NDArray[np.float64]) -> float:
+    """Share of permutations that reach what was observed; one without a value may have."""
+    if np.isnan(observed):
+        return np.nan
+    return (1 + int(np.sum(~(drawn < observed - 1e-12)))) / (len(drawn) + 1)
 
 
 def permutation_notes(tested: pd.DataFrame) -> list[str]:

@@ -336,6 +336,62 @@ def test_d_calibration_where_the_table_has_survival_at_the_own_time():
     assert 0 <= value(found, "arm0", "dcal_p") <= 1
 
 
+def test_d_calibration_ends_where_the_model_does():
+    table = simulated(n=600, arms=1, folds=1)
+    last = table["time"].quantile(0.6)
+    within = np.minimum(table["time"], last)
+    cut = {"event_at_time": table["event"].where(table["time"] <= last, 0)}
+    cut["survival_at_time"] = np.exp(-within / 500 * np.exp(table["risk"]))
+    shorter = table.assign(time=within, event=cut["event_at_time"])
+    found = evaluate(Predictions(table.assign(**cut)), n_resamples=0)
+    alone = evaluate(Predictions(shorter.assign(**cut)), n_resamples=0)
+    assert value(found, "arm0", "dcal_p") == value(alone, "arm0", "dcal_p")
+
+
+def test_arms_of_other_folds_are_not_compared_and_other_names_do_not_matter():
+    table = simulated(n=120, arms=2, folds=3)
+    second = table["arm"] == "arm1"
+    named = table.assign(
+        fold=table["fold"].astype(str).where(~second, "x" + table["fold"].astype(str))
+    )
+    same = evaluate(Predictions(named), baseline="arm0", n_resamples=0).comparisons
+    assert np.isfinite(same["difference"].iloc[0])
+    shuffled = table.copy()
+    shuffled.loc[second, "fold"] = np.roll(table.loc[second, "fold"].to_numpy(), 1)
+    other = evaluate(Predictions(shuffled), baseline="arm0", n_resamples=0).comparisons
+    assert len(other) == 1
+    assert other["difference"].isna().all()
+    assert "different folds" in other["note"].iloc[0]
+
+
+def test_probabilities_are_compared_on_patients_who_have_both():
+    table = simulated(n=300, arms=2)
+    first = table["arm"] == "arm0"
+    table.loc[~first, "risk"] = table.loc[first, "risk"].to_numpy()
+    table["survival_200"] = np.exp(-0.4 * np.exp(table["risk"]))
+    table.loc[~first & (table["risk"] > 0), "survival_200"] = np.nan
+    found = evaluate(Predictions(table), baseline="arm0", horizons=[200], n_resamples=50)
+    row = found.comparisons.set_index("metric").loc["brier_200"]
+    assert row["difference"] == 0
+    assert "survival_200: of patients whom both arms give one" in row["note"]
+
+
+def test_a_threshold_of_the_same_patients_has_no_interval():
+    found = evaluate(Predictions(simulated(binary=True, arms=1)), n_resamples=50)
+    for metric in ("specificity_at_90_sensitivity", "sensitivity_at_90_specificity"):
+        assert value(found, "arm0", metric) > 0
+        assert np.isnan(value(found, "arm0", metric, "lower"))
+        assert "optimistic, and without an interval" in value(found, "arm0", metric, "note")
+
+
+def test_several_divisions_with_one_test_set_each_are_exploratory():
+    table = simulated(arms=1, folds=1, repeats=3)
+    notes = evaluate(Predictions(table), n_resamples=0).notes
+    assert any("exploratory" in note for note in notes)
+    one = evaluate(Predictions(simulated(arms=1, folds=1)), n_resamples=0).notes
+    assert not any("exploratory" in note for note in one)
+
+
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image, PngImagePlugin
 from run_folders import (
+    ARMS,
     HOSTILE,
     add_patients,
     binary_run,
@@ -305,3 +306,35 @@ def test_a_category_of_many_levels_is_neither_shown_nor_modelled(tmp_path):
     assert "SIM-00" not in (folder / "report.html").read_text(encoding="utf-8")
     assert "multivariable" in text
     assert set(pd.read_csv(folder / "effects.csv")["term"]) == {"risk", "age"}
+
+
+def test_a_contrast_without_the_baseline_does_not_answer_for_it(tmp_path):
+    arms = {**ARMS, "report+clinical": ["report", "clinical"]}
+    folder = survival_run(tmp_path, arms=arms, n=90)
+    rows = pd.read_csv(folder / "comparisons.csv")
+    nothing = rows.assign(difference=0.01, lower=-0.05, upper=0.07, p_value=0.7, p_adjusted=0.7)
+    strong = nothing.iloc[[0]].assign(
+        arm="image+report", baseline="report", difference=0.1, lower=0.05, upper=0.15,
+        p_value=1e-4, p_adjusted=1e-4,
+    )  # fmt: skip
+    pd.concat([nothing, strong]).to_csv(folder / "comparisons.csv", index=False)
+    answer = text_of(folder).partition("add to the image?")[2][:200]
+    assert "No evidence of it" in answer
+
+
+def test_divisions_with_one_test_set_each_are_not_called_folds(tmp_path):
+    folder = survival_run(tmp_path, n=120, folds=1, repeats=3)
+    edit_predictions(folder, lambda t: t.assign(fold="s" + t["repeat"].astype(str)))
+    text = text_of(folder)
+    assert "-fold cross-validation" not in text
+    assert "3 divisions, one test set each" in text
+    assert "Patients were divided 3 times into a development and a test set" in text
+    assert "exploratory" in text
+
+
+def test_folds_with_too_few_events_are_told_in_the_methods(tmp_path):
+    folder = survival_run(tmp_path, n=60)
+    used = [{"arm": "image", "repeat": 0, "fold": k, "epochs": 5, "few_events": k < 2}
+            for k in range(5)]  # fmt: skip
+    edit_manifest(folder, epochs=used)
+    assert "In 2 folds the development patients had too few events" in text_of(folder)

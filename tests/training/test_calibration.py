@@ -4,7 +4,7 @@ from sksurv.linear_model import CoxPHSurvivalAnalysis
 from sksurv.util import Surv
 
 from outcome.statistics.competing import cumulative_incidence
-from outcome.training.calibration import Outcomes, fit_calibration, fit_weights
+from outcome.training.calibration import Outcomes, fit_calibration, fit_weights, survival_at_time
 
 
 @pytest.fixture
@@ -111,3 +111,15 @@ def test_scores_that_hardly_differ_are_not_kept_so(rng):
         )
         found = fit_calibration(scale * truth, outcomes)
         assert found.slope * scale == pytest.approx(1, abs=0.15)
+
+
+def test_who_is_followed_longer_than_the_model_is_censored_at_its_end(rng):
+    outcomes = survival(rng, rng.normal(size=400))
+    found = fit_calibration(rng.normal(size=400), outcomes)
+    last = found.longest[""]
+    ones = np.ones(2)
+    beyond = Outcomes(ones > 0, last * np.array([0.5, 2]), ones.astype(int), np.full(2, ""), ones)
+    at = survival_at_time(found, np.zeros(2), beyond)
+    expected = [found.survival(np.zeros(1), [""], t)[0] for t in (last / 2, last)]
+    np.testing.assert_array_equal(at["survival_at_time"], expected)
+    assert at["event_at_time"].tolist() == [1, 0]
