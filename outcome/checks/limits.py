@@ -28,6 +28,12 @@ def study_limits(study: Study, material: Material) -> list[str]:
             f"There are {events} {what}: intervals are wide, and differences between arms of"
             " less than about 0.05 cannot be told from chance."
         )
+    if survival and events == len(cohort.patients):
+        found.append(
+            "Every patient has the event, and nobody is censored. If the table has survivors, they"
+            " may have been dropped for want of a time: GDC's days_to_death is empty for them, and"
+            " days_to_last_follow_up belongs into the same column."
+        )
     reduced = [f for f in material.folds if len(f.inner) < study.split.inner_folds]
     if reduced:
         fewest = min(len(f.inner) for f in reduced)
@@ -40,7 +46,8 @@ def study_limits(study: Study, material: Material) -> list[str]:
     if bare:
         names = ", ".join(f"{f.name} (repeat {f.repeat})" for f in bare[:3])
         found.append(f"Test folds without {what} cannot be scored and are left out: {names}.")
-    if "site" in cohort.patients and not study.split.site_preserved and not study.split.given:
+    several = "site" in cohort.patients and cohort.patients["site"].nunique() > 1
+    if several and not study.split.site_preserved and not study.split.given:
         found.append(
             "Patients of one site are spread over the folds, so a model may profit from knowing"
             " a site. `split: {site_preserved: true}` keeps sites together."

@@ -11,7 +11,7 @@ import pandas as pd
 from outcome.cohort.ids import slide_name
 from outcome.endpoint import canonical_code, is_blank
 
-__all__ = ["Guesses", "guess", "slides_by_prefix", "unit_of"]
+__all__ = ["Guesses", "are_roles", "guess", "slides_by_prefix", "unit_of"]
 
 FILE_SUFFIX = re.compile(r"\.(?:h5|hdf5|pt|pth|npy|npz)$", re.IGNORECASE)
 PATIENT = re.compile(r"patient|case|subject|participant|\bmrn\b|\bpid\b|^id$|person", re.IGNORECASE)
@@ -24,11 +24,12 @@ NO_TIME = re.compile(
     r"age|birth|date|diagnos(is|ed)_?(year|date)|year_of|status|event", re.IGNORECASE
 )
 EVENT = re.compile(
-    r"event|status|dead|death|died|deceased|vital|cens|relapse|recur|progress|living|alive",
+    r"event|status|dead|death|died|deceased|vital|cens|relapse|recur|progress|\bliving\b|\balive\b",
     re.IGNORECASE,
 )
 LABEL = re.compile(r"label|respon|relapse|recur|outcome|class|target|benefit|pcr", re.IGNORECASE)
-CENSORED = re.compile(r"cens", re.IGNORECASE)
+CENSORED = re.compile(r"(?<!un)cens|\bliving\b|\balive\b", re.IGNORECASE)
+"""Coded the other way round: 1 means that the event was not seen."""
 SITE = re.compile(
     r"\bsites?\b|hospital|cent(er|re)|zentrum|instit|\btss\b|(clinic|klinik)$", re.IGNORECASE
 )
@@ -38,6 +39,9 @@ NUMERIC = re.compile(r"\bage\b|bmi|\bpsa\b|tumou?r size|ki ?67", re.IGNORECASE)
 CATEGORICAL = re.compile(
     r"\b(sex|gender|stage|grade|subtype|histolog\w*|smok\w*|[tnm] stage)\b", re.IGNORECASE
 )
+TRAINING = frozenset({"train", "training"})
+ROLES = TRAINING | {"val", "valid", "validation", "tune", "dev", "development"}
+ROLES |= {"test", "testing", "holdout"}
 UNITS = {"days": r"day", "months": r"month|\bmo\b", "years": r"year|\byrs?\b"}
 GUESSED_UNIT = {"years": 30.0, "months": 150.0}
 MOST_LEVELS = 12
@@ -101,7 +105,9 @@ def guess(
     slide = given.get("slide") or _slide(table, files, reasons)
     patient = given.get("patient") or _patient(table, files, slide, reasons)
     taken = {patient, slide}
-    folds = tuple(c for c in _columns(table) if FOLD.match(c) and c not in taken)
+    folds = tuple(
+        c for c in _columns(table) if FOLD.match(c) and c not in taken and not are_roles(table[c])
+    )
     site = given.get("site") or _first(
         table, lambda c: bool(SITE.search(words(c)) and not NOT_A_SITE.search(c)), taken
     )
@@ -125,7 +131,7 @@ def guess(
         slide="" if slide == patient else slide,
         time=time,
         event=event,
-        censored=bool(event and CENSORED.search(event)),
+        censored=bool(event and CENSORED.search(words(event))),
         label=label,
         unit=unit,
         codes=() if set(codes) <= {"0", "1"} else tuple(codes),
@@ -166,6 +172,12 @@ def slides_by_prefix(patients: Sequence[str], files: Collection[str]) -> dict[st
                 found[name] = name[:end]
                 break
     return found
+
+
+def are_roles(values: pd.Series) -> bool:
+    """Whether a column names development and test sets, rather than folds of equal rights."""
+    found = set(values[~is_blank(values)].str.strip().str.casefold())
+    return bool(found & TRAINING) and found <= ROLES
 
 
 def _columns(table: pd.DataFrame) -> list[str]:

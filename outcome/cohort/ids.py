@@ -13,12 +13,14 @@ from outcome.errors import Problems
 
 __all__ = ["check_names", "comma_numbers", "slide_name"]
 
-SLIDE_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|mrxs|scn)$", re.IGNORECASE)
+SLIDE_SUFFIX = re.compile(
+    r"(\.(svs|tiff?|ndpi|mrxs|scn))?(\.(h5|hdf5|pt|pth|npy|npz))?$", re.IGNORECASE
+)
 LONGEST = 255
 
 
 def slide_name(slide: str) -> str:
-    """Return a slide id without its image suffix and nothing else: ids may contain dots.
+    """Return a slide id without the suffix of its image or feature file; ids may contain dots.
 
     Both Unicode forms of a letter are one: file systems differ in the form that they give.
     """
@@ -45,9 +47,9 @@ def check_names(
         (
             lambda v: (
                 not v.isprintable()
-                and any(unicodedata.category(c) in ("Cc", "Zl", "Zp", "Cs") for c in v)
+                and any(unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp", "Cs") for c in v)
             ),
-            "holds control characters or line breaks",
+            "holds control or invisible characters, or line breaks",
             "remove them",
         ),
         (lambda v: len(v) > LONGEST, f"is longer than {LONGEST} characters", "shorten them"),

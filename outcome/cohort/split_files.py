@@ -30,6 +30,7 @@ from outcome.errors import CohortError, LeakageError
 __all__ = ["GivenFold", "detect_layout", "read_split_files"]
 
 NUMBERED = re.compile(r"splits_(\d+)\.(csv|tsv)$", re.IGNORECASE)
+WHOLE = re.compile(r"\d+\.0")
 FOLD_COLUMN = re.compile(r"fold_?(\d+)$", re.IGNORECASE)
 IDS = ("patient_id", "case_id", "slide_id")
 UNUSED = frozenset({"", "-1", "unused", "nan"})
@@ -142,6 +143,12 @@ def read_split_files(
                 f"{path.name}, fold {fold.name}: {len(both)} patients are in development and in"
                 f" test, e.g. {', '.join(both[:3])}. To do: split by patient, not by slide"
             )
+        if fold.test and not test:
+            shown = ", ".join(sorted(fold.test)[:3])
+            raise CohortError(
+                f"{path.name}, fold {fold.name}: nobody of its test set is in the cohort (it names"
+                f" {shown}). To do: write ids as the cohort table does, or remove the fold"
+            )
         if test:
             folds.append(GivenFold(repeat, fold.name, development, test))
     return folds, notes
@@ -151,7 +158,11 @@ def _translation(
     ids: Collection[str], patients: Collection[str], slides: Mapping[str, str]
 ) -> dict[str, str]:
     """Return what each id of the files is called in the cohort, where it is in it."""
-    people = {i: i for i in ids if i in patients}
+    # A column with a gap, written by pandas, holds 12 as 12.0.
+    spelled = {i: i.removesuffix(".0") if WHOLE.fullmatch(i) else i for i in ids}
+    people = {
+        i: i if i in patients else s for i, s in spelled.items() if i in patients or s in patients
+    }
     named = {i: slides[slide_name(i)] for i in ids if slide_name(i) in slides}
     return people if len(people) >= len(named) else named
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from outcome.cohort.guessing import are_roles
 from outcome.cohort.ids import check_names
 from outcome.cohort.sites import site_folds
 from outcome.cohort.split_files import read_split_files
@@ -193,6 +194,13 @@ def _from_files(
 def _from_columns(cohort: Cohort, split: Split, problems: Problems) -> Iterator[_Outer]:
     for repeat, column in enumerate(split.column):
         values = cohort.patients[f"column:{column}"].map(canonical_code)
+        if are_roles(values[~_is_unused(values)]):
+            problems.add(
+                f"column {column!r} says who is for training and who for testing; its values are"
+                " no folds",
+                remedy="give the division as a file (`split: {files: ...}`), or draw folds",
+            )
+            continue
         check_names(values, column, problems)
         used = values[~_is_unused(values)]
         names = sorted(set(used), key=_natural)

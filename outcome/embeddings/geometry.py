@@ -32,7 +32,7 @@ def patch_geometry(path: Path) -> dict[str, float]:
         magnification), `patch_px_level0` (side in level-0 pixels), `patch_um` (side in
         micrometres, where coordinates are too), `width` and `height` (of the slide, level 0).
     """
-    if path.suffix.lower() != ".h5":
+    if path.suffix.lower() not in (".h5", ".hdf5"):
         return {}
     found: dict[str, float] = {}
     try:

@@ -86,11 +86,11 @@ def read_text_table(
 
 
 def _folder(path: Path, patient: str, text: str) -> pd.DataFrame:
-    files = sorted(path.glob("*.txt"))
+    files = sorted(p for p in path.iterdir() if p.suffix.lower() == ".txt" and p.is_file())
     if not files:
         raise EmbeddingError(f"{path} holds no file <patient id>.txt")
     try:
-        rows = [(f.name.removesuffix(".txt"), f.read_text(encoding="utf-8-sig")) for f in files]
+        rows = [(f.stem, f.read_text(encoding="utf-8-sig")) for f in files]
     except UnicodeDecodeError as error:
         raise EmbeddingError(f"{path} holds a file that is not UTF-8 text ({error})") from None
     return pd.DataFrame(rows, columns=[patient, text])

@@ -271,6 +271,11 @@ def _add_outcome(
         problems.add(
             "event is not 0 (censored), 1 (event) or 2 (competing event)", ids[unknown].tolist()
         )
+    if not unknown.any() and len(event) and not (event == 0).any() and (event == 2).any():
+        problems.add(
+            "event holds 1 and 2 and no 0 (censored)",
+            remedy="write 0 for censored and 1 for the event; 2 is a competing event",
+        )
     if unit is not None and (long := time > LONGEST_FOLLOW_UP[unit]).any():
         problems.add(
             f"follow-up of more than {LONGEST_FOLLOW_UP[unit]:,.0f} {unit}",

@@ -260,6 +260,26 @@ def _slides(
     return cohort.keep(kept, "patients with a slide", reason), slides
 
 
+def _check_geometry(contract: Contract, files: Sequence[Path]) -> None:
+    """Look at the patches of every file: cohorts with several magnifications exist."""
+    if not contract.geometry:
+        return
+    found = {path: patch_geometry(path) for path in files}
+    for key in ("magnification", "patch_px", "patch_um"):
+        ours = contract.geometry.get(key)
+        other = [
+            f"{p.name} ({g[key]:g})"
+            for p, g in found.items()
+            if ours is not None and g.get(key, ours) != ours
+        ]
+        if other:
+            raise BundleError(
+                f"{key.replace('_', ' ')} of {len(other)} feature files is not {ours:g}, on which"
+                f" the model was trained, e.g. {', '.join(other[:3])}. To do: extract patches as"
+                " for the training cohort"
+            )
+
+
 def _check_first(
     bundle: Bundle,
     cohort: Cohort,
@@ -270,14 +290,8 @@ def _check_first(
     """Look at the first file of each input before anything long begins."""
     if slides:
         files = next(iter(slides.values()))[0][1]
-        contract, found = bundle.contracts["image"], patch_geometry(files.first)
-        for key in ("magnification", "patch_px", "patch_um"):
-            ours, theirs = contract.geometry.get(key), found.get(key)
-            if ours is not None and theirs is not None and ours != theirs:
-                raise BundleError(
-                    f"{files.first.name}: {key.replace('_', ' ')} is {theirs:g}, and the model was"
-                    f" trained on {ours:g}. To do: extract patches as for the training cohort"
-                )
+        contract = bundle.contracts["image"]
+        _check_geometry(contract, [f.first for of in slides.values() for _, f in of])
         slide = files.read()
         if len(slide.features):
             _check(contract, files.first.name, slide.features.shape[1], slide.encoder)

@@ -158,3 +158,21 @@ def test_files_and_drawn_folds_contradict_each_other():
         Split(files="x", folds=3)
     with pytest.raises(ValueError, match="not both"):
         Split(files="x", column="fold")
+
+
+def test_numbers_that_pandas_wrote_with_a_point_are_the_same_patients(tmp_path):
+    everybody = [str(k) for k in range(1, 13)]
+    for k, test in enumerate((everybody[:4], everybody[4:8], everybody[8:])):
+        parts = {"train": [i for i in everybody if i not in test], "val": test}
+        table = pd.DataFrame({name: pd.Series(ids, dtype=float) for name, ids in parts.items()})
+        table.to_csv(tmp_path / f"splits_{k}.csv")
+    folds, _ = read_split_files(tmp_path, "mcat", frozenset(everybody), {})
+    assert [sorted(f.test, key=int) for f in folds] == [
+        everybody[:4], everybody[4:8], everybody[8:]
+    ]  # fmt: skip
+
+
+def test_a_fold_that_tests_nobody_of_the_cohort_is_refused(tmp_path):
+    columns(tmp_path, 0, train=PATIENTS[2:], val=["somebody", "else"])
+    with pytest.raises(CohortError, match=r"fold 0: nobody of its test set .* \(it names else"):
+        read_split_files(tmp_path, "mcat", frozenset(PATIENTS), {})

@@ -4,7 +4,7 @@ import pytest
 
 from outcome.cohort import Cohort, Fold, InnerFold, count_events, make_folds
 from outcome.endpoint import TimeToEvent
-from outcome.errors import LeakageError, Problems
+from outcome.errors import CohortError, LeakageError, Problems
 from outcome.study import Split
 
 ENDPOINT = TimeToEvent(kind="survival", time="t", event="e")
@@ -90,3 +90,11 @@ def test_a_patient_in_two_roles_is_an_error():
         Fold(0, "0", ("a", "b"), ("c",), (InnerFold(0, ("a", "b"), ("b",)),))
     with pytest.raises(LeakageError):
         Fold(0, "0", ("a", "b"), ("c",), (InnerFold(0, ("a", "c"), ("b",)),))
+
+
+def test_training_and_testing_are_no_folds():
+    roles = np.repeat(["Train", "val", "test"], [60, 20, 20])
+    folds, problems = folds_of(cohort(**{"column:split": roles}), column="split")
+    assert not folds
+    with pytest.raises(CohortError, match="'split' says who is for training and who for testing"):
+        problems.raise_if_any(CohortError)

@@ -446,3 +446,9 @@ def test_memory_does_not_grow_with_the_square_of_patients():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 150e6
+
+
+def test_events_coded_1_and_2_are_refused():
+    table = simulated(arms=1)
+    with pytest.raises(PredictionsError, match="event holds 1 and 2 and no 0"):
+        evaluate(Predictions(table.assign(event=table["event"] + 1)))

@@ -224,12 +224,22 @@ def spoiled(study, folder, **attributes):
     [
         ({"encoder": "uni_v2"}, "made by encoder 'uni_v2', and the model was trained on"),
         ({"length": 20}, "vectors of 20 numbers, and the model was trained on 32"),
-        ({"target_magnification": 10}, "magnification is 10, and the model was trained on 20"),
+        ({"target_magnification": 10}, "is not 20, on which the model was trained"),
     ],
 )
 def test_vectors_of_another_kind_are_refused(fitted, study, tmp_path, change, message):
     patches = spoiled(study, tmp_path, **change)
     with pytest.raises(BundleError, match=message):
+        outcome.predict(fitted, study.cohort, patches=patches, reports=study.embeddings.reports)
+
+
+def test_magnification_is_that_of_every_file(fitted, study, tmp_path):
+    patches = spoiled(study, tmp_path)
+    for path in sorted(patches.iterdir())[-2:]:
+        with h5py.File(path, "a") as file:
+            file["coords"].attrs["target_magnification"] = 40
+        path.rename(path.with_suffix(".hdf5"))
+    with pytest.raises(BundleError, match=r"magnification of 2 feature files is not 20"):
         outcome.predict(fitted, study.cohort, patches=patches, reports=study.embeddings.reports)
 
 
