@@ -37,7 +37,7 @@ from outcome.errors import CohortError
 
 __all__ = ["LAYOUTS", "Source", "draft_import"]
 
-TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
+TABLES = (".csv", ".tsv", ".xlsx", ".parquet", ".zip")
 OMICS = re.compile(r"_(rnaseq|cnv|mut)$")
 COVARIATES = {
     "age": "numeric", "is_female": "categorical", "sex": "categorical", "gender": "categorical",
@@ -199,11 +199,28 @@ def _find(folder: Path, fits: Callable[[pd.DataFrame], bool]) -> tuple[Path, pd.
     return None
 
 
-def _numbered_splits(source: Source) -> Path | None:
+def _numbered_splits(source: Source, table: Path) -> Path | None:
+    """Find `splits_0.csv` beneath the folder, or in MCAT's `splits` beside it.
+
+    Raises
+    ------
+    CohortError
+        There are several, and not one alone has the name of the table.
+    """
     if source.splits is not None:
         return source.splits
     start = source.path if source.path.is_dir() else source.path.parent
-    return next((p.parent for p in sorted(start.rglob("splits_0.csv"))), None)
+    places = (start, start.parent / "splits")
+    found = next((f for p in places if (f := sorted(p.rglob("splits_0.csv")))), [])
+    folders = [path.parent for path in found]
+    named = [f for f in folders if table.name.lower().startswith(f.name.lower())]
+    chosen = named if len(named) == 1 else folders
+    if len(chosen) > 1:
+        names = ", ".join(str(f.relative_to(start.parent)) for f in chosen[:3])
+        raise CohortError(
+            f"{len(chosen)} folders hold splits_0.csv ({names}). To do: name one with --splits"
+        )
+    return chosen[0] if chosen else None
 
 
 def _patho_bench(source: Source) -> _Parts:
@@ -291,7 +308,7 @@ def _mcat(source: Source) -> _Parts:
     clinical = source.table or None
     if clinical is not None:
         table = _joined(table, read_text_table(clinical), clinical.name)
-    folds, said = _folds(_numbered_splits(source), "mcat", table, "case_id", "slide_id")
+    folds, said = _folds(_numbered_splits(source, path), "mcat", table, "case_id", "slide_id")
     return _Parts(table, "case_id", "slide_id", endpoint, folds, notes=[*notes, *said])
 
 
@@ -325,7 +342,7 @@ def _clam(source: Source) -> _Parts:
     path, table = found
     _require(table, ["case_id", "slide_id", "label"], path.name)
     endpoint = binary_section(table, "label", source.positive)
-    folds, notes = _folds(_numbered_splits(source), "clam", table, "case_id", "slide_id")
+    folds, notes = _folds(_numbered_splits(source, path), "clam", table, "case_id", "slide_id")
     return _Parts(table, "case_id", "slide_id", endpoint, folds, notes=notes)
 
 
@@ -354,6 +371,8 @@ def _stamp(source: Source) -> _Parts:
                 f"{len(without)} patients of {name.name} are not in {path.name}: left out, e.g."
                 f" {', '.join(without[:3])}"
             )
+        if "FILENAME" in table:  # one table is both
+            table = table.drop(columns="FILENAME").drop_duplicates()
         table = table.merge(names, on="PATIENT", how="left").fillna("")
     given = {"patient": "PATIENT", "slide": slide, **(source.columns or {})}
     if source.endpoint:

@@ -152,7 +152,7 @@ def _rectangle(rows: Iterator[list[str]], path: Path) -> pd.DataFrame:
 def _decoded(path: Path) -> str:
     if path.stat().st_size > LARGEST_TEXT:
         raise CohortError(f"{path.name} is larger than {LARGEST_TEXT:,} bytes: no cohort table")
-    content = path.read_bytes()
+    content = _unzipped(path) if path.suffix.lower() == ".zip" else path.read_bytes()
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         text = content.decode("utf-16")
     else:
@@ -161,6 +161,17 @@ def _decoded(path: Path) -> str:
         line = text[: text.index("\0")].count("\n") + 1
         raise CohortError(f"{path.name}, line {line} holds a NUL byte: the file is damaged")
     return text
+
+
+def _unzipped(path: Path) -> bytes:
+    """Content of the only table of an archive, as MCAT's tables are."""
+    with zipfile.ZipFile(path) as archive:
+        inside = [m for m in archive.infolist() if not m.is_dir() and "__MACOSX" not in m.filename]
+        if len(inside) != 1:
+            raise CohortError(f"{path.name} holds {len(inside)} files. To do: unzip it, name one")
+        if inside[0].file_size > LARGEST_TEXT:
+            raise CohortError(f"{path.name} unpacks to more than {LARGEST_TEXT:,} bytes")
+        return archive.read(inside[0])
 
 
 def _separator(path: Path, text: str) -> str:

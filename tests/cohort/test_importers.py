@@ -185,3 +185,34 @@ def test_a_folder_of_something_else(tmp_path, outcome, layout):
     assert str(tmp_path / "x") in done.err
     assert not (tmp_path / "o").exists()
     assert outcome("import", layout, tmp_path / "none").code == 2
+
+
+def test_tables_as_mcat_ships_them(tmp_path, outcome):
+    """Zipped, with the folds of every cancer in a folder beside."""
+    tables = tmp_path / "dataset_csv"
+    tables.mkdir()
+    rows(**survival()).to_csv(tables / "tcga_x_all_clean.csv.zip")
+    for cancer in ("tcga_w", "tcga_x"):
+        splits(tmp_path / "splits" / "5foldcv" / cancer)
+    done = outcome("import", "mcat", tables, "--out", tmp_path / "o")
+    assert done.code == 0, done.err
+    assert "5 folds in 1 repeat" in done.out
+    (tables / "tcga_x_all_clean.csv.zip").rename(tables / "all.csv.zip")
+    done = outcome("import", "mcat", tables, "--out", tmp_path / "p")
+    assert done.code == 2
+    assert "2 folders hold splits_0.csv" in done.err
+    assert "--splits" in done.err
+
+
+def test_a_table_of_patients_and_files_in_one(tmp_path, outcome):
+    table = rows(day=(MONTHS * 30).round(), status=EVENT).rename(columns={"case_id": "PATIENT"})
+    table["FILENAME"] = table.pop("slide_id").str.replace(".svs", ".h5")
+    table.to_csv(tmp_path / "clini.csv", index=False)
+    done = outcome(
+        "import", "stamp", tmp_path / "clini.csv", "--table", tmp_path / "clini.csv",
+        "--time", "day", "--event", "status", "--out", tmp_path / "o",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    written = pd.read_csv(tmp_path / "o" / "cohort.csv")
+    assert "FILENAME" in written
+    assert len(written) == len(table)
