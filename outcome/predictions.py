@@ -103,16 +103,23 @@ class ForeignTables:
         `patient_id` and the further columns that were asked for, one row per patient.
     notes : tuple of str
         What was filled in.
+    origins : mapping of arm to tuple of Path
+        The tables that hold rows of it.
     """
 
     predictions: Predictions
     unit: str | None
     covariates: pd.DataFrame
     notes: tuple[str, ...]
+    origins: Mapping[str, tuple[Path, ...]]
 
 
 def read_foreign(
-    paths: Sequence[Path], *, favourable: bool = False, covariates: Sequence[str] = ()
+    paths: Sequence[Path],
+    *,
+    favourable: bool = False,
+    covariates: Sequence[str] = (),
+    beside: Mapping[Path, pd.DataFrame] | None = None,
 ) -> ForeignTables:
     """Read tables of predictions made anywhere, one or several arms in each.
 
@@ -126,6 +133,8 @@ def read_foreign(
         The positive label is the better outcome: a risk made from `probability` is negated.
     covariates : sequence of str
         Further columns that are wanted.
+    beside : mapping of Path to DataFrame, optional
+        Where to find them if not in the table: `patient_id` and columns, one row per patient.
 
     Raises
     ------
@@ -136,6 +145,7 @@ def read_foreign(
     tables: list[pd.DataFrame] = []
     units: set[str | None] = set()
     notes: list[str] = []
+    origins: dict[str, tuple[Path, ...]] = {}
     for path in paths:
         try:
             table = _read_table(path)
@@ -144,9 +154,12 @@ def read_foreign(
             continue
         file = _File(path, table, problems)
         table, unit = _in_our_words(file, favourable, notes)
+        table = _with_columns(table, covariates, (beside or {}).get(path))
         if missing := [c for c in covariates if c not in table]:
             problems.add(f"{path} has no column", missing, "correct --covariates")
         tables.append(table)
+        for arm in table["arm"].unique():
+            origins[arm] = (*origins.get(arm, ()), path)
         units |= {unit} - {None}
     if len(units) > 1:
         problems.add("the tables give times in different units", sorted(map(str, units)))
@@ -162,7 +175,16 @@ def read_foreign(
         joined["time"] = joined.groupby("patient_id")["time"].transform("first")
     wanted = joined[["patient_id", *covariates]].drop_duplicates("patient_id")
     unit = next(iter(units), None)
-    return ForeignTables(Predictions(joined), unit, wanted, tuple(notes))
+    return ForeignTables(Predictions(joined), unit, wanted, tuple(notes), origins)
+
+
+def _with_columns(
+    table: pd.DataFrame, wanted: Sequence[str], beside: pd.DataFrame | None
+) -> pd.DataFrame:
+    if beside is None or "patient_id" not in table:
+        return table
+    found = [c for c in wanted if c in beside and c not in table]
+    return table.merge(beside[["patient_id", *found]], on="patient_id", how="left")
 
 
 def _read_table(path: Path) -> pd.DataFrame:

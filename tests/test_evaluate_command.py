@@ -61,7 +61,7 @@ def test_evaluate_as_typed(scores, outcome, tmp_path):
     groups = pd.read_csv(tmp_path / "out" / "risk_groups.csv")
     assert groups["note"].str.contains("exploratory").all()
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "The predictions came without groups." in page
+    assert "The predictions came without groups: patients were cut at the median" in page
     assert "Table 1. Patients by outcome" in page
     assert "The seed of the division" not in page
     written = pd.read_csv(tmp_path / "out" / "predictions.csv", dtype={"patient_id": str})
