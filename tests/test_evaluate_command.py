@@ -109,7 +109,9 @@ def test_probabilities_of_a_label(tmp_path, outcome):
     assert metrics["auroc"] > 0.7
     assert {"brier", "calibration_slope", "calibration_intercept"} <= set(metrics.index)
     # One set of patients, no folds: an ordinary test, nothing exploratory about intervals.
-    assert "exploratory" not in done.out
+    assert "cross-validated" not in done.out
+    assert "exploratory, since folds share" not in done.out
+    assert "note: the predictions came without groups: patients were cut at the median" in done.out
     favourable = outcome("evaluate", tmp_path / "p.csv", "--out", tmp_path / "good", "--favourable")
     assert favourable.code == 0, favourable.err
     good = pd.read_csv(tmp_path / "good" / "metrics.csv").set_index("metric")["estimate"]
@@ -164,7 +166,7 @@ def at(row, column, value):
         (lambda t: t, ["--baseline", "none"], "baseline"),
         (lambda t: t, ["--covariates", "weight"], "no column: 1, e.g. weight"),
         (lambda t: t.assign(time_months=t["time_months"] * 365), ["--unit", "months"], "months"),
-        (lambda t: t.head(0), [], ""),
+        (lambda t: t.head(0), [], "the table has no rows"),
     ],
 )
 def test_tables_that_cannot_be_evaluated(scores, outcome, tmp_path, change, options, message):

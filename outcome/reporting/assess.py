@@ -101,17 +101,8 @@ def assess(
     sources = read_sources(paths)
     if any(s.folder and s.folder.resolve() == out.resolve() for s in sources):
         raise RunFolderError(f"{out} is what is evaluated: name another folder with --out")
-    better = any(bool(s.part("endpoint").get("favourable")) for s in sources)
-    beside = {s.table: s.covariates() for s in sources if s.folder}
     alone = sources[0] if len(sources) == 1 and sources[0].folder else None
-    if alone and not covariates:
-        covariates = [c for c in map(str, beside[alone.table]) if c != "patient_id"]
-    read = read_foreign(
-        [s.table for s in sources],
-        favourable=favourable or better,
-        covariates=covariates,
-        beside=beside,
-    )
+    read = _read(sources, alone, covariates, favourable=favourable)
     kind = read.predictions.kind
     endpoint = endpoint_asked(
         sources, kind, unit=unit, found=read.unit, horizons=horizons, favourable=favourable
@@ -162,6 +153,20 @@ def _written(
         about["baseline"] or None,
         made.path,
         bool(about["simulated"]),
+    )
+
+
+def _read(
+    sources: Sequence[Source], alone: Source | None, covariates: Sequence[str], *, favourable: bool
+) -> ForeignTables:
+    """Read the tables; of one run alone with all of its covariates, unless some are named."""
+    better = any(bool(s.part("endpoint").get("favourable")) for s in sources)
+    beside = {s.table: s.covariates() for s in sources if s.folder}
+    if alone and not covariates:
+        covariates = [c for c in map(str, beside[alone.table]) if c != "patient_id"]
+    tables = [s.table for s in sources]
+    return read_foreign(
+        tables, favourable=favourable or better, covariates=covariates, beside=beside
     )
 
 

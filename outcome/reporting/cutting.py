@@ -108,6 +108,8 @@ def group_again(
     PredictionsError
         What cannot be done honestly, for all arms at once.
     """
+    if predictions.table.empty:
+        raise PredictionsError("predictions: the table has no rows")
     problems = Problems("risk groups")
     if rule == "maxstat" and not isinstance(endpoint, TimeToEvent):
         what = "maxstat is of the time to an event, and the endpoint is a yes or no"
