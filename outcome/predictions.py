@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+import csv
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcome.endpoint import is_blank
 from outcome.errors import PredictionsError, Problems
 
 if TYPE_CHECKING:
@@ -50,7 +53,8 @@ class Predictions:
                 self.table.loc[twice, "patient_id"].tolist(),
                 "give one row per arm, repeat and patient",
             )
-        bad = ~np.isfinite(self.table["risk"].to_numpy(dtype=float))
+        risk = pd.to_numeric(self.table["risk"], errors="coerce").to_numpy(dtype=float)
+        bad = ~np.isfinite(risk)
         if bad.any():
             problems.add("risk is not a finite number", self.table.loc[bad, "patient_id"].tolist())
         problems.raise_if_any(PredictionsError)
@@ -99,16 +103,23 @@ class ForeignTables:
         `patient_id` and the further columns that were asked for, one row per patient.
     notes : tuple of str
         What was filled in.
+    origins : mapping of arm to tuple of Path
+        The tables that hold rows of it.
     """
 
     predictions: Predictions
     unit: str | None
     covariates: pd.DataFrame
     notes: tuple[str, ...]
+    origins: Mapping[str, tuple[Path, ...]]
 
 
 def read_foreign(
-    paths: Sequence[Path], *, favourable: bool = False, covariates: Sequence[str] = ()
+    paths: Sequence[Path],
+    *,
+    favourable: bool = False,
+    covariates: Sequence[str] = (),
+    beside: Mapping[Path, pd.DataFrame] | None = None,
 ) -> ForeignTables:
     """Read tables of predictions made anywhere, one or several arms in each.
 
@@ -122,6 +133,8 @@ def read_foreign(
         The positive label is the better outcome: a risk made from `probability` is negated.
     covariates : sequence of str
         Further columns that are wanted.
+    beside : mapping of Path to DataFrame, optional
+        Where to find them if not in the table: `patient_id` and columns, one row per patient.
 
     Raises
     ------
@@ -132,16 +145,21 @@ def read_foreign(
     tables: list[pd.DataFrame] = []
     units: set[str | None] = set()
     notes: list[str] = []
+    origins: dict[str, tuple[Path, ...]] = {}
     for path in paths:
         try:
             table = _read_table(path)
         except PredictionsError as error:
             problems.extend([str(error)])
             continue
-        table, unit = _in_our_words(table, path, favourable, problems, notes)
+        file = _File(path, table, problems)
+        table, unit = _in_our_words(file, favourable, notes)
+        table = _with_columns(table, covariates, (beside or {}).get(path))
         if missing := [c for c in covariates if c not in table]:
-            problems.add(f"{path.name} has no column", missing, "correct --covariates")
+            problems.add(f"{path} has no column", missing, "correct --covariates")
         tables.append(table)
+        for arm in table["arm"].unique():
+            origins[arm] = (*origins.get(arm, ()), path)
         units |= {unit} - {None}
     if len(units) > 1:
         problems.add("the tables give times in different units", sorted(map(str, units)))
@@ -157,7 +175,16 @@ def read_foreign(
         joined["time"] = joined.groupby("patient_id")["time"].transform("first")
     wanted = joined[["patient_id", *covariates]].drop_duplicates("patient_id")
     unit = next(iter(units), None)
-    return ForeignTables(Predictions(joined), unit, wanted, tuple(notes))
+    return ForeignTables(Predictions(joined), unit, wanted, tuple(notes), origins)
+
+
+def _with_columns(
+    table: pd.DataFrame, wanted: Sequence[str], beside: pd.DataFrame | None
+) -> pd.DataFrame:
+    if beside is None or "patient_id" not in table:
+        return table
+    found = [c for c in wanted if c in beside and c not in table]
+    return table.merge(beside[["patient_id", *found]], on="patient_id", how="left")
 
 
 def _read_table(path: Path) -> pd.DataFrame:
@@ -170,6 +197,7 @@ def _read_table(path: Path) -> pd.DataFrame:
             keep_default_na=False,
             na_values={c: ["", "NA", "NaN", "nan"] for c in ("risk", "probability")},
             float_precision="round_trip",
+            low_memory=False,
             encoding="utf-8-sig",
         )
     except FileNotFoundError:
@@ -179,39 +207,132 @@ def _read_table(path: Path) -> pd.DataFrame:
         raise PredictionsError(f"{path.name} cannot be read as a table: {reason}") from None
 
 
+NUMBERS = (
+    *("risk", "probability", "time", "event", "label", "weight", "threshold"),
+    "survival_at_time",
+)
+"""Columns that hold numbers; so do `survival_<horizon>`."""
+KEYS = ("patient_id", "arm", "repeat", "fold", "strata")
+"""Columns that say what a row is about."""
+TRUTH = {"true": 1.0, "false": 0.0}
+
+
+@dataclass(frozen=True)
+class _File:
+    """A table as it was read, and where to say what is wrong with it."""
+
+    path: Path
+    table: pd.DataFrame
+    problems: Problems
+    called: Mapping[str, str] = field(default_factory=dict)
+
+    def name(self, column: str) -> str:
+        """Return what the file calls the column."""
+        return self.called.get(column, column)
+
+    def refuse(self, bad: pd.Series, what: str, remedy: str, *, values: str = "") -> None:
+        """Name the rows by line and patient; with `values`, also what that column holds there."""
+        rows = np.flatnonzero(bad.to_numpy())
+        if not len(rows):
+            return
+        lines, n = _lines(self.path, len(self.table)), len(self.table)
+        ids = self.table["patient_id"] if "patient_id" in self.table else pd.Series([""] * n)
+        known = ~is_blank(ids)
+        who = [f" (patient {p})" if k else "" for p, k in zip(ids, known, strict=True)]
+        seen = [f"line {lines[row]}{who[row]}" for row in rows.tolist()]
+        if values:
+            held = self.table[values].to_numpy()
+            seen = [f"{place}: {held[row]}" for place, row in zip(seen, rows, strict=True)]
+        self.problems.add(f"{self.path}: {what}", seen, remedy)
+
+
+def _lines(path: Path, n: int) -> list[int]:
+    """Return the line of the file on which each row of the table begins; the first is line 1."""
+    begins, end = [], 0
+    with suppress(csv.Error), path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file)
+        for cells in reader:
+            if cells and (len(cells) > 1 or cells[0].strip()):
+                begins.append(end + 1)
+            end = reader.line_num
+    # Where the two readers disagree on what a row is, rows are taken to be lines.
+    return begins[1:] if len(begins) == n + 1 else list(range(2, n + 2))
+
+
 def _in_our_words(
-    table: pd.DataFrame, path: Path, favourable: bool, problems: Problems, notes: list[str]
+    file: _File, favourable: bool, notes: list[str]
 ) -> tuple[pd.DataFrame, str | None]:
-    unit = None
+    table, path, unit = file.table, file.path, None
+    called = {}
     if "patient_id" not in table and "case_id" in table:
-        table = table.rename(columns={"case_id": "patient_id"})
+        called["patient_id"] = "case_id"
     for name in ("days", "months", "years"):
-        if "time" not in table and f"time_{name}" in table:
-            table, unit = table.rename(columns={f"time_{name}": "time"}), name
-    for column in ("time", "event", "label"):
-        if column in table and not pd.api.types.is_numeric_dtype(table[column]):
-            bad = pd.to_numeric(table[column], errors="coerce").isna()
-            problems.add(
-                f"{path.name}: column {column!r} holds text", table.loc[bad, column].tolist()
-            )
-    if "risk" not in table and "probability" in table:
-        table = table.assign(risk=_logit(table["probability"], path, favourable, problems))
-        notes.append(f"{path.name}: risk is the log odds of the probability")
+        if "time" not in table and "time" not in called and f"time_{name}" in table:
+            called["time"], unit = f"time_{name}", name
+    table = table.rename(columns={theirs: ours for ours, theirs in called.items()})
     needed = {"patient_id", "risk"} | ({"label"} if "label" in table else {"time", "event"})
+    if "risk" not in table and "probability" in table:
+        needed = needed - {"risk"} | {"probability"}
     if missing := sorted(needed - set(table.columns)):
         have = ", ".join(map(str, table.columns[:12]))
-        problems.add(f"{path.name} has no column", missing, f"it has {have}")
+        file.problems.add(f"{path} has no column", missing, f"it has {have}")
+    file = _File(path, table, file.problems, called)
+    _check_keys(file)
+    table = _with_numbers(file, needed)
+    if "risk" not in table and "probability" in table:
+        table = table.assign(risk=_logit(table["probability"], file, favourable))
+        notes.append(f"{path.name}: risk is the log odds of the probability")
     filled = pd.DataFrame({"arm": path.stem, "repeat": 0, "fold": "all"}, index=table.index)
     return table.join(filled[filled.columns.difference(table.columns)]), unit
 
 
-def _logit(
-    column: pd.Series, path: Path, favourable: bool, problems: Problems
-) -> NDArray[np.float64]:
-    p = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
-    if (bad := ~((p >= 0) & (p <= 1))).any():
-        problems.add(f"{path.name}: probability is outside [0, 1]", column[bad].tolist())
-        return np.zeros(len(p))
+def _check_keys(file: _File) -> None:
+    """Refuse rows of nobody, and rows that would make a fold or an arm of their own."""
+    for column in KEYS:
+        if column not in file.table:
+            continue
+        remedy = "fill them in, or leave the whole column out"
+        if column == "patient_id":
+            remedy = "give these rows their patient, or take them out"
+        what = f"column {file.name(column)!r} is empty"
+        file.refuse(is_blank(file.table[column]), what, remedy)
+
+
+def _with_numbers(file: _File, needed: set[str]) -> pd.DataFrame:
+    """Turn columns of numbers into such, True and False into 1 and 0; refuse anything else."""
+    table = file.table
+    found = {}
+    for column in filter(_is_number, map(str, table)):
+        empty, name = is_blank(table[column]), file.name(column)
+        if column in needed:
+            remedy = "fill them in, or take these rows out"
+            file.refuse(empty, f"column {name!r} is empty", remedy)
+        found[column] = values = _as_numbers(table[column])
+        unread = ~empty & ~np.isfinite(values)
+        remedy = "write finite numbers (event and label: 1 or 0, or True or False)"
+        file.refuse(unread, f"column {name!r} holds no number", remedy, values=column)
+    return table.assign(**found)
+
+
+def _is_number(column: str) -> bool:
+    horizon = column.removeprefix("survival_")
+    return column in NUMBERS or (horizon != column and horizon.replace(".", "", 1).isdigit())
+
+
+def _as_numbers(column: pd.Series) -> pd.Series:
+    if pd.api.types.is_bool_dtype(column):
+        return column.astype(int)
+    if pd.api.types.is_numeric_dtype(column):
+        return column
+    truth = column.astype(str).str.strip().str.lower().map(TRUTH)
+    return pd.to_numeric(column, errors="coerce").astype(float).fillna(truth)
+
+
+def _logit(column: pd.Series, file: _File, favourable: bool) -> NDArray[np.float64]:
+    p = column.to_numpy(dtype=float)
+    outside = (column < 0) | (column > 1)
+    remedy = "give probabilities, or call the column risk"
+    file.refuse(outside, "probability is outside [0, 1]", remedy, values="probability")
     safe = np.clip(p, 1e-12, 1 - 1e-12)
     logit: NDArray[np.float64] = np.log(safe) - np.log1p(-safe)
     return -logit if favourable else logit

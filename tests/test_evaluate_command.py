@@ -8,6 +8,9 @@ import pandas as pd
 import pytest
 from lifelines.utils import concordance_index
 
+from outcome.errors import PredictionsError
+from outcome.predictions import Predictions
+
 
 @pytest.fixture
 def scores(tmp_path):
@@ -58,7 +61,7 @@ def test_evaluate_as_typed(scores, outcome, tmp_path):
     groups = pd.read_csv(tmp_path / "out" / "risk_groups.csv")
     assert groups["note"].str.contains("exploratory").all()
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "The predictions came without groups." in page
+    assert "The predictions came without groups: patients were cut at the median" in page
     assert "Table 1. Patients by outcome" in page
     assert "The seed of the division" not in page
     written = pd.read_csv(tmp_path / "out" / "predictions.csv", dtype={"patient_id": str})
@@ -106,7 +109,9 @@ def test_probabilities_of_a_label(tmp_path, outcome):
     assert metrics["auroc"] > 0.7
     assert {"brier", "calibration_slope", "calibration_intercept"} <= set(metrics.index)
     # One set of patients, no folds: an ordinary test, nothing exploratory about intervals.
-    assert "exploratory" not in done.out
+    assert "cross-validated" not in done.out
+    assert "exploratory, since folds share" not in done.out
+    assert "note: the predictions came without groups: patients were cut at the median" in done.out
     favourable = outcome("evaluate", tmp_path / "p.csv", "--out", tmp_path / "good", "--favourable")
     assert favourable.code == 0, favourable.err
     good = pd.read_csv(tmp_path / "good" / "metrics.csv").set_index("metric")["estimate"]
@@ -120,14 +125,36 @@ def spoil(column, value):
     return change
 
 
+def at(row, column, value):
+    def change(table):
+        new = table.assign(**({column: "0.5"} if column not in table else {})).astype({column: str})
+        new.loc[row, column] = value
+        return new
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
         (lambda t: t.drop(columns="risk"), [], "good.csv has no column: 1, e.g. risk"),
         (lambda t: t.drop(columns="time_months"), [], "has no column: 1, e.g. time"),
-        (spoil("risk", np.nan), [], "risk is not a finite number: 120"),
+        (spoil("risk", np.nan), [], "good.csv: column 'risk' is empty: 120, e.g. line 2 (patient"),
+        (at(5, "risk", "high"), [], "column 'risk' holds no number: 1, e.g. line 7 (patient 00005"),
+        (at(5, "risk", "inf"), [], "line 7 (patient 00005): inf. To do: write finite numbers"),
+        (at(5, "survival_12", "high"), [], "column 'survival_12' holds no number: 1, e.g. line 7"),
         (spoil("event", 3), [], "event"),
-        (spoil("event", "dead"), [], "column 'event' holds text: 120, e.g. dead"),
+        (spoil("event", "dead"), [], "holds no number: 120, e.g. line 2 (patient 00000): dead,"),
+        (
+            at(0, "event", ""),
+            [],
+            "good.csv: column 'event' is empty: 1, e.g. line 2 (patient 00000)",
+        ),
+        (at(8, "event", ""), [], "To do: fill them in, or take these rows out"),
+        (at(8, "time_months", ""), [], "column 'time_months' is empty: 1, e.g. line 10 (patient"),
+        (at(3, "case_id", ""), [], "good.csv: column 'case_id' is empty: 1, e.g. line 5. To do"),
+        (at(3, "fold", ""), [], "column 'fold' is empty: 1, e.g. line 5 (patient 00003). To do"),
+        (at(3, "arm", ""), [], "column 'arm' is empty: 1, e.g. line 5 (patient 00003). To do"),
         (spoil("time_months", -1), [], "time is missing or negative: 120"),
         (lambda t: t.drop(columns="risk").assign(probability=1.5), [], "outside [0, 1]: 120"),
         (lambda t: pd.concat([t, t.head(2)]), [], "scored more than once in one arm and repeat: 2"),
@@ -139,7 +166,7 @@ def spoil(column, value):
         (lambda t: t, ["--baseline", "none"], "baseline"),
         (lambda t: t, ["--covariates", "weight"], "no column: 1, e.g. weight"),
         (lambda t: t.assign(time_months=t["time_months"] * 365), ["--unit", "months"], "months"),
-        (lambda t: t.head(0), [], ""),
+        (lambda t: t.head(0), [], "the table has no rows"),
     ],
 )
 def test_tables_that_cannot_be_evaluated(scores, outcome, tmp_path, change, options, message):
@@ -150,6 +177,51 @@ def test_tables_that_cannot_be_evaluated(scores, outcome, tmp_path, change, opti
     assert done.code == 2, done.out
     assert message in done.err, done.err
     assert not (tmp_path / "out").exists()
+
+
+def test_everything_wrong_is_said_at_once_by_line(scores, outcome, tmp_path):
+    lines = (scores / "good.csv").read_text().splitlines()
+    lines[3:3] = ["", "  "]  # lines without anything are no rows, and are counted
+    table = [line.split(",") for line in lines]
+    table[8][0], table[9][3], table[10][-1] = "", "", "high"
+    (scores / "good.csv").write_text("\n".join(",".join(row) for row in table))
+    done = outcome("compare", scores / "good.csv", scores / "poor.csv")
+    assert done.code == 2
+    for place in (
+        "'case_id' is empty: 1, e.g. line 9. To",
+        "line 10 (patient 00006)",
+        "line 11 (patient 00007): high",
+    ):
+        assert place in done.err, done.err
+
+
+def test_predictions_from_python_with_text_are_refused_alike():
+    table = pd.DataFrame({"patient_id": ["a"], "arm": "x", "repeat": 0, "fold": "0", "label": 1})
+    with pytest.raises(PredictionsError, match="risk is not a finite number: 1"):
+        Predictions(table.assign(risk="high"))
+
+
+@pytest.mark.parametrize("words", [{1: "True", 0: "False"}, {1: "TRUE", 0: "false"}])
+@pytest.mark.parametrize("column", ["event", "label"])
+def test_true_and_false_are_one_and_zero(scores, outcome, tmp_path, column, words):
+    for name in ("good", "poor"):
+        table = pd.read_csv(scores / f"{name}.csv", dtype={"case_id": str})
+        if column == "label":
+            table = table.drop(columns="time_months").rename(columns={"event": "label"})
+        table.to_csv(scores / f"{name}.csv", index=False)
+        table[column] = table[column].map(words)
+        table.to_csv(scores / f"{name}-words.csv", index=False)
+    found = {}
+    for kind in ("", "-words"):
+        out = tmp_path / f"out{kind}"
+        files = [scores / f"{name}{kind}.csv" for name in ("good", "poor")]
+        done = outcome("evaluate", *files, "--out", out, "--resamples", 20)
+        assert done.code == 0, done.err
+        metrics = pd.read_csv(out / "metrics.csv")
+        found[kind] = metrics.assign(arm=metrics["arm"].str.removesuffix("-words"))
+    pd.testing.assert_frame_equal(found[""], found["-words"])
+    compared = outcome("compare", *files, "--resamples", 20)
+    assert compared.code == 0, compared.err
 
 
 def test_arms_that_disagree_on_an_outcome(scores, outcome, tmp_path):

@@ -10,7 +10,8 @@ import typer
 from outcome.commands.console import command_line, print_metrics, print_table, say
 
 Tables = Annotated[
-    list[Path], typer.Argument(metavar="PRED.csv...", help="Tables of predictions, one per arm.")
+    list[Path],
+    typer.Argument(metavar="RUN|PRED.csv...", help="Run folders, or tables of predictions."),
 ]
 Unit = Annotated[str | None, typer.Option(help="Of the times: days, months or years.")]
 Horizons = Annotated[
@@ -23,6 +24,14 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("reports/evaluation"),
     unit: Unit = None,
     horizons: Horizons = "",
+    risk_groups: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RULE",
+            help="median, tertiles, shares (0.25,0.75) or maxstat; default the groups that came"
+            " along, else median. Cut on development patients where a run has them.",
+        ),
+    ] = None,
     baseline: Annotated[str | None, typer.Option(help="Arm to compare with.")] = None,
     covariates: Annotated[
         str, typer.Option(metavar="C1,C2", help="Columns for added value and subgroups.")
@@ -36,17 +45,22 @@ def evaluate(
     """Evaluate predictions made anywhere: metrics with intervals, risk groups, figures, report.
 
     Columns: patient_id or case_id; time (or time_days, time_months, time_years) and event, or
-    label; risk or probability; optional arm, repeat, fold, strata, risk_group, survival_<h>.
+    label; risk or probability; optional arm, repeat, fold, strata, risk_group, survival_<h>. A
+    run folder says by itself what its endpoint, unit, horizons, baseline and covariates are.
     """
     from outcome.reporting.assess import assess
+    from outcome.reporting.cutting import read_rule
 
     found = assess(
         tables, out, baseline=baseline, unit=unit, horizons=numbers(horizons), seed=seed,
+        risk_groups=None if risk_groups is None else read_rule(risk_groups),
         covariates=_words(covariates), favourable=favourable, n_resamples=resamples,
         command=command_line(),
     )  # fmt: skip
     print_metrics(found.evaluation.metrics, found.evaluation.comparisons, found.baseline)
     say(found.evaluation.notes, found.evaluation.warnings)
+    if found.simulated:
+        typer.echo("These are SIMULATED patients.")
     typer.echo(f"report: {found.report}")
 
 
@@ -63,8 +77,14 @@ def compare(
     """Compare two tables of predictions of the same patients: difference, interval, p."""
     from tempfile import TemporaryDirectory
 
+    from outcome.errors import InputError
     from outcome.reporting.assess import assess
 
+    if runs := [str(p) for p in (a, b) if p.is_dir()]:
+        raise InputError(
+            f"{', '.join(runs)}: compare takes two tables, one arm in each. To do: give a table,"
+            " or compare the arms of runs with outcome evaluate RUN --baseline ARM"
+        )
     with TemporaryDirectory() as scratch:
         found = assess(
             [a, b], out or Path(scratch) / "comparison", baseline=b.stem, unit=unit,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,15 +13,20 @@ from typing import Any
 
 import pandas as pd
 
-from outcome.errors import PredictionsError, RunFolderError
-from outcome.evaluation.summary import Evaluation, evaluate
-from outcome.predictions import ForeignTables, Predictions, read_foreign
+from outcome.endpoint import Binary, Endpoint
+from outcome.errors import RunFolderError
+from outcome.evaluation.endpoints import evaluate_endpoints
+from outcome.evaluation.summary import Evaluation
+from outcome.predictions import ForeignTables, read_foreign
+from outcome.reporting.cutting import Grouped, group_again
 from outcome.reporting.report import make_report
+from outcome.reporting.sources import Source, endpoint_asked, read_sources
 from outcome.reporting.writing import write_run_folder
+from outcome.study import RiskGroups
 
 __all__ = ["Assessment", "assess", "check_folder"]
 
-MADE_HERE = "the median risk of the scored patients themselves, in each fold"
+OF_RUN = "of the run: "
 PACKAGES = ("slide-outcome", "numpy", "scipy", "pandas", "scikit-learn", "matplotlib")
 
 
@@ -36,12 +41,15 @@ class Assessment:
         Everything that lies in the folder as CSV.
     baseline : str or None
     report : Path
+    simulated : bool
+        A run that was evaluated is of simulated patients.
     """
 
     evaluation: Evaluation
     tables: Mapping[str, pd.DataFrame]
     baseline: str | None
     report: Path
+    simulated: bool = False
 
 
 def assess(
@@ -51,6 +59,7 @@ def assess(
     baseline: str | None = None,
     unit: str | None = None,
     horizons: Sequence[float] = (),
+    risk_groups: RiskGroups | None = None,
     covariates: Sequence[str] = (),
     favourable: bool = False,
     n_resamples: int = 1000,
@@ -62,15 +71,18 @@ def assess(
     Parameters
     ----------
     paths : sequence of Path
-        See `outcome.predictions.read_foreign`.
+        Tables (see `outcome.predictions.read_foreign`), or run folders: then endpoint, unit,
+        horizons, baseline and covariates are those of the run, unless they are given here.
     out : Path
         A new folder, or one that an earlier evaluation wrote.
     baseline : str, optional
         Arm to compare with; by default `image` where there is one, else the first of several.
     unit : {"days", "months", "years"}, optional
-        Of the times; by default what the column name says, else days.
+        Of the times; by default what the column name says, else days. Nothing is converted.
     horizons : sequence of float
         Where AUC(t), Brier, calibration and survival are reported; ascending, in `unit`.
+    risk_groups : str or tuple of float, optional
+        How patients are cut; see `outcome.reporting.cutting.group_again`.
     covariates : sequence of str
         Columns of the first table: added value, hazard ratios and subgroups.
     favourable : bool
@@ -86,36 +98,111 @@ def assess(
         Everything that is wrong, at once; then nothing has been written.
     """
     check_folder(out)
-    read = read_foreign(paths, favourable=favourable, covariates=covariates)
-    unit = _unit(unit, read.unit)
-    arms = read.predictions.arms
-    if baseline is None and len(arms) > 1:
-        baseline = "image" if "image" in arms else arms[0]
-    cross_validated = len(read.predictions.table[["repeat", "fold"]].drop_duplicates()) > 1
-    evaluation = evaluate(
-        read.predictions,
+    sources = read_sources(paths)
+    if any(s.folder and s.folder.resolve() == out.resolve() for s in sources):
+        raise RunFolderError(f"{out} is what is evaluated: name another folder with --out")
+    alone = sources[0] if len(sources) == 1 and sources[0].folder else None
+    read = _read(sources, alone, covariates, favourable=favourable)
+    kind = read.predictions.kind
+    endpoint = endpoint_asked(
+        sources, kind, unit=unit, found=read.unit, horizons=horizons, favourable=favourable
+    )
+    grouped = group_again(read.predictions, _origins(read, sources), endpoint, risk_groups)
+    baseline = _baseline(baseline, sources, read.predictions.arms)
+    study = alone.study if alone else None
+    evaluation = evaluate_endpoints(
+        grouped.predictions,
+        endpoint,
+        study.secondary if study else (),
         baseline=baseline,
-        unit=unit,
-        horizons=horizons,
+        contrasts=study.contrasts if study else (),
         n_resamples=n_resamples,
         seed=seed,
-        cross_validated=cross_validated,
-        favourable=favourable,
+        cross_validated=len(read.predictions.table[["repeat", "fold"]].drop_duplicates()) > 1,
     )
+    evaluation = _annotated(evaluation, read, grouped, sources)
+    about = describe(sources, read, endpoint, grouped, alone) | {
+        "command": command,
+        "baseline": baseline or "",
+        "resamples": n_resamples,
+        "seed": seed,
+    }
+    return _written(out, evaluation, read, grouped, about)
+
+
+def _written(
+    out: Path,
+    evaluation: Evaluation,
+    read: ForeignTables,
+    grouped: Grouped,
+    about: Mapping[str, Any],
+) -> Assessment:
     tables = {
-        "predictions": _with_groups(read.predictions),
+        "predictions": grouped.predictions.table,
         "metrics": evaluation.metrics,
         "comparisons": evaluation.comparisons,
         "risk_groups": evaluation.risk_groups,
         "covariates": read.covariates,
     }
-    about = _manifest(paths, read, evaluation, baseline, unit, horizons, favourable, command)
-    about |= {"resamples": n_resamples, "seed": seed}
-    if tables["predictions"] is not read.predictions.table:
-        about["protocol"] = {"risk groups": MADE_HERE}
-    write_run_folder(out, tables, about)
+    said = {"notes": list(evaluation.notes), "warnings": list(evaluation.warnings)}
+    write_run_folder(out, tables, {**about, **said})
     made = make_report(out)
-    return Assessment(evaluation, {**tables, **made.tables}, baseline, made.path)
+    return Assessment(
+        evaluation,
+        {**tables, **made.tables},
+        about["baseline"] or None,
+        made.path,
+        bool(about["simulated"]),
+    )
+
+
+def _read(
+    sources: Sequence[Source], alone: Source | None, covariates: Sequence[str], *, favourable: bool
+) -> ForeignTables:
+    """Read the tables; of one run alone with all of its covariates, unless some are named."""
+    better = any(bool(s.part("endpoint").get("favourable")) for s in sources)
+    beside = {s.table: s.covariates() for s in sources if s.folder}
+    if alone and not covariates:
+        covariates = [c for c in map(str, beside[alone.table]) if c != "patient_id"]
+    tables = [s.table for s in sources]
+    return read_foreign(
+        tables, favourable=favourable or better, covariates=covariates, beside=beside
+    )
+
+
+def _origins(read: ForeignTables, sources: Sequence[Source]) -> dict[str, Source | None]:
+    """Return the source of each arm; None where its rows are from several."""
+    by_table = {s.table: s for s in sources}
+    return {a: by_table[p[0]] if len(p) == 1 else None for a, p in read.origins.items()}
+
+
+def _baseline(asked: str | None, sources: Sequence[Source], arms: Sequence[str]) -> str | None:
+    declared = [s.manifest.get("baseline") for s in sources]
+    known = [str(d) for d in (*declared, "image") if d in arms]
+    if asked is not None:
+        return asked
+    if len(arms) == 1 and not any(declared):
+        return None
+    return known[0] if known else arms[0]
+
+
+def _annotated(
+    found: Evaluation, read: ForeignTables, grouped: Grouped, sources: Sequence[Source]
+) -> Evaluation:
+    """Say where the cut-offs came from, and what the runs have to say of themselves."""
+    groups = found.risk_groups.copy()
+    mine = groups["arm"].map(grouped.exploratory).fillna("")
+    notes = groups["note"].fillna("")
+    groups["note"] = [
+        ("; " if a and b else "").join((a, b)) for a, b in zip(mine, notes, strict=True)
+    ]
+    said = [w for s in sources for w in s.manifest.get("warnings") or [] if w not in found.warnings]
+    return replace(
+        found,
+        risk_groups=groups,
+        notes=(*read.notes, grouped.said, *found.notes),
+        warnings=(*found.warnings, *(OF_RUN + w.removeprefix(OF_RUN) for w in dict.fromkeys(said))),
+    )
 
 
 def check_folder(out: Path) -> None:
@@ -129,56 +216,54 @@ def check_folder(out: Path) -> None:
             raise RunFolderError(f"{out} holds other files: name another folder with --out")
 
 
-def _unit(asked: str | None, found: str | None) -> str:
-    if asked and asked not in ("days", "months", "years"):
-        raise PredictionsError(f"--unit {asked!r}: use days, months or years")
-    if asked and found and asked != found:
-        raise PredictionsError(f"--unit {asked}, but the tables hold a column time_{found}")
-    return asked or found or "days"
-
-
-def _with_groups(predictions: Predictions) -> pd.DataFrame:
-    """Fill in the groups that the evaluation used, so that the curves show the same patients."""
-    table = predictions.table
-    if "risk_group" in table and (table["risk_group"] != "").all():
-        return table
-    keys = ["arm", "repeat", "fold", *(["strata"] if "strata" in table else [])]
-    high = table["risk"] > table.groupby(keys)["risk"].transform("median")
-    return table.assign(risk_group=high.map({True: "high", False: "low"}))
-
-
-def _manifest(
-    paths: Sequence[Path],
+def describe(
+    sources: Sequence[Source],
     read: ForeignTables,
-    evaluation: Evaluation,
-    baseline: str | None,
-    unit: str,
-    horizons: Sequence[float],
-    favourable: bool,
-    command: str,
+    endpoint: Endpoint,
+    grouped: Grouped,
+    alone: Source | None,
 ) -> dict[str, Any]:
-    survival = read.predictions.kind == "survival"
-    named = "event" if survival else "label"
-    endpoint: dict[str, Any] = {"kind": "survival" if survival else "binary", "name": named}
-    endpoint |= {"unit": unit, "horizons": list(horizons)} if survival else {}
+    """Say what was evaluated; of one run alone, also what its own manifest says of the cohort."""
+    names = [s.name for s in sources]
+    inputs = {str(a["name"]): a for s in sources for a in s.manifest.get("arms") or []}
+    protocol = alone.part("protocol") if alone else {}
+    protocol = {k: v for k, v in protocol.items() if k != "cutoffs"} | {"risk groups": grouped.said}
+    if grouped.cutoffs:
+        protocol["cutoffs"] = grouped.cutoffs
+    declared = alone.part("covariates") if alone else {}
+    kept = ("cohort", "split", "secondary")
     return {
         "format": 1,
-        "name": " and ".join(p.stem for p in paths[:2]) + (" and more" if len(paths) > 2 else ""),
+        "name": " and ".join(names[:2]) + (" and more" if len(names) > 2 else ""),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": command,
         "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
         "platform": platform.platform(),
-        "endpoint": {**endpoint, "favourable": favourable},
-        "arms": [{"name": a, "inputs": []} for a in read.predictions.arms],
-        "baseline": baseline or "",
-        "covariates": _numeric(read.covariates),
-        "inputs": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in paths},
-        "notes": [*read.notes, *evaluation.notes],
-        "warnings": list(evaluation.warnings),
+        "simulated": any(bool(s.manifest.get("simulated")) for s in sources),
+        "endpoint": _endpoint(endpoint, alone),
+        "arms": [inputs.get(a, {"name": a, "inputs": []}) for a in read.predictions.arms],
+        "covariates": _kinds(read.covariates, declared),
+        "protocol": protocol,
+        "inputs": {_called(s): hashlib.sha256(s.table.read_bytes()).hexdigest() for s in sources},
+        **({k: alone.manifest[k] for k in kept if k in alone.manifest} if alone else {}),
     }
 
 
-def _numeric(covariates: pd.DataFrame) -> dict[str, list[str]]:
+def _called(source: Source) -> str:
+    return f"{source.folder.name}/{source.table.name}" if source.folder else source.table.name
+
+
+def _endpoint(endpoint: Endpoint, alone: Source | None) -> dict[str, Any]:
+    declared = alone.part("endpoint") if alone else {}
+    about: dict[str, Any] = {"kind": endpoint.kind, "name": endpoint.label, **declared}
+    if isinstance(endpoint, Binary):
+        return {**about, "favourable": endpoint.favourable}
+    return {**about, "unit": endpoint.unit, "horizons": list(endpoint.horizons)}
+
+
+def _kinds(covariates: pd.DataFrame, declared: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Divide covariates as the study of the run declares them; others by what they hold."""
     names = [str(c) for c in covariates if c != "patient_id"]
-    numbers = [c for c in names if pd.api.types.is_numeric_dtype(covariates[c])]
-    return {"numeric": numbers, "categorical": [c for c in names if c not in numbers]}
+    numbers = {c for c in names if pd.api.types.is_numeric_dtype(covariates[c])}
+    numbers = numbers - set(declared.get("categorical") or ()) | set(declared.get("numeric") or ())
+    kinds = {"numeric": numbers, "categorical": set(names) - numbers}
+    return {kind: [c for c in names if c in members] for kind, members in kinds.items()}

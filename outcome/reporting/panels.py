@@ -154,11 +154,8 @@ def _grouping(run: Run) -> str:
     if "risk_group" not in run.predictions.table:
         return "Patients are grouped by their risk score; the predictions came without groups."
     cut = run.part("protocol").get("cutoffs")
-    if made_here := run.part("protocol").get("risk groups"):
-        return (
-            f"The predictions came without groups. Patients were cut at {made_here}, which is "
-            "exploratory: the cut-off knows the patients that it divides."
-        )
+    if said := str(run.part("protocol").get("risk groups") or ""):
+        return f"{said[0].upper()}{said[1:]}."
     if not cut:
         return "Patients are grouped by their risk score; the groups came with the predictions."
     return (

@@ -14,7 +14,7 @@ from outcome.predictions import read_predictions
 from outcome.reporting.folder import Run
 from outcome.reporting.pseudonyms import Pseudonyms
 
-__all__ = ["read_run"]
+__all__ = ["read_manifest", "read_run"]
 
 FORMAT = 1
 _TEXT = {
@@ -49,7 +49,7 @@ def read_run(folder: Path, *, show_ids: bool = False) -> Run:
         The folder has no manifest or no predictions, or they cannot be read.
     """
     folder = Path(folder)
-    manifest = _read_manifest(folder / "manifest.json")
+    manifest = read_manifest(folder / "manifest.json")
     if not (folder / "predictions.csv").is_file():
         raise RunFolderError(f"{folder} has no predictions.csv: run the study first")
     predictions = read_predictions(folder / "predictions.csv")
@@ -119,7 +119,8 @@ def _read_beside(
 _STRUCTURE = frozenset({"name", "endpoint", "arms", "baseline", "epochs", "versions", "format"})
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read what a run says of itself; `RunFolderError` where there is nothing to read."""
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

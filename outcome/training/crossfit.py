@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from outcome.models.heads import Head, Target
-from outcome.statistics.cutpoint import maximally_selected_cut
-from outcome.study import RiskGroups
-from outcome.training.calibration import MIN_STRATUM_EVENTS, Outcomes
-from outcome.training.groups import group_names, risk_groups
+from outcome.training.calibration import Outcomes
+from outcome.training.groups import cut_offs, cut_p_value, group_names, risk_groups
 
 __all__ = [
     "combine",
@@ -94,57 +92,6 @@ def combine(tune: Sequence[Array], test: Sequence[Array]) -> tuple[list[Array], 
     centred = [r - c for r, c in zip(tune, centres, strict=True)]
     mean = np.mean([r - c for r, c in zip(test, centres, strict=True)], axis=0)
     return centred, np.asarray(mean, dtype=np.float64)
-
-
-def cut_offs(
-    risk: Array, outcomes: Outcomes, rule: RiskGroups, stratified: bool
-) -> dict[str, tuple[float, ...]]:
-    """Return the cut-offs of each stratum, from out-of-fold development risks.
-
-    Parameters
-    ----------
-    risk : array, shape (n,)
-    outcomes : Outcomes
-        Of the same patients.
-    rule : str or tuple of float
-        `median`, `tertiles`, `maxstat` (the maximally selected log-rank cut), or shares.
-    stratified : bool
-        The endpoint has strata.
-
-    Returns
-    -------
-    dict of stratum to tuple of float
-        The key `""` is for all together, and for a stratum with fewer than 10 development events.
-    """
-    cuts = {"": _cuts(risk, outcomes, rule, np.full(len(risk), True))}
-    if stratified:
-        for stratum in np.unique(outcomes.strata):
-            rows = outcomes.strata == stratum
-            if outcomes.worse[rows].sum() >= MIN_STRATUM_EVENTS:
-                cuts[str(stratum)] = _cuts(risk, outcomes, rule, rows)
-    return cuts
-
-
-def cut_p_value(risk: Array, outcomes: Outcomes, rule: RiskGroups) -> float:
-    """Give the p of the maximally selected cut, corrected for the search; NaN for other rules.
-
-    Both corrections err on the safe side, so that the smaller one is taken.
-    """
-    if rule != "maxstat" or outcomes.time is None:
-        return np.nan
-    found = maximally_selected_cut(outcomes.time, outcomes.worse, risk)
-    return float(np.fmin(found.p_asymptotic, found.p_bonferroni))
-
-
-def _cuts(
-    risk: Array, outcomes: Outcomes, rule: RiskGroups, rows: NDArray[np.bool_]
-) -> tuple[float, ...]:
-    if rule == "maxstat" and outcomes.time is not None:
-        found = maximally_selected_cut(outcomes.time[rows], outcomes.worse[rows], risk[rows])
-        # A cut that cannot be found, for want of events or of different risks, is the median.
-        return (found.cut if np.isfinite(found.cut) else float(np.median(risk[rows])),)
-    shares = {"median": (0.5,), "tertiles": (1 / 3, 2 / 3)}.get(str(rule), rule)
-    return tuple(float(q) for q in np.quantile(risk[rows], np.asarray(shares, dtype=float)))
 
 
 def specificity_threshold(
