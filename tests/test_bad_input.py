@@ -143,6 +143,12 @@ def few_events(study):
     study.table = table.drop_duplicates("patient_id")
 
 
+def aggregator(name, **options):
+    return lambda study: study.edit(
+        arms=["image", {"name": "own", "inputs": ["image"], "aggregator": name, "options": options}]
+    )
+
+
 # fmt: off
 SPOILED = [
     (missing_column, ["cohort.csv has no column 'os_days'", "its columns are"]),
@@ -191,6 +197,12 @@ SPOILED = [
     (linked_report, ["reports.h5: a link to somewhere else"]),
     (one_report, ["patients with a report, and 5 are needed"]),
     (lambda s: s.path.write_text("a: [b"), ["is not valid YAML"]),
+    (aggregator("nomod.x:Y"), ["'nomod.x:Y' cannot be imported: No module named 'nomod'"]),
+    (aggregator(":Y"), ["':Y' cannot be imported"]),
+    (aggregator("os.path:join"), ["'os.path:join' cannot be made with {}"]),
+    (aggregator("os.path:exists"), ["'os.path:exists' is no aggregator", "check_aggregator"]),
+    (aggregator("torch.nn:Identity"), ["'torch.nn:Identity' is no aggregator"]),
+    (aggregator("transformer", hats=1), ["'transformer' cannot be made with {'hats': 1}"]),
     (lambda s: s.path.write_text("just words"), ["is not a study file"]),
 ]
 # fmt: on
@@ -224,6 +236,16 @@ def test_all_problems_in_one_message(study, outcome):
         "feature files that cannot be used: 1",
         "NaN or infinite values in the vectors: 1",
     ):
+        assert message in done.err, done.err
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_networks_that_cannot_be_made_are_told_with_the_rest(study, outcome, command):
+    set_cell(study, "os_days", "-3")
+    aggregator("nomod.x:Y+os.path:join")(study)
+    done = outcome(command, study.path)
+    assert done.code == 2
+    for message in ("3 problems", "is zero or negative: 1", "'nomod.x:Y'", "'os.path:join'"):
         assert message in done.err, done.err
 
 

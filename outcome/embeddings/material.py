@@ -21,7 +21,7 @@ from outcome.embeddings.report_texts import study_texts
 from outcome.embeddings.store import Packed, PackedStore
 from outcome.embeddings.texts import Reports, read_reports
 from outcome.endpoint import is_blank
-from outcome.errors import CohortError, EmbeddingError, Problems
+from outcome.errors import CohortError, EmbeddingError, InputError, Problems
 from outcome.processes import in_processes
 from outcome.study import ReportTexts, Study
 
@@ -139,6 +139,7 @@ def prepare(
     *,
     frame: pd.DataFrame | None = None,
     jobs: int = 1,
+    known: Sequence[InputError] = (),
     progress: Progress = lambda done, total: None,
 ) -> Material:
     """Read and check everything a study names; nothing is written but the packed store.
@@ -152,6 +153,8 @@ def prepare(
         The cohort table, instead of the file.
     jobs : int
         Processes that pack slides.
+    known : sequence of InputError
+        What is known to be wrong already: it is told with the rest.
     progress : callable
         Called with slides read so far, and in all.
 
@@ -161,6 +164,8 @@ def prepare(
         With every problem of the table, the files and the folds at once.
     """
     problems = Problems(f"study {study.name!r}")
+    for error in known:
+        problems.take(error)
     notes: list[str] = []
     store = PackedStore(cache)
     cohort = read_cohort(study, problems, frame)
