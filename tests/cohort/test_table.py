@@ -47,6 +47,25 @@ def test_declared_codes(tmp_path):
     assert cohort.lost[0][0] == "c"
 
 
+def test_half_an_outcome_is_missing_only_if_it_is_valid(tmp_path):
+    frame = {
+        "patient_id": list("abcdef"),
+        "t": ["", "-9", "long", "7", "", "8"],
+        "e": ["JUNK", *[""] * 3, "1", "0"],
+    }
+    cohort, problems = cohort_of(tmp_path, frame)
+    assert len(problems.found) == 3, problems.message()
+    for message in (
+        "'e' holds a code that is not declared (0, 1 are): 1, e.g. a",
+        "'t' is zero or negative: 1, e.g. b",
+        "'t' is not a number of days: 1, e.g. c",
+    ):
+        assert message in problems.message()
+    cohort, problems = cohort_of(tmp_path, pd.DataFrame(frame).iloc[3:])
+    assert not problems, problems.message()
+    assert cohort.patients.index.tolist() == ["f"]
+
+
 def test_censorship_is_the_inverse(tmp_path):
     frame = {"patient_id": ["a", "b"], "t": [5, 6], "c": [1, 0]}
     cohort, _ = cohort_of(tmp_path, frame, event=None, censored="c")
