@@ -123,7 +123,7 @@ class _Timed(_Spec):
         table : DataFrame
             Text columns, one row per patient.
         ids : sequence of str
-            Patient ids in the order of the rows, for messages.
+            Patients in the order of the rows, and where they are: for messages.
         problems : Problems
             Receives invalid values: text, zero or negative times, undeclared codes.
         """

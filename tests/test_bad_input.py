@@ -249,6 +249,17 @@ def test_networks_that_cannot_be_made_are_told_with_the_rest(study, outcome, com
         assert message in done.err, done.err
 
 
+def test_the_cohort_file_is_named_once(study, outcome):
+    set_cell(study, "os_days", "-5")
+    set_cell(study, "os_event", "dead", row=5)
+    done = outcome("check", study.path)
+    where = study.folder / "cohort.csv"
+    assert f"study 'simulated-survival' (cohort table: {where}): 2 problems" in done.err
+    assert done.err.count("cohort.csv") == 1
+    first = study.table["patient_id"].iloc[0]
+    assert f"is zero or negative: 1, e.g. {first} in line 2 ('-5')" in done.err
+
+
 def test_no_such_study(outcome, tmp_path):
     done = outcome("run", tmp_path / "none.yaml")
     assert done.code == 2

@@ -163,7 +163,8 @@ def prepare(
     CohortError
         With every problem of the table, the files and the folds at once.
     """
-    problems = Problems(f"study {study.name!r}")
+    table = "a DataFrame" if frame is not None else str(study.cohort)
+    problems = Problems(f"study {study.name!r} (cohort table: {table})")
     for error in known:
         problems.take(error)
     notes: list[str] = []
