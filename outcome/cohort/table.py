@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from outcome.cohort.ids import check_names, comma_numbers, slide_name
+from outcome.cohort.columns import (
+    decimal_commas,
+    id_columns,
+    needed_columns,
+    same_spelling,
+    with_slide_column,
+    without_columns,
+)
+from outcome.cohort.ids import check_names, slide_name
 from outcome.cohort.reading import PARQUET, as_text, read_text_table, semicolons
-from outcome.endpoint import Binary, Endpoint, canonical_code, is_blank
+from outcome.endpoint import Endpoint, canonical_code, is_blank
 from outcome.errors import CohortError, Problems
 from outcome.study import Study
 
@@ -133,24 +140,26 @@ def read_cohort(
     except CohortError as error:
         problems.extend([str(error)])
         return None
-    study = _with_slide_column(study, table, notes)
-    needed = _needed_columns(study)
-    table = _same_spelling(table, needed)
-    if double := sorted(_id_columns(study) & {c for c, w in needed.items() if "columns." not in w}):
+    study = with_slide_column(study, table, notes)
+    needed = needed_columns(study)
+    table = same_spelling(table, needed)
+    if double := sorted(id_columns(study) & {c for c, w in needed.items() if "columns." not in w}):
         problems.add("an id column cannot have another role too", double, "name another column")
+    for column in (missing := [c for c in needed if c not in table.columns]):
+        problems.add(
+            f"{study.cohort.name} has no column {column!r} ({needed[column]})",
+            remedy=f"its columns are {', '.join(map(repr, table.columns[:30]))}",
+        )
+    if double or study.columns.patient in missing:
         return None
-    if missing := [c for c in needed if c not in table.columns]:
-        for column in missing:
-            problems.add(
-                f"{study.cohort.name} has no column {column!r} ({needed[column]})",
-                remedy=f"its columns are {', '.join(map(repr, table.columns[:30]))}",
-            )
-        return None
+    if missing:  # what can be known of the other columns is told too
+        study, table = without_columns(study, table, missing)
+        needed = {c: w for c, w in needed.items() if c in table.columns}
     table = table[list(needed)]
     if frame is None and semicolons(study.cohort):
-        table = _decimal_commas(study, table, notes)
+        table = decimal_commas(study, table, notes)
     cohort = _build(study, table, _places(study, frame), problems)
-    return None if cohort is None else replace(cohort, notes=tuple(notes))
+    return None if missing else replace(cohort, notes=tuple(notes))
 
 
 def _places(study: Study, frame: pd.DataFrame | None) -> Callable[[int], str]:
@@ -160,64 +169,9 @@ def _places(study: Study, frame: pd.DataFrame | None) -> Callable[[int], str]:
     return lambda row: f"row {row}"
 
 
-def _with_slide_column(study: Study, table: pd.DataFrame, notes: list[str]) -> Study:
-    """Fill in the column of slides: files are named by patient where the table has none."""
-    if study.columns.slide is not None:
-        return study
-    slide = "slide_id"
-    if slide not in table.columns and study.embeddings.patches is not None:
-        slide = study.columns.patient
-        notes.append(
-            "the cohort table has no column 'slide_id': feature files are looked for by patient"
-        )
-    columns = study.columns.model_copy(update={"slide": slide})
-    return study.model_copy(update={"columns": columns})
-
-
-def _same_spelling(table: pd.DataFrame, needed: Collection[str]) -> pd.DataFrame:
-    """Name columns as the study file does, whichever Unicode form it uses."""
-    forms = {unicodedata.normalize("NFC", c): c for c in needed}
-    return table.rename(columns=lambda c: forms.get(c, c))
-
-
-def _decimal_commas(study: Study, table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
-    """Read 1,5 as 1.5 in the number columns of a file whose fields semicolons separate."""
-    endpoints = (study.endpoint, *study.secondary)
-    times = [e.time for e in endpoints if not isinstance(e, Binary)]
-    for column in dict.fromkeys([*times, *study.covariates.numeric]):
-        values, n = comma_numbers(table[column])
-        if n:
-            table = table.assign(**{column: values})
-            notes.append(f"column {column!r}: {n} numbers with a decimal comma are read as such")
-    return table
-
-
-def _needed_columns(study: Study) -> dict[str, str]:
-    """Column -> where the study file names it."""
-    wanted: list[tuple[str | None, str]] = [(study.columns.patient, "columns.patient")]
-    if study.embeddings.patches is not None:
-        wanted.append((study.columns.slide, "columns.slide"))
-    wanted += [(c, "endpoint") for c in study.endpoint.columns]
-    wanted += [(c, "secondary") for e in study.secondary for c in e.columns]
-    wanted += [(study.endpoint.strata, "endpoint.strata"), (study.split.site, "split.site")]
-    wanted += [(c, "split.column") for c in study.split.column]
-    wanted += [(c, "covariates.numeric") for c in study.covariates.numeric]
-    wanted += [(c, "covariates.categorical") for c in study.covariates.categorical]
-    named: dict[str, str] = {}
-    for column, where in wanted:
-        if column is not None:
-            # An id column that has another role too shows under that role.
-            named[column] = where if "columns." not in where else named.get(column, where)
-    return named
-
-
-def _id_columns(study: Study) -> set[str]:
-    return {study.columns.patient, study.columns.slide or study.columns.patient}
-
-
 def _build(
     study: Study, table: pd.DataFrame, place: Callable[[int], str], problems: Problems
-) -> Cohort | None:
+) -> Cohort:
     patient = study.columns.patient
     slide = study.columns.slide or patient
     nameless = is_blank(table[patient])
