@@ -42,10 +42,10 @@ def start(
         (Path(cache) if cache is not None else default_cache()).absolute(),
         frame=cohort,
         jobs=n,
+        known=training.network_errors(resolved),
         progress=lambda done, total: progress("reading", done, total),
     )
     grid = training.Grid(resolved, material, folder.absolute() / "fits", device, save_vectors)
-    grid.check()
     if cluster is None:
         return grid, training.Here(n)
     workers = training.Cluster(cluster)

@@ -116,29 +116,31 @@ class _Timed(_Spec):
     def decode(self, table: pd.DataFrame, ids: Sequence[str], problems: Problems) -> pd.DataFrame:
         """Turn text columns into `time` (float) and `event` (0/1), missing outcomes into NaN.
 
+        An outcome of which one half is missing is missing, if the other half is valid.
+
         Parameters
         ----------
         table : DataFrame
             Text columns, one row per patient.
         ids : sequence of str
-            Patient ids in the order of the rows, for messages.
+            Patients in the order of the rows, and where they are: for messages.
         problems : Problems
             Receives invalid values: text, zero or negative times, undeclared codes.
         """
         time_text, code_text = table[self.time], table[self.indicator]
-        blank = (is_blank(time_text) | is_blank(code_text)).to_numpy()
-        time = pd.to_numeric(time_text.where(~blank), errors="coerce").to_numpy(dtype=float)
+        no_time, no_code = is_blank(time_text).to_numpy(), is_blank(code_text).to_numpy()
+        time = pd.to_numeric(time_text.where(~no_time), errors="coerce").to_numpy(dtype=float)
         tell = partial(_tell, table=table, ids=ids, problems=problems)
-        text = ~blank & ~np.isfinite(time)
+        text = ~no_time & ~np.isfinite(time)
         tell(text, self.time, f"is not a number of {self.unit}", "write follow-up times as numbers")
-        low = ~blank & np.isfinite(time) & (time <= 0)
+        low = np.isfinite(time) & (time <= 0)
         tell(
             low,
             self.time,
             "is zero or negative",
             "correct it, or leave it empty to drop the patient",
         )
-        long = ~blank & (time > LONGEST_FOLLOW_UP[self.unit])
+        long = np.isfinite(time) & (time > LONGEST_FOLLOW_UP[self.unit])
         tell(
             long,
             self.time,
@@ -147,7 +149,7 @@ class _Timed(_Spec):
         )
         codes = self.event_codes or {"0": 0, "1": 1}
         value = code_text.map(canonical_code).map(codes).to_numpy(dtype=float)
-        undeclared = ~blank & np.isnan(value)
+        undeclared = ~no_code & np.isnan(value)
         tell(
             undeclared,
             self.indicator,
@@ -156,7 +158,7 @@ class _Timed(_Spec):
         )
         if self.censored is not None:
             value = 1.0 - value
-        bad = blank | text | low | long | undeclared
+        bad = no_time | no_code | text | low | long | undeclared
         return pd.DataFrame(
             {"time": np.where(bad, np.nan, time), "event": np.where(bad, np.nan, value)},
             index=table.index,

@@ -64,6 +64,7 @@ class Problems:
     def __init__(self, where: str) -> None:
         self.where = where
         self.found: list[str] = []
+        self._taken: list[type[InputError]] = []
 
     def __bool__(self) -> bool:
         return bool(self.found)
@@ -92,6 +93,11 @@ class Problems:
         """Take over problems found elsewhere."""
         self.found.extend(others)
 
+    def take(self, error: InputError) -> None:
+        """Take over an error; where there is nothing else, `raise_if_any` keeps its class."""
+        self.found.append(str(error))
+        self._taken.append(type(error))
+
     def message(self) -> str:
         """All problems, one a line."""
         n = len(self.found)
@@ -101,7 +107,8 @@ class Problems:
     def raise_if_any(self, kind: type[InputError]) -> None:
         """Raise `kind` with every problem, if there is one."""
         if self.found:
-            raise kind(self.message())
+            kinds = set(self._taken) if len(self._taken) == len(self.found) else set()
+            raise (kinds.pop() if len(kinds) == 1 else kind)(self.message())
 
 
 def _short(value: object, limit: int = 80) -> str:

@@ -6,6 +6,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from outcome import Study as Sections
+from outcome.embeddings.material import prepare
+from outcome.errors import LeakageError
+
 
 @pytest.fixture
 def study(fresh):
@@ -143,6 +147,12 @@ def few_events(study):
     study.table = table.drop_duplicates("patient_id")
 
 
+def aggregator(name, **options):
+    return lambda study: study.edit(
+        arms=["image", {"name": "own", "inputs": ["image"], "aggregator": name, "options": options}]
+    )
+
+
 # fmt: off
 SPOILED = [
     (missing_column, ["cohort.csv has no column 'os_days'", "its columns are"]),
@@ -191,6 +201,12 @@ SPOILED = [
     (linked_report, ["reports.h5: a link to somewhere else"]),
     (one_report, ["patients with a report, and 5 are needed"]),
     (lambda s: s.path.write_text("a: [b"), ["is not valid YAML"]),
+    (aggregator("nomod.x:Y"), ["'nomod.x:Y' cannot be imported: No module named 'nomod'"]),
+    (aggregator(":Y"), ["':Y' cannot be imported"]),
+    (aggregator("os.path:join"), ["'os.path:join' cannot be made with {}"]),
+    (aggregator("os.path:exists"), ["'os.path:exists' is no aggregator", "check_aggregator"]),
+    (aggregator("torch.nn:Identity"), ["'torch.nn:Identity' is no aggregator"]),
+    (aggregator("transformer", hats=1), ["'transformer' cannot be made with {'hats': 1}"]),
     (lambda s: s.path.write_text("just words"), ["is not a study file"]),
 ]
 # fmt: on
@@ -225,6 +241,129 @@ def test_all_problems_in_one_message(study, outcome):
         "NaN or infinite values in the vectors: 1",
     ):
         assert message in done.err, done.err
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_networks_that_cannot_be_made_are_told_with_the_rest(study, outcome, command):
+    set_cell(study, "os_days", "-3")
+    aggregator("nomod.x:Y+os.path:join")(study)
+    done = outcome(command, study.path)
+    assert done.code == 2
+    for message in ("3 problems", "is zero or negative: 1", "'nomod.x:Y'", "'os.path:join'"):
+        assert message in done.err, done.err
+
+
+def test_the_study_file_and_what_it_names_in_one_message(study, outcome):
+    """Findings of single sections, of several together, and of files."""
+    study.edit(
+        split={"folds": 1},
+        baseline="nobody",
+        cohort="nowhere.csv",
+        embeddings={"patches": "empty", "reports": "no.h5"},
+        arms=["image", "clinical"],
+        covariates={"numeric": [], "categorical": []},
+        colour="red",
+    )
+    done = outcome("check", study.path)
+    assert done.code == 2
+    for message in (
+        "7 problems",
+        "'split.folds'",
+        "unknown key 'colour'",
+        "the baseline 'nobody' is not among the arms",
+        "an arm uses 'clinical', but `covariates` names no column",
+        "there is no cohort table",
+        "there is no folder",
+        "there is no file",
+    ):
+        assert message in done.err, done.err
+
+
+def test_nothing_is_said_of_sections_that_are_wrong_themselves(study, outcome):
+    study.edit(arms=["smell"], baseline="nobody", embeddings={"patches": "empty", "colour": "red"})
+    done = outcome("check", study.path)
+    assert "study.yaml: 2 problems" in done.err, done.err
+    assert "baseline" not in done.err
+    assert "folder" not in done.err
+
+
+def test_a_missing_column_hides_nothing_else(study, outcome):
+    study.table = study.table.drop(columns="os_days").assign(fold="a")
+    set_cell(study, "os_event", "dead")
+    duplicate_slide(study)
+    study.edit(
+        embeddings={"patches": "empty", "reports": "no.h5"},
+        covariates={"numeric": ["age", "weight"]},
+        split={"site": "hospital"},
+    )
+    set_cell(study, "age", "old")
+    done = outcome("check", study.path)
+    assert done.code == 2
+    for message in (
+        "8 problems",
+        "has no column 'os_days' (endpoint)",
+        "has no column 'weight' (covariates.numeric)",
+        "has no column 'hospital' (split.site)",
+        "not declared (0, 1 are): 1",
+        "'age' (covariates.numeric) is not a number: 1",
+        "names a slide more than once: 1",
+        "there is no folder",
+        "there is no file",
+    ):
+        assert message in done.err, done.err
+
+
+def test_an_unreadable_cohort_table_hides_no_missing_folder(study, outcome):
+    study.edit(cohort="nowhere.csv", embeddings={"patches": "empty"})
+    done = outcome("check", study.path)
+    assert "2 problems" in done.err
+    assert "there is no cohort table" in done.err
+    assert "there is no folder" in done.err
+
+
+def leaking_files(study):
+    """A table of folds with one patient on both sides of two."""
+    people = sorted(set(study.table["patient_id"]))
+    rows = [
+        (p, 0, k, "test" if i % 3 == k else "development")
+        for k in range(3)
+        for i, p in enumerate(people)
+    ]
+    rows += [(people[10], 0, k, role) for k in (0, 1) for role in ("test", "development")]
+    table = pd.DataFrame(rows, columns=["patient_id", "repeat", "outer_fold", "role"])
+    table.to_csv(study.folder / "splits.csv", index=False)
+    data = yaml.safe_load(study.path.read_text())
+    data["split"] = {"files": "splits.csv"}
+    study.path.write_text(yaml.safe_dump(data))
+
+
+def test_a_leak_is_a_leakage_error_and_hides_nothing(study, outcome):
+    leaking_files(study)
+    with pytest.raises(LeakageError, match="1 patients are in development and in test"):
+        prepare(Sections.read(study.path), study.folder / "cache")
+    set_cell(study, "os_days", "-3")
+    truncated_file(study)
+    done = outcome("check", study.path)
+    assert done.code == 2
+    for message in (
+        "3 problems",
+        "fold 0: 1 patients are in development and in test",
+        "fold 1: 1 patients are in development and in test",
+        "is zero or negative: 1",
+        "feature files that cannot be used: 1",
+    ):
+        assert message in done.err, done.err
+
+
+def test_the_cohort_file_is_named_once(study, outcome):
+    set_cell(study, "os_days", "-5")
+    set_cell(study, "os_event", "dead", row=5)
+    done = outcome("check", study.path)
+    where = study.folder / "cohort.csv"
+    assert f"study 'simulated-survival' (cohort table: {where}): 2 problems" in done.err
+    assert done.err.count("cohort.csv") == 1
+    first = study.table["patient_id"].iloc[0]
+    assert f"is zero or negative: 1, e.g. {first} in line 2 ('-5')" in done.err
 
 
 def test_no_such_study(outcome, tmp_path):

@@ -2,8 +2,9 @@
 
 A model that recognises a hospital by its stain and scanner profits when its patients are on both
 sides of a split. Sites are therefore dealt out whole, such that patients with and without the
-event are spread as evenly as whole sites allow. That is an integer programme; the solver is given
-a number of steps, not of seconds, so that it finds the same division on every machine.
+event are spread as evenly as whole sites allow. That is an integer programme; its solver is given
+a number of steps, not of seconds, so that a busy machine finds the same division as an idle one.
+What it finds, and what a simple rule finds, is improved by exchanging sites; the evener is taken.
 """
 
 from __future__ import annotations
@@ -15,11 +16,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcome.errors import CohortError
+
 __all__ = ["site_folds"]
 
-STEPS = 30_000
+MOST_PLACES = 400
+"""Sites times folds: with more, the programme takes too long to be worth its while. There, the
+simple rule and exchanges were the evener in all of 24 cohorts of 33 to 500 sites."""
+STEPS = 10_000
 """Nodes of the search tree, times places (a site in a fold): a bound on the work."""
-SECONDS = 8.0
+MOST_EXCHANGED = 1000
+"""Sites: with more, the simple rule leaves nothing to improve."""
+MOST_EXCHANGES = 1000
+SMALLEST_GAIN = 1e-12
+PATIENCE = 1800.0
+"""Seconds after which something is wrong with the machine: an error, never another division."""
 NUDGE = 0.02
 """Largest random cost of all sites together: what makes repeats differ."""
 TANGENTS = (-1.0, -0.8, -0.6, -0.4, -0.2, -0.1, 0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 2.0, 4.0, 8.0)
@@ -46,6 +57,11 @@ def site_folds(
         Patients of each fold.
     notes : list of str
         What it costs: how uneven the folds are. And whether a simpler rule had to be used.
+
+    Raises
+    ------
+    CohortError
+        The machine is so slow that the division cannot be had.
     """
     names = sorted(set(sites))
     table = pd.crosstab(sites, outcome.astype(int)).reindex(index=names, columns=[0, 1])
@@ -70,24 +86,24 @@ def _cost(
     ]
     if simple:
         notes.append(
-            "no even division of the sites was found in the time given: they are dealt out one by"
-            " one, the largest first"
+            "the sites and folds are too many for an integer programme: sites are dealt out one by"
+            " one, the largest first, and exchanged while that makes the folds more even"
         )
     return notes
 
 
 @lru_cache(maxsize=64)
 def _solve(counts: tuple[tuple[int, int], ...], n: int, seed: int) -> tuple[tuple[int, ...], bool]:
-    """Fold of each site, and whether the solver found no better one than the simple rule."""
+    """Fold of each site, and whether the programme was too large, or led nowhere."""
     share = np.array(counts, dtype=float) / np.maximum(np.sum(counts, axis=0), 1)
     rng = np.random.default_rng(seed)
     nudge = rng.random((len(counts), n)) * NUDGE / len(counts)
-    simple = _one_by_one(share, n, rng)
-    best = _programme(share, n, nudge)
-    if best is None:
-        return tuple(simple.tolist()), True
-    better = min((best, simple), key=lambda a: _unevenness(share, a, n))
-    return tuple(better.tolist()), False
+    found = [_one_by_one(share, n, rng)]
+    best = _programme(share, n, nudge) if nudge.size <= MOST_PLACES else None
+    if best is not None:
+        found.insert(0, best)
+    better = min((_exchanged(share, a, n) for a in found), key=lambda a: _unevenness(share, a, n))
+    return tuple(better.tolist()), best is None
 
 
 def _unevenness(share: NDArray[np.float64], assigned: NDArray[np.int64], n: int) -> float:
@@ -110,10 +126,53 @@ def _one_by_one(share: NDArray[np.float64], n: int, rng: np.random.Generator) ->
     return found
 
 
+def _exchanged(
+    share: NDArray[np.float64], assigned: NDArray[np.int64], n: int
+) -> NDArray[np.int64]:
+    """Move a site, or swap two, as long as the folds become more even; the best exchange first."""
+    found = assigned.copy()
+    if len(share) > MOST_EXCHANGED:
+        return found
+    products = share @ share.T
+    for _ in range(MOST_EXCHANGES):
+        filled = np.stack([share[found == k].sum(axis=0) for k in range(n)])
+        move, swap = _gains(share @ filled.T, products, found)
+        if max(move.max(), swap.max()) < SMALLEST_GAIN:
+            break
+        if move.max() >= swap.max():
+            site, fold = np.unravel_index(move.argmax(), move.shape)
+            found[site] = fold
+        else:
+            one, other = np.unravel_index(swap.argmax(), swap.shape)
+            found[[one, other]] = found[[other, one]]
+    return found
+
+
+def _gains(
+    along: NDArray[np.float64], products: NDArray[np.float64], found: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Half of what the squares of the folds' shares lose by each move, and by each swap.
+
+    `along` holds the product of each site's shares with those of each fold: a square that gains
+    d grows by twice its product with d, and the square of d.
+    """
+    sites, square = np.arange(len(found)), np.diag(products)
+    own = along[sites, found]
+    move = own[:, None] - along - square[:, None]
+    alone = np.bincount(found, minlength=along.shape[1])[found] == 1
+    move[alone] = -np.inf  # no fold is left empty
+    move[sites, found] = -np.inf
+    there = along[:, found]
+    apart = square[:, None] + square[None, :] - 2 * products
+    swap = own[:, None] + own[None, :] - there - there.T - apart
+    swap[found[:, None] == found[None, :]] = -np.inf
+    return move, swap
+
+
 def _programme(
     share: NDArray[np.float64], n: int, nudge: NDArray[np.float64]
 ) -> NDArray[np.int64] | None:
-    """Minimise the unevenness; None where the time ran out first."""
+    """Minimise the unevenness; None where the steps ran out before any division was found."""
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import csc_array, hstack, identity, kron, vstack
 
@@ -145,11 +204,16 @@ def _programme(
         constraints=constraints,
         options={
             "node_limit": max(1, STEPS // n_places),
-            "time_limit": SECONDS,
+            "time_limit": PATIENCE,
             "mip_rel_gap": 5e-3,
         },
     )
-    if found.x is None or (found.status == 1 and monotonic() - started >= SECONDS):
+    if found.status == 1 and monotonic() - started >= PATIENCE:
+        raise CohortError(
+            f"{n_sites} sites could not be divided into {n} folds in {PATIENCE:g} seconds. To do:"
+            " repeat it on a machine that is less busy, or use fewer folds"
+        )
+    if found.x is None:
         return None
     places: NDArray[np.int64] = found.x[:n_places].reshape(n_sites, n).argmax(axis=1)
     return places

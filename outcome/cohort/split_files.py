@@ -134,14 +134,14 @@ def read_split_files(
     if not translate:
         shown = ", ".join(sorted(everybody)[:3])
         raise CohortError(f"split.files: {path} names nobody of the cohort (it names {shown} ...)")
-    folds = []
+    folds, leaks = [], []
     for fold, repeat in zip(named, _repeats(named), strict=True):
         test = frozenset(translate[i] for i in fold.test if i in translate)
         development = frozenset(translate[i] for i in fold.development if i in translate)
         if both := sorted(test & development):
-            raise LeakageError(
+            leaks.append(
                 f"{path.name}, fold {fold.name}: {len(both)} patients are in development and in"
-                f" test, e.g. {', '.join(both[:3])}. To do: split by patient, not by slide"
+                f" test, e.g. {', '.join(both[:3])}"
             )
         if fold.test and not test:
             shown = ", ".join(sorted(fold.test)[:3])
@@ -151,6 +151,9 @@ def read_split_files(
             )
         if test:
             folds.append(GivenFold(repeat, fold.name, development, test))
+    if leaks:
+        more = f"; and {len(leaks) - 3} folds more" if len(leaks) > 3 else ""
+        raise LeakageError("; ".join(leaks[:3]) + more + ". To do: split by patient, not by slide")
     return folds, notes
 
 

@@ -179,10 +179,8 @@ def _from_files(
         given, found = read_split_files(
             Path(str(split.files)), split.layout, frozenset(everybody), slides
         )
-    except LeakageError:
-        raise
-    except CohortError as error:
-        problems.extend([str(error)])
+    except (CohortError, LeakageError) as error:
+        problems.take(error)
         return
     notes += found
     for fold in given:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from outcome.cohort.ids import check_names, comma_numbers, slide_name
-from outcome.cohort.reading import as_text, read_text_table, semicolons
-from outcome.endpoint import Binary, Endpoint, canonical_code, is_blank
+from outcome.cohort.columns import (
+    decimal_commas,
+    id_columns,
+    needed_columns,
+    same_spelling,
+    with_slide_column,
+    without_columns,
+)
+from outcome.cohort.ids import check_names, slide_name
+from outcome.cohort.reading import PARQUET, as_text, read_text_table, semicolons
+from outcome.endpoint import Endpoint, canonical_code, is_blank
 from outcome.errors import CohortError, Problems
 from outcome.study import Study
 
@@ -133,99 +140,57 @@ def read_cohort(
     except CohortError as error:
         problems.extend([str(error)])
         return None
-    study = _with_slide_column(study, table, notes)
-    needed = _needed_columns(study)
-    table = _same_spelling(table, needed)
-    if double := sorted(_id_columns(study) & {c for c, w in needed.items() if "columns." not in w}):
+    study = with_slide_column(study, table, notes)
+    needed = needed_columns(study)
+    table = same_spelling(table, needed)
+    if double := sorted(id_columns(study) & {c for c, w in needed.items() if "columns." not in w}):
         problems.add("an id column cannot have another role too", double, "name another column")
+    for column in (missing := [c for c in needed if c not in table.columns]):
+        problems.add(
+            f"{study.cohort.name} has no column {column!r} ({needed[column]})",
+            remedy=f"its columns are {', '.join(map(repr, table.columns[:30]))}",
+        )
+    if double or study.columns.patient in missing:
         return None
-    if missing := [c for c in needed if c not in table.columns]:
-        for column in missing:
-            problems.add(
-                f"{study.cohort.name} has no column {column!r} ({needed[column]})",
-                remedy=f"its columns are {', '.join(map(repr, table.columns[:30]))}",
-            )
-        return None
+    if missing:  # what can be known of the other columns is told too
+        study, table = without_columns(study, table, missing)
+        needed = {c: w for c, w in needed.items() if c in table.columns}
     table = table[list(needed)]
     if frame is None and semicolons(study.cohort):
-        table = _decimal_commas(study, table, notes)
-    cohort = _build(study, table, problems)
-    return None if cohort is None else replace(cohort, notes=tuple(notes))
+        table = decimal_commas(study, table, notes)
+    cohort = _build(study, table, _places(study, frame), problems)
+    return None if missing else replace(cohort, notes=tuple(notes))
 
 
-def _with_slide_column(study: Study, table: pd.DataFrame, notes: list[str]) -> Study:
-    """Fill in the column of slides: files are named by patient where the table has none."""
-    if study.columns.slide is not None:
-        return study
-    slide = "slide_id"
-    if slide not in table.columns and study.embeddings.patches is not None:
-        slide = study.columns.patient
-        notes.append(
-            "the cohort table has no column 'slide_id': feature files are looked for by patient"
-        )
-    columns = study.columns.model_copy(update={"slide": slide})
-    return study.model_copy(update={"columns": columns})
+def _places(study: Study, frame: pd.DataFrame | None) -> Callable[[int], str]:
+    """Return what says where a row is: its line in a file, its position in a DataFrame."""
+    if frame is None and study.cohort.suffix.lower() not in PARQUET:
+        return lambda row: f"line {row + 2}"
+    return lambda row: f"row {row}"
 
 
-def _same_spelling(table: pd.DataFrame, needed: Collection[str]) -> pd.DataFrame:
-    """Name columns as the study file does, whichever Unicode form it uses."""
-    forms = {unicodedata.normalize("NFC", c): c for c in needed}
-    return table.rename(columns=lambda c: forms.get(c, c))
-
-
-def _decimal_commas(study: Study, table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
-    """Read 1,5 as 1.5 in the number columns of a file whose fields semicolons separate."""
-    endpoints = (study.endpoint, *study.secondary)
-    times = [e.time for e in endpoints if not isinstance(e, Binary)]
-    for column in dict.fromkeys([*times, *study.covariates.numeric]):
-        values, n = comma_numbers(table[column])
-        if n:
-            table = table.assign(**{column: values})
-            notes.append(f"column {column!r}: {n} numbers with a decimal comma are read as such")
-    return table
-
-
-def _needed_columns(study: Study) -> dict[str, str]:
-    """Column -> where the study file names it."""
-    wanted: list[tuple[str | None, str]] = [(study.columns.patient, "columns.patient")]
-    if study.embeddings.patches is not None:
-        wanted.append((study.columns.slide, "columns.slide"))
-    wanted += [(c, "endpoint") for c in study.endpoint.columns]
-    wanted += [(c, "secondary") for e in study.secondary for c in e.columns]
-    wanted += [(study.endpoint.strata, "endpoint.strata"), (study.split.site, "split.site")]
-    wanted += [(c, "split.column") for c in study.split.column]
-    wanted += [(c, "covariates.numeric") for c in study.covariates.numeric]
-    wanted += [(c, "covariates.categorical") for c in study.covariates.categorical]
-    named: dict[str, str] = {}
-    for column, where in wanted:
-        if column is not None:
-            # An id column that has another role too shows under that role.
-            named[column] = where if "columns." not in where else named.get(column, where)
-    return named
-
-
-def _id_columns(study: Study) -> set[str]:
-    return {study.columns.patient, study.columns.slide or study.columns.patient}
-
-
-def _build(study: Study, table: pd.DataFrame, problems: Problems) -> Cohort | None:
+def _build(
+    study: Study, table: pd.DataFrame, place: Callable[[int], str], problems: Problems
+) -> Cohort:
     patient = study.columns.patient
     slide = study.columns.slide or patient
     nameless = is_blank(table[patient])
     if nameless.any():
-        lines = [f"line {i + 2}" for i in table.index[nameless]]
-        problems.add(f"column {patient!r} is empty", lines, "give every row a patient id")
+        rows = [place(i) for i in table.index[nameless]]
+        problems.add(f"column {patient!r} is empty", rows, "give every row a patient id")
         table = table[~nameless]
     check_names(table[patient], patient, problems)
-    slides = _slides(table, patient, slide, problems)
-    patients = _one_row_per_patient(table, patient, slide, problems)
-    outcome = study.endpoint.decode(patients, list(patients.index), problems)
+    slides = _slides(table, patient, slide, place, problems)
+    patients = _one_row_per_patient(table, patient, slide, place, problems)
+    first = table[patient].drop_duplicates()
+    places = {p: f"{p} in {place(i)}" for i, p in zip(first.index, first, strict=True)}
+    outcome = study.endpoint.decode(patients, [places[p] for p in patients.index], problems)
     others = (*study.split.column, *study.covariates.numeric, *study.covariates.categorical)
     extra = {f"column:{c}": patients[c] for c in others}
     if study.split.site:
-        extra["site"] = _site(study, patients, problems)
-    extra |= _secondary(study, patients, problems)
-    _check_covariates(study, patients, problems)
+        extra["site"] = _site(study, patients, places, problems)
+    extra |= _secondary(study, patients, places, problems)
+    _check_covariates(study, patients, places, problems)
     if study.endpoint.strata:
         extra["strata"] = patients[study.endpoint.strata]
         check_names(extra["strata"], study.endpoint.strata, problems)
@@ -240,7 +205,7 @@ def _build(study: Study, table: pd.DataFrame, problems: Problems) -> Cohort | No
     if missing.any() and study.on_missing.endpoint == "error":
         problems.add(
             "the outcome is missing",
-            patients.index[missing].tolist(),
+            [places[p] for p in patients.index[missing]],
             "fill it in, or set `on_missing: {endpoint: drop}`",
         )
     cohort = cohort.keep(
@@ -256,34 +221,40 @@ def _build(study: Study, table: pd.DataFrame, problems: Problems) -> Cohort | No
     return cohort
 
 
-def _secondary(study: Study, table: pd.DataFrame, problems: Problems) -> dict[str, pd.Series]:
+def _secondary(
+    study: Study, table: pd.DataFrame, places: Mapping[str, str], problems: Problems
+) -> dict[str, pd.Series]:
     """Outcomes of further endpoints as `<name>_time` and so on; NaN where they are missing."""
     found: dict[str, pd.Series] = {}
     for endpoint in study.secondary:
-        decoded = endpoint.decode(table, list(table.index), problems)
+        decoded = endpoint.decode(table, [places[p] for p in table.index], problems)
         found |= {f"{endpoint.name}_{column}": decoded[column] for column in decoded}
     return found
 
 
-def _site(study: Study, table: pd.DataFrame, problems: Problems) -> pd.Series:
+def _site(
+    study: Study, table: pd.DataFrame, places: Mapping[str, str], problems: Problems
+) -> pd.Series:
     """Hospital of each patient; NaN where it is missing, which is no hospital of its own."""
     site = table[str(study.split.site)]
     blank = is_blank(site)
     if study.split.site_preserved and blank.any():
         problems.add(
             f"column {study.split.site!r} (split.site) is empty",
-            table.index[blank].tolist(),
+            [places[p] for p in table.index[blank]],
             "fill it in (a patient of unknown site may be from any), or remove these rows",
         )
     return site.where(~blank)
 
 
-def _check_covariates(study: Study, table: pd.DataFrame, problems: Problems) -> None:
+def _check_covariates(
+    study: Study, table: pd.DataFrame, places: Mapping[str, str], problems: Problems
+) -> None:
     for column in study.covariates.numeric:
         blank = is_blank(table[column])
         value = pd.to_numeric(table[column].where(~blank), errors="coerce")
         if (bad := ~blank & ~np.isfinite(value)).any():
-            seen = [f"{p} ({v!r})" for p, v in table.loc[bad, column].items()]
+            seen = [f"{places[p]} ({v!r})" for p, v in table.loc[bad, column].items()]
             problems.add(
                 f"column {column!r} (covariates.numeric) is not a number",
                 seen,
@@ -295,11 +266,17 @@ def _check_covariates(study: Study, table: pd.DataFrame, problems: Problems) -> 
             problems.add(f"column {column!r} is empty", remedy="leave it out of `covariates`")
     if study.on_missing.covariate == "error":
         for column in columns:
-            if empty := table.index[is_blank(table[column])].tolist():
+            if empty := [places[p] for p in table.index[is_blank(table[column])]]:
                 problems.add(f"column {column!r} is missing", empty, "fill it in, or impute it")
 
 
-def _slides(table: pd.DataFrame, patient: str, slide: str, problems: Problems) -> pd.DataFrame:
+def _slides(
+    table: pd.DataFrame,
+    patient: str,
+    slide: str,
+    place: Callable[[int], str],
+    problems: Problems,
+) -> pd.DataFrame:
     columns = ["patient_id", "slide_id"]
     if slide not in table.columns:
         return pd.DataFrame({c: pd.Series(dtype=str) for c in columns})
@@ -313,14 +290,18 @@ def _slides(table: pd.DataFrame, patient: str, slide: str, problems: Problems) -
     if twice.any():
         problems.add(
             f"column {slide!r} names a slide more than once",
-            slides.loc[twice, "slide_id"].tolist(),
+            [f"{slides.at[i, 'slide_id']} in {place(i)}" for i in slides.index[twice]],
             "keep one row per slide" if slide != patient else "keep one row per patient",
         )
     return slides[~twice].sort_values(columns).reset_index(drop=True)
 
 
 def _one_row_per_patient(
-    table: pd.DataFrame, patient: str, slide: str, problems: Problems
+    table: pd.DataFrame,
+    patient: str,
+    slide: str,
+    place: Callable[[int], str],
+    problems: Problems,
 ) -> pd.DataFrame:
     """Patient-level columns must agree over a patient's rows."""
     rest = [c for c in table.columns if c not in (patient, slide)]
@@ -330,12 +311,22 @@ def _one_row_per_patient(
         if (differing := distinct.index[distinct > 1].tolist()) != []:
             problems.add(
                 f"column {column!r} differs between rows of one patient",
-                differing,
+                # No more than three are shown.
+                [_both(table, patient, column, p, place) for p in differing[:3]] + differing[3:],
                 "a patient has one outcome and one value of each covariate: correct the rows",
             )
     first = table.drop_duplicates(patient, keep="first").set_index(patient)[rest]
     first.index.name = "patient_id"
     return first.sort_index()
+
+
+def _both(
+    table: pd.DataFrame, patient: str, column: str, who: str, place: Callable[[int], str]
+) -> str:
+    """Name a patient, and two rows that differ."""
+    values = table.loc[table[patient] == who, column].map(canonical_code)
+    other = values.index[values != values.iloc[0]][0]
+    return f"{who} in {place(values.index[0])} and {place(other)}"
 
 
 def count_events(cohort: Cohort, patients: Sequence[str]) -> int:

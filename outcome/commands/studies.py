@@ -144,12 +144,14 @@ def check(
     from outcome.checks import scan_leaks, study_limits
     from outcome.embeddings.material import prepare
     from outcome.embeddings.store import default_cache
+    from outcome.training import network_errors
 
     read = Study.read(study, set_ or [])
     with progress_bars() as progress:
         material = prepare(
             read,
             cache or default_cache(),
+            known=network_errors(read) if read.networks else (),
             progress=lambda done, total: progress("reading", done, total),
         )
     flow = material.cohort.flow_table()

@@ -21,9 +21,9 @@ from outcome.embeddings.report_texts import study_texts
 from outcome.embeddings.store import Packed, PackedStore
 from outcome.embeddings.texts import Reports, read_reports
 from outcome.endpoint import is_blank
-from outcome.errors import CohortError, EmbeddingError, Problems
+from outcome.errors import CohortError, EmbeddingError, InputError, Problems
 from outcome.processes import in_processes
-from outcome.study import ReportTexts, Study
+from outcome.study import ReportTexts, Study, missing_places
 
 __all__ = ["Material", "PatientSample", "prepare"]
 
@@ -144,6 +144,7 @@ def prepare(
     *,
     frame: pd.DataFrame | None = None,
     jobs: int = 1,
+    known: Sequence[InputError] = (),
     progress: Progress = lambda done, total: None,
 ) -> Material:
     """Read and check everything a study names; nothing is written but the packed store.
@@ -157,6 +158,8 @@ def prepare(
         The cohort table, instead of the file.
     jobs : int
         Processes that pack slides.
+    known : sequence of InputError
+        What is known to be wrong already: it is told with the rest.
     progress : callable
         Called with slides read so far, and in all.
 
@@ -165,34 +168,37 @@ def prepare(
     CohortError
         With every problem of the table, the files and the folds at once.
     """
-    problems = Problems(f"study {study.name!r}")
+    table = "a DataFrame" if frame is not None else str(study.cohort)
+    problems = Problems(f"study {study.name!r} (cohort table: {table})")
+    for error in known:
+        problems.take(error)
     notes: list[str] = []
     store = PackedStore(cache)
     cohort = read_cohort(study, problems, frame)
-    notes += cohort.notes if cohort is not None else ()
+    if cohort is None:
+        problems.extend(w for about, w in missing_places(study) if about != {"cohort"})
+        problems.raise_if_any(CohortError)
+        raise CohortError("no cohort")
+    notes += cohort.notes
     slides: dict[str, tuple[Packed, ...]] = {}
     reports = None
-    if cohort is not None and study.embeddings.reports is not None:
+    if study.embeddings.reports is not None:
         reports = read_reports(study, cohort, store, problems, progress)
-    if cohort is not None and study.embeddings.patches is not None:
+    if study.embeddings.patches is not None:
         found = _slide_files(study, cohort, notes, problems)
         cohort, files = _link(study, cohort, found, problems)
         packed = _pack(store, files, problems, jobs, progress)
         _check_same_encoder(packed, problems)
         cohort, slides = _by_patient(study, cohort, packed, problems)
-    if cohort is not None and reports is not None:
+    if reports is not None:
         notes += _redactions(study)
         cohort = _reports_in_flow(study, cohort, reports, notes)
-    folds: list[Fold] = []
-    if cohort is not None:
-        _check_strata(cohort, problems)
-        folds = make_folds(cohort, study.split, problems, notes, networks=study.networks)
-        cohort = _in_a_fold(study, cohort, folds)
-        if reports is not None and any("report" in arm.inputs for arm in study.arms):
-            _check_reports_everywhere(folds, reports, problems)
+    _check_strata(cohort, problems)
+    folds = make_folds(cohort, study.split, problems, notes, networks=study.networks)
+    cohort = _in_a_fold(study, cohort, folds)
+    if reports is not None and any("report" in arm.inputs for arm in study.arms):
+        _check_reports_everywhere(folds, reports, problems)
     problems.raise_if_any(CohortError)
-    if cohort is None:
-        raise CohortError("no cohort")
     slides = {p: s for p, s in slides.items() if p in cohort.patients.index}
     if reports is not None:
         reports = reports.only(cohort.patients.index)

@@ -1,5 +1,6 @@
 """The study file: what to run. Read with `Study.read`."""
 
+from outcome.study.consistency import missing_places
 from outcome.study.file import Study
 from outcome.study.inputs import (
     ArrayNames,
@@ -27,4 +28,5 @@ __all__ = [
     "SplitLayout",
     "Study",
     "Training",
+    "missing_places",
 ]

@@ -10,10 +10,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from outcome.endpoint import Binary, Endpoint, Landmark, TimeToEvent, is_formula
+from outcome.endpoint import Binary, Endpoint, Landmark, TimeToEvent
 from outcome.errors import Problems, StudyError
+from outcome.study.consistency import contradictions, missing_places
 from outcome.study.inputs import FILE, TEXTS, Columns, Covariates, Embeddings, ReportTexts
 from outcome.study.section import Section
 from outcome.study.settings import Arm, OnMissing, RiskGroups, Split, Training
@@ -86,42 +94,11 @@ class Study(Section):
         return data
 
     @model_validator(mode="after")
-    def _arms_have_inputs(self) -> Study:
-        names = [arm.name for arm in self.arms]
-        wrong: list[str] = []
-        if len(set(names)) < len(names):
-            wrong.append("two arms have the same name")
-        if self.baseline not in names:
-            wrong.append(f"the baseline {self.baseline!r} is not among the arms {names}")
-        wanted = {i for arm in self.arms for i in arm.inputs}
-        for need, key in (("image", "patches"), ("report", "reports")):
-            if need in wanted and getattr(self.embeddings, key) is None:
-                wrong.append(f"an arm uses {need!r}, but `embeddings.{key}` is not given")
-        if "clinical" in wanted and not (self.covariates.numeric or self.covariates.categorical):
-            wrong.append("an arm uses 'clinical', but `covariates` names no column")
-        wrong += self._wrong_comparisons(names)
+    def _consistent(self, info: ValidationInfo) -> Study:
+        wrong = [what for _, what in contradictions(self)] if info.context is None else []
         if wrong:
             raise ValueError("; ".join(wrong))
         return self
-
-    def _wrong_comparisons(self, names: Sequence[str]) -> Iterator[str]:
-        for pair in self.contrasts:
-            if pair[0] == pair[1] or not set(pair) <= set(names):
-                yield f"contrast {list(pair)} is not of two arms of {list(names)}"
-        called = [e.name for e in self.secondary]
-        if "" in called or len(set(called)) < len(called):
-            yield "give every secondary endpoint a `name` of its own"
-        if any(not re.fullmatch(r"\w+", name) for name in called if name):
-            yield "names of secondary endpoints are letters, digits and underscores"
-        if any(e.strata for e in self.secondary):
-            yield "`strata` belong to the primary endpoint: leave them out of `secondary`"
-        if unsafe := [n for n in names if is_formula(n)]:
-            yield f"the arm {unsafe[0]!r} begins like a formula, which a spreadsheet would run"
-        if self.risk_groups == "maxstat" and isinstance(self.endpoint, Binary):
-            yield "`risk_groups: maxstat` needs follow-up times"
-        shares = self.risk_groups if isinstance(self.risk_groups, tuple) else (0.5,)
-        if list(shares) != sorted(set(shares)) or not shares:
-            yield "shares of `risk_groups` must be increasing"
 
     @classmethod
     def read(cls, path: str | Path, overrides: Sequence[str] = ()) -> Study:
@@ -166,12 +143,27 @@ class Study(Section):
         except ValidationError as error:
             problems = Problems(where)
             problems.extend(_explain(error))
+            problems.extend(cls._beside(data, folder, error))
             raise StudyError(problems.message()) from None
         try:
             study.model_dump_json()
         except ValueError:
             raise StudyError(f"{where} holds characters that are no text") from None
         return _moved(study, lambda path: Path(folder) / path)
+
+    @classmethod
+    def _beside(cls, data: Mapping[str, Any], folder: Path, error: ValidationError) -> list[str]:
+        """Return what else is wrong, of the sections that pydantic found no fault in."""
+        bad = {str(found["loc"][0]) for found in error.errors() if found["loc"]}
+        rest = {k: v for k, v in data.items() if k not in bad}
+        try:
+            study = cls.model_validate({**STAND_INS, **rest}, context={"alone": True})
+        except ValidationError:
+            return []
+        study = _moved(study, lambda path: Path(folder) / path)
+        wrong = [what for needs, what in contradictions(study) if bad and not needs & bad]
+        absent = [what for needs, what in missing_places(study) if not needs & bad]
+        return wrong + absent
 
     def to_yaml(self, folder: str | Path | None = None) -> str:
         """Return the resolved study, every default written out.
@@ -187,6 +179,15 @@ class Study(Section):
             study = _moved(self, lambda path: Path(os.path.relpath(path, folder)))
         data = study.model_dump(mode="json", by_alias=True)
         return dump_yaml(data)
+
+
+STAND_INS: dict[str, Any] = {
+    "name": "x",
+    "cohort": ".",
+    "endpoint": {"kind": "binary", "label": "x", "positive": 1},
+    "embeddings": {},
+}
+"""For required sections that are wrong, while the others are looked at."""
 
 
 def _moved(study: Study, move: Callable[[Path], Path]) -> Study:

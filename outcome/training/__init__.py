@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         run_grid,
         train,
     )
+    from outcome.training.grid import network_errors
     from outcome.training.notices import fit_notes, fit_warnings
     from outcome.training.permutation import (
         FEWEST_PERMUTATIONS,
@@ -41,6 +42,7 @@ __all__ = [
     "device_of_rank",
     "fit_notes",
     "fit_warnings",
+    "network_errors",
     "permutation_notes",
     "permutation_test",
     "resolved",
@@ -53,7 +55,7 @@ def __getattr__(name: str) -> Any:
     """Import on use: what applies a trained model lives here too, and does without torch."""
     if name not in __all__:
         raise AttributeError(f"module 'outcome.training' has no attribute {name!r}")
-    for module in ("engine", "notices", "permutation", "precision", "ranks", "workers"):
+    for module in ("engine", "grid", "notices", "permutation", "precision", "ranks", "workers"):
         found = import_module(f"outcome.training.{module}")
         if hasattr(found, name):
             return getattr(found, name)

@@ -33,7 +33,7 @@ from outcome.training.crossfit import combine
 from outcome.training.dataset import FoldData, clinical_coding, target
 from outcome.training.engine import train
 from outcome.training.familiarity import ClinicalRange, VectorRange
-from outcome.training.grid import Grid
+from outcome.training.grid import Grid, network_errors
 from outcome.training.linear import design_rows
 from outcome.training.members import Member, MemberScores, members
 from outcome.training.precision import resolved
@@ -140,7 +140,8 @@ def fit_bundle(
     study = resolved(study, device)
     alone = study.model_copy(update={"arms": (arm,), "baseline": arm.name, "contrasts": ()})
     grid = Grid(alone, replace(material, folds=(fold,)), fits, device)
-    grid.check()
+    for error in network_errors(alone):
+        raise error
     train(grid, Here(jobs), progress)
     with pinned_threads(study.training.threads):
         made = [_member(grid, fold, member) for member in members(arm)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from outcome.cohort import Fold
 from outcome.embeddings.material import Material
 from outcome.endpoint import Binary, TimeToEvent
+from outcome.errors import StudyError
 from outcome.models.heads import CoxHead, Head, LogisticHead
 from outcome.study import Study
 from outcome.training.dataset import FoldData, fold_data
@@ -18,7 +19,7 @@ from outcome.training.members import Member, members
 from outcome.training.projected import SCRATCH
 from outcome.training.search import candidates
 
-__all__ = ["Grid"]
+__all__ = ["Grid", "network_errors"]
 
 
 @dataclass(frozen=True)
@@ -53,25 +54,13 @@ class Grid:
     @property
     def members(self) -> list[Member]:
         """Every model that some arm is made of, each once."""
-        return list(dict.fromkeys(m for arm in self.study.arms for m in members(arm)))
+        return _members(self.study)
 
     def variants(self, member: Member) -> list[Member]:
         """Return the member with each of the settings that a search tries, the study's first."""
         if member.linear:
             return [member]
         return [replace(member, changes=c) for c in candidates(self.study.training)]
-
-    def check(self) -> None:
-        """Make every network once, so that options that cannot be show before anything is written.
-
-        Raises
-        ------
-        StudyError
-            An aggregator cannot be imported or made.
-        """
-        for member in self.members:
-            if not member.linear:
-                build(dict.fromkeys(member.inputs, 4), self.study.training, member)
 
     @property
     def inputs(self) -> list[str]:
@@ -105,3 +94,22 @@ class Grid:
         inner = fold.inner[inner_index]
         key = fit_key(self.material, self.study, member, fold, inner, self.device)
         return FitFolder(self.fits / key)
+
+
+def network_errors(study: Study) -> list[StudyError]:
+    """Make every network once, and return why some cannot be: before anything is read or written.
+
+    Aggregators of one's own are imported.
+    """
+    found: dict[str, StudyError] = {}
+    for member in _members(study):
+        try:
+            if not member.linear:
+                build(dict.fromkeys(member.inputs, 4), study.training, member)
+        except StudyError as error:
+            found[str(error)] = error
+    return list(found.values())
+
+
+def _members(study: Study) -> list[Member]:
+    return list(dict.fromkeys(m for arm in study.arms for m in members(arm)))

@@ -167,7 +167,10 @@ def read_newcomers(bundle: Bundle, study: Study, cache: Path, *, outcomes: bool)
     BundleError
         The files are not what the model was trained on.
     """
-    problems = Problems(f"{study.name!r} for the model {bundle.arm.name!r} of {bundle.name!r}")
+    problems = Problems(
+        f"{study.name!r} (cohort table: {study.cohort}) for the model {bundle.arm.name!r} of"
+        f" {bundle.name!r}"
+    )
     wanted = _needed(bundle, study, outcomes, problems)
     cohort = read_cohort(wanted, problems) if not problems else None
     problems.raise_if_any(CohortError)

@@ -210,7 +210,9 @@ def test_blank_sites_are_missing(tmp_path):
     assert not said
     assert cohort.patients["site"].isna().tolist() == [False, True, True]
     _, said = read(tmp_path / "c.csv", split={"site": "site", "site_preserved": True})
-    assert "column 'site' (split.site) is empty: 2, e.g. 123, K\u00f6ln 7" in said
+    assert (
+        "column 'site' (split.site) is empty: 2, e.g. 123 in line 3, K\u00f6ln 7 in line 4." in said
+    )
 
 
 @settings(max_examples=60, deadline=None)

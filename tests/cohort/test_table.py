@@ -47,6 +47,48 @@ def test_declared_codes(tmp_path):
     assert cohort.lost[0][0] == "c"
 
 
+def test_half_an_outcome_is_missing_only_if_it_is_valid(tmp_path):
+    frame = {
+        "patient_id": list("abcdef"),
+        "t": ["", "-9", "long", "7", "", "8"],
+        "e": ["JUNK", *[""] * 3, "1", "0"],
+    }
+    cohort, problems = cohort_of(tmp_path, frame)
+    assert len(problems.found) == 3, problems.message()
+    for message in (
+        "'e' holds a code that is not declared (0, 1 are): 1, e.g. a",
+        "'t' is zero or negative: 1, e.g. b",
+        "'t' is not a number of days: 1, e.g. c",
+    ):
+        assert message in problems.message()
+    cohort, problems = cohort_of(tmp_path, pd.DataFrame(frame).iloc[3:])
+    assert not problems, problems.message()
+    assert cohort.patients.index.tolist() == ["f"]
+
+
+def test_values_are_told_with_their_lines(tmp_path):
+    rows = ["a,s1,5,1,60", "a,s2,6,1,60", "b,s2,-3,1,old", "c,s4,7,dead,"]
+    (tmp_path / "c.csv").write_text("\n".join(["patient_id,slide_id,t,e,age", *rows]) + "\n")
+    spec = study(tmp_path).model_dump(mode="json", by_alias=True)
+    spec |= {"covariates": {"numeric": ["age"]}, "on_missing": {"covariate": "error"}}
+    problems = Problems("test")
+    read_cohort(Study.parse(spec, folder=tmp_path), problems)
+    for message in (
+        "'t' differs between rows of one patient: 1, e.g. a in line 2 and line 3",
+        "'slide_id' names a slide more than once: 1, e.g. s2 in line 4",
+        "'t' is zero or negative: 1, e.g. b in line 4 ('-3')",
+        "is not declared (0, 1 are): 1, e.g. c in line 5 ('dead')",
+        "'age' (covariates.numeric) is not a number: 1, e.g. b in line 4 ('old')",
+        "'age' is missing: 1, e.g. c in line 5",
+    ):
+        assert message in problems.message(), problems.message()
+
+
+def test_rows_of_a_dataframe_are_counted_as_pandas_does(tmp_path):
+    _, problems = cohort_of(tmp_path, {"patient_id": ["a", "b"], "t": [5, -6], "e": [0, 1]})
+    assert "e.g. b in row 1 ('-6')" in problems.message()
+
+
 def test_censorship_is_the_inverse(tmp_path):
     frame = {"patient_id": ["a", "b"], "t": [5, 6], "c": [1, 0]}
     cohort, _ = cohort_of(tmp_path, frame, event=None, censored="c")

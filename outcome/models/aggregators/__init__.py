@@ -92,15 +92,21 @@ def make_aggregator(name: str, dimension: int, options: Mapping[str, Any]) -> nn
     Raises
     ------
     StudyError
-        There is no such class, or it does not take these options.
+        There is no such class, it does not take these options, or it is no aggregator.
     """
     made = AGGREGATORS[name] if name in AGGREGATORS else _outside(name)
     try:
-        return made(dimension, **options)
-    except TypeError as error:
+        pool = made(dimension, **options)
+    except (TypeError, ValueError) as error:
         raise StudyError(
             f"aggregator {name!r} cannot be made with {dict(options)}: {error}"
         ) from None
+    if not isinstance(pool, nn.Module) or not hasattr(pool, "width"):
+        raise StudyError(
+            f"{name!r} is no aggregator: it makes no torch.nn.Module with a `width`. To do: see"
+            " `outcome.testing.check_aggregator`"
+        )
+    return pool
 
 
 def _outside(name: str) -> type[nn.Module]:
@@ -109,7 +115,7 @@ def _outside(name: str) -> type[nn.Module]:
         raise StudyError(f"there is no aggregator {name!r}: {', '.join(AGGREGATORS)}")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise StudyError(
             f"aggregator {name!r} cannot be imported: {error}. Install its package, or put its"
             " folder on PYTHONPATH"

@@ -1,0 +1,111 @@
+"""Which columns of the cohort table a study needs, and how they are spelled."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection
+
+import pandas as pd
+
+from outcome.cohort.ids import comma_numbers
+from outcome.endpoint import Binary
+from outcome.study import Study
+
+__all__ = [
+    "decimal_commas",
+    "id_columns",
+    "needed_columns",
+    "same_spelling",
+    "with_slide_column",
+    "without_columns",
+]
+
+
+def with_slide_column(study: Study, table: pd.DataFrame, notes: list[str]) -> Study:
+    """Fill in the column of slides: files are named by patient where the table has none."""
+    if study.columns.slide is not None:
+        return study
+    slide = "slide_id"
+    if slide not in table.columns and study.embeddings.patches is not None:
+        slide = study.columns.patient
+        notes.append(
+            "the cohort table has no column 'slide_id': feature files are looked for by patient"
+        )
+    columns = study.columns.model_copy(update={"slide": slide})
+    return study.model_copy(update={"columns": columns})
+
+
+def same_spelling(table: pd.DataFrame, needed: Collection[str]) -> pd.DataFrame:
+    """Name columns as the study file does, whichever Unicode form it uses."""
+    forms = {unicodedata.normalize("NFC", c): c for c in needed}
+    return table.rename(columns=lambda c: forms.get(c, c))
+
+
+def decimal_commas(study: Study, table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """Read 1,5 as 1.5 in the number columns of a file whose fields semicolons separate."""
+    endpoints = (study.endpoint, *study.secondary)
+    times = [e.time for e in endpoints if not isinstance(e, Binary)]
+    for column in dict.fromkeys([*times, *study.covariates.numeric]):
+        values, n = comma_numbers(table[column])
+        if n:
+            table = table.assign(**{column: values})
+            notes.append(f"column {column!r}: {n} numbers with a decimal comma are read as such")
+    return table
+
+
+def needed_columns(study: Study) -> dict[str, str]:
+    """Column -> where the study file names it."""
+    wanted: list[tuple[str | None, str]] = [(study.columns.patient, "columns.patient")]
+    if study.embeddings.patches is not None:
+        wanted.append((study.columns.slide, "columns.slide"))
+    wanted += [(c, "endpoint") for c in study.endpoint.columns]
+    wanted += [(c, "secondary") for e in study.secondary for c in e.columns]
+    wanted += [(study.endpoint.strata, "endpoint.strata"), (study.split.site, "split.site")]
+    wanted += [(c, "split.column") for c in study.split.column]
+    wanted += [(c, "covariates.numeric") for c in study.covariates.numeric]
+    wanted += [(c, "covariates.categorical") for c in study.covariates.categorical]
+    named: dict[str, str] = {}
+    for column, where in wanted:
+        if column is not None:
+            # An id column that has another role too shows under that role.
+            named[column] = where if "columns." not in where else named.get(column, where)
+    return named
+
+
+def id_columns(study: Study) -> set[str]:
+    """Columns that name patients and slides."""
+    return {study.columns.patient, study.columns.slide or study.columns.patient}
+
+
+def without_columns(
+    study: Study, table: pd.DataFrame, missing: Collection[str]
+) -> tuple[Study, pd.DataFrame]:
+    """Leave out of a study what needs missing columns, so that the others can be checked.
+
+    An outcome that is missing in part is filled in with what nothing is to be said of.
+    """
+    split, covariates, endpoint = study.split, study.covariates, study.endpoint
+    kept = {
+        "columns": study.columns.model_copy(
+            update={"slide": None if study.columns.slide in missing else study.columns.slide}
+        ),
+        "covariates": covariates.model_copy(
+            update={
+                "numeric": tuple(c for c in covariates.numeric if c not in missing),
+                "categorical": tuple(c for c in covariates.categorical if c not in missing),
+            }
+        ),
+        "secondary": tuple(e for e in study.secondary if not set(e.columns) & set(missing)),
+        "on_missing": study.on_missing.model_copy(update={"endpoint": "drop"}),
+        "split": split.model_copy(
+            update={
+                "site": None if split.site in missing else split.site,
+                "column": tuple(c for c in split.column if c not in missing),
+            }
+        ),
+    }
+    if endpoint.strata in missing:
+        kept["endpoint"] = endpoint.model_copy(update={"strata": None})
+    nothing = endpoint.positive[0] if isinstance(endpoint, Binary) else ""
+    filled = {c: nothing for c in endpoint.columns if c in missing}
+    return study.model_copy(update=kept), table.assign(**filled)
