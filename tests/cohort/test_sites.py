@@ -1,4 +1,5 @@
 import itertools
+from time import monotonic
 
 import numpy as np
 import pandas as pd
@@ -55,26 +56,26 @@ def test_the_same_seed_gives_the_same_folds():
     assert site_folds(outcome, site, 5, 3) == first
 
 
-@pytest.fixture
-def slow_machine(monkeypatch):
-    """Between two looks at the clock an hour passes."""
-    clock = itertools.count(step=3600.0)
-    monkeypatch.setattr(module, "monotonic", lambda: float(next(clock)))
-    module._solve.cache_clear()
-    yield
-    module._solve.cache_clear()
-
-
-def test_a_slow_machine_finds_the_same_division(request):
+def test_a_slow_machine_finds_the_same_division(monkeypatch):
+    """On a machine of a fiftieth of the speed, limits of time are reached so much earlier."""
     outcome, site = hospital(1000, 40)
     first = site_folds(outcome, site, 10, 0)
-    request.getfixturevalue("slow_machine")
+    solve = scipy.optimize.milp
+
+    def slow(*args, options, **more):
+        limit = options.get("time_limit", np.inf) / 50
+        return solve(*args, options={**options, "time_limit": limit}, **more)
+
+    monkeypatch.setattr(scipy.optimize, "milp", slow)
+    monkeypatch.setattr(module, "monotonic", lambda: 50 * monotonic())
+    module._solve.cache_clear()
     assert site_folds(outcome, site, 10, 0) == first
 
 
-def test_a_machine_that_stands_still_is_an_error_and_no_other_division(monkeypatch, slow_machine):
+def test_a_machine_that_stands_still_is_an_error_and_no_other_division(monkeypatch):
     outcome, site = hospital(300, 25)
     monkeypatch.setattr(module, "PATIENCE", 0.0)
+    module._solve.cache_clear()
     with pytest.raises(CohortError, match="22 sites could not be divided into 5 folds"):
         site_folds(outcome, site, 5, 0)
 
