@@ -128,6 +128,11 @@ def too_large(study):
         file["features"].attrs["encoder"] = "simulated"
 
 
+def no_slide_with_file(study):
+    study.table = study.table.assign(slide_id=[f"X{k}" for k in range(len(study.table))])
+    study.edit(on_missing={"slide": "drop"})
+
+
 def linked_report(study):
     with h5py.File(study.folder / "reports.h5", "r+") as file:
         first = next(iter(file))
@@ -164,6 +169,11 @@ SPOILED = [
     (lambda s: set_cell(s, "os_event", "2"), ["not declared (0, 1 are): 1", "event_codes"]),
     (lambda s: set_cell(s, "patient_id", ""), ["'patient_id' is empty: ", "line 2"]),
     (lambda s: set_cell(s, "os_days", "99999"), ["'os_days' is longer than a life, in days: 1"]),
+    (
+        lambda s: set_cell(s, "patient_id", "sim-0001"),
+        ["'patient_id' has ids that differ in upper and lower case only: 1"],
+    ),
+    (no_slide_with_file, ["no slide of the cohort table has a feature file"]),
     (slide_without_file, ["slides without a feature file", "on_missing: {slide: drop}"]),
     (empty_file, ["feature files that cannot be used: 1", "is empty (0 bytes)"]),
     (truncated_file, ["feature files that cannot be used: 1", "damaged or not HDF5"]),

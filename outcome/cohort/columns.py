@@ -8,7 +8,7 @@ from collections.abc import Collection
 import pandas as pd
 
 from outcome.cohort.ids import comma_numbers
-from outcome.endpoint import Binary
+from outcome.endpoint import Binary, Landmark, TimeToEvent
 from outcome.study import Study
 
 __all__ = [
@@ -44,7 +44,7 @@ def same_spelling(table: pd.DataFrame, needed: Collection[str]) -> pd.DataFrame:
 def decimal_commas(study: Study, table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     """Read 1,5 as 1.5 in the number columns of a file whose fields semicolons separate."""
     endpoints = (study.endpoint, *study.secondary)
-    times = [e.time for e in endpoints if not isinstance(e, Binary)]
+    times = [e.time for e in endpoints if isinstance(e, TimeToEvent | Landmark)]
     for column in dict.fromkeys([*times, *study.covariates.numeric]):
         values, n = comma_numbers(table[column])
         if n:

@@ -11,7 +11,7 @@ import pandas as pd
 from outcome.endpoint import is_formula
 from outcome.errors import Problems
 
-__all__ = ["check_names", "comma_numbers", "slide_name"]
+__all__ = ["check_lookalikes", "check_names", "comma_numbers", "slide_name"]
 
 SLIDE_SUFFIX = re.compile(
     r"(\.(svs|tiff?|ndpi|mrxs|scn))?(\.(h5|hdf5|pt|pth|npy|npz))?$", re.IGNORECASE
@@ -62,6 +62,19 @@ def check_names(
     for found, what, remedy in tests:
         if bad := [v for v in names if found(v)]:
             problems.add(f"column {column!r} {what}", bad, remedy)
+
+
+def check_lookalikes(values: Iterable[str], column: str, problems: Problems) -> None:
+    """Note ids that differ in case alone: one patient, most likely, as two."""
+    alike: dict[str, list[str]] = {}
+    for value in dict.fromkeys(values):
+        alike.setdefault(value.casefold(), []).append(value)
+    if pairs := [" and ".join(names[:2]) for names in alike.values() if len(names) > 1]:
+        problems.add(
+            f"column {column!r} has ids that differ in upper and lower case only",
+            pairs,
+            "write a patient's id in one way; different patients need ids that differ in more",
+        )
 
 
 def comma_numbers(column: pd.Series) -> tuple[pd.Series, int]:

@@ -16,7 +16,7 @@ from outcome.cohort.columns import (
     with_slide_column,
     without_columns,
 )
-from outcome.cohort.ids import check_names, slide_name
+from outcome.cohort.ids import check_lookalikes, check_names, slide_name
 from outcome.cohort.reading import PARQUET, as_text, read_text_table, semicolons
 from outcome.endpoint import Endpoint, canonical_code, is_blank
 from outcome.errors import CohortError, Problems
@@ -180,6 +180,7 @@ def _build(
         problems.add(f"column {patient!r} is empty", rows, "give every row a patient id")
         table = table[~nameless]
     check_names(table[patient], patient, problems)
+    check_lookalikes(table[patient], patient, problems)
     slides = _slides(table, patient, slide, place, problems)
     patients = _one_row_per_patient(table, patient, slide, place, problems)
     first = table[patient].drop_duplicates()
@@ -262,7 +263,9 @@ def _check_covariates(
             )
     columns = [*study.covariates.numeric, *study.covariates.categorical]
     for column in columns:
-        if is_blank(table[column]).all():
+        # A model in use has learned what to put there: see `Newcomers`.
+        learned = not study.endpoint.columns
+        if is_blank(table[column]).all() and not learned:
             problems.add(f"column {column!r} is empty", remedy="leave it out of `covariates`")
     if study.on_missing.covariate == "error":
         for column in columns:

@@ -335,6 +335,11 @@ def _by_patient(
         for patient, rows in cohort.slides.groupby("patient_id")
     }
     if not packed:
+        if not problems:
+            problems.add(
+                "no slide of the cohort table has a feature file",
+                remedy="correct `columns.slide`, the ids, or `embeddings.patches`",
+            )
         return cohort, {}
     without = [p for p in cohort.patients.index if not slides.get(p)]
     if without and study.on_missing.slide == "error" and not problems:

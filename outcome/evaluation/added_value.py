@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +73,9 @@ def fit_model(rows: FirstRepeat, x: Floats, *, binary: bool) -> Model:
     cox = fit_cox(rows.time, rows.event, x, strata=rows.block)
     ph = np.full(p, np.nan)
     if cox.converged:
-        ph = proportional_hazards_test(rows.time, rows.event, x, cox, strata=rows.block).p
+        # Events at a single time, or a covariate that strata hold constant, leave nothing to test.
+        with suppress(np.linalg.LinAlgError):
+            ph = proportional_hazards_test(rows.time, rows.event, x, cox, strata=rows.block).p
     loglik = cox.loglik if cox.converged else float("nan")
     return Model(cox.coef, cox.se, loglik, x @ cox.coef, ph)
 

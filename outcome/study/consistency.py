@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outcome.endpoint import Binary, is_formula
+from outcome.endpoint import TimeToEvent, is_formula
 from outcome.study.inputs import ReportTexts
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def contradictions(study: Study) -> Iterator[Finding]:
     """Yield the sections that contradict each other, and how."""
     yield from _of_arms(study)
     yield from _of_secondary(study)
-    if study.risk_groups == "maxstat" and isinstance(study.endpoint, Binary):
-        yield {"risk_groups", "endpoint"}, "`risk_groups: maxstat` needs follow-up times"
+    if study.risk_groups == "maxstat" and not isinstance(study.endpoint, TimeToEvent):
+        yield {"risk_groups", "endpoint"}, "`risk_groups: maxstat` needs a survival endpoint"
     shares = study.risk_groups if isinstance(study.risk_groups, tuple) else (0.5,)
     if list(shares) != sorted(set(shares)) or not shares:
         yield {"risk_groups"}, "shares of `risk_groups` must be increasing"
