@@ -44,12 +44,17 @@ class Pooled:
     probability: Floats
     weight: Floats
 
+    @property
+    def competing(self) -> bool:
+        """Whether somebody's follow-up ended with an event that is not the one of interest."""
+        return bool((self.ended & ~self.event).any())
+
     def observed(self, horizon: float) -> tuple[float, float, float, float]:
         """Event probability by the horizon, its standard error and interval.
 
         Kaplan-Meier, or Aalen-Johansen where events compete.
         """
-        if (self.ended & ~self.event).any():
+        if self.competing:
             curve = cumulative_incidence(self.time, self.event + 2 * (self.ended & ~self.event))
             lower, upper = curve.interval(horizon)
             error = curve.standard_error(horizon)
@@ -71,10 +76,11 @@ def survival_calibration(arm: Arm, horizons: Sequence[float]) -> dict[str, Measu
     -------
     dict
         `calibration_slope` (1 is right, below 1 too extreme; at the last horizon that is within
-        follow-up, Wald interval); per horizon `calibration_ratio_<h>`, observed over expected
-        events (1 is right, above 1 the risk is underestimated; log interval of the observed)
-        and `ici_<h>`, the mean distance to a smooth curve (0 is right; no interval); `dcal_p`
-        where the table has `survival_at_time`. Empty for a table without such columns.
+        follow-up, Wald interval; unknown where events compete); per horizon
+        `calibration_ratio_<h>`, observed over expected events (1 is right, above 1 the risk is
+        underestimated; log interval of the observed) and `ici_<h>`, the mean distance to a smooth
+        curve (0 is right; no interval); `dcal_p` where the table has `survival_at_time`. Empty
+        for a table without such columns.
     """
     found: dict[str, Measure] = {}
     inside = [h for h in horizons if h in arm.folds[0].survival]
@@ -163,6 +169,9 @@ def _wald(value: float, se: float, otherwise: str) -> Measure:
 
 
 def _slope(pooled: Pooled, horizon: float) -> Measure:
+    if pooled.competing:
+        # a cumulative incidence is no cause-specific hazard: even a perfect one has a slope above 1
+        return unknown("the slope of a Cox model does not account for competing events")
     value, se = statistics.calibration_slope(pooled.time, pooled.event, pooled.probability)
     found = _wald(value, se, "predictions do not vary, or no event")
     note = found.note or f"of the log cumulative hazard at {horizon_name(horizon)}"
@@ -182,7 +191,7 @@ def _ratio(pooled: Pooled, horizon: float) -> Measure:
 def _ici(pooled: Pooled, horizon: float) -> Measure:
     if pooled.event.sum() < FEWEST_EVENTS:
         return unknown(f"fewer than {FEWEST_EVENTS} events")
-    if (pooled.ended & ~pooled.event).any():
+    if pooled.competing:
         return unknown("smooth calibration curves do not account for competing events")
     smooth = statistics.smooth_survival(
         pooled.time, pooled.event, pooled.probability, horizon, pooled.probability
@@ -262,7 +271,7 @@ def _groups(pooled: Pooled, horizon: float, n_groups: int) -> list[list[object]]
 
 def _curve(pooled: Pooled, horizon: float) -> list[list[object]]:
     n, events = len(pooled.event), int(pooled.event.sum())
-    if events < FEWEST_EVENTS or (pooled.ended & ~pooled.event).any():
+    if events < FEWEST_EVENTS or pooled.competing:
         return []
     low, high = (float(q) for q in np.quantile(pooled.probability, [0.01, 0.99]))
     at = np.linspace(low, high, 50)
