@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from outcome.evaluation.scores import Arm, FoldScores
 from outcome.statistics.censoring import Censoring, censoring_curve, choose_tau
 
-__all__ = ["CensoringWeights", "censoring_weights"]
+__all__ = ["LARGEST_WEIGHT", "CensoringWeights", "censoring_weights", "fixed_horizon_weights"]
 
 Floats = NDArray[np.float64]
+LARGEST_WEIGHT = 10.0  # of a patient whose event by a fixed horizon is known
 _FEWEST = 20  # patients from whom a stratum's own curve is estimated
 
 
@@ -101,6 +102,14 @@ def censoring_weights(
     tau = choose_tau(horizons if len(horizons) else events, list(curves.values()))
     source = "the other folds of the repeat" if borrowed else "the patients of the table"
     return CensoringWeights(curves, tau, source)
+
+
+def fixed_horizon_weights(
+    arms: Sequence[Arm], horizon: float, *, cross_validated: bool
+) -> CensoringWeights:
+    """Estimate G for the event by a horizon, yes or no: as `censoring_weights`, but capped."""
+    weights = censoring_weights(arms, [horizon], cross_validated=cross_validated)
+    return replace(weights, cap=LARGEST_WEIGHT)
 
 
 def _outcomes(arms: Sequence[Arm]) -> dict[str, dict[str, Floats]]:

@@ -157,13 +157,15 @@ def calibration(d: Drawings, arm: str, table: pd.DataFrame) -> Picture:
     figure.tight_layout(w_pad=2)
     at = "" if end.kind == "binary" else f" at {plural(len(horizons), 'horizon')}"
     by = _observed_by(d)
+    weighted = "" if end.landmark is None else " of the event by then, weighted for censoring"
     return d.gallery.hang(
         figure,
         f"calibration-{d.slugs[arm]}",
         alt=f"Calibration of {arm}{at}: observed against predicted probability.",
         caption=f"{arm}: observed against predicted probability{at}, pooled over folds. Dots: "
-        f"groups of about equal size{by}, with 95% intervals; line: smooth curve (only with 100 "
-        "events or more); bars: how often each prediction was made. Dashed: perfect agreement.",
+        f"groups of about equal size{by}, with 95% intervals; line: smooth curve{weighted} (only "
+        "with 100 events or more); bars: how often each prediction was made. Dashed: perfect "
+        "agreement.",
     )
 
 

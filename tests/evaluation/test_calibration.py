@@ -2,9 +2,13 @@
 
 import numpy as np
 import pandas as pd
+import pytest
+from scipy.special import expit
 
+from outcome.evaluation.calibration import calibration_points
 from outcome.evaluation.summary import evaluate
 from outcome.predictions import Predictions
+from outcome.statistics.logistic import fit_logistic
 
 
 def one_fold(time, event, survival, **columns):
@@ -42,3 +46,66 @@ def test_perfect_incidences_have_no_slope_that_blames_them(rng):
     assert np.isnan(found.loc["calibration_slope", "estimate"])
     assert "competing" in found.loc["calibration_slope", "note"]
     assert 0.9 < found.loc["calibration_ratio_2", "estimate"] < 1.1
+
+
+def crossing(rng, n=3000):
+    """Exact probabilities of the event by 2; the hazard ratio is reversed thereafter."""
+    score = rng.normal(size=n)
+    early, late = rng.exponential(5 * np.exp(-score)), rng.exponential(5 * np.exp(score))
+    time, end = np.where(early <= 2, early, 2 + late), rng.uniform(0, 8, n)
+    survival = np.exp(-0.4 * np.exp(score))
+    return one_fold(np.minimum(time, end), np.where(time <= end, 1, 0), survival)
+
+
+def test_what_comes_after_a_fixed_horizon_does_not_count(rng):
+    table = crossing(rng)
+    found = measured(table, landmark=2.0)
+    slope, intercept = found.loc["calibration_slope"], found.loc["calibration_intercept"]
+    assert slope["lower"] < 1 < slope["upper"]
+    assert slope["upper"] - slope["lower"] < 0.4
+    assert intercept["lower"] < 0 < intercept["upper"]
+    assert found.loc["ici_2", "estimate"] < 0.04
+    curve = calibration_points(Predictions(table), landmark=2.0, cross_validated=False)
+    curve = curve[curve["kind"] == "smooth"]
+    assert (curve["predicted"] - curve["observed"]).abs().mean() < 0.05
+    assert set(curve["events"]) == {int(((table["event"] == 1) & (table["time"] <= 2)).sum())}
+    # the first follow-up beyond the horizon is as good as any other
+    cut = table.assign(time=table["time"].clip(upper=2.5))
+    cut["event"] = table["event"].where(table["time"] <= 2.5, 0)
+    again = measured(cut, landmark=2.0)
+    for metric in ("calibration_slope", "calibration_intercept", "ici_2"):
+        assert np.isclose(again.loc[metric, "estimate"], found.loc[metric, "estimate"])
+
+
+def test_events_after_a_fixed_horizon_do_not_make_a_smooth_curve(rng):
+    table = crossing(rng, n=220)
+    early = (table["event"] == 1) & (table["time"] <= 2)
+    assert early.sum() < 100 <= (table["event"] == 1).sum()
+    found = measured(table, landmark=2.0)
+    assert "fewer than 100 events by the horizon" in found.loc["ici_2", "note"]
+    assert set(calibration_points(Predictions(table), landmark=2.0)["kind"]) == {"group"}
+
+
+def test_a_competing_event_is_a_known_no_at_a_fixed_horizon(rng):
+    table = crossing(rng)
+    dies = rng.random(len(table)) < 0.3  # whoever dies first has no event by the horizon
+    first = rng.uniform(0, 2, len(table))
+    before = dies & (first < table["time"])
+    table.loc[before, "time"], table.loc[before, "event"] = first[before], 2
+    found = measured(table, landmark=2.0)
+    assert np.isfinite(found.loc["calibration_slope", "estimate"])
+    assert found.loc["calibration_intercept", "upper"] < 0
+
+
+def test_weights_of_a_fixed_horizon_make_a_sandwich(rng):
+    x, weight = rng.normal(size=300), rng.uniform(1, 5, 300)
+    y = rng.random(300) < expit(x)
+    plain, robust = (fit_logistic(y, x, weight=weight, robust=r) for r in (False, True))
+    assert robust.coef == pytest.approx(plain.coef)
+    design = np.column_stack([np.ones(300), x])
+    score = design * (weight * (y - expit(design @ plain.coef)))[:, None]
+    wanted = plain.covariance @ score.T @ score @ plain.covariance
+    assert robust.covariance == pytest.approx(wanted)
+    # doubling every weight tells nothing new
+    twice = fit_logistic(y, x, weight=2 * weight, robust=True)
+    assert twice.covariance == pytest.approx(robust.covariance)
