@@ -55,14 +55,19 @@ class Pooled:
     def observed(self, horizon: float) -> tuple[float, float, float, float]:
         """Event probability by the horizon, its standard error and interval.
 
-        Kaplan-Meier, or Aalen-Johansen where events compete.
+        Kaplan-Meier, or Aalen-Johansen where events compete. NaN beyond the last follow-up of
+        these patients, where either curve only carries its last value forward.
         """
         if self.competing:
             curve = cumulative_incidence(self.time, self.event + 2 * (self.ended & ~self.event))
+            if not curve.reaches(horizon):
+                return (np.nan,) * 4
             lower, upper = curve.interval(horizon)
             error = curve.standard_error(horizon)
             return float(curve.at(horizon)), float(error[0]), float(lower[0]), float(upper[0])
         km = kaplan_meier(self.time, self.event)
+        if not km.reaches(horizon):
+            return (np.nan,) * 4
         low, high = km.interval(horizon)
         return (
             1 - float(km.at(horizon)),
@@ -232,6 +237,8 @@ def _slope(pooled: Pooled, horizon: float) -> Measure:
 def _ratio(pooled: Pooled, horizon: float) -> Measure:
     observed, se, _, _ = pooled.observed(horizon)
     expected = float(pooled.probability.mean())
+    if np.isnan(observed):
+        return unknown("nobody with a prediction is followed to the horizon")
     if observed <= 0 or expected <= 0:
         return unknown("no event by the horizon")
     factor = float(np.exp(1.959963984540054 * se / observed))
@@ -313,7 +320,8 @@ def calibration_points(
     Returns
     -------
     DataFrame
-        `CALIBRATION_COLUMNS`: `kind` is `group` (observed with its 95% interval) or `smooth` (a
+        `CALIBRATION_COLUMNS`: `kind` is `group` (observed with its 95% interval; NaN
+        where nobody of the group is followed to the horizon) or `smooth` (a
         curve over the range of predictions, only with 100 events or more; of a landmark, by then).
 
     Raises

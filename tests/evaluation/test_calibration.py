@@ -6,7 +6,10 @@ import pytest
 from scipy.special import expit
 
 from outcome.evaluation.calibration import calibration_points
+from outcome.evaluation.curves import incidence_at
+from outcome.evaluation.subgroups import subgroups
 from outcome.evaluation.summary import evaluate
+from outcome.evaluation.utility import decision_curves
 from outcome.predictions import Predictions
 from outcome.statistics.logistic import fit_logistic
 
@@ -109,3 +112,59 @@ def test_weights_of_a_fixed_horizon_make_a_sandwich(rng):
     # doubling every weight tells nothing new
     twice = fit_logistic(y, x, weight=2 * weight, robust=True)
     assert twice.covariance == pytest.approx(robust.covariance)
+
+
+@pytest.fixture
+def short(rng):
+    """Patients of whom the highest fifth of risks is not followed to the horizon, 2."""
+    score = rng.normal(size=500)
+    time, end = rng.exponential(2 * np.exp(-0.5 * score)), rng.uniform(0, 5, 500)
+    high = score > np.quantile(score, 0.8)
+    end[high] = rng.uniform(0, 0.8, high.sum())
+    group = np.where(high, "high", "low")
+    return one_fold(
+        np.minimum(time, end),
+        (time <= end).astype(int),
+        np.exp(-np.exp(0.5 * score)),
+        risk_group=group,
+    )
+
+
+@pytest.mark.parametrize("competing", [False, True])
+def test_nothing_is_observed_beyond_a_groups_own_follow_up(short, competing):
+    if competing:
+        short.loc[(short.index % 9 == 0) & (short["event"] == 0), "event"] = 2
+    predictions = Predictions(short)
+    groups = calibration_points(predictions, [2.0]).query("kind == 'group'")
+    assert groups["observed"].isna().tolist() == [False] * 4 + [True]
+    assert groups[["lower", "upper"]].isna().iloc[4].all()
+    curve = decision_curves(predictions, [2.0], thresholds=[0.1, 0.8]).set_index("arm")
+    assert curve.loc["a", "net_benefit"].isna().tolist() == [False, True]
+    assert curve.loc["treat all", "net_benefit"].notna().all()
+    centre = short[["patient_id"]].assign(centre=short["risk_group"])
+    found = subgroups(predictions, centre, horizon=2.0, n_resamples=0).set_index("level")
+    assert np.isnan(found.loc["high", "calibration_ratio"])
+    assert "nobody is followed to the horizon" in found.loc["high", "note"]
+    assert 0.7 < found.loc["low", "calibration_ratio"] < 1.3
+
+
+def test_incidence_is_unknown_beyond_a_groups_follow_up_unless_nobody_is_left(short):
+    short.loc[short.index % 9 == 0, "event"] = 2
+    high = short["risk_group"] == "high"
+    short.loc[short[high]["time"].idxmax(), "event"] = 0
+    found = incidence_at(Predictions(short), [0.3, 2.0]).set_index(["group", "cause", "horizon"])
+    columns = ["incidence", "lower", "upper"]
+    assert found.loc[("high", 1, 2.0), columns].isna().all()
+    assert found.loc[("high", 1, 0.3), columns].notna().all()
+    assert found.loc[("low", 1, 2.0), columns].notna().all()
+    short.loc[short[high]["time"].idxmax(), "event"] = 2
+    found = incidence_at(Predictions(short), [2.0]).set_index(["group", "cause"])
+    assert found.loc[("high", 1), "incidence"] + found.loc[("high", 2), "incidence"] == (
+        pytest.approx(1)
+    )
+
+
+def test_predictions_of_short_follow_up_alone_have_no_ratio(short):
+    short.loc[short["risk_group"] == "low", "survival_2"] = np.nan
+    found = measured(short)
+    assert "nobody with a prediction is followed" in found.loc["calibration_ratio_2", "note"]
