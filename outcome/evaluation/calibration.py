@@ -135,8 +135,7 @@ def landmark_calibration(arm: Arm, weights: CensoringWeights, horizon: float) ->
             thin = "" if reason else thin_follow_up(arm, weights, horizon)
             found[name] = unknown(reason) if reason else with_note(status[name], thin)
         at = horizon_name(horizon)
-        late = _too_late(arm, horizon)
-        found[f"calibration_ratio_{at}"] = late or _mean_of_repeats(arm, horizon, _ratio)
+        found[f"calibration_ratio_{at}"] = _mean_of_repeats(arm, horizon, _ratio)
         ici = unknown(reason) if reason else _mean_of_repeats(by_then, np.nan, _status_ici)
         found[f"ici_{at}"] = ici
     return found | _distribution(arm)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
+from outcome.endpoint import Landmark
 from outcome.evaluation.calibration import calibration_points
 from outcome.evaluation.curves import incidence_at
 from outcome.evaluation.subgroups import subgroups
@@ -168,3 +169,27 @@ def test_predictions_of_short_follow_up_alone_have_no_ratio(short):
     short.loc[short["risk_group"] == "low", "survival_2"] = np.nan
     found = measured(short)
     assert "nobody with a prediction is followed" in found.loc["calibration_ratio_2", "note"]
+
+
+def test_follow_up_that_ends_at_a_fixed_horizon_is_known_there(rng):
+    table = crossing(rng)
+    found = measured(table, landmark=2.0)
+    ended = table.assign(time=table["time"].clip(upper=2.0))
+    ended["event"] = table["event"].where(table["time"] <= 2, 0)
+    again = measured(ended, landmark=2.0)
+    assert again["estimate"].notna().all()
+    names = ["auroc", "brier", "calibration_slope", "calibration_intercept", "ici_2"]
+    names.append("calibration_ratio_2")
+    same = [again.loc[n, "estimate"] for n in names]
+    assert same == pytest.approx([found.loc[n, "estimate"] for n in names])
+    # with time to event, the definitions are those of R and scikit-survival
+    assert "not before the last follow-up" in measured(ended).loc["brier_2", "note"]
+    late = measured(ended.assign(survival_3=ended["survival_2"]), landmark=3.0, horizons=[3.0])
+    assert "beyond the last follow-up (2)" in late.loc["calibration_slope", "note"]
+    assert late["estimate"].isna().all()
+
+
+def test_who_is_followed_to_a_fixed_horizon_is_counted_as_known():
+    endpoint = Landmark(kind="landmark", time="t", event="e", horizon=4)
+    patients = pd.DataFrame({"time": [1.0, 2, 4, 4, 4, 3], "event": [0.0, 1, 0, 0, 1, 0]})
+    assert endpoint.rarer(patients) == 2
