@@ -223,7 +223,7 @@ class Landmark(_Timed):
     def rarer(self, patients: pd.DataFrame) -> int:
         """Patients in the rarer of the two groups whose outcome is known."""
         positive = self.positive_outcome(patients) == 1
-        known = positive | (patients["time"] > self.horizon) | (patients["event"] == 2)
+        known = positive | (patients["time"] >= self.horizon) | (patients["event"] == 2)
         return int(min(positive.sum(), (known & ~positive).sum()))
 
 

@@ -301,7 +301,7 @@ class _Labels:
             time = table["time"].to_numpy(dtype=float)
             event = table["event"].to_numpy()
             self.share = float(cumulative_incidence(time, event).at([horizon])[0])
-            self.known = float(((time > horizon) | (event > 0)).mean())
+            self.known = float(((time >= horizon) | (event > 0)).mean())
         self.shift = (0.0, 0.0)
         self.correlation = self.noise = 0.0
 

@@ -13,7 +13,7 @@ from scipy.special import ndtr
 
 from outcome.evaluation.covariates import FirstRepeat, align, design, first_repeat
 from outcome.evaluation.measures import wald
-from outcome.evaluation.scores import Panel, read_arms
+from outcome.evaluation.scores import read_arms
 from outcome.predictions import Predictions
 from outcome.statistics.concordance import Concordance, harrell
 from outcome.statistics.cox import fit_cox
@@ -108,7 +108,7 @@ def added_value(predictions: Predictions, covariates: pd.DataFrame) -> pd.DataFr
     """
     panel, arms = read_arms(predictions)
     binary = "label" in predictions.table
-    matrix, _ = design(align(covariates, panel))
+    matrix, _, _ = design(align(covariates, panel))
     cells = []
     for arm in arms:
         rows, x = _complete(first_repeat(arm), matrix)
@@ -164,7 +164,8 @@ def effects(predictions: Predictions, covariates: pd.DataFrame | None = None) ->
     Returns
     -------
     DataFrame
-        `EFFECT_COLUMNS`: `model` is `univariable` or `multivariable`; `ratio` is a hazard
+        `EFFECT_COLUMNS`: `model` is `univariable` (the indicators of a variable together) or
+        `multivariable`; `ratio` is a hazard
         ratio, for binary outcomes an odds ratio; `ph_p` tests proportional hazards.
 
     Raises
@@ -174,30 +175,55 @@ def effects(predictions: Predictions, covariates: pd.DataFrame | None = None) ->
     """
     panel, arms = read_arms(predictions)
     binary = "label" in predictions.table
-    matrix, names = np.empty((panel.n, 0)), list[str]()
+    matrix, names, variables = np.empty((panel.n, 0)), list[str](), list[str]()
     if covariates is not None:
-        matrix, names = design(align(covariates, panel))
+        matrix, names, variables = design(align(covariates, panel))
     cells = []
     for arm in arms:
-        cells += [[arm.name, *c] for c in _effects(first_repeat(arm), matrix, names, panel, binary)]
+        rows = first_repeat(arm)
+        risk = np.full(panel.n, np.nan)
+        risk[rows.patient] = rows.scaled
+        table = np.column_stack([risk, matrix])
+        # no covariate is called by the empty text, so the risk is a variable of its own
+        found = _effects(rows, table, ["risk", *names], ["", *variables], binary)
+        cells += [[arm.name, *c] for c in found]
     return pd.DataFrame(cells, columns=EFFECT_COLUMNS)
 
 
 def _effects(
-    rows: FirstRepeat, matrix: Floats, names: Sequence[str], panel: Panel, binary: bool
+    rows: FirstRepeat, table: Floats, terms: Sequence[str], variables: Sequence[str], binary: bool
 ) -> list[list[object]]:
-    risk = np.full(panel.n, np.nan)
-    risk[rows.patient] = rows.scaled
-    table = np.column_stack([risk, matrix])
-    terms = ["risk", *names]
-    cells = [
-        row
-        for j, term in enumerate(terms)
-        for row in _model_rows(rows, table[:, [j]], [term], "univariable", binary)
-    ]
-    if names:
+    cells: list[list[object]] = []
+    for variable in dict.fromkeys(variables):
+        # each indicator alone would be against all other patients, not against the first level
+        mine = [j for j, v in enumerate(variables) if v == variable]
+        names = [terms[j] for j in mine]
+        cells += _model_rows(rows, table[:, mine], names, "univariable", binary)
+    if len(terms) > 1:
         cells += _model_rows(rows, table, terms, "multivariable", binary)
     return cells
+
+
+def _coefficients(
+    rows: FirstRepeat, x: Floats, *, binary: bool, together: bool
+) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
+    """Coefficients, standard errors, tests of proportional hazards; which have no finite value.
+
+    The indicator of a level without event (or without anything else) has no finite coefficient.
+    Its patients then tell nothing about the other levels: the fit without them is the limit of
+    the joint one.
+    """
+    endless = np.zeros(x.shape[1], dtype=bool)
+    if not together and x.shape[1] > 1:
+        had = rows.event.astype(float) @ x
+        endless = (had == 0) | (binary & (had == x.sum(axis=0)))
+    if endless.all():
+        endless[:] = False
+    others = np.asarray(~x[:, endless].any(axis=1))
+    fit = fit_model(rows.take(others), x[others][:, ~endless], binary=binary)
+    found = np.full((3, x.shape[1]), np.nan)
+    found[:, ~endless] = fit.coef, fit.se, fit.ph_p
+    return found[0], found[1], found[2], endless
 
 
 def _model_rows(
@@ -206,15 +232,18 @@ def _model_rows(
     x = table[rows.patient]
     keep = np.asarray(~np.isnan(x).any(axis=1))
     kept = rows.take(keep)
-    fit = fit_model(kept, x[keep], binary=binary)
+    together = name == "multivariable"
+    coef, errors, ph, endless = _coefficients(kept, x[keep], binary=binary, together=together)
     cells: list[list[object]] = []
     for j, term in enumerate(terms):
-        b, se = float(fit.coef[j]), float(fit.se[j])
+        b, se = float(coef[j]), float(errors[j])
         low, high = wald(b, se)
         p = float(2 * ndtr(-abs(b / se))) if se > 0 else np.nan
         note = "the model did not converge" if np.isnan(b) else ""
+        if endless[j]:
+            note = "no finite ratio: all or none at this level have the event"
         cells.append(
             [name, term, float(np.exp(b)), float(np.exp(low)), float(np.exp(high)), p,
-             float(fit.ph_p[j]), len(kept.event), int(kept.event.sum()), note]
+             float(ph[j]), len(kept.event), int(kept.event.sum()), note]
         )  # fmt: skip
     return cells

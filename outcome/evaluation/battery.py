@@ -14,7 +14,11 @@ from outcome.evaluation.accuracy import (
     sensitivity_at_specificity,
     specificity_at_sensitivity,
 )
-from outcome.evaluation.calibration import binary_calibration, survival_calibration
+from outcome.evaluation.calibration import (
+    binary_calibration,
+    landmark_calibration,
+    survival_calibration,
+)
 from outcome.evaluation.columns import horizon_name
 from outcome.evaluation.discrimination import (
     average_precision,
@@ -85,7 +89,7 @@ def landmark_battery(panel: Panel, weights: CensoringWeights, horizon: float) ->
         found = {"auroc": horizon_auc(panel, arm, weights, horizon)}
         if horizon in arm.folds[0].survival:
             found["brier"] = brier_at(panel, arm, weights, horizon)
-        found.update(survival_calibration(arm, [horizon]))
+        found.update(landmark_calibration(arm, weights, horizon))
         return found
 
     return Battery("auroc", measure)

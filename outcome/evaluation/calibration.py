@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from outcome.evaluation.columns import horizon_name
-from outcome.evaluation.measures import Measure, unknown, wald
+from outcome.evaluation.discrimination import beyond_follow_up, thin_follow_up
+from outcome.evaluation.measures import Measure, unknown, wald, with_note
 from outcome.evaluation.scores import Arm, read_arms
+from outcome.evaluation.weights import CensoringWeights, fixed_horizon_weights
 from outcome.predictions import Predictions
 from outcome.statistics import calibration as statistics
 from outcome.statistics.competing import cumulative_incidence
@@ -23,6 +25,7 @@ __all__ = [
     "CALIBRATION_COLUMNS",
     "binary_calibration",
     "calibration_points",
+    "landmark_calibration",
     "survival_calibration",
 ]
 
@@ -44,17 +47,27 @@ class Pooled:
     probability: Floats
     weight: Floats
 
+    @property
+    def competing(self) -> bool:
+        """Whether somebody's follow-up ended with an event that is not the one of interest."""
+        return bool((self.ended & ~self.event).any())
+
     def observed(self, horizon: float) -> tuple[float, float, float, float]:
         """Event probability by the horizon, its standard error and interval.
 
-        Kaplan-Meier, or Aalen-Johansen where events compete.
+        Kaplan-Meier, or Aalen-Johansen where events compete. NaN beyond the last follow-up of
+        these patients, where either curve only carries its last value forward.
         """
-        if (self.ended & ~self.event).any():
+        if self.competing:
             curve = cumulative_incidence(self.time, self.event + 2 * (self.ended & ~self.event))
+            if not curve.reaches(horizon):
+                return (np.nan,) * 4
             lower, upper = curve.interval(horizon)
             error = curve.standard_error(horizon)
             return float(curve.at(horizon)), float(error[0]), float(lower[0]), float(upper[0])
         km = kaplan_meier(self.time, self.event)
+        if not km.reaches(horizon):
+            return (np.nan,) * 4
         low, high = km.interval(horizon)
         return (
             1 - float(km.at(horizon)),
@@ -71,15 +84,15 @@ def survival_calibration(arm: Arm, horizons: Sequence[float]) -> dict[str, Measu
     -------
     dict
         `calibration_slope` (1 is right, below 1 too extreme; at the last horizon that is within
-        follow-up, Wald interval); per horizon `calibration_ratio_<h>`, observed over expected
-        events (1 is right, above 1 the risk is underestimated; log interval of the observed)
-        and `ici_<h>`, the mean distance to a smooth curve (0 is right; no interval); `dcal_p`
-        where the table has `survival_at_time`. Empty for a table without such columns.
+        follow-up, Wald interval; unknown where events compete); per horizon
+        `calibration_ratio_<h>`, observed over expected events (1 is right, above 1 the risk is
+        underestimated; log interval of the observed) and `ici_<h>`, the mean distance to a smooth
+        curve (0 is right; no interval); `dcal_p` where the table has `survival_at_time`. Empty
+        for a table without such columns.
     """
     found: dict[str, Measure] = {}
     inside = [h for h in horizons if h in arm.folds[0].survival]
-    longest = max(float(f.time.max()) for f in arm.folds)
-    usable = [h for h in inside if h < longest]
+    usable = [h for h in inside if _too_late(arm, h) is None]
     if inside:
         found["calibration_slope"] = unknown("no horizon lies within follow-up")
     if usable:
@@ -87,19 +100,67 @@ def survival_calibration(arm: Arm, horizons: Sequence[float]) -> dict[str, Measu
         found["calibration_slope"] = slope
     for h in inside:
         for name, measure in (("calibration_ratio", _ratio), ("ici", _ici)):
-            reason = (
-                "" if h in usable else f"the horizon is not before the last follow-up ({longest:g})"
-            )
-            found[f"{name}_{horizon_name(h)}"] = (
-                unknown(reason) if reason else _mean_of_repeats(arm, h, measure)
-            )
-    if not any(np.isnan(f.survival_at_time).all() for f in arm.folds):
-        found["dcal_p"] = _d_calibration(arm)
-    return found
+            key = f"{name}_{horizon_name(h)}"
+            found[key] = _too_late(arm, h) or _mean_of_repeats(arm, h, measure)
+    return found | _distribution(arm)
 
 
-def binary_calibration(arm: Arm) -> dict[str, Measure]:
+def _too_late(arm: Arm, horizon: float) -> Measure | None:
+    """Give an unknown with its reason where follow-up does not go beyond the horizon."""
+    longest = max(float(f.time.max()) for f in arm.folds)
+    if horizon < longest:
+        return None
+    return unknown(f"the horizon is not before the last follow-up ({longest:g})")
+
+
+def landmark_calibration(arm: Arm, weights: CensoringWeights, horizon: float) -> dict[str, Measure]:
+    """Calibration of the probability of the event by a horizon, yes or no.
+
+    What happens after the horizon does not matter, and a competing event before it is a "no".
+    The patients whose outcome is known stand for the others, by the weights of AUROC and Brier.
+
+    Returns
+    -------
+    dict
+        `calibration_slope` and `calibration_intercept`, as `binary_calibration`, with sandwich
+        intervals; `calibration_ratio_<h>` and `dcal_p`, as `survival_calibration`; `ici_<h>`, the
+        mean distance to a weighted smooth curve. Empty for a table without `survival_<h>`.
+    """
+    found: dict[str, Measure] = {}
+    if horizon in arm.folds[0].survival:
+        reason = beyond_follow_up(arm, weights, horizon)
+        by_then = _by_horizon(arm, weights, horizon)
+        status = {} if reason else binary_calibration(by_then, robust=True)
+        for name in ("calibration_slope", "calibration_intercept"):
+            thin = "" if reason else thin_follow_up(arm, weights, horizon)
+            found[name] = unknown(reason) if reason else with_note(status[name], thin)
+        at = horizon_name(horizon)
+        found[f"calibration_ratio_{at}"] = _mean_of_repeats(arm, horizon, _ratio)
+        ici = unknown(reason) if reason else _mean_of_repeats(by_then, np.nan, _status_ici)
+        found[f"ici_{at}"] = ici
+    return found | _distribution(arm)
+
+
+def _by_horizon(arm: Arm, weights: CensoringWeights, horizon: float) -> Arm:
+    """Turn follow-up into a label by the horizon and the weight of knowing it."""
+    folds = []
+    for fold in arm.folds:
+        case, control = weights.status_weights(fold, horizon)
+        label = fold.event & (fold.time <= horizon)
+        risk = 1 - fold.survival[horizon]
+        folds.append(
+            replace(fold, event=label, ended=label, probability=risk, weight=case + control)
+        )
+    return Arm(arm.name, tuple(folds))
+
+
+def binary_calibration(arm: Arm, *, robust: bool = False) -> dict[str, Measure]:
     """Slope and intercept of the column `probability`, pooled over folds; mean over repeats.
+
+    Parameters
+    ----------
+    robust : bool
+        Intervals from the sandwich covariance, for weights that are no counts.
 
     Returns
     -------
@@ -110,12 +171,12 @@ def binary_calibration(arm: Arm) -> dict[str, Measure]:
 
     def intercept(pooled: Pooled, _: float) -> Measure:
         x = logit(np.clip(pooled.probability, 1e-8, 1 - 1e-8))
-        fit = fit_logistic(pooled.event, offset=x, weight=pooled.weight)
+        fit = fit_logistic(pooled.event, offset=x, weight=pooled.weight, robust=robust)
         return _wald(float(fit.coef[0]), float(fit.se[0]), "only one class")
 
     def slope(pooled: Pooled, _: float) -> Measure:
         x = logit(np.clip(pooled.probability, 1e-8, 1 - 1e-8))
-        fit = fit_logistic(pooled.event, x, weight=pooled.weight)
+        fit = fit_logistic(pooled.event, x, weight=pooled.weight, robust=robust)
         return _wald(float(fit.coef[1]), float(fit.se[1]), "probabilities do not vary")
 
     return {
@@ -163,6 +224,9 @@ def _wald(value: float, se: float, otherwise: str) -> Measure:
 
 
 def _slope(pooled: Pooled, horizon: float) -> Measure:
+    if pooled.competing:
+        # a cumulative incidence is no cause-specific hazard: even a perfect one has a slope above 1
+        return unknown("the slope of a Cox model does not account for competing events")
     value, se = statistics.calibration_slope(pooled.time, pooled.event, pooled.probability)
     found = _wald(value, se, "predictions do not vary, or no event")
     note = found.note or f"of the log cumulative hazard at {horizon_name(horizon)}"
@@ -172,6 +236,8 @@ def _slope(pooled: Pooled, horizon: float) -> Measure:
 def _ratio(pooled: Pooled, horizon: float) -> Measure:
     observed, se, _, _ = pooled.observed(horizon)
     expected = float(pooled.probability.mean())
+    if np.isnan(observed):
+        return unknown("nobody with a prediction is followed to the horizon")
     if observed <= 0 or expected <= 0:
         return unknown("no event by the horizon")
     factor = float(np.exp(1.959963984540054 * se / observed))
@@ -182,15 +248,38 @@ def _ratio(pooled: Pooled, horizon: float) -> Measure:
 def _ici(pooled: Pooled, horizon: float) -> Measure:
     if pooled.event.sum() < FEWEST_EVENTS:
         return unknown(f"fewer than {FEWEST_EVENTS} events")
-    if (pooled.ended & ~pooled.event).any():
+    if pooled.competing:
         return unknown("smooth calibration curves do not account for competing events")
-    smooth = statistics.smooth_survival(
-        pooled.time, pooled.event, pooled.probability, horizon, pooled.probability
+    return _distance(
+        pooled,
+        statistics.smooth_survival(
+            pooled.time, pooled.event, pooled.probability, horizon, pooled.probability
+        ),
     )
+
+
+def _status_ici(pooled: Pooled, _: float) -> Measure:
+    if pooled.event.sum() < FEWEST_EVENTS:
+        return unknown(f"fewer than {FEWEST_EVENTS} events by the horizon")
+    return _distance(
+        pooled,
+        statistics.smooth_binary(
+            pooled.event, pooled.probability, pooled.probability, weight=pooled.weight
+        ),
+    )
+
+
+def _distance(pooled: Pooled, smooth: Floats) -> Measure:
     errors = statistics.calibration_errors(pooled.probability, smooth)
     if np.isnan(errors.ici):
         return unknown("too few distinct predictions for a smooth curve")
     return Measure(errors.ici, note=f"median {errors.e50:.4f}, 90th percentile {errors.e90:.4f}")
+
+
+def _distribution(arm: Arm) -> dict[str, Measure]:
+    if any(np.isnan(f.survival_at_time).all() for f in arm.folds):
+        return {}
+    return {"dcal_p": _d_calibration(arm)}
 
 
 def _d_calibration(arm: Arm) -> Measure:
@@ -205,7 +294,12 @@ def _d_calibration(arm: Arm) -> Measure:
 
 
 def calibration_points(
-    predictions: Predictions, horizons: Sequence[float] = (), *, n_groups: int = 5
+    predictions: Predictions,
+    horizons: Sequence[float] = (),
+    *,
+    n_groups: int = 5,
+    landmark: float | None = None,
+    cross_validated: bool = True,
 ) -> pd.DataFrame:
     """Give the points of a calibration plot, from the first repeat.
 
@@ -217,12 +311,18 @@ def calibration_points(
         Ignored for a binary outcome.
     n_groups : int
         Groups of about equal size by predicted probability.
+    landmark : float, optional
+        The outcome is the event by this time, the only horizon: the smooth curve is that of the
+        status by then, weighted by the inverse probability of knowing it.
+    cross_validated : bool
+        Those weights come from the other folds.
 
     Returns
     -------
     DataFrame
-        `CALIBRATION_COLUMNS`: `kind` is `group` (observed with its 95% interval) or `smooth` (a
-        curve over the range of predictions, only with 100 events or more).
+        `CALIBRATION_COLUMNS`: `kind` is `group` (observed with its 95% interval; NaN
+        where nobody of the group is followed to the horizon) or `smooth` (a
+        curve over the range of predictions, only with 100 events or more; of a landmark, by then).
 
     Raises
     ------
@@ -231,12 +331,17 @@ def calibration_points(
     """
     _, arms = read_arms(predictions)
     binary = "label" in predictions.table
+    weights = None
+    if landmark is not None:
+        horizons = [landmark]
+        weights = fixed_horizon_weights(arms, landmark, cross_validated=cross_validated)
     rows: list[dict[str, object]] = []
     for arm in arms:
         for h in [float("nan")] if binary else [h for h in horizons if h in arm.folds[0].survival]:
             pooled = pool(arm, arm.repeats[0], h)
             if len(pooled.event):
-                points = [*_groups(pooled, h, n_groups), *_curve(pooled, h)]
+                curve = _curve(pooled, h) if weights is None else _status_curve(arm, weights, h)
+                points = [*_groups(pooled, h, n_groups), *curve]
                 rows += [
                     dict(zip(CALIBRATION_COLUMNS, [arm.name, h, *p], strict=True)) for p in points
                 ]
@@ -261,14 +366,22 @@ def _groups(pooled: Pooled, horizon: float, n_groups: int) -> list[list[object]]
     return points
 
 
+def _status_curve(arm: Arm, weights: CensoringWeights, horizon: float) -> list[list[object]]:
+    if beyond_follow_up(arm, weights, horizon):
+        return []
+    return _curve(pool(_by_horizon(arm, weights, horizon), arm.repeats[0], np.nan), np.nan)
+
+
 def _curve(pooled: Pooled, horizon: float) -> list[list[object]]:
     n, events = len(pooled.event), int(pooled.event.sum())
-    if events < FEWEST_EVENTS or (pooled.ended & ~pooled.event).any():
+    if events < FEWEST_EVENTS or pooled.competing:
         return []
     low, high = (float(q) for q in np.quantile(pooled.probability, [0.01, 0.99]))
     at = np.linspace(low, high, 50)
     if np.isnan(horizon):
-        smooth = statistics.smooth_binary(pooled.event, pooled.probability, at)
+        smooth = statistics.smooth_binary(
+            pooled.event, pooled.probability, at, weight=pooled.weight
+        )
     else:
         smooth = statistics.smooth_survival(
             pooled.time, pooled.event, pooled.probability, horizon, at

@@ -91,7 +91,7 @@ def align(covariates: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     return covariates.assign(patient_id=ids).set_index("patient_id").reindex(panel.ids)
 
 
-def design(table: pd.DataFrame) -> tuple[Floats, list[str]]:
+def design(table: pd.DataFrame) -> tuple[Floats, list[str], list[str]]:
     """Numbers as they are, everything else as indicators against the first level.
 
     Returns
@@ -99,21 +99,26 @@ def design(table: pd.DataFrame) -> tuple[Floats, list[str]]:
     matrix : ndarray, shape (n, p)
         NaN where a covariate is missing; columns that do not vary are dropped.
     names : list of str
+    variables : list of str
+        The column of the table that each column of the matrix is made of.
     """
     columns: dict[str, Floats] = {}
+    source: dict[str, str] = {}
     for name in table.columns:
         values = table[name]
         if pd.api.types.is_numeric_dtype(values):
             columns[str(name)] = values.to_numpy(dtype=float)
+            source[str(name)] = str(name)
             continue
         text = values.astype("string")
         missing = text.isna().to_numpy()
         for level in sorted(text.dropna().unique())[1:]:
             column = (text == level).fillna(False).to_numpy(dtype=float)
             columns[f"{name}={level}"] = np.where(missing, np.nan, column)
+            source[f"{name}={level}"] = str(name)
     kept = {k: v for k, v in columns.items() if len(np.unique(v[~np.isnan(v)])) > 1}
     matrix = np.column_stack(list(kept.values())) if kept else np.empty((len(table), 0))
-    return matrix, list(kept)
+    return matrix, list(kept), [source[k] for k in kept]
 
 
 def levels(values: pd.Series) -> pd.Series:

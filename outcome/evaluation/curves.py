@@ -101,7 +101,7 @@ def survival_at(predictions: Predictions, horizons: Sequence[float]) -> pd.DataF
             curve = kaplan_meier(patients.time[i], patients.event[i])
             n_risk = number_at_risk(patients.time[i], list(horizons))
             for h, at_risk in zip(horizons, n_risk, strict=True):
-                known = h <= curve.time[-1] or curve.survival[-1] == 0
+                known = curve.reaches(h)
                 low, high = curve.interval(h)
                 cells = [float(curve.at(h)), float(low), float(high)] if known else [np.nan] * 3
                 rows.append([arm.name, name, h, *cells, int(at_risk)])
@@ -204,7 +204,7 @@ def restricted_means(predictions: Predictions, tau: float) -> pd.DataFrame:
 def _restricted_mean(patients: GroupedPatients, name: str, tau: float) -> tuple[float, float]:
     i = patients.group == name
     curve = kaplan_meier(patients.time[i], patients.event[i])
-    if tau > curve.time[-1] and curve.survival[-1] > 0:
+    if not curve.reaches(tau):
         return float("nan"), float("nan")
     return curve.restricted_mean(tau)
 
@@ -217,6 +217,7 @@ def incidence_at(predictions: Predictions, horizons: Sequence[float]) -> pd.Data
     DataFrame
         `INCIDENCE_COLUMNS`: `cause` 1 is the event of interest, 2 the competing one; `gray_p`
         compares the groups (not stratified) and is the same in all rows of an arm and cause.
+        Incidences are NaN beyond the group's last follow-up.
 
     Raises
     ------
@@ -232,12 +233,12 @@ def incidence_at(predictions: Predictions, horizons: Sequence[float]) -> pd.Data
             for name in g.names:
                 i = g.group == name
                 curve = cumulative_incidence(g.time[i], code[i], cause=int(cause))
-                lower, upper = curve.interval(list(horizons))
-                cells = zip(
-                    horizons, curve.at(list(horizons)), lower, upper,
-                    number_at_risk(g.time[i], list(horizons)), strict=True,
-                )  # fmt: skip
-                rows += [[arm.name, name, int(cause), *c, p] for c in cells]
+                n_risk = number_at_risk(g.time[i], list(horizons))
+                for h, at_risk in zip(horizons, n_risk, strict=True):
+                    (low,), (high,) = curve.interval(h)
+                    cells = [float(curve.at(h)), float(low), float(high)]
+                    cells = cells if curve.reaches(h) else [np.nan] * 3
+                    rows.append([arm.name, name, int(cause), h, *cells, int(at_risk), p])
     return pd.DataFrame(rows, columns=INCIDENCE_COLUMNS)
 
 

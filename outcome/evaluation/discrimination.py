@@ -121,7 +121,9 @@ def thin_follow_up(arm: Arm, weights: CensoringWeights, horizon: float) -> str:
 def beyond_follow_up(arm: Arm, weights: CensoringWeights, horizon: float) -> str:
     """Say why nothing can be said at a horizon, or nothing."""
     longest = max(float(f.time.max()) for f in arm.folds)
-    if horizon >= longest:
+    if weights.closed and horizon > longest:
+        return f"the horizon is beyond the last follow-up ({longest:g})"
+    if not weights.closed and horizon >= longest:
         return f"the horizon is not before the last follow-up ({longest:g})"
     if min(float(weights.at(f, horizon).min()) for f in arm.folds) <= 0:
         return "nobody of the patients behind the censoring weights is followed to the horizon"

@@ -111,7 +111,12 @@ def further_tables(
         cross_validated=question.cross_validated,
     )
     if "probability" in table or any(str(c).startswith("survival_") for c in table):
-        found["calibration"] = calibration_points(predictions, question.horizons)
+        found["calibration"] = calibration_points(
+            predictions,
+            question.horizons,
+            landmark=question.landmark,
+            cross_validated=question.cross_validated,
+        )
         found["decision_curves"] = decision_curves(predictions, question.horizons)
     with_values = covariates is not None and len(covariates.columns) > 1
     if with_values and covariates is not None:

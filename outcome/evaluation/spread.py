@@ -17,7 +17,7 @@ from outcome.evaluation.battery import (
 from outcome.evaluation.discrimination import horizon_auc
 from outcome.evaluation.measures import wald
 from outcome.evaluation.scores import Arm, Panel, read_arms
-from outcome.evaluation.weights import censoring_weights
+from outcome.evaluation.weights import censoring_weights, fixed_horizon_weights
 from outcome.predictions import Predictions
 from outcome.statistics.censoring import choose_tau
 
@@ -127,8 +127,8 @@ def _battery(
 ) -> Battery:
     if "label" in predictions.table:
         return binary_battery(panel, favourable=favourable)
-    at = [] if landmark is None else [landmark]
-    weights = censoring_weights(arms, at, cross_validated=cross_validated)
     if landmark is None:
+        weights = censoring_weights(arms, (), cross_validated=cross_validated)
         return survival_battery(panel, weights, ())
+    weights = fixed_horizon_weights(arms, landmark, cross_validated=cross_validated)
     return landmark_battery(panel, weights, landmark)

@@ -84,8 +84,13 @@ def subgroups(
                 part = arm.restrict({r for r in arm.rows() if level[r[1]] == value})
                 n, events = len(part.patients), part.n_events
                 m = _pairs(panel, part, binary=binary, favourable=favourable)
-                oe = _observed_over_expected(part, horizon) if events >= FEWEST_EVENTS else np.nan
-                cells = [m.value, *m.interval(), p, oe, m.note]
+                oe = (
+                    _observed_over_expected(part, horizon)
+                    if events >= FEWEST_EVENTS
+                    else unknown("")
+                )
+                note = "; ".join(filter(None, [m.note, oe.note]))
+                cells = [m.value, *m.interval(), p, oe.value, note]
                 rows.append([arm.name, str(name), value, metric, n, events, *cells])
     return pd.DataFrame(rows, columns=SUBGROUP_COLUMNS)
 
@@ -140,13 +145,16 @@ def _interaction(rows: FirstRepeat, level: NDArray[np.str_], *, binary: bool) ->
     return chi_square_p(max(gain, 0.0), len(known) - 1) if not np.isnan(gain) else float("nan")
 
 
-def _observed_over_expected(arm: Arm, horizon: float | None) -> float:
+def _observed_over_expected(arm: Arm, horizon: float | None) -> Measure:
     binary = bool(np.isnan(arm.folds[0].time).all())
     at = float("nan") if binary else horizon
     if at is None or (not binary and at not in arm.folds[0].survival):
-        return float("nan")
+        return unknown("")
     pooled = pool(arm, arm.repeats[0], at)
     expected = float(pooled.probability.mean()) if len(pooled.event) else 0.0
     if expected <= 0:
-        return float("nan")
-    return (float(pooled.event.mean()) if binary else pooled.observed(at)[0]) / expected
+        return unknown("")
+    observed = float(pooled.event.mean()) if binary else pooled.observed(at)[0]
+    if np.isnan(observed):
+        return unknown("observed / predicted: nobody is followed to the horizon")
+    return Measure(observed / expected)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -20,12 +20,11 @@ from outcome.evaluation.notices import (
 )
 from outcome.evaluation.scores import Arm, read_arms
 from outcome.evaluation.stratification import risk_group_table
-from outcome.evaluation.weights import censoring_weights
+from outcome.evaluation.weights import censoring_weights, fixed_horizon_weights
 from outcome.predictions import Predictions
 
 __all__ = ["Evaluation", "evaluate"]
 
-LARGEST_WEIGHT = 10.0
 METRIC_COLUMNS = [
     "arm", "metric", "estimate", "lower", "upper", "n", "events", "se", "repeat_sd", "note",
 ]  # fmt: skip
@@ -119,13 +118,12 @@ def evaluate(
     if binary:
         battery = binary_battery(panel, favourable=favourable)
     else:
-        at = horizons if landmark is None else [landmark]
-        weights = censoring_weights(arms, at, cross_validated=cross_validated)
         if landmark is None:
+            weights = censoring_weights(arms, horizons, cross_validated=cross_validated)
             battery = survival_battery(panel, weights, horizons)
             notes.append(describe_weights(weights, unit))
         else:
-            weights = replace(weights, cap=LARGEST_WEIGHT)
+            weights = fixed_horizon_weights(arms, landmark, cross_validated=cross_validated)
             battery = landmark_battery(panel, weights, landmark)
             notes.append(describe_landmark(arms[0], weights, landmark, unit))
     if cross_validated:

@@ -43,7 +43,8 @@ def decision_curves(
     -------
     DataFrame
         `DECISION_COLUMNS`. Net benefit is in true positives per patient, higher is better;
-        arm `treat all` is everybody treated, and treating nobody is 0.
+        arm `treat all` is everybody treated, and treating nobody is 0. NaN where nobody of
+        those above the threshold is followed to the horizon.
 
     Raises
     ------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from outcome.evaluation.scores import Arm, FoldScores
 from outcome.statistics.censoring import Censoring, censoring_curve, choose_tau
 
-__all__ = ["CensoringWeights", "censoring_weights"]
+__all__ = ["LARGEST_WEIGHT", "CensoringWeights", "censoring_weights", "fixed_horizon_weights"]
 
 Floats = NDArray[np.float64]
+LARGEST_WEIGHT = 10.0  # of a patient whose event by a fixed horizon is known
 _FEWEST = 20  # patients from whom a stratum's own curve is estimated
 
 
@@ -31,12 +32,17 @@ class CensoringWeights:
         Where the curves come from, in words.
     cap : float
         Largest weight of a patient.
+    closed : bool
+        Someone censored exactly at a horizon has been seen event-free at it: so it is where the
+        outcome is the event by the horizon, yes or no. AUC(t) and Brier of a time to event follow
+        the definition of R and scikit-survival, where this patient tells nothing.
     """
 
     curves: dict[tuple[str, str, int], Censoring]
     tau: float | None
     source: str
     cap: float = float("inf")
+    closed: bool = False
 
     def at_event(self, fold: FoldScores) -> Floats:
         """G just before each patient's own time, shape (m,)."""
@@ -47,24 +53,27 @@ class CensoringWeights:
         return free
 
     def at(self, fold: FoldScores, horizon: float) -> Floats:
-        """G at the horizon for each patient's stratum, shape (m,)."""
+        """G at the horizon (closed: just before it) for each patient's stratum, shape (m,)."""
         free = np.empty(len(fold.patient))
         for stratum in np.unique(fold.stratum):
-            free[fold.stratum == stratum] = self._curve(fold, stratum).at(horizon)
+            curve = self._curve(fold, stratum)
+            there = curve.before(horizon) if self.closed else curve.at(horizon)
+            free[fold.stratum == stratum] = there
         return free
 
     def status_weights(self, fold: FoldScores, horizon: float) -> tuple[Floats, Floats]:
         """Weight of each patient as a case by the horizon, and as a control.
 
         Cases had the event by the horizon: 1 / G(t-). Controls are seen free of it beyond the
-        horizon, 1 / G(horizon), or had a competing event before, 1 / G(t-). Those censored
-        earlier weigh nothing.
+        horizon (closed: at it), by `at`, or had a competing event before, 1 / G(t-). Those
+        censored earlier weigh nothing.
         """
         own, there = self.at_event(fold), self.at(fold, horizon)
         by_then = fold.time <= horizon
         with np.errstate(divide="ignore"):
             case = np.where(fold.event & by_then, 1 / own, 0.0)
-            control = np.where(fold.time > horizon, 1 / there, 0.0)
+            reached = (fold.time >= horizon) & ~case.astype(bool) if self.closed else ~by_then
+            control = np.where(reached, 1 / there, 0.0)
             control = np.where(fold.ended & ~fold.event & by_then, 1 / own, control)
         return np.minimum(case, self.cap), np.minimum(control, self.cap)
 
@@ -101,6 +110,14 @@ def censoring_weights(
     tau = choose_tau(horizons if len(horizons) else events, list(curves.values()))
     source = "the other folds of the repeat" if borrowed else "the patients of the table"
     return CensoringWeights(curves, tau, source)
+
+
+def fixed_horizon_weights(
+    arms: Sequence[Arm], horizon: float, *, cross_validated: bool
+) -> CensoringWeights:
+    """Estimate G for the event by a horizon, yes or no: `censoring_weights`, capped and closed."""
+    weights = censoring_weights(arms, [horizon], cross_validated=cross_validated)
+    return replace(weights, cap=LARGEST_WEIGHT, closed=True)
 
 
 def _outcomes(arms: Sequence[Arm]) -> dict[str, dict[str, Floats]]:

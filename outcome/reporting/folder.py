@@ -187,7 +187,7 @@ class Run:
             return code.map(words)
         by_then = once["time"].astype(float) <= landmark
         status = pd.Series(no, index=once.index)
-        status[by_then & (code == 0)] = unknown
+        status[(once["time"].astype(float) < landmark) & (code == 0)] = unknown
         status[by_then & (code == 1)] = yes
         return status
 

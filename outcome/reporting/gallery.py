@@ -18,7 +18,7 @@ from outcome.reporting.palette import INK, MUTED
 __all__ = ["Gallery", "plain_style"]
 
 DPI = 300
-INDEX = ".drawn"
+INDEX = "drawn.txt"
 """Names of the figures of the last report: only these may be removed by the next."""
 SCALE = 1.25
 """Size in the page relative to the size on paper."""

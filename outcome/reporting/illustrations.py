@@ -157,14 +157,21 @@ def calibration(d: Drawings, arm: str, table: pd.DataFrame) -> Picture:
     figure.tight_layout(w_pad=2)
     at = "" if end.kind == "binary" else f" at {plural(len(horizons), 'horizon')}"
     by = _observed_by(d)
+    weighted = "" if end.landmark is None else " of the event by then, weighted for censoring"
     return d.gallery.hang(
         figure,
         f"calibration-{d.slugs[arm]}",
         alt=f"Calibration of {arm}{at}: observed against predicted probability.",
         caption=f"{arm}: observed against predicted probability{at}, pooled over folds. Dots: "
-        f"groups of about equal size{by}, with 95% intervals; line: smooth curve (only with 100 "
-        "events or more); bars: how often each prediction was made. Dashed: perfect agreement.",
+        f"groups of about equal size{by}, with 95% intervals; line: smooth curve{weighted} (only "
+        "with 100 events or more); bars: how often each prediction was made. Dashed: perfect "
+        f"agreement.{_without_dot(table)}",
     )
+
+
+def _without_dot(table: pd.DataFrame) -> str:
+    n = int((table["kind"].eq("group") & table["observed"].isna()).sum())
+    return f" No dot for {plural(n, 'group')} that nobody follows to the horizon." if n else ""
 
 
 def _observed_by(d: Drawings) -> str:
@@ -178,7 +185,10 @@ def decision(d: Drawings, table: pd.DataFrame, horizon: float, name: str) -> Pic
     end = d.run.endpoint
     # Beyond the highest predictions the curves are those of a handful of patients.
     arms = table[(table["arm"] != "treat all") & (table["net_benefit"] != 0)]
+    arms = arms.dropna(subset="net_benefit")
     most = float(arms["threshold"].max()) if len(arms) else 0.5
+    unknown = table["net_benefit"].isna().any()
+    gaps = " Not drawn: where nobody above the threshold is followed so long." if unknown else ""
     at = "" if not np.isfinite(horizon) else f" at {horizon_text(horizon, end.unit)}"
     return d.hang(
         lambda ax: plot_decision_curve(
@@ -188,8 +198,8 @@ def decision(d: Drawings, table: pd.DataFrame, horizon: float, name: str) -> Pic
         (WIDTH - 0.4, 2.7),
         alt=f"Decision curves{at} of {', '.join(d.run.arms)}: net benefit over thresholds.",
         caption=f"Decision curves{at}. Net benefit: true positives per patient, less false "
-        "positives weighted by the odds of the threshold. A score is of use at a threshold only "
-        "where it lies above both grey lines.",
+        f"positives weighted by the odds of the threshold.{gaps} A score is of use at a "
+        "threshold only where it lies above both grey lines.",
     )
 
 

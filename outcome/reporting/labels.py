@@ -117,7 +117,12 @@ _FIXED = {
             "probability",
             meaning="1 is ideal; below 1 the predictions are too extreme.",
         ),
-        Metric("calibration_intercept", "calibration intercept", "probability"),
+        Metric(
+            "calibration_intercept",
+            "calibration intercept",
+            "probability",
+            meaning="0 is ideal; above 0 the predicted probabilities are too low.",
+        ),
         Metric("dcal_p", "D-calibration p", "probability"),
     )
 }

@@ -125,8 +125,9 @@ def _incidence(run: Run, arm: str) -> Table:
         at = Cell(horizon_text(float(row["horizon"]), unit), float(row["horizon"]))
         what = {1: "event", 2: "competing event"}.get(int(row["cause"]), str(row["cause"]))
         p = float(row["gray_p"])
+        text = _percent(values) if np.isfinite(values[0]) else "not followed so long"
         table.add(
-            str(row["group"]), what, at, Cell(_percent(values), values[0]),
+            str(row["group"]), what, at, Cell(text, values[0]),
             row["n_risk"], Cell(p_value(p).removeprefix("p ").removeprefix("= "), p),
         )  # fmt: skip
     table.notes.append("Gray’s test compares the groups over all of follow-up; not stratified.")

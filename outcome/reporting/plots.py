@@ -95,7 +95,8 @@ def plot_calibration(
     Parameters
     ----------
     points : DataFrame
-        `kind` (`group` or `smooth`), `predicted, observed, lower, upper`.
+        `kind` (`group` or `smooth`), `predicted, observed, lower, upper`; a group whose observed
+        probability is NaN has no dot.
     ax : Axes
         Drawn on.
     colour : str
@@ -113,7 +114,7 @@ def plot_calibration(
         The same one.
     """
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)), zorder=0)
-    groups = points[points["kind"] == "group"]
+    groups = points[points["kind"] == "group"].dropna(subset="observed")
     smooth = points[points["kind"] == "smooth"]
     ax.plot(smooth["predicted"], smooth["observed"], color=colour, linewidth=1.5)
     reach = groups[["observed", "lower", "upper"]].to_numpy(dtype=float)
@@ -130,7 +131,8 @@ def plot_calibration(
     )
     values = np.asarray(predicted, dtype=float)
     values = values[np.isfinite(values)]
-    known = points[["predicted", "observed", "upper"]].to_numpy(dtype=float).ravel()
+    drawn = points.dropna(subset="observed")
+    known = drawn[["predicted", "observed", "upper"]].to_numpy(dtype=float).ravel()
     furthest = max([0.1, *values.tolist(), *known[np.isfinite(known)].tolist()])
     most = min(1.0, math.ceil(10 * furthest) / 10)
     if len(values):
@@ -161,7 +163,8 @@ def plot_decision_curve(
     Parameters
     ----------
     table : DataFrame
-        `arm, threshold, net_benefit`; the arm named `everybody` is the reference.
+        `arm, threshold, net_benefit`; the arm named `everybody` is the reference. Lines have a
+        gap where the net benefit is NaN.
     ax : Axes
         Drawn on.
     colours : mapping, optional

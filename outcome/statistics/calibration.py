@@ -149,14 +149,19 @@ def smooth_survival(
     return np.asarray(1 - np.exp(-hazard * np.exp(spline_basis(cloglog(at), knots) @ fit.coef)))
 
 
-def smooth_binary(label: ArrayLike, probability: ArrayLike, at: ArrayLike) -> FloatArray:
-    """As `smooth_survival` for a label: a logistic model on a spline of the logit."""
+def smooth_binary(
+    label: ArrayLike, probability: ArrayLike, at: ArrayLike, *, weight: ArrayLike | None = None
+) -> FloatArray:
+    """As `smooth_survival` for a label: a logistic model on a spline of the logit.
+
+    `weight` is that of each patient's likelihood; the knots are of all patients.
+    """
     q = logit(np.clip(numbers(probability, "probability"), _EDGE, 1 - _EDGE))
     knots = np.quantile(q, [0.1, 0.5, 0.9])
     unknown = np.full(len(np.atleast_1d(at)), np.nan)
     if (np.diff(knots) <= 0).any():
         return unknown
-    fit = fit_logistic(label, spline_basis(q, knots))
+    fit = fit_logistic(label, spline_basis(q, knots), weight=weight)
     if not fit.converged:
         return unknown
     where = logit(np.clip(np.asarray(at, dtype=np.float64), _EDGE, 1 - _EDGE))

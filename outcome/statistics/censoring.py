@@ -86,19 +86,20 @@ def landmark_weights(
     -------
     event : ndarray of bool, shape (n,)
     weight : ndarray, shape (n,)
-        1 / G(t-) for an event (of either kind) by the horizon, 1 / G(horizon) for those seen
-        event-free beyond it, 0 for those censored before.
+        1 / G(t-) for an event (of either kind) by the horizon, 1 / G(horizon-) for those seen
+        event-free at it, 0 for those censored before. Someone censored at the horizon itself, as
+        all are where follow-up is ended there, has been seen event-free at it.
 
     References
     ----------
     .. [1] Graf et al. (1999), Statistics in Medicine 18:2529-2545.
     """
     t, c = np.asarray(time, dtype=np.float64), np.asarray(code)
-    by_then = t <= horizon
+    had = (c > 0) & (t <= horizon)
     with np.errstate(divide="ignore"):
-        own, there = 1 / curve.before(t), 1 / curve.at(horizon)
-    weight = np.where(by_then, np.where(c > 0, own, 0.0), there)
-    return (c == 1) & by_then, np.minimum(weight, cap)
+        own, there = 1 / curve.before(t), 1 / curve.before(horizon)
+    weight = np.where(had, own, np.where(t >= horizon, there, 0.0))
+    return had & (c == 1), np.minimum(weight, cap)
 
 
 def choose_tau(

@@ -41,6 +41,10 @@ class CumulativeIncidence:
         index = np.searchsorted(self.time, np.asarray(when, dtype=float), side="right")
         return np.asarray(padded[index], dtype=np.float64)
 
+    def reaches(self, when: float) -> bool:
+        """Whether incidence is known at `when`: somebody is followed so far, or nobody is left."""
+        return bool(when <= self.time[-1] or self.n_event[-1] == self.n_risk[-1])
+
     def standard_error(self, when: ArrayLike) -> FloatArray:
         """Infinitesimal-jackknife standard error of `at(when)` [1]_.
 

@@ -47,6 +47,7 @@ def fit_logistic(
     *,
     offset: ArrayLike | None = None,
     weight: ArrayLike | None = None,
+    robust: bool = False,
 ) -> LogisticFit:
     """Fit by Newton's method.
 
@@ -60,6 +61,9 @@ def fit_logistic(
         Logits that are taken as they are.
     weight : array_like, shape (n,), optional
         Weight of each patient's likelihood.
+    robust : bool
+        The covariance is the sandwich estimate, right for weights that are no counts, such as
+        inverse probabilities taken as known.
 
     Returns
     -------
@@ -94,5 +98,9 @@ def fit_logistic(
             break
         if np.abs(step).max() < 1e-10 * max(1.0, float(np.abs(beta).max())):
             loglik = float(w @ np.where(y == 1, np.log(p), np.log1p(-p)))
-            return LogisticFit(beta, np.linalg.inv(information), loglik, True)
+            covariance = np.linalg.inv(information)
+            if robust:
+                score = design * (w * (y - p))[:, None]
+                covariance = covariance @ (score.T @ score) @ covariance
+            return LogisticFit(beta, covariance, loglik, True)
     return LogisticFit(np.full(k, np.nan), np.full((k, k), np.nan), float("nan"), False)

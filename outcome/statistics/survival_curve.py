@@ -48,6 +48,10 @@ class KaplanMeier:
         """Survival just before each of `when`."""
         return step_values(self.time, self.survival, 1.0, when, "left")
 
+    def reaches(self, when: float) -> bool:
+        """Whether the curve is known at `when`: somebody is followed so far, or nobody is left."""
+        return bool(when <= self.time[-1] or self.survival[-1] == 0)
+
     def standard_error(self, when: ArrayLike) -> FloatArray:
         """Greenwood standard error of `at(when)`."""
         return self.at(when) * np.sqrt(

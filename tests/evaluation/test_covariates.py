@@ -78,12 +78,54 @@ def test_models_without_covariates_or_events(tables):
     assert effects(quiet)["note"].iloc[0] == "the model did not converge"
 
 
+def staged(rng, n=400):
+    """A score in two folds, and a stage of four levels."""
+    stage = rng.choice(["I", "II", "III", "IV"], n)
+    risk = pd.Series(stage).map({"I": 0, "II": 0.3, "III": 0.8, "IV": 1.5}).to_numpy()
+    time, end = rng.exponential(np.exp(-risk)), rng.exponential(1.5, n)
+    rows = pd.DataFrame({"patient_id": [f"p{i:04}" for i in range(n)], "arm": "a", "repeat": 0})
+    rows["fold"], rows["risk"] = np.arange(n) % 2, risk + rng.normal(size=n)
+    rows["time"], rows["event"] = np.minimum(time, end), (time <= end).astype(int)
+    return rows, rows[["patient_id"]].assign(stage=stage)
+
+
+def test_indicators_of_a_variable_are_against_its_first_level(rng):
+    lifelines = pytest.importorskip("lifelines")
+    rows, covariates = staged(rng)
+    found = effects(Predictions(rows), covariates)
+    found = found[found["model"] == "univariable"].set_index("term")
+    assert found.index.tolist() == ["risk", "stage=II", "stage=III", "stage=IV"]
+    table = rows[["time", "event", "fold"]].join(
+        pd.get_dummies(covariates["stage"], prefix="stage", prefix_sep="=").iloc[:, 1:].astype(int)
+    )
+    fit = lifelines.CoxPHFitter().fit(table, "time", "event", strata=["fold"])
+    wanted = fit.summary[["exp(coef)", "exp(coef) lower 95%", "exp(coef) upper 95%", "p"]]
+    mine = found.loc[wanted.index, ["ratio", "lower", "upper", "p_value"]].to_numpy()
+    assert mine == pytest.approx(wanted.to_numpy(), rel=1e-4)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_level_without_event_does_not_take_the_others_away(rng, binary):
+    rows, covariates = staged(rng)
+    rows.loc[covariates["stage"] == "III", "event"] = 0
+    if binary:
+        rows = rows.rename(columns={"event": "label"}).drop(columns="time")
+    found = effects(Predictions(rows), covariates)
+    found = found[found["model"] == "univariable"].set_index("term")
+    assert found["ratio"].isna().tolist() == [False, False, True, False]
+    assert found.loc["stage=III", "note"].startswith("no finite ratio")
+    kept = covariates["stage"] != "III"
+    alone = effects(Predictions(rows[kept]), covariates[kept]).set_index("term")["ratio"]
+    assert found.loc["stage=IV", "ratio"] == pytest.approx(alone["stage=IV"].iloc[0])
+
+
 def test_covariates_become_numbers():
     table = pd.DataFrame(
         {"age": [50.0, np.nan, 70], "sex": ["f", "m", None], "same": ["a", "a", "a"]}
     )
-    matrix, names = design(table)
+    matrix, names, variables = design(table)
     assert names == ["age", "sex=m"]
+    assert variables == ["age", "sex"]
     assert matrix.tolist() == pytest.approx(
         np.array([[50, 0], [np.nan, 1], [70, np.nan]]), nan_ok=True
     )

@@ -86,6 +86,21 @@ def test_calibration_shows_groups_and_zooms_to_what_is_there():
     saved(ax)
 
 
+def test_what_is_unknown_beyond_follow_up_is_not_drawn():
+    missing = float("nan")
+    points = pd.DataFrame(
+        {"kind": "group", "predicted": [0.1, 0.9], "observed": [0.12, missing],
+         "lower": [0.05, missing], "upper": [0.25, missing]}
+    )  # fmt: skip
+    ax = plot_calibration(points, axes(), colour="#1e8a7e")
+    assert [len(c.get_children()[0].get_xdata()) for c in ax.containers] == [1]
+    assert ax.get_xlim()[1] == pytest.approx(0.3)
+    saved(ax)
+    for benefit in ([0.2, missing], [missing, missing]):
+        table = pd.DataFrame({"arm": "image", "threshold": [0.1, 0.5], "net_benefit": benefit})
+        saved(plot_decision_curve(table, axes()))
+
+
 def test_calibration_without_groups_or_predictions_is_drawn():
     empty = pd.DataFrame(columns=["kind", "predicted", "observed", "lower", "upper"], dtype=float)
     saved(plot_calibration(empty.astype({"kind": str}), axes(), colour="#1e8a7e"))

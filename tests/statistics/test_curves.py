@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from outcome.errors import InputError
-from outcome.statistics.censoring import censoring_curve, choose_tau, median_follow_up
+from outcome.statistics.censoring import (
+    censoring_curve,
+    choose_tau,
+    landmark_weights,
+    median_follow_up,
+)
 from outcome.statistics.logrank import logrank, pairwise_logrank
 from outcome.statistics.multiplicity import holm
 from outcome.statistics.survival_curve import kaplan_meier, number_at_risk
@@ -129,3 +134,13 @@ def test_tau_is_the_last_time_with_enough_patients():
     assert choose_tau([3, 5, 9, 10, 11], [curve]) == 10
     assert choose_tau([3, 5, 9], [curve], least=0.55) == 5
     assert choose_tau([12], [curve]) is None
+
+
+def test_who_is_censored_at_a_fixed_horizon_has_been_seen_event_free_at_it():
+    time, code = np.array([1.0, 2, 3, 4, 4, 4, 5]), np.array([0, 1, 0, 0, 1, 2, 1])
+    curve = censoring_curve(time, code > 0)
+    event, weight = landmark_weights(time, code, 4.0, curve)
+    assert event.tolist() == [False, True, False, False, True, False, False]
+    first, then = 6 / 7, 6 / 7 * 4 / 5  # not censored at 1, nor at 3
+    assert weight == pytest.approx([0, 1 / first, 0, *[1 / then] * 4])
+    assert weight.sum() == pytest.approx(len(time))  # they stand for all patients

@@ -67,7 +67,7 @@ def test_linear_arms_in_a_study(small, tmp_path):
     assert len(list((tmp_path / "run" / "fits").iterdir())) == 3 * 2  # the networks' alone
     assert set(results.history["arm"]) == {"image"}
     chosen = {e["arm"]: set(e) - {"arm", "repeat", "fold"} for e in results.manifest["epochs"]}
-    common = {"model", "weight", "calibration", "inner_folds"}
+    common = {"model", "weight", "calibration", "inner_folds", "few_events"}
     assert chosen == {"image": {"epochs", *common}, "linear": {"penalty", *common}}
     page = results.report.read_text()
     assert "linear model with a ridge penalty" in page
