@@ -331,6 +331,12 @@ def test_calibration_of_the_whole_distribution_is_among_the_metrics(make_study, 
     assert at_time.notna().mean() > 0.9
 
 
+def test_too_few_events_for_d_calibration_is_no_warning(finished):
+    rows = finished.metrics[finished.metrics["metric"] == "dcal_p"]
+    assert rows["note"].str.contains("fewer than 100 events").all()
+    assert not any("dcal_p" in w for w in finished.manifest["warnings"])
+
+
 @pytest.mark.parametrize("device", ["meta", "cuda:x", "gpu", ""])
 def test_a_device_that_is_none_is_refused_and_nothing_written(small, outcome, tmp_path, device):
     done = outcome("run", small, "--out", tmp_path / "run", "--device", device)
