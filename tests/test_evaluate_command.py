@@ -76,6 +76,21 @@ def test_evaluate_as_typed(scores, outcome, tmp_path):
     pd.testing.assert_series_equal(second["estimate"], metrics)
 
 
+def test_days_are_assumed_aloud(scores, outcome, tmp_path):
+    said = "times are taken to be in days: name another unit with --unit"
+    table = pd.read_csv(scores / "good.csv", dtype=str)
+    table.rename(columns={"time_months": "time"}).to_csv(tmp_path / "bare.csv", index=False)
+    for k, (path, options, expected) in enumerate([
+        (tmp_path / "bare.csv", [], True),
+        (tmp_path / "bare.csv", ["--unit", "months"], False),
+        (scores / "good.csv", [], False),
+    ]):  # fmt: skip
+        out = tmp_path / f"out{k}"
+        done = outcome("evaluate", path, "--out", out, "--resamples", 0, *options)
+        assert done.code == 0, done.err
+        assert (said in " ".join(done.out.split())) is expected
+
+
 def test_evaluate_of_a_run_gives_its_metrics(small, tmp_path, outcome):
     assert outcome("run", small, "--out", tmp_path / "run", "--jobs", 1).code == 0
     done = outcome(

@@ -28,6 +28,7 @@ __all__ = ["Assessment", "assess", "check_folder"]
 
 OF_RUN = "of the run: "
 PACKAGES = ("slide-outcome", "numpy", "scipy", "pandas", "scikit-learn", "matplotlib")
+ASSUMED = "times are taken to be in days: name another unit with --unit"
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,8 @@ def assess(
         seed=seed,
         cross_validated=len(read.predictions.table[["repeat", "fold"]].drop_duplicates()) > 1,
     )
+    if kind == "survival" and not (unit or read.unit or any(s.folder for s in sources)):
+        read = replace(read, notes=(*read.notes, ASSUMED))
     evaluation = _annotated(evaluation, read, grouped, sources)
     about = describe(sources, read, endpoint, grouped, alone) | {
         "command": command,
