@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import re
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,18 +15,17 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from outcome.errors import EmbeddingError, InputError
+from outcome.embeddings.devices import choose_device
+from outcome.errors import EmbeddingError
 
 __all__ = [
     "MUSK_TOKENS",
     "MuskEncoder",
     "SentenceEncoder",
     "TextEncoder",
-    "choose_device",
     "make_encoder",
 ]
 
-DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 MUSK_TOKENS = 98
 """Of a chunk; with the begin and end tokens it fills MUSK's 100 places."""
 MUSK_MODEL = "musk_large_patch16_384"
@@ -252,28 +250,6 @@ def make_encoder(
     if name == "sentence-transformers":
         return _sentence_transformers(rest, device, batch, half)
     return _own(name, rest)
-
-
-def choose_device(asked: str) -> str:
-    """Return `asked`, or for `auto` the GPU where there is one.
-
-    Raises
-    ------
-    InputError
-        There is no such device.
-    """
-    import torch
-
-    if not DEVICES.fullmatch(asked):
-        raise InputError(f"--device {asked!r}: write auto, cpu, cuda, cuda:0 (1, ...) or mps")
-    if asked == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=asked)
-    except (RuntimeError, AssertionError) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise InputError(f"--device {asked!r} cannot be used here: {reason}") from None
-    return asked
 
 
 def _musk(device: str, batch: int, half: bool, weights: str, tokenizer: Path | None) -> MuskEncoder:

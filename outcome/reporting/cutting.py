@@ -160,6 +160,7 @@ def _development(folder: Path, problems: Problems) -> pd.DataFrame | None:
         return None
     text: dict[str, type[str]] = dict.fromkeys(("arm", "repeat", "fold", "patient_id"), str)
     try:
+        # The stubs know dtype by columns for some combinations of options only.
         table = pd.read_csv(path, dtype=text, keep_default_na=False, float_precision="round_trip")  # type: ignore[call-overload]
     except (OSError, ValueError) as error:
         problems.add(f"{path} cannot be read: {(str(error).splitlines() or [''])[0]}")

@@ -23,8 +23,9 @@ from outcome.training.calibration import (
     fit_calibration,
     survival_at_time,
 )
-from outcome.training.crossfit import cut_offs, cut_p_value, risk_groups, specificity_threshold
+from outcome.training.crossfit import specificity_threshold
 from outcome.training.dataset import censoring
+from outcome.training.groups import cut_offs, cut_p_value, risk_groups
 from outcome.training.members import MemberScores, fuse, members
 from outcome.training.scoring import HISTORY
 

@@ -14,15 +14,10 @@ from scipy.optimize import minimize_scalar
 
 from outcome.models.heads import Head, Target
 from outcome.training.calibration import Outcomes
-from outcome.training.groups import cut_offs, cut_p_value, group_names, risk_groups
 
 __all__ = [
     "combine",
-    "cut_offs",
-    "cut_p_value",
     "epoch_losses",
-    "group_names",
-    "risk_groups",
     "specificity_threshold",
 ]
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from outcome.cohort import Fold
-from outcome.embeddings.encoders import choose_device
+from outcome.embeddings.devices import choose_device
 from outcome.errors import InputError
 from outcome.training.assembly import ArmFold, assemble
 from outcome.training.fit import fit_network

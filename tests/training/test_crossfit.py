@@ -6,13 +6,11 @@ from outcome.models.heads import CoxHead, LogisticHead, Target
 from outcome.training.calibration import Outcomes
 from outcome.training.crossfit import (
     combine,
-    cut_offs,
     epoch_losses,
-    group_names,
-    risk_groups,
     specificity_threshold,
 )
 from outcome.training.feeding import MIN_STEPS, batches
+from outcome.training.groups import cut_offs, group_names, risk_groups
 from outcome.training.projection import Projection
 
 

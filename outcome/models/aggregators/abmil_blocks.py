@@ -78,7 +78,7 @@ def blocks_for(device: torch.device, kind: torch.dtype) -> type[Blocks]:
 def can_compile() -> bool:
     """Whether numba is installed, and takes the installed numpy."""
     try:
-        import numba  # noqa: F401
+        import numba  # noqa: F401 - imported to see whether it can be
     except ImportError:
         return False
     return True

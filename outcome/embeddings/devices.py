@@ -1,0 +1,33 @@
+"""Which device computes: of encoders, and of everything above."""
+
+from __future__ import annotations
+
+import re
+
+from outcome.errors import InputError
+
+__all__ = ["choose_device"]
+
+DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+def choose_device(asked: str) -> str:
+    """Return `asked`, or for `auto` the GPU where there is one.
+
+    Raises
+    ------
+    InputError
+        There is no such device.
+    """
+    import torch
+
+    if not DEVICES.fullmatch(asked):
+        raise InputError(f"--device {asked!r}: write auto, cpu, cuda, cuda:0 (1, ...) or mps")
+    if asked == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=asked)
+    except (RuntimeError, AssertionError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise InputError(f"--device {asked!r} cannot be used here: {reason}") from None
+    return asked
