@@ -159,8 +159,8 @@ class Arm:
         return Arm(self.name, tuple(folds))
 
     def _has_gaps(self) -> bool:
-        missing = [np.isnan(s) for f in self.folds for s in (*f.survival.values(), f.probability)]
-        return any(gaps.any() and not gaps.all() for gaps in missing)
+        scored = len(self.rows())
+        return any(0 < len(given) < scored for given in self._given().values())
 
     def _given(self) -> dict[str, set[tuple[str, int]]]:
         """Every (repeat, patient) with a probability, by column."""

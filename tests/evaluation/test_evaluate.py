@@ -376,6 +376,18 @@ def test_probabilities_are_compared_on_patients_who_have_both():
     assert "survival_200: of patients whom both arms give one" in row["note"]
 
 
+def test_probabilities_that_a_whole_fold_lacks_are_not_compared_with_others():
+    table = simulated(n=300, arms=2)
+    first = table["arm"] == "arm0"
+    table.loc[~first, "risk"] = table.loc[first, "risk"].to_numpy()
+    table["survival_200"] = np.exp(-0.4 * np.exp(table["risk"]))
+    table.loc[~first & (table["fold"] == table["fold"].iloc[0]), "survival_200"] = np.nan
+    found = evaluate(Predictions(table), baseline="arm0", horizons=[200], n_resamples=50)
+    row = found.comparisons.set_index("metric").loc["brier_200"]
+    assert row["difference"] == 0
+    assert "of patients whom both arms give one" in row["note"]
+
+
 def test_a_threshold_of_the_same_patients_has_no_interval():
     found = evaluate(Predictions(simulated(binary=True, arms=1)), n_resamples=50)
     for metric in ("specificity_at_90_sensitivity", "sensitivity_at_90_specificity"):
