@@ -7,7 +7,7 @@ Examples
 >>> results = outcome.run(study)  # doctest: +SKIP
 >>> results.metrics  # doctest: +SKIP
 
-A trained model in use: see `outcome.use`.
+A trained model in use: see `outcome.pipeline.deploy`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 # `run` is imported here and now: a later import of the module would put itself in the function's
 # place. It is quick; everything heavy is imported when a study runs.
-from outcome.run import Results, run
+from outcome.pipeline.run import Results, run
 
 if TYPE_CHECKING:
-    from outcome.simulate import Simulation
+    from outcome.simulation.simulate import Simulation
     from outcome.study import Study
-    from outcome.use import attention, fit, predict, validate
+    from outcome.pipeline.deploy import attention, fit, predict, validate
 
 __version__ = "0.1.0"
 __all__ = [
@@ -42,7 +42,7 @@ def __getattr__(name: str) -> Any:
 
         return Study
     if name == "Simulation":
-        from outcome.simulate import Simulation
+        from outcome.simulation.simulate import Simulation
 
         return Simulation
     if name in ("attention", "fit", "predict", "validate"):

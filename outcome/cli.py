@@ -9,13 +9,13 @@ import typer
 
 from outcome.commands import (
     bundles,
-    cohorts,
+    study_files,
     machine,
     planning,
-    simulated,
+    simulations,
     studies,
     tables,
-    texts,
+    embed_reports,
 )
 
 app = typer.Typer(
@@ -26,9 +26,9 @@ app = typer.Typer(
 )
 # In the order in which a newcomer meets them.
 COMMANDS: dict[str, Callable[..., None]] = {
-    "demo": simulated.demo,
-    "init": cohorts.init,
-    "import": cohorts.import_,
+    "demo": simulations.demo,
+    "init": study_files.init,
+    "import": study_files.import_,
     "check": studies.check,
     "run": studies.run,
     "report": tables.report,
@@ -38,8 +38,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "predict": bundles.predict,
     "validate": bundles.validate,
     "attention": bundles.attention,
-    "embed-reports": texts.embed_reports,
-    "simulate": simulated.simulate,
+    "embed-reports": embed_reports.embed_reports,
+    "simulate": simulations.simulate,
     "power": planning.power,
     "pack": machine.pack,
     "doctor": machine.doctor,

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from outcome.cli import main
-from outcome.simulate import Simulation, simulate
+from outcome.simulation.simulate import Simulation, simulate
 
 QUICK = {
     "split": {"folds": 3, "inner_folds": 2},

@@ -12,7 +12,7 @@ import time
 import torch
 
 from outcome import Study, run
-from outcome.training import Here  # noqa: F401 - imported before the clock starts
+from outcome.crossval import Here  # noqa: F401 - imported before the clock starts
 
 
 def main() -> None:

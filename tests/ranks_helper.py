@@ -10,10 +10,10 @@ import torch
 
 from outcome.models.heads import CoxHead, Target
 from outcome.study import Training
-from outcome.training.feeding import Patients
-from outcome.training.fit import back_propagate, build, fit_network
-from outcome.training.members import Member
-from outcome.training.ranks import Ranks
+from outcome.training.batching import Patients
+from outcome.training.trainer import back_propagate, build, fit_network
+from outcome.crossval.late_fusion import Member
+from outcome.training.data_parallel import Ranks
 
 CPU = torch.device("cpu")
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from outcome import Study as Sections
-from outcome.embeddings.material import prepare
+from outcome.dataset.study_data import prepare
 from outcome.errors import LeakageError
 
 

@@ -49,7 +49,7 @@ def test_simulate_as_typed(outcome, tmp_path):
 
 def test_demo_is_resumed(outcome, tmp_path):
     """The demo itself is run by CI as a newcomer runs it; here on what it has made before."""
-    from outcome.simulate import Simulation, simulate
+    from outcome.simulation.simulate import Simulation, simulate
 
     study = simulate(tmp_path / "cohort", Simulation(patients=40, patches=10, dimension=16))
     text = study.read_text()

@@ -280,7 +280,7 @@ def test_the_folder_of_a_run_is_left_alone(small, scores, outcome, tmp_path):
 
 def test_no_torch_is_imported(scores):
     code = (
-        "import sys; from pathlib import Path; from outcome.reporting.assess import assess;"
+        "import sys; from pathlib import Path; from outcome.pipeline.evaluate import assess;"
         f"p = Path({str(scores)!r}); assess([p / 'good.csv'], p / 'out', n_resamples=20);"
         "assert 'torch' not in sys.modules"
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from outcome.embeddings.store import PackedStore
-from outcome.embeddings.texts import read_reports  # noqa: F401 - imported before the clock starts
+from outcome.embeddings.patches.packed_store import PackedStore
+from outcome.embeddings.reports.vectors import read_reports  # noqa: F401 - imported before the clock starts
 
 COMMAND = [sys.executable, "-c", "from outcome.cli import main; main()"]
 
@@ -23,7 +23,7 @@ def features(cache):
 def packed(small, tmp_path_factory):
     """What packing in peace makes."""
     from outcome import Study
-    from outcome.embeddings.material import prepare
+    from outcome.dataset.study_data import prepare
 
     cache = tmp_path_factory.mktemp("packed")
     prepare(Study.read(small), cache)

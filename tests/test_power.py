@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from outcome import Study
 from outcome.errors import InputError
-from outcome.power import Difference, _cohort, _Labels, _Times, power
+from outcome.simulation.power import Difference, _cohort, _Labels, _Times, power
 
 COHORTS = Path(__file__).parents[1] / "cohorts"
 

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 from outcome import Study
-from outcome.embeddings.material import prepare
+from outcome.dataset.study_data import prepare
 from outcome.errors import InputError
-from outcome.rehearsal import rehearse
-from outcome.simulate import Simulation
+from outcome.simulation.rehearsal import rehearse
+from outcome.simulation.simulate import Simulation
 
 SMALL = Simulation(patches=30, dimension=16, informative=0.4, missing_reports=0.0)
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from outcome import Study, run
-from outcome.embeddings.material import prepare
+from outcome.dataset.study_data import prepare
 from outcome.errors import CohortError
 
 WORDS = (

@@ -5,7 +5,7 @@ import pytest
 from lifelines.utils import concordance_index
 
 from outcome.errors import InputError
-from outcome.simulate import TISSUES, Simulation, simulate
+from outcome.simulation.simulate import TISSUES, Simulation, simulate
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_truth_reaches_the_stated_concordance():
 
 
 def truth_and_table(seed):
-    from outcome import simulate as module
+    from outcome.simulation import simulate as module
 
     s = Simulation(patches=60, dimension=16, seed=seed)
     rng = np.random.default_rng([s.seed, 20240607])

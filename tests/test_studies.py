@@ -8,9 +8,9 @@ import yaml
 
 import outcome
 from outcome import Study, run
-from outcome.evaluation.summary import evaluate
+from outcome.evaluation.evaluation import evaluate
 from outcome.predictions import read_predictions
-from outcome.training.search import SPACE
+from outcome.training.hyperparameters import SPACE
 
 LATE = {
     "name": "late",

@@ -10,8 +10,8 @@ import torch
 
 from outcome import Study, run
 from outcome.errors import RunFolderError
-from outcome.training.changes import claim
-from outcome.training.ranks import Ranks, WorkersError, device_of_rank
+from outcome.crossval.resume import claim
+from outcome.training.data_parallel import Ranks, WorkersError, device_of_rank
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 MAIN = [sys.executable, "-c", "from outcome.cli import main; main()"]

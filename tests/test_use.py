@@ -12,11 +12,11 @@ import yaml
 from lifelines.statistics import logrank_test
 
 import outcome
-import outcome.use
+import outcome.pipeline.deploy
 from outcome import Study
 from outcome.errors import BundleError, InputError
-from outcome.simulate import Simulation, simulate
-from outcome.training.familiarity import VectorRange
+from outcome.simulation.simulate import Simulation, simulate
+from outcome.bundle.out_of_distribution import VectorRange
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -224,7 +224,7 @@ def here(cohorts, tmp_path, monkeypatch):
 
 
 def test_the_examples_of_the_module_are_true(here):
-    found = doctest.testmod(outcome.use)
+    found = doctest.testmod(outcome.pipeline.deploy)
     assert found.attempted >= 9
     assert found.failed == 0
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from outcome.checks.findings import Finding
-from outcome.checks.leaks import LeakScan, scan_leaks
-from outcome.checks.limits import study_limits
-from outcome.embeddings.material import Material
+from outcome.checks.leak_scan import LeakScan, scan_leaks
+from outcome.checks.study_limits import study_limits
+from outcome.dataset.study_data import Material
 from outcome.study import Study
 
 __all__ = ["Finding", "LeakScan", "scan_leaks", "study_limits", "study_warnings"]

@@ -23,7 +23,7 @@ from typing import Any
 import pandas as pd
 
 from outcome.cohort.ids import slide_name
-from outcome.cohort.reading import read_text_table
+from outcome.cohort.read_table import read_text_table
 from outcome.endpoint import canonical_code, is_blank
 from outcome.errors import CohortError, LeakageError
 

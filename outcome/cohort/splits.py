@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from outcome.cohort.guessing import are_roles
+from outcome.cohort.drafting.guess_columns import are_roles
 from outcome.cohort.ids import check_names
 from outcome.cohort.sites import site_folds
 from outcome.cohort.split_files import read_split_files

@@ -20,8 +20,8 @@ def pack(
     import os
 
     from outcome import Study
-    from outcome.embeddings.material import prepare
-    from outcome.embeddings.store import default_cache
+    from outcome.dataset.study_data import prepare
+    from outcome.embeddings.patches.packed_store import default_cache
 
     read = Study.read(study, set_ or [])
     with progress_bars() as progress:
@@ -47,9 +47,9 @@ def doctor(
     ] = None,
 ) -> None:
     """Say what this installation is and can do; status 2 if something is wrong with it."""
-    from outcome.embeddings.store import default_cache
+    from outcome.embeddings.patches.packed_store import default_cache
     from outcome.errors import InputError, Problems
-    from outcome.training.doctor import facts, findings
+    from outcome.commands.environment import facts, findings
 
     folder = cache or default_cache()
     for name, value in facts(folder).items():

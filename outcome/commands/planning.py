@@ -32,8 +32,8 @@ def power(
     Event rate and censoring are those of the study's cohort table; embeddings are not needed.
     """
     from outcome import Study
-    from outcome.power import Difference
-    from outcome.power import power as simulate
+    from outcome.simulation.power import Difference
+    from outcome.simulation.power import power as simulate
 
     read = Study.read(study, set_ or [])
     wanted = Difference(

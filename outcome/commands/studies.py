@@ -102,7 +102,7 @@ def _train_together(
     """Train with the other processes of torchrun; the first tells how far they are."""
     from outcome import Study
     from outcome.errors import InputError
-    from outcome.parts import train_together
+    from outcome.pipeline.distributed import train_together
 
     try:
         with progress_bars() if is_first() else nullcontext(silent) as progress:
@@ -121,7 +121,7 @@ def _train_together(
 def _run_shard(
     study: Study, shard: str, folder: Path, jobs: int | None, device: str, cache: Path | None
 ) -> None:
-    from outcome.parts import run_shard
+    from outcome.pipeline.distributed import run_shard
 
     with progress_bars() as progress:
         done, total = run_shard(
@@ -142,9 +142,9 @@ def check(
     """Validate everything a study names; print the cohort flow and every problem at once."""
     from outcome import Study
     from outcome.checks import scan_leaks, study_limits
-    from outcome.embeddings.material import prepare
-    from outcome.embeddings.store import default_cache
-    from outcome.training import network_errors
+    from outcome.dataset.study_data import prepare
+    from outcome.embeddings.patches.packed_store import default_cache
+    from outcome.crossval import network_errors
 
     read = Study.read(study, set_ or [])
     with progress_bars() as progress:

@@ -48,8 +48,8 @@ def evaluate(
     label; risk or probability; optional arm, repeat, fold, strata, risk_group, survival_<h>. A
     run folder says by itself what its endpoint, unit, horizons, baseline and covariates are.
     """
-    from outcome.reporting.assess import assess
-    from outcome.reporting.cutting import read_rule
+    from outcome.pipeline.evaluate import assess
+    from outcome.evaluation.regrouping import read_rule
 
     found = assess(
         tables, out, baseline=baseline, unit=unit, horizons=numbers(horizons), seed=seed,
@@ -78,7 +78,7 @@ def compare(
     from tempfile import TemporaryDirectory
 
     from outcome.errors import InputError
-    from outcome.reporting.assess import assess
+    from outcome.pipeline.evaluate import assess
 
     if runs := [str(p) for p in (a, b) if p.is_dir()]:
         raise InputError(
@@ -126,7 +126,7 @@ def report(
         return
     if show_ids:
         raise InputError("--show-ids is for the page of one run: the page over several has no ids")
-    from outcome.reporting.cohorts import write_cohorts
+    from outcome.reporting.multi_cohort import write_cohorts
 
     made = write_cohorts(runs, out or Path("reports/cohorts"))
     rows = [

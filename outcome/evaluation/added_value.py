@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from outcome.evaluation.covariates import FirstRepeat, align, design, first_repeat
-from outcome.evaluation.measures import wald
-from outcome.evaluation.scores import read_arms
+from outcome.evaluation.estimate import wald
+from outcome.evaluation.arrays import read_arms
 from outcome.predictions import Predictions
 from outcome.statistics.concordance import Concordance, harrell
 from outcome.statistics.cox import fit_cox

@@ -10,16 +10,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from outcome.evaluation.columns import horizon_name
+from outcome.evaluation.horizon_columns import horizon_name
 from outcome.evaluation.discrimination import beyond_follow_up, thin_follow_up
-from outcome.evaluation.measures import Measure, unknown, wald, with_note
-from outcome.evaluation.scores import Arm, read_arms
-from outcome.evaluation.weights import CensoringWeights, fixed_horizon_weights
+from outcome.evaluation.estimate import Measure, unknown, wald, with_note
+from outcome.evaluation.arrays import Arm, read_arms
+from outcome.evaluation.censoring_weights import CensoringWeights, fixed_horizon_weights
 from outcome.predictions import Predictions
-from outcome.statistics import calibration as statistics
-from outcome.statistics.competing import cumulative_incidence
+from outcome.statistics import calibration_measures as statistics
+from outcome.statistics.aalen_johansen import cumulative_incidence
 from outcome.statistics.logistic import fit_logistic
-from outcome.statistics.survival_curve import kaplan_meier
+from outcome.statistics.kaplan_meier import kaplan_meier
 
 __all__ = [
     "CALIBRATION_COLUMNS",

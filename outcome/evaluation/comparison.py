@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from outcome.evaluation.battery import Battery
-from outcome.evaluation.measures import Measure, difference
-from outcome.evaluation.scores import Arm
-from outcome.statistics.multiplicity import holm
+from outcome.evaluation.metric_sets import Battery
+from outcome.evaluation.estimate import Measure, difference
+from outcome.evaluation.arrays import Arm
+from outcome.statistics.multiple_testing import holm
 
 __all__ = ["COMPARISON_COLUMNS", "compare_arms"]
 

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcome.errors import PredictionsError, Problems
-from outcome.evaluation.scores import Arm, Panel
+from outcome.evaluation.arrays import Arm, Panel
 
 __all__ = ["FirstRepeat", "align", "design", "first_repeat", "levels"]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from outcome.evaluation.measures import (
+from outcome.evaluation.estimate import (
     Measure,
     combine,
     mean_of_repeats,
@@ -15,8 +15,8 @@ from outcome.evaluation.measures import (
     unknown,
     with_note,
 )
-from outcome.evaluation.scores import Arm, FoldScores, Panel
-from outcome.evaluation.weights import CensoringWeights
+from outcome.evaluation.arrays import Arm, FoldScores, Panel
+from outcome.evaluation.censoring_weights import CensoringWeights
 from outcome.statistics.concordance import concordance
 from outcome.statistics.resampling import concordance_draws, ratio, roc_area_draws
 from outcome.statistics.roc import roc_area

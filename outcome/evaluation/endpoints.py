@@ -9,7 +9,7 @@ from functools import partial
 import pandas as pd
 
 from outcome.endpoint import Binary, Endpoint, Landmark
-from outcome.evaluation.summary import Evaluation, evaluate
+from outcome.evaluation.evaluation import Evaluation, evaluate
 from outcome.predictions import Predictions
 
 __all__ = ["evaluate_endpoint", "evaluate_endpoints", "judged_on"]

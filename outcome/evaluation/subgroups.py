@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from outcome.evaluation.added_value import fit_model
 from outcome.evaluation.calibration import pool
 from outcome.evaluation.covariates import FirstRepeat, align, first_repeat, levels
-from outcome.evaluation.measures import Measure, mean_of_repeats, unknown, wald
-from outcome.evaluation.scores import Arm, Panel, read_arms
+from outcome.evaluation.estimate import Measure, mean_of_repeats, unknown, wald
+from outcome.evaluation.arrays import Arm, Panel, read_arms
 from outcome.predictions import Predictions
 from outcome.statistics.concordance import concordance
 from outcome.statistics.logrank import chi_square_p
@@ -59,7 +59,7 @@ def subgroups(
     n_resamples : int
         0 gives normal intervals from the influence of each patient, at once.
     seed, favourable
-        As for `outcome.evaluation.summary.evaluate`.
+        As for `outcome.evaluation.evaluation.evaluate`.
 
     Returns
     -------

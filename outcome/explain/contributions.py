@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from outcome.training.applied import Ensemble, InnerModel, LinearModel, PatientVectors, PlainNetwork
+from outcome.bundle.ensemble import Ensemble, InnerModel, LinearModel, PatientVectors, PlainNetwork
 
 __all__ = ["Contributions", "patch_contributions", "risk_scale"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcome.explain.contributions import risk_scale
-from outcome.training.applied import Ensemble, PatientVectors
+from outcome.bundle.ensemble import Ensemble, PatientVectors
 
 __all__ = ["SHARES", "deletion_rows"]
 

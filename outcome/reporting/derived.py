@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pandas as pd
 
-from outcome.evaluation.characteristics import characteristics
-from outcome.evaluation.further import FURTHER, Question, further_tables
-from outcome.reporting.folder import Run
+from outcome.evaluation.table_one import characteristics
+from outcome.evaluation.report_tables import FURTHER, Question, further_tables
+from outcome.run_folder.folder import Run
 
 __all__ = ["DERIVED", "with_derived"]
 

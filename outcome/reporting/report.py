@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from outcome.reporting.blocks import Section
+from outcome.reporting.page.blocks import Section
 from outcome.reporting.derived import DERIVED, with_derived
-from outcome.reporting.drawings import Drawings
-from outcome.reporting.folder import Run
-from outcome.reporting.gallery import Gallery, plain_style
-from outcome.reporting.glossary import glossary
-from outcome.reporting.headline import answers, main_scores
-from outcome.reporting.reading import read_run
-from outcome.reporting.rendering import Page, render, write_page
-from outcome.reporting.sections import make_sections
-from outcome.reporting.tables import plural
-from outcome.reporting.trust import trust
-from outcome.reporting.writing import write_derived
+from outcome.reporting.page.figures import Drawings
+from outcome.run_folder.folder import Run
+from outcome.reporting.page.figure_files import Gallery, plain_style
+from outcome.reporting.page.glossary import glossary
+from outcome.reporting.sections.summary_section import answers, main_scores
+from outcome.run_folder.read import read_run
+from outcome.reporting.page.render import Page, render, write_page
+from outcome.reporting.sections.contents import make_sections
+from outcome.reporting.page.formatting import plural
+from outcome.reporting.sections.trust import trust
+from outcome.run_folder.write import write_derived
 
 __all__ = ["Report", "make_report", "write_report"]
 

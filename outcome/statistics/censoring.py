@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from outcome.statistics._arrays import BoolArray, FloatArray, follow_up
-from outcome.statistics.survival_curve import kaplan_meier, step_values
+from outcome.statistics.kaplan_meier import kaplan_meier, step_values
 
 __all__ = ["Censoring", "censoring_curve", "choose_tau", "landmark_weights", "median_follow_up"]
 

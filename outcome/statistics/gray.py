@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from outcome.statistics._arrays import FloatArray, group_codes
-from outcome.statistics.competing import event_codes
+from outcome.statistics.aalen_johansen import event_codes
 from outcome.statistics.logrank import chi_square_p
 
 __all__ = ["GrayTest", "gray_test"]

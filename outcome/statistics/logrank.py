@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.special import gammaincc
 
 from outcome.statistics._arrays import BoolArray, FloatArray, IntArray, follow_up, group_codes
-from outcome.statistics.multiplicity import holm
+from outcome.statistics.multiple_testing import holm
 
 __all__ = ["LogRank", "chi_square_p", "logrank", "pairwise_logrank"]
 

@@ -12,7 +12,7 @@ from outcome.errors import InputError
 from outcome.statistics._arrays import FloatArray, follow_up, group_codes
 from outcome.statistics.cox import CoxFit, event_terms
 from outcome.statistics.logrank import chi_square_p
-from outcome.statistics.survival_curve import kaplan_meier
+from outcome.statistics.kaplan_meier import kaplan_meier
 
 __all__ = ["ProportionalHazards", "TimeScale", "proportional_hazards_test"]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from outcome.models.heads import Head, Target
-from outcome.models.linear import PENALTIES, fit_linear
+from outcome.models.ridge import PENALTIES, fit_linear
 from outcome.models.network import Inputs, OutcomeNetwork
 
 __all__ = ["chosen_penalty", "start_from_clinical"]

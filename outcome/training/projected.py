@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from outcome.embeddings.material import Material
+from outcome.dataset.study_data import Material
 from outcome.training.projection import Projection
 
 __all__ = ["SCRATCH", "Vectors", "development_vectors", "raw_vectors", "test_vectors"]

@@ -31,10 +31,10 @@ from torch import nn
 
 import outcome
 from outcome.cohort import Fold
-from outcome.embeddings.material import Material, prepare
+from outcome.dataset.study_data import Material, prepare
 from outcome.evaluation.endpoints import evaluate_endpoint
 from outcome.predictions import Predictions
-from outcome.simulate import Simulation, simulate
+from outcome.simulation.simulate import Simulation, simulate
 from outcome.study import Arm
 
 PLAIN = Simulation(patients=300, patches=150, dimension=256)

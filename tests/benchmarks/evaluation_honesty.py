@@ -23,7 +23,7 @@ from sksurv.linear_model import CoxPHSurvivalAnalysis
 from sksurv.metrics import concordance_index_censored, cumulative_dynamic_auc
 from sksurv.util import Surv
 
-from outcome.evaluation.summary import evaluate
+from outcome.evaluation.evaluation import evaluate
 from outcome.predictions import Predictions
 from outcome.statistics.concordance import harrell
 

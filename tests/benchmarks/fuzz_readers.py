@@ -29,9 +29,9 @@ import torch
 import yaml
 
 from outcome.cohort import read_cohort
-from outcome.cohort.reading import read_text_table
+from outcome.cohort.read_table import read_text_table
 from outcome.cohort.split_files import read_split_files
-from outcome.embeddings.patches import read_slide
+from outcome.embeddings.patches.find import read_slide
 from outcome.errors import InputError, Problems
 from outcome.study import Study
 

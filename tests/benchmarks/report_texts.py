@@ -8,10 +8,10 @@ from collections import Counter
 
 import numpy as np
 
-from outcome.checks.leaks import Probe, _text_probes
-from outcome.checks.probe import Outcomes, joint, single
-from outcome.embeddings.chunking import chunks
-from outcome.embeddings.tfidf import TfidfSvd
+from outcome.checks.leak_scan import Probe, _text_probes
+from outcome.checks.probes import Outcomes, joint, single
+from outcome.embeddings.reports.chunking import chunks
+from outcome.embeddings.reports.tfidf import TfidfSvd
 
 VOCABULARY = 30_000
 

@@ -24,12 +24,12 @@ from speed_cohort import make
 from torch import nn
 
 import outcome
-from outcome.embeddings.material import prepare
+from outcome.dataset.study_data import prepare
 from outcome.models.heads import CoxHead, Head, LogisticHead, Target
 from outcome.statistics.concordance import harrell
-from outcome.training.feeding import Patients
-from outcome.training.fit import _one_epoch, build, predict
-from outcome.training.members import Member
+from outcome.training.batching import Patients
+from outcome.training.trainer import _one_epoch, build, predict
+from outcome.crossval.late_fusion import Member
 from outcome.training.projected import development_vectors, test_vectors
 
 CPU = torch.device("cpu")
@@ -147,7 +147,7 @@ def ours(
     scratch: Path,
     bags: int = 8,
 ):
-    """A step per so many bags of `outcome.training.fit`, on vectors that it maps from disk."""
+    """A step per so many bags of `outcome.training.trainer`, on vectors that it maps from disk."""
     patients = list(material.cohort.patients.index)
     settings = study.training.model_copy(
         update={"components": 0, "batch_size": bags, "dropout": 0.0}

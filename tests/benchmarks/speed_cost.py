@@ -16,11 +16,11 @@ import torch
 from speed_cohort import make
 
 import outcome
-from outcome.embeddings.material import prepare
+from outcome.dataset.study_data import prepare
 from outcome.models.heads import CoxHead, Target
-from outcome.training.feeding import Patients
-from outcome.training.fit import _one_epoch, build
-from outcome.training.members import Member
+from outcome.training.batching import Patients
+from outcome.training.trainer import _one_epoch, build
+from outcome.crossval.late_fusion import Member
 from outcome.training.projected import development_vectors
 
 CPU = torch.device("cpu")

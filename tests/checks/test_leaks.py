@@ -7,7 +7,7 @@ import pytest
 
 from outcome import Study
 from outcome.checks import scan_leaks, study_warnings
-from outcome.embeddings.material import prepare
+from outcome.dataset.study_data import prepare
 
 N = 160
 WORDS = (

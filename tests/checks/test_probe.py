@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 from scipy.stats import binomtest
 
-from outcome.checks.probe import Outcomes, joint, single, tokens, wilson
+from outcome.checks.probes import Outcomes, joint, single, tokens, wilson
 
 
 def outcomes(n=200, seed=0, binary=False):

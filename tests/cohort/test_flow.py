@@ -10,7 +10,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outcome.embeddings.material import prepare
+from outcome.dataset.study_data import prepare
 from outcome.study import Study
 
 N = 160

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from outcome.cohort.guessing import guess
+from outcome.cohort.drafting.guess_columns import guess
 from outcome.cohort.ids import slide_name
 
 

@@ -13,7 +13,7 @@ import yaml
 
 from outcome import Study
 from outcome.cli import app
-from outcome.simulate import Simulation, simulate
+from outcome.simulation.simulate import Simulation, simulate
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"

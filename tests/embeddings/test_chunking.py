@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outcome.embeddings.chunking import chunks, sections, sentences, word_lengths
+from outcome.embeddings.reports.chunking import chunks, sections, sentences, word_lengths
 
 REPORT = """\
 CLINICAL HISTORY:

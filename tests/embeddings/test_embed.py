@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from stand_in import LetterCounts
 
-from outcome.embeddings.embed import embed_texts
-from outcome.embeddings.text_table import read_text_table
+from outcome.embeddings.reports.embed import embed_texts
+from outcome.embeddings.reports.text_table import read_text_table
 from outcome.errors import EmbeddingError
 
 TEXTS = {f"P{i:03d}": f"Report number {'x' * i}. " * 5 for i in range(150)}

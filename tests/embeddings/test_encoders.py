@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from outcome.embeddings.chunking import chunks, sentences
-from outcome.embeddings.embed import embed_texts
-from outcome.embeddings.encoders import MuskEncoder, make_encoder
+from outcome.embeddings.reports.chunking import chunks, sentences
+from outcome.embeddings.reports.embed import embed_texts
+from outcome.embeddings.reports.encoders import MuskEncoder, make_encoder
 from outcome.errors import EmbeddingError
 
 TEXT = "Invasive ductal carcinoma of the left breast, grade two. Margins are free of tumor."

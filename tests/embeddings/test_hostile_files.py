@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from outcome.embeddings.patches import read_slide
+from outcome.embeddings.patches.find import read_slide
 from outcome.errors import EmbeddingError
 
 FUZZER = Path(__file__).parents[1] / "benchmarks" / "fuzz_readers.py"
@@ -187,7 +187,7 @@ def test_reading_takes_little_more_memory_than_the_file(tmp_path):
     np.save(tmp_path / "c.npy", x)
     code = (
         "import resource, sys; from pathlib import Path; import h5py\n"
-        "from outcome.embeddings.patches import read_slide\n"
+        "from outcome.embeddings.patches.find import read_slide\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
         "before = peak(); path = Path(sys.argv[1]); read_slide(path)\n"
         "print((peak() - before) / path.stat().st_size)"

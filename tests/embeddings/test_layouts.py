@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from outcome.embeddings.patches import find_slide_files, read_slide
-from outcome.embeddings.store import PackedStore
+from outcome.embeddings.patches.find import find_slide_files, read_slide
+from outcome.embeddings.patches.packed_store import PackedStore
 from outcome.errors import EmbeddingError
 from outcome.study import ArrayNames
 

@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from outcome.embeddings.patches import find_slide_files, read_slide
-from outcome.embeddings.store import PackedStore
+from outcome.embeddings.patches.find import find_slide_files, read_slide
+from outcome.embeddings.patches.packed_store import PackedStore
 from outcome.errors import EmbeddingError
 
 N, D = 7, 12

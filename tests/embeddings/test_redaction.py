@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from outcome.embeddings.redaction import AMBIGUOUS, STATEMENT, hits, redact
+from outcome.embeddings.reports.redaction import AMBIGUOUS, STATEMENT, hits, redact
 
 TOLD = [
     "vital status: Dead.",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from outcome.embeddings.tfidf import TextReports, TfidfSvd, report_chunks
+from outcome.embeddings.reports.tfidf import TextReports, TfidfSvd, report_chunks
 from outcome.errors import EmbeddingError
 from outcome.study import ReportTexts
 

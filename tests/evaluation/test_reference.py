@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from outcome.evaluation.calibration import calibration_points
-from outcome.evaluation.curves import (
+from outcome.evaluation.survival_curves import (
     best_cuts,
     follow_up,
     incidence_at,
@@ -14,8 +14,8 @@ from outcome.evaluation.curves import (
     survival_at,
     survival_curves,
 )
-from outcome.evaluation.summary import evaluate
-from outcome.evaluation.utility import decision_curves
+from outcome.evaluation.evaluation import evaluate
+from outcome.evaluation.decision_curve import decision_curves
 from outcome.predictions import Predictions
 
 HORIZONS = [1095, 1825, 3650]

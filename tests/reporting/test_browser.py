@@ -15,7 +15,7 @@ from run_folders import (
     with_survival,
 )
 
-from outcome.reporting.cohorts import write_cohorts
+from outcome.reporting.multi_cohort import write_cohorts
 from outcome.reporting.report import write_report
 
 api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -20,11 +20,11 @@ from run_folders import (
     with_survival,
 )
 
-from outcome.reporting.blocks import Picture
+from outcome.reporting.page.blocks import Picture
 from outcome.reporting.derived import DERIVED
-from outcome.reporting.gallery import Gallery
-from outcome.reporting.methods import methods
-from outcome.reporting.reading import read_run
+from outcome.reporting.page.figure_files import Gallery
+from outcome.reporting.sections.methods_section import methods
+from outcome.run_folder.read import read_run
 from outcome.reporting.report import write_report
 
 ONE = {"image": ["image"]}

@@ -10,7 +10,7 @@ import pytest
 from run_folders import binary_run, edit_manifest, survival_run
 
 from outcome.errors import RunFolderError
-from outcome.reporting.cohorts import mean_over_cohorts, write_cohorts
+from outcome.reporting.multi_cohort import mean_over_cohorts, write_cohorts
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from outcome.reporting.axes import shorten
-from outcome.reporting.figures import (
+from outcome.plotting.style import shorten
+from outcome.plotting.figures import (
     at_risk,
     plot_forest,
     plot_kaplan_meier,
@@ -18,7 +18,7 @@ from outcome.reporting.figures import (
     plot_scores,
     roc_points,
 )
-from outcome.reporting.palette import ARM_COLOURS, group_colours
+from outcome.plotting.palette import ARM_COLOURS, group_colours
 
 
 def axes():

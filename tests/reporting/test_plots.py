@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from run_folders import LONG
 
-from outcome.reporting.figures import (
+from outcome.plotting.figures import (
     plot_auc_over_time,
     plot_calibration,
     plot_decision_curve,
@@ -18,7 +18,7 @@ from outcome.reporting.figures import (
     plot_forest,
     plot_incidence,
 )
-from outcome.statistics.competing import cumulative_incidence
+from outcome.statistics.aalen_johansen import cumulative_incidence
 
 FOUR = ["q1", "q2", "q3", "q4"]
 

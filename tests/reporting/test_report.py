@@ -11,9 +11,9 @@ import pytest
 from run_folders import ARMS, HOSTILE, LONG, binary_run, edit_manifest, survival_run
 
 from outcome.errors import InputError, RunFolderError
-from outcome.reporting.blocks import Picture
-from outcome.reporting.gallery import Gallery
-from outcome.reporting.headline import judge
+from outcome.reporting.page.blocks import Picture
+from outcome.reporting.page.figure_files import Gallery
+from outcome.reporting.sections.summary_section import judge
 from outcome.reporting.report import write_report
 
 VOID = {"meta", "img", "br", "link", "input", "hr", "wbr"}
@@ -209,7 +209,7 @@ def test_a_response_is_associated_and_not_predictive(tmp_path):
 
 
 def test_roc_of_a_favourable_outcome_is_not_upside_down(tmp_path, monkeypatch):
-    from outcome.reporting import drawings
+    from outcome.reporting.page import figures as drawings
 
     seen = []
     draw = drawings.plot_roc

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from outcome.errors import InputError
-from outcome.statistics.calibration import (
+from outcome.statistics.calibration_measures import (
     calibration_errors,
     calibration_slope,
     d_calibration,
@@ -10,7 +10,7 @@ from outcome.statistics.calibration import (
     smooth_survival,
 )
 from outcome.statistics.logistic import fit_logistic
-from outcome.statistics.survival_curve import kaplan_meier
+from outcome.statistics.kaplan_meier import kaplan_meier
 
 
 @pytest.mark.parametrize("model", ["m1", "m2"])

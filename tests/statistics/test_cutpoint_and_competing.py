@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from outcome.errors import InputError
-from outcome.statistics.competing import cumulative_incidence
+from outcome.statistics.aalen_johansen import cumulative_incidence
 from outcome.statistics.cutpoint import maximally_selected_cut
 from outcome.statistics.gray import gray_test
-from outcome.statistics.survival_curve import kaplan_meier
+from outcome.statistics.kaplan_meier import kaplan_meier
 
 
 @pytest.mark.parametrize(("data", "score"), [("gbsg", "lp1"), ("lung", "x1"), ("veteran", "x1")])

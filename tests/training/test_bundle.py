@@ -16,7 +16,7 @@ import yaml
 import outcome
 from outcome import Study
 from outcome.errors import BundleError, InputError
-from outcome.training.bundle_file import FORMAT, read_bundle
+from outcome.bundle.serialization import FORMAT, read_bundle
 
 LATE = {
     "name": "late",

@@ -3,8 +3,8 @@ import pytest
 from sksurv.linear_model import CoxPHSurvivalAnalysis
 from sksurv.util import Surv
 
-from outcome.statistics.competing import cumulative_incidence
-from outcome.training.calibration import Outcomes, fit_calibration, fit_weights, survival_at_time
+from outcome.statistics.aalen_johansen import cumulative_incidence
+from outcome.risk.recalibration import Outcomes, fit_calibration, fit_weights, survival_at_time
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from outcome.models.heads import CoxHead, LogisticHead, Target
-from outcome.models.linear import PENALTIES, fit_linear
+from outcome.models.ridge import PENALTIES, fit_linear
 from outcome.models.network import Inputs
 from outcome.study import Training
 from outcome.training.clinical_start import chosen_penalty, start_from_clinical
-from outcome.training.feeding import Patients
-from outcome.training.fit import build, fit_network
-from outcome.training.members import Member
+from outcome.training.batching import Patients
+from outcome.training.trainer import build, fit_network
+from outcome.crossval.late_fusion import Member
 
 CPU = torch.device("cpu")
 MEMBER = Member(("clinical", "image"), "attention")

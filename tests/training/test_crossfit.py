@@ -3,14 +3,14 @@ import pytest
 import torch
 
 from outcome.models.heads import CoxHead, LogisticHead, Target
-from outcome.training.calibration import Outcomes
-from outcome.training.crossfit import (
+from outcome.risk.recalibration import Outcomes
+from outcome.crossval.selection import (
     combine,
     epoch_losses,
     specificity_threshold,
 )
-from outcome.training.feeding import MIN_STEPS, batches
-from outcome.training.groups import cut_offs, group_names, risk_groups
+from outcome.training.batching import MIN_STEPS, batches
+from outcome.risk.cutoffs import cut_offs, group_names, risk_groups
 from outcome.training.projection import Projection
 
 

@@ -8,9 +8,9 @@ from outcome.models.aggregators import abmil
 from outcome.models.aggregators.abmil_blocks import CompiledBlocks, TorchBlocks
 from outcome.models.heads import CoxHead, Target
 from outcome.study import Arm, Training
-from outcome.training.feeding import Patients, ahead, sampled, vectors_of
-from outcome.training.fit import build, fit_network, predict, score
-from outcome.training.members import Member, members
+from outcome.training.batching import Patients, ahead, sampled, vectors_of
+from outcome.training.trainer import build, fit_network, predict, score
+from outcome.crossval.late_fusion import Member, members
 
 CPU = torch.device("cpu")
 

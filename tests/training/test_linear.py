@@ -10,8 +10,8 @@ from outcome import Study, run
 from outcome.cohort import Cohort
 from outcome.endpoint import TimeToEvent
 from outcome.models.heads import CoxHead, LogisticHead, Target
-from outcome.models.linear import fit_linear
-from outcome.training.permutation import permuted
+from outcome.models.ridge import fit_linear
+from outcome.crossval.permutation_test import permuted
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@ from math import nan
 
 import pandas as pd
 
-from outcome.training.assembly import ArmFold
-from outcome.training.calibration import LogisticCalibration
-from outcome.training.notices import fit_notes, fit_warnings
+from outcome.crossval.arm_fold import ArmFold
+from outcome.risk.recalibration import LogisticCalibration
+from outcome.crossval.fit_notes import fit_notes, fit_warnings
 
 
 def fold(name, *, slope=1.0, inner=5, few=False, groups=("low", "high"), repeat=0, cut_p=nan):

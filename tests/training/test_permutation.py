@@ -1,6 +1,6 @@
 import numpy as np
 
-from outcome.training.permutation import _p_value
+from outcome.crossval.permutation_test import _p_value
 
 
 def test_a_statistic_without_a_value_has_no_p_and_one_that_could_not_be_drawn_counts_against():

@@ -1,5 +1,5 @@
 from outcome.study import Training
-from outcome.training.search import SPACE, candidates
+from outcome.training.hyperparameters import SPACE, candidates
 
 
 def test_the_given_settings_come_first_and_nothing_comes_twice():

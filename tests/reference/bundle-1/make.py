@@ -9,7 +9,7 @@ import pandas as pd
 import yaml
 
 import outcome
-from outcome.simulate import Simulation, simulate
+from outcome.simulation.simulate import Simulation, simulate
 
 HERE = Path(__file__).parent
 ARM = {

@@ -1,0 +1,236 @@
+"""A trained model on patients with outcomes: its predictions, and recalibrated versions beside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from outcome.cohort import Cohort
+from outcome.endpoint import Binary, Landmark
+from outcome.errors import BundleError
+from outcome.evaluation.horizon_columns import horizon_name
+from outcome.crossval.arm_fold import cohort_outcomes
+from outcome.bundle.bundle import Bundle
+from outcome.risk.recalibration import (
+    Calibration,
+    LogisticCalibration,
+    Outcomes,
+    SurvivalCalibration,
+    fit_calibration,
+    survival_at_time,
+)
+from outcome.bundle.new_patients import Newcomers
+from outcome.bundle.predict import Scored, absolute_risk, arm_table
+
+__all__ = ["External", "external_predictions", "without_training_patients"]
+
+IN_DAYS = {"days": 1.0, "months": 365.25 / 12, "years": 365.25}
+RECALIBRATION_FOLDS = 5
+FEWEST_EVENTS = 16
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class External:
+    """Predictions with outcomes.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `predictions.csv`: the arm as it was trained, and its recalibrated versions.
+    recalibration : DataFrame
+        `version, slope`, and of logistic models `intercept`: what recalibration found on all
+        patients. The slope multiplies the calibrated log hazard or logit; 1 is right. Of the
+        model as trained it is 1, since nothing is changed.
+    notes : list of str
+    """
+
+    table: pd.DataFrame
+    recalibration: pd.DataFrame
+    notes: list[str]
+
+
+def check_endpoint(bundle: Bundle, newcomers: Newcomers) -> tuple[Newcomers, list[str]]:
+    """Bring follow-up into the unit of the bundle.
+
+    Raises
+    ------
+    BundleError
+        The study predicts something else.
+    """
+    ours, theirs = bundle.endpoint, newcomers.study.endpoint
+    same = ours.kind == theirs.kind and (ours.strata is None) == (theirs.strata is None)
+    if isinstance(ours, Binary) and isinstance(theirs, Binary):
+        same = same and ours.favourable == theirs.favourable
+    if not same:
+        raise BundleError(
+            f"the model predicts {ours.label!r} ({ours.kind}), and the study's endpoint is"
+            f" {theirs.label!r} ({theirs.kind}). To do: declare the same kind of endpoint, with"
+            " the same `favourable` and `strata`"
+        )
+    if isinstance(ours, Binary) or isinstance(theirs, Binary):
+        return newcomers, []
+    notes = []
+    cohort = newcomers.cohort
+    if ours.unit != theirs.unit:
+        factor = IN_DAYS[theirs.unit] / IN_DAYS[ours.unit]
+        patients = cohort.patients.assign(time=cohort.patients["time"] * factor)
+        cohort = replace(cohort, patients=patients)
+        notes.append(f"follow-up was converted from {theirs.unit} to {ours.unit}, as in training")
+    # Horizons, and how outcomes are weighted, are those of the model.
+    return replace(newcomers, cohort=replace(cohort, endpoint=ours)), notes
+
+
+def without_training_patients(
+    newcomers: Newcomers, met: Sequence[str]
+) -> tuple[Newcomers, list[str]]:
+    """Leave out those whom the model was trained on.
+
+    Raises
+    ------
+    BundleError
+        Nobody is left.
+    """
+    if not met:
+        return newcomers, []
+    kept = [p for p in newcomers.cohort.patients.index if p not in set(met)]
+    if not kept:
+        raise BundleError(
+            f"all {len(met)} patients were in the training cohort: nothing can be validated on"
+            " them. To do: give other patients, or fit with --without-fold and validate on those"
+        )
+    reason = f"{len(met)} patients of the training cohort"
+    cohort = newcomers.cohort.keep(kept, "not in the training cohort", reason)
+    slides = {p: s for p, s in newcomers.slides.items() if p in set(kept)}
+    note = (
+        f"{len(met)} of {len(met) + len(kept)} patients were in the training cohort, and are left"
+        " out"
+    )
+    return replace(newcomers, cohort=cohort, slides=slides), [note]
+
+
+def external_predictions(
+    bundle: Bundle, cohort: Cohort, scored: Scored, table: pd.DataFrame, horizons: Sequence[float]
+) -> External:
+    """Join predictions with outcomes, and recalibrate them on these patients.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    cohort : Cohort
+        With outcomes, in the unit of the bundle.
+    scored : Scored
+    table : DataFrame
+        What `predict_newcomers` made.
+    horizons : sequence of float
+
+    Notes
+    -----
+    `recalibrated in the large` keeps the slope and takes baseline hazard (or intercept) from
+    these patients; `recalibrated` takes the slope too, shrunk towards 1 as in training. Each
+    patient's recalibrated prediction is made without the fifth of the patients they are in, since
+    a calibration fitted on the very patients that it is judged on looks better than it is.
+    """
+    patients = scored.patients
+    outcomes = cohort_outcomes(cohort, patients, patients)
+    known = _outcome_columns(cohort, patients, outcomes)
+    risk = table["risk"].to_numpy(dtype=float)
+    frozen = arm_table(table, bundle.arm.name)
+    if isinstance(bundle.endpoint, Binary):
+        frozen["threshold"] = bundle.threshold
+    frozen = frozen.assign(**survival_at_time(bundle.calibration, risk, outcomes))
+    score = np.asarray(bundle.calibration.linear_predictor(risk))
+    events = int(outcomes.worse.sum())
+    parts, rows, notes = [frozen], [_as_trained(bundle)], []
+    for name, fixed in (("recalibrated in the large", True), ("recalibrated", False)):
+        if events < FEWEST_EVENTS:
+            notes.append(f"{events} events are too few to recalibrate: {FEWEST_EVENTS} are needed")
+            break
+        whole = fit_calibration(score, outcomes, fixed_slope=fixed)
+        rows.append(_row(name, whole))
+        parts.append(_recalibrated(bundle, frozen, name, score, outcomes, horizons, fixed))
+    joined = pd.concat([p.join(known, on="patient_id") for p in parts], ignore_index=True)
+    return External(joined, pd.DataFrame(rows), notes)
+
+
+def _outcome_columns(cohort: Cohort, patients: Sequence[str], outcomes: Outcomes) -> pd.DataFrame:
+    columns = [c for c in ("time", "event", "label", "strata") if c in cohort.patients]
+    known = cohort.patients.loc[list(patients), columns]
+    known = known.astype({c: int for c in ("event", "label") if c in known})
+    if isinstance(cohort.endpoint, Landmark):
+        known = known.assign(weight=outcomes.weight)
+    return known
+
+
+def _as_trained(bundle: Bundle) -> dict[str, object]:
+    return _row("as trained", replace_slope(bundle.calibration))
+
+
+def replace_slope(calibration: Calibration) -> Calibration:
+    """Return a calibration of calibrated scores that changes nothing."""
+    if isinstance(calibration, LogisticCalibration):
+        return LogisticCalibration(0.0, 1.0)
+    return SurvivalCalibration(1.0, calibration.baselines, calibration.longest)
+
+
+def _row(name: str, calibration: Calibration) -> dict[str, object]:
+    row: dict[str, object] = {"version": name, "slope": calibration.slope}
+    if isinstance(calibration, LogisticCalibration):
+        row["intercept"] = calibration.intercept
+    return row
+
+
+def _recalibrated(
+    bundle: Bundle,
+    frozen: pd.DataFrame,
+    name: str,
+    score: Array,
+    outcomes: Outcomes,
+    horizons: Sequence[float],
+    fixed: bool,
+) -> pd.DataFrame:
+    from sklearn.model_selection import StratifiedKFold
+
+    table = frozen.assign(arm=f"{bundle.arm.name}, {name}")
+    divide = StratifiedKFold(RECALIBRATION_FOLDS, shuffle=True, random_state=0)
+    for rest, rows in divide.split(score[:, None], outcomes.worse):
+        learned = Outcomes(
+            outcomes.worse[rest],
+            None if outcomes.time is None else outcomes.time[rest],
+            outcomes.code[rest],
+            outcomes.strata[rest],
+            outcomes.weight[rest],
+        )
+        calibration = fit_calibration(score[rest], learned, fixed_slope=fixed)
+        other = replace(bundle, calibration=calibration)
+        strata = outcomes.strata[rows].tolist()
+        for column, values in absolute_risk(other, score[rows], strata, horizons).items():
+            table.loc[table.index[rows], column] = values
+        linear = calibration.linear_predictor(score[rows])
+        table.loc[table.index[rows], "linear_predictor"] = linear
+        own = Outcomes(
+            outcomes.worse[rows],
+            None if outcomes.time is None else outcomes.time[rows],
+            outcomes.code[rows],
+            outcomes.strata[rows],
+            outcomes.weight[rows],
+        )
+        for column, values in survival_at_time(calibration, score[rows], own).items():
+            table.loc[table.index[rows], column] = values
+    return table
+
+
+def usable_horizons(horizons: Sequence[float], cohort: Cohort) -> tuple[list[float], list[str]]:
+    """Leave out horizons that nobody of the cohort was followed to, and say so."""
+    if "time" not in cohort.patients:
+        return [], []
+    longest = float(cohort.patients["time"].max())
+    kept = [h for h in horizons if h < longest]
+    gone = [horizon_name(h) for h in horizons if h >= longest]
+    notes = [f"nobody is followed beyond {', '.join(gone)}: left out"] if gone else []
+    return kept, notes

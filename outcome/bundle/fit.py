@@ -1,0 +1,382 @@
+"""A final model: the procedure of one outer fold, on all patients or on those outside a fold."""
+
+from __future__ import annotations
+
+import platform
+import secrets
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
+
+from outcome.cohort import Fold, whole_fold
+from outcome.embeddings.patches.geometry import patch_geometry
+from outcome.dataset.study_data import Material
+from outcome.embeddings.patches.find import find_slide_files
+from outcome.endpoint import TimeToEvent
+from outcome.errors import CohortError, Problems, StudyError
+from outcome.models.ridge import PENALTIES, fit_linear
+from outcome.study import Arm, Study
+from outcome.bundle.ensemble import Ensemble, PatientVectors, PlainNetwork
+from outcome.bundle.ensemble_torch import torch_networks
+from outcome.crossval.arm_fold import Settled, settle
+from outcome.bundle.bundle import Bundle, BundleMember, Contract, fingerprint
+from outcome.crossval.selection import combine
+from outcome.training.fold_data import FoldData, clinical_coding, target
+from outcome.crossval.scheduler import train
+from outcome.bundle.out_of_distribution import ClinicalRange, VectorRange
+from outcome.crossval.grid import Grid, network_errors
+from outcome.training.linear_models import design_rows
+from outcome.crossval.late_fusion import Member, MemberScores, members
+from outcome.training.precision import resolved
+from outcome.crossval.outer_fold import (
+    HISTORY,
+    chosen_network,
+    chosen_step,
+    few_events,
+    pinned_threads,
+)
+from outcome.crossval.executors import Here
+
+__all__ = ["choose_arm", "choose_fold", "fit_bundle", "performance"]
+
+PACKAGES = ("slide-outcome", "torch", "numpy", "pandas", "scipy", "scikit-learn", "safetensors")
+FEWEST_AT_RISK = 10
+YEARS = {"days": 365.0, "months": 12.0, "years": 1.0}
+
+Progress = Callable[[str, int, int], None]
+
+
+def choose_arm(study: Study, name: str | None) -> Arm:
+    """Return an arm by name; by default the first that is not the baseline.
+
+    Raises
+    ------
+    StudyError
+        There is no such arm.
+    """
+    if name is None:
+        others = [a for a in study.arms if a.name != study.baseline]
+        return (others or list(study.arms))[0]
+    for arm in study.arms:
+        if arm.name == name:
+            break
+    else:
+        raise StudyError(f"there is no arm {name!r}: {', '.join(a.name for a in study.arms)}")
+    return arm
+
+
+def _check_storable(study: Study, arm: Arm) -> None:
+    if "report" in arm.inputs and getattr(study.embeddings.reports, "learned", False):
+        raise StudyError(
+            f"arm {arm.name!r} uses report vectors that are learned anew from every development"
+            " set, and such an encoder cannot be stored in a bundle yet. To do: embed the texts"
+            " with a fixed encoder (`outcome embed-reports`), and give the file as"
+            " `embeddings: {reports: ...}`"
+        )
+
+
+def choose_fold(study: Study, material: Material, without: str | None) -> Fold:
+    """Return all patients as development, or what the study's own fold of that name develops on.
+
+    Raises
+    ------
+    CohortError
+        There is no such fold, or there are too few events.
+    """
+    if without is None:
+        problems = Problems(f"study {study.name!r}")
+        fold = whole_fold(material.cohort, study.split, problems, networks=study.networks)
+        problems.raise_if_any(CohortError)
+        assert fold is not None
+        return fold
+    first = [f for f in material.folds if f.repeat == 0]
+    for fold in first:
+        if fold.name == without:
+            return replace(fold, test=())
+    raise CohortError(f"there is no fold {without!r}: {', '.join(f.name for f in first)}")
+
+
+def fit_bundle(
+    study: Study,
+    material: Material,
+    arm: Arm,
+    fold: Fold,
+    *,
+    fits: Path,
+    device: str,
+    jobs: int,
+    progress: Progress = lambda what, done, total: None,
+) -> Bundle:
+    """Fit an arm on the development patients of a fold, and gather what predicting needs.
+
+    Parameters
+    ----------
+    study, material
+        As for a run.
+    arm : Arm
+    fold : Fold
+        See `choose_fold`.
+    fits : Path
+        Folder of finished fits: those of a run are used where they are the same.
+    device : str
+    jobs : int
+    progress : callable
+
+    Raises
+    ------
+    StudyError
+        The arm cannot be stored: its report vectors are learned anew for every fold.
+    """
+    _check_storable(study, arm)
+    study = resolved(study, device)
+    alone = study.model_copy(update={"arms": (arm,), "baseline": arm.name, "contrasts": ()})
+    grid = Grid(alone, replace(material, folds=(fold,)), fits, device)
+    for error in network_errors(alone):
+        raise error
+    train(grid, Here(jobs), progress)
+    with pinned_threads(study.training.threads):
+        made = [_member(grid, fold, member) for member in members(arm)]
+        data = _projected(grid, fold, arm)
+        settled = settle(
+            alone, grid.material, fold, arm, [s for _, s in made], few=few_events(grid, fold)
+        )
+        parts = [
+            replace(m, weight=float(w)) for (m, _), w in zip(made, settled.weights, strict=True)
+        ]
+        ranges = _ranges(alone, material, fold, data, arm)
+    shutil.rmtree(grid.scratch, ignore_errors=True)
+    bundle = _bundle(alone, material, arm, fold, data, parts, settled, ranges)
+    return _checked(bundle, material, fold)
+
+
+def _projected(grid: Grid, fold: Fold, arm: Arm) -> FoldData:
+    """Project every input of vectors, those that only a linear model sees too."""
+    inputs = [name for name in arm.inputs if name != "clinical"]
+    pooled = tuple(Arm(name=name, inputs=(name,), aggregator="mean") for name in inputs)
+    study = grid.study.model_copy(update={"arms": pooled})
+    return replace(grid, study=study).data(fold)
+
+
+def _member(grid: Grid, fold: Fold, member: Member) -> tuple[BundleMember, MemberScores]:
+    """Return a member's inner models, and their risks of the patients held out from them."""
+    if not member.linear:
+        member, _ = chosen_network(grid, fold, member)
+    step, raw, models = (_linear if member.linear else _networks)(grid, fold, member)
+    tune = [grid.head.risk(r) for r in raw]
+    centred, test = combine(tune, [np.empty(0) for _ in tune])
+    scores = MemberScores(centred, test, pd.DataFrame(columns=HISTORY[1:]))
+    centres = tuple(float(r.mean()) for r in tune)
+    return BundleMember(member, 1.0, step, centres, tuple(models), plain=False), scores
+
+
+Models = tuple[float, list[NDArray[np.float64]], list[dict[str, NDArray[Any]]]]
+
+
+def _networks(grid: Grid, fold: Fold, member: Member) -> Models:
+    folders = [grid.folder(fold, member, i) for i in range(len(fold.inner))]
+    raw = [folder.tune_raw() for folder in folders]
+    epoch = chosen_step(grid, fold, raw)
+    states = [{k: v.numpy() for k, v in f.state(epoch).items()} for f in folders]
+    return epoch, [r[epoch - 1] for r in raw], states
+
+
+def _linear(grid: Grid, fold: Fold, member: Member) -> Models:
+    everybody = list(fold.development)
+    rows = design_rows(grid.material, grid.study, member.inputs, fold, everybody)
+    vectors = dict(zip(everybody, rows, strict=True))
+    paths, raw = [], []
+    for inner in fold.inner:
+        learn = np.stack([vectors[p] for p in inner.train])
+        outcomes = target(grid.material, inner.train, fold.development)
+        path = fit_linear(learn, outcomes, grid.head)
+        paths.append(path)
+        raw.append(path(np.stack([vectors[p] for p in inner.tune])))
+    k = chosen_step(grid, fold, raw) - 1
+    models = [
+        {"mean": p.mean, "scale": p.scale, "weights": p.weights[k],
+         "intercept": p.intercepts[k : k + 1]}
+        for p in paths
+    ]  # fmt: skip
+    return PENALTIES[k], [r[k] for r in raw], models
+
+
+def _ranges(
+    study: Study, material: Material, fold: Fold, data: FoldData, arm: Arm
+) -> dict[str, VectorRange | ClinicalRange]:
+    """Measure where training patients lie, with distances of patients held out."""
+    found: dict[str, VectorRange | ClinicalRange] = {}
+    for name in arm.inputs:
+        if name == "clinical":
+            rows = material.cohort.patients.loc[list(fold.development)]
+            found[name] = ClinicalRange.of(rows, study.covariates)
+            continue
+        bags = data.development(Member((name,), "mean"), fold.development).bags[name]
+        there = [i for i, bag in enumerate(bags) if bag is not None]
+        seen = np.stack([bag.double().mean(0).numpy() for bag in bags if bag is not None])
+        means = [material.mean(name, fold.development[i]) for i in there]
+        raw = np.stack([m for m in means if m is not None])
+        place = {fold.development[i]: row for row, i in enumerate(there)}
+        held_out = [
+            np.array([place[p] for p in inner.tune if p in place], dtype=np.int64)
+            for inner in fold.inner
+        ]
+        found[name] = VectorRange.fit(seen, raw, held_out)
+    return found
+
+
+def _bundle(
+    study: Study,
+    material: Material,
+    arm: Arm,
+    fold: Fold,
+    data: FoldData,
+    parts: Sequence[BundleMember],
+    settled: Settled,
+    ranges: Mapping[str, VectorRange | ClinicalRange],
+) -> Bundle:
+    patients = material.cohort.patients.loc[list(fold.development)]
+    slides = material.cohort.slides
+    own = slides.loc[slides["patient_id"].isin(patients.index), "slide_id"]
+    salt = secrets.token_hex(8)
+    return Bundle(
+        name=study.name,
+        arm=arm,
+        endpoint=study.endpoint,
+        columns=study.columns,
+        covariates=study.covariates,
+        training=study.training,
+        members=tuple(parts),
+        projections={
+            name: (p.mean.numpy(), p.matrix.numpy()) for name, p in data.projections.items()
+        },
+        clinical=clinical_coding(material, study, fold) if "clinical" in arm.inputs else None,
+        calibration=settled.calibration,
+        cuts=settled.cuts,
+        threshold=settled.threshold,
+        horizons=_horizons(study, patients),
+        strata=tuple(sorted(set(patients["strata"]))) if "strata" in patients else ("",),
+        contracts=_contracts(study, material, arm),
+        ranges=ranges,
+        salt=salt,
+        known=frozenset(fingerprint(salt, i) for i in [*patients.index, *own]),
+        facts=_facts(study, material, fold, patients),
+    )
+
+
+def _horizons(study: Study, patients: pd.DataFrame) -> tuple[float, ...]:
+    """Return the study's horizons, or 1, 3 and 5 years where patients are still followed."""
+    endpoint = study.endpoint
+    if not isinstance(endpoint, TimeToEvent):
+        return endpoint.horizons if endpoint.kind == "landmark" else ()
+    if endpoint.horizons:
+        return endpoint.horizons
+    asked = [n * YEARS[endpoint.unit] for n in (1, 3, 5)]
+    return tuple(h for h in asked if int((patients["time"] > h).sum()) >= FEWEST_AT_RISK)
+
+
+def _contracts(study: Study, material: Material, arm: Arm) -> dict[str, Contract]:
+    found = {}
+    if "image" in arm.inputs:
+        slides = [s for own in material.slides.values() for s in own if s.n]
+        first, geometry = slides[0], {}
+        if study.embeddings.patches is not None:
+            files = find_slide_files(study.embeddings.patches, study.embeddings.layout).files
+            named = [n for n in material.cohort.slides["slide_id"] if n in files]
+            geometry = patch_geometry(files[named[0]].first) if named else {}
+        size = {k: v for k, v in geometry.items() if k not in ("width", "height")}
+        found["image"] = Contract(
+            dimension=first.dimension,
+            encoder=first.encoder,
+            layout=first.layout,
+            dtype=first.dtype,
+            geometry=size,
+        )
+    if "report" in arm.inputs:
+        assert material.reports is not None
+        found["report"] = Contract(
+            dimension=material.reports.dimension, encoder=material.reports.encoder
+        )
+    return found
+
+
+def _facts(study: Study, material: Material, fold: Fold, patients: pd.DataFrame) -> dict[str, Any]:
+    versions = {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}}
+    facts: dict[str, Any] = {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions,
+        "patients": len(patients),
+        "events": int(study.endpoint.positive_outcome(patients).sum()),
+        "inner_models": len(fold.inner),
+        "left_out_fold": None if fold.name == "all" else fold.name,
+        "simulated": material.facts().get("encoder") == "simulated",
+        "notes": list(material.notes),
+    }
+    if "time" in patients:
+        facts["longest_follow_up"] = float(patients["time"].max())
+    return facts
+
+
+def _checked(bundle: Bundle, material: Material, fold: Fold) -> Bundle:
+    """Apply networks with numpy where that gives what torch gives, for some patients."""
+    some = fold.development[:: max(1, len(fold.development) // 5)][:5]
+    ensemble = Ensemble(replace(bundle, members=()))
+    seen = [_vectors(ensemble, bundle, material, p) for p in some]
+    parts = []
+    for m in bundle.members:
+        plain = not m.member.linear and PlainNetwork.possible(m)
+        if plain:
+            for arrays, network in zip(m.models, torch_networks(bundle, m), strict=True):
+                mine = [PlainNetwork(m, arrays).raw(s) for s in seen]
+                theirs = [network.raw(s) for s in seen]
+                plain = plain and bool(np.allclose(mine, theirs, rtol=1e-4, atol=1e-5))
+        parts.append(replace(m, plain=plain))
+    return replace(bundle, members=tuple(parts))
+
+
+def _vectors(
+    ensemble: Ensemble, bundle: Bundle, material: Material, patient: str
+) -> PatientVectors:
+    given: dict[str, NDArray[Any] | None] = {}
+    sample = material.sample(patient)
+    if "image" in bundle.inputs:
+        given["image"] = sample.patches
+    if "report" in bundle.inputs:
+        given["report"] = sample.report
+    if bundle.clinical is not None:
+        given["clinical"] = bundle.clinical(material.cohort.patients.loc[[patient]])[0]
+    return ensemble.see(**given)
+
+
+def performance(run: Path, study: Study, arm: Arm) -> list[dict[str, Any]]:
+    """Return what a run of the same study measured for the arm; empty where there is none.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of the run.
+    """
+    try:
+        written = yaml.safe_load((run / "study.yaml").read_text(encoding="utf-8"))
+        metrics = pd.read_csv(run / "metrics.csv")
+    except (OSError, ValueError, yaml.YAMLError):
+        return []
+    ours = yaml.safe_load(study.to_yaml())
+    same = all(written.get(k) == ours[k] for k in ("endpoint", "covariates", "training", "split"))
+    described = arm.model_dump(mode="json")
+    if not same or described not in written.get("arms", []) or "arm" not in metrics:
+        return []
+    rows = metrics[metrics["arm"] == arm.name]
+    if "endpoint" in rows:
+        rows = rows[rows["endpoint"].isna() | (rows["endpoint"] == "")]
+    columns = ["metric", "estimate", "lower", "upper", "n", "events"]
+    known = rows.loc[rows["estimate"].notna(), columns].to_dict("records")
+    return [{str(k): None if pd.isna(v) else v for k, v in row.items()} for row in known]

@@ -1,0 +1,134 @@
+"""The model card of a bundle: what it is, how well it did, what it must not be used for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from outcome.endpoint import Binary
+from outcome.bundle.bundle import Bundle
+from outcome.bundle.serialization import bundle_digest
+
+__all__ = ["about_bundle", "model_card"]
+
+
+def model_card(bundle: Bundle) -> str:
+    """Write the card as Markdown, from the bundle alone."""
+    parts = [
+        f"# {bundle.arm.name} of {bundle.name}",
+        _what(bundle),
+        "## How well it does\n\n" + _performance(bundle.facts.get("performance") or []),
+        "## What it was trained on\n\n" + _trained(bundle),
+        "## What it expects\n\n" + _contracts(bundle),
+        "## What it must not be used for\n\n"
+        "Research use only. It is no medical device, and its output must not guide the care of a"
+        " patient. Absolute risks hold for patients like those of the training cohort; `outcome"
+        " validate` says how far they hold elsewhere. MUSK's weights, and what is trained on their"
+        " outputs, are for non-commercial use (CC-BY-NC-ND).",
+        "## How it was made\n\n" + _made(bundle),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _what(bundle: Bundle) -> str:
+    endpoint = bundle.endpoint
+    simulated = " Trained on SIMULATED patients." if bundle.facts.get("simulated") else ""
+    worse = "Higher risk is worse."
+    if isinstance(endpoint, Binary) and endpoint.favourable:
+        worse = "The probability is of the favourable label; higher risk is worse."
+    return (
+        f"Predicts {endpoint.label} ({endpoint.kind}) from {', '.join(bundle.inputs)}."
+        f" {worse}{simulated}"
+    )
+
+
+def _performance(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return (
+            "Not known: no cross-validated run of the same arm and settings was found when it was"
+            " fitted. `outcome run` measures it."
+        )
+    lines = [
+        "Cross-validated, on patients whom the models had not seen; this final model, fitted on"
+        " more patients, has never been tested itself.",
+        "",
+        "| metric | estimate | 95% interval | patients | events |",
+        "|---|---|---|---|---|",
+    ]
+    for r in rows:
+        between = "" if r.get("lower") is None else f"{r['lower']:.3f} to {r['upper']:.3f}"
+        lines.append(
+            f"| {r['metric']} | {r['estimate']:.3f} | {between} | {r['n']} | {r['events']} |"
+        )
+    return "\n".join(lines)
+
+
+def _trained(bundle: Bundle) -> str:
+    facts = bundle.facts
+    left = facts.get("left_out_fold")
+    lines = [f"- {facts['patients']} patients, {facts['events']} with the event or label"]
+    if left is not None:
+        lines.append(f"- the patients of fold {left} were left out")
+    if "longest_follow_up" in facts:
+        unit = getattr(bundle.endpoint, "unit", "")
+        lines.append(f"- followed for up to {facts['longest_follow_up']:g} {unit}")
+    lines += [f"- {note}" for note in facts.get("notes", [])]
+    return "\n".join(lines)
+
+
+def _contracts(bundle: Bundle) -> str:
+    lines = []
+    for name, c in bundle.contracts.items():
+        geometry = ", ".join(f"{k.replace('_', ' ')} {v:g}" for k, v in c.geometry.items())
+        what = f"- {name}: vectors of {c.dimension} numbers"
+        what += f" by encoder {c.encoder!r}" if c.encoder else " (encoder not named)"
+        lines.append(f"{what}; {geometry}" if geometry else what)
+    if bundle.clinical is not None:
+        columns = [*bundle.clinical.numeric, *bundle.clinical.categorical]
+        lines.append(f"- clinical columns: {', '.join(columns)}")
+    return "\n".join(lines)
+
+
+def _made(bundle: Bundle) -> str:
+    lines = [
+        f"- {bundle.facts['inner_models']} inner models per member, each trained without one inner"
+        " fold; their centred risks are averaged",
+    ]
+    for m in bundle.members:
+        step = "penalty" if m.member.linear else "epochs"
+        lines.append(f"- {m.member.name}: {step} {m.step:g}, weight {m.weight:.4g}")
+    cuts = ", ".join(
+        f"{s or 'all'}: {', '.join(f'{c:.4g}' for c in own)}" for s, own in bundle.cuts.items()
+    )
+    lines.append(
+        f"- calibration slope {bundle.calibration.slope:.3f}; cut-offs of the risk: {cuts}"
+    )
+    versions = ", ".join(f"{k} {v}" for k, v in bundle.facts.get("versions", {}).items())
+    lines.append(f"- made {bundle.facts['created']} with {versions}")
+    lines.append(f"- digest {bundle_digest(bundle)}")
+    return "\n".join(lines)
+
+
+def about_bundle(bundle: Bundle) -> dict[str, Any]:
+    """Return what the manifest of a validation says of the model."""
+    endpoint, facts = bundle.endpoint, bundle.facts
+    return {
+        "simulated": bool(facts.get("simulated")),
+        "endpoint": {
+            "kind": endpoint.kind,
+            "name": endpoint.label,
+            "strata": endpoint.strata,
+            "unit": getattr(endpoint, "unit", ""),
+            "favourable": getattr(endpoint, "favourable", False),
+            "positive": ", ".join(getattr(endpoint, "positive", ())),
+        },
+        "inputs_of_arm": list(bundle.inputs),
+        "model": {
+            "study": bundle.name,
+            "arm": bundle.arm.name,
+            "digest": bundle_digest(bundle),
+            "created": facts.get("created"),
+            "patients": facts.get("patients"),
+            "events": facts.get("events"),
+            "slide-outcome": facts.get("versions", {}).get("slide-outcome"),
+        },
+    }

@@ -1,0 +1,284 @@
+"""Predictions of a trained model for new patients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from outcome.endpoint import Binary, TimeToEvent
+from outcome.errors import BundleError, EmbeddingError, Problems
+from outcome.evaluation.horizon_columns import horizon_name
+from outcome.bundle.ensemble import Ensemble
+from outcome.bundle.bundle import Bundle
+from outcome.risk.recalibration import LogisticCalibration
+from outcome.bundle.out_of_distribution import ClinicalRange, VectorRange
+from outcome.risk.cutoffs import risk_groups
+from outcome.bundle.new_patients import Newcomers
+
+__all__ = [
+    "Scored",
+    "absolute_risk",
+    "arm_table",
+    "met_before",
+    "predict_newcomers",
+    "score_newcomers",
+]
+
+Array = NDArray[np.float64]
+Progress = Callable[[str, int, int], None]
+AT_ONCE = 16
+WORTH_A_POOL = 32
+FEWEST_TO_SHIFT, LARGEST_SHIFT = 20, 0.5
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Risks and mean vectors of new patients.
+
+    Parameters
+    ----------
+    patients : list of str
+    risks : array, shape (patients, inner models)
+    distances : mapping of input to array, shape (patients,)
+        From the training patients; NaN without the input.
+    shifts : mapping of input to float
+        Distance of the mean of these patients.
+    """
+
+    patients: list[str]
+    risks: Array
+    distances: dict[str, Array]
+    shifts: dict[str, float]
+
+
+def score_newcomers(
+    bundle: Bundle,
+    newcomers: Newcomers,
+    *,
+    jobs: int = 1,
+    progress: Progress = lambda what, done, total: None,
+) -> Scored:
+    """Score every patient by every inner model.
+
+    Raises
+    ------
+    EmbeddingError
+        Every file that cannot be used.
+    """
+    patients = _ids(newcomers)
+    parts = [patients[i : i + AT_ONCE] for i in range(0, len(patients), AT_ONCE)]
+    risks: list[Array] = []
+    found: list[dict[str, Middles]] = []
+    bad: list[str] = []
+    for rows, middles, wrong in _map(bundle, newcomers, parts, jobs, len(patients)):
+        risks.append(rows)
+        found.append(middles)
+        bad += wrong
+        progress("predicting", min(len(risks) * AT_ONCE, len(patients)), len(patients))
+    if bad:
+        problems = Problems("predict")
+        problems.add("feature files that cannot be used", bad, "extract these slides again")
+        problems.raise_if_any(EmbeddingError)
+    distances, shifts = {}, {}
+    for name, seen in _vector_ranges(bundle).items():
+        distances[name] = np.concatenate([part[name].distances for part in found])
+        n = max(int(np.isfinite(distances[name]).sum()), 1)
+        sums = [np.sum([part[name].sums[i] for part in found], axis=0) / n for i in (0, 1)]
+        shifts[name] = float(seen.distance(sums[0][None], sums[1][None])[0])
+    return Scored(patients, np.concatenate(risks), distances, shifts)
+
+
+@dataclass(frozen=True)
+class Middles:
+    """Distances of some patients' mean vectors, and the sums of these vectors.
+
+    Parameters
+    ----------
+    distances : array, shape (n,)
+    sums : tuple of array, shape (k,) and (d,)
+        Projected, and as the files hold them.
+    """
+
+    distances: Array
+    sums: tuple[Array, Array]
+
+
+def _vector_ranges(bundle: Bundle) -> dict[str, VectorRange]:
+    return {name: r for name, r in bundle.ranges.items() if isinstance(r, VectorRange)}
+
+
+def _map(
+    bundle: Bundle, newcomers: Newcomers, parts: list[list[str]], jobs: int, n: int
+) -> Iterator[tuple[Array, dict[str, Middles], list[str]]]:
+    if jobs == 1 or n < WORTH_A_POOL:
+        ensemble = Ensemble(bundle)
+        yield from (_score(ensemble, newcomers, part) for part in parts)
+        return
+    # Late: one patient is predicted without them.
+    import joblib
+
+    from outcome.processes import in_processes
+
+    ensemble = Ensemble(bundle)
+    calls = (joblib.delayed(_score)(ensemble, newcomers, part) for part in parts)
+    yield from in_processes(calls, jobs, ordered=True)
+
+
+def _score(
+    ensemble: Ensemble, newcomers: Newcomers, patients: Sequence[str]
+) -> tuple[Array, dict[str, Middles], list[str]]:
+    """Score some patients; one BLAS thread, since a sum depends on their number."""
+    bundle = ensemble.bundle
+    ranges = _vector_ranges(bundle)
+    risks = np.full((len(patients), len(bundle.members[0].centres)), np.nan)
+    distances = {name: np.full(len(patients), np.nan) for name in ranges}
+    sums = {name: [np.zeros_like(r.centre), np.zeros_like(r.mean)] for name, r in ranges.items()}
+    bad: list[str] = []
+    with threadpool_limits(limits=1, user_api="blas"):
+        for row, patient in enumerate(patients):
+            try:
+                seen = ensemble.see(**newcomers.given(patient))
+            except (EmbeddingError, BundleError) as error:
+                bad.append(str(error))
+                continue
+            risks[row] = ensemble.inner_risks(seen)
+            for name, known in ranges.items():
+                bag, raw = seen.seen[name], seen.means[name]
+                if bag is not None and raw is not None:
+                    middle = bag.mean(axis=0, dtype=np.float64)
+                    distances[name][row] = known.distance(middle[None], raw[None])[0]
+                    sums[name][0] += middle
+                    sums[name][1] += raw
+    middles = {name: Middles(distances[name], (sums[name][0], sums[name][1])) for name in ranges}
+    return risks, middles, bad
+
+
+def predict_newcomers(
+    bundle: Bundle, newcomers: Newcomers, scored: Scored, horizons: Sequence[float]
+) -> tuple[pd.DataFrame, list[str]]:
+    """Make the table of predictions, and say what a reader must know.
+
+    Parameters
+    ----------
+    horizons : sequence of float
+        In the unit of the bundle's endpoint; ignored for a binary or landmark endpoint.
+
+    Returns
+    -------
+    table : DataFrame
+        `patient_id, risk, risk_lowest, risk_highest, linear_predictor, risk_group`; per horizon
+        `survival_<h>, lowest_survival_<h>, highest_survival_<h>`, or the same with `probability`;
+        `distance_percentile, outside, in_training`. Lowest and highest are over the inner models:
+        a range, not a confidence interval.
+    warnings : list of str
+    """
+    cohort = newcomers.cohort.patients
+    risk = scored.risks.mean(axis=1)
+    strata = cohort["strata"].tolist() if "strata" in cohort else [""] * len(risk)
+    table = pd.DataFrame({"patient_id": scored.patients, "risk": risk})
+    table["risk_lowest"], table["risk_highest"] = scored.risks.min(axis=1), scored.risks.max(axis=1)
+    table["linear_predictor"] = bundle.calibration.linear_predictor(risk)
+    table["risk_group"] = risk_groups(risk, strata, bundle.cuts)
+    inner = [absolute_risk(bundle, column, strata, horizons) for column in (risk, *scored.risks.T)]
+    for name, values in inner[0].items():
+        every = np.stack([one[name] for one in inner[1:]])
+        table[name] = values
+        table[f"lowest_{name}"], table[f"highest_{name}"] = every.min(axis=0), every.max(axis=0)
+    warnings = [*newcomers.warnings, *_familiar(bundle, newcomers, scored, table)]
+    known = met_before(bundle, newcomers)
+    table["in_training"] = [p in known for p in scored.patients]
+    if known:
+        warnings.append(
+            f"{len(known)} of {len(table)} patients were in the training cohort (by the id of the"
+            f" patient or of a slide), e.g. {', '.join(known[:3])}: their predictions look better"
+            " than they are"
+        )
+    return table, warnings
+
+
+def met_before(bundle: Bundle, newcomers: Newcomers) -> list[str]:
+    """Return the patients whose id, or a slide's id, belonged to the training cohort."""
+    ids = {p: [p, *(s for s, _ in newcomers.slides.get(p, ()))] for p in _ids(newcomers)}
+    return [p for p, own in ids.items() if any(bundle.knows(i) for i in own)]
+
+
+def _ids(newcomers: Newcomers) -> list[str]:
+    return [str(p) for p in newcomers.cohort.patients.index]
+
+
+def absolute_risk(
+    bundle: Bundle, risk: Array, strata: Sequence[str], horizons: Sequence[float]
+) -> dict[str, Array]:
+    """Columns of calibrated absolute risk, as in `predictions.csv`."""
+    endpoint, calibration = bundle.endpoint, bundle.calibration
+    if isinstance(calibration, LogisticCalibration):
+        worse = calibration.probability(risk)
+        if isinstance(endpoint, Binary):
+            return {"probability": 1 - worse if endpoint.favourable else worse}
+        return {f"survival_{horizon_name(endpoint.horizons[0])}": 1 - worse}
+    assert isinstance(endpoint, TimeToEvent)
+    return {f"survival_{horizon_name(h)}": calibration.survival(risk, strata, h) for h in horizons}
+
+
+def _familiar(
+    bundle: Bundle, newcomers: Newcomers, scored: Scored, table: pd.DataFrame
+) -> list[str]:
+    """Add columns of distance from the training patients; warn of a cohort that lies outside."""
+    found: list[str] = []
+    percentile = np.full(len(table), np.nan)
+    outside = np.zeros(len(table), dtype=bool)
+    for name, seen in bundle.ranges.items():
+        if isinstance(seen, ClinicalRange):
+            found += seen.warnings(newcomers.cohort.patients)
+            continue
+        distance = scored.distances[name]
+        there = np.isfinite(distance)
+        if not there.any():
+            continue
+        percentile[there] = np.fmax(percentile[there], seen.percentile(distance[there]))
+        beyond = there & seen.beyond(np.nan_to_num(distance))
+        outside |= beyond
+        found += _outside(name, scored.shifts[name], int(there.sum()), int(beyond.sum()))
+    table["distance_percentile"], table["outside"] = percentile.round(1), outside
+    return found
+
+
+def _outside(name: str, shift: float, n: int, beyond: int) -> list[str]:
+    """Warn where more lie beyond the training range than chance lets, or all lie to one side.
+
+    The mean of n patients like those of training lies about 1 / sqrt(n) as far as one of them.
+    """
+    tail = 1 - sum(_binomial(n, k, 0.01) for k in range(beyond))
+    many = beyond > 0 and tail <= 0.011  # one patient alone who lies beyond is worth a word
+    aside = n >= FEWEST_TO_SHIFT and shift > LARGEST_SHIFT
+    if not many and not aside:
+        return []
+    return [
+        f"{name}: {beyond} of {n} patients ({100 * beyond / n:.0f}%) lie farther from the training"
+        f" cohort than 99% of its own patients, and the mean of all {n} lies {shift:.2f} times as"
+        f" far from its centre as a training patient (by chance about {n**-0.5:.2f}). Predictions"
+        " may not hold for them"
+    ]
+
+
+def _binomial(n: int, k: int, p: float) -> float:
+    from math import exp, lgamma, log
+
+    ways = lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
+    return exp(ways + k * log(p) + (n - k) * log(1 - p))
+
+
+def arm_table(table: pd.DataFrame, arm: str) -> pd.DataFrame:
+    """Return predictions in the columns of `predictions.csv`, without outcomes."""
+    kept: list[Any] = [
+        c for c in table.columns
+        if c in ("patient_id", "risk", "risk_group", "linear_predictor", "probability")
+        or str(c).startswith("survival_")
+    ]  # fmt: skip
+    return table[kept].assign(arm=arm, repeat=0, fold="external")

@@ -1,0 +1,95 @@
+"""The same thing under different patients: bags, reports, and slides that carry another's id."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping
+
+import pandas as pd
+
+from outcome.checks.findings import Finding, Severity
+from outcome.dataset.study_data import Material
+
+__all__ = ["foreign_slide_ids", "identical_bags", "identical_reports"]
+
+SHORTEST_ID = 4
+LONG_REPORT = 40  # words; shorter ones are alike because templates are
+LONG_BAG = 3  # chunks
+PART = re.compile(r"[^\W_]+")
+
+
+def _shared(keys: Iterable[tuple[str, Hashable]]) -> list[list[str]]:
+    """Group patients with the same key, in order of the first."""
+    groups: dict[Hashable, list[str]] = defaultdict(list)
+    for patient, key in keys:
+        if patient not in groups[key]:
+            groups[key].append(patient)
+    return [who for who in groups.values() if len(who) > 1]
+
+
+def identical_bags(material: Material) -> list[Finding]:
+    """Find slides whose patches are the same, to the last digit, under different patients."""
+    bags = [(p, s.content) for p, slides in material.slides.items() for s in slides if s.n]
+    groups = _shared(bags)
+    if not groups:
+        return []
+    n = len({p for who in groups for p in who})
+    return [
+        Finding(
+            "severe",
+            f"{len(groups)} bags of patches are the same under different patients ({n} patients):"
+            " one may be trained on and tested on",
+            remedy="find out whose slide each is",
+        )
+    ]
+
+
+def identical_reports(material: Material, texts: Mapping[str, str]) -> list[Finding]:
+    """Find reports that are the same under different patients; severe where they are long."""
+    if texts:
+        keys = [(p, " ".join(t.split())) for p, t in texts.items()]
+        long_ones = {k for _, k in keys if len(k.split()) >= LONG_REPORT}
+    elif material.reports is not None:
+        reports = material.reports
+        keys = [(p, reports.content(p).hex()) for p in reports.rows]
+        long_ones = {
+            k for p, k in keys if (v := reports.vectors(p)) is not None and len(v) >= LONG_BAG
+        }
+    else:
+        return []
+    return [
+        *_same_reports(_shared(k for k in keys if k[1] in long_ones), "severe", "reports"),
+        *_same_reports(_shared(k for k in keys if k[1] not in long_ones), "note", "short reports"),
+    ]
+
+
+def _same_reports(groups: list[list[str]], severity: Severity, name: str) -> list[Finding]:
+    if not groups:
+        return []
+    n = len({p for who in groups for p in who})
+    what = f"{len(groups)} {name} are the same under different patients ({n} patients)"
+    remedy = "find out whose report each is" if severity == "severe" else ""
+    return [Finding(severity, what, remedy=remedy)]
+
+
+def foreign_slide_ids(slides: pd.DataFrame) -> list[Finding]:
+    """Find slides whose id holds the id of another patient, and not that of their own."""
+    split = {p: tuple(PART.findall(p.lower())) for p in slides["patient_id"].unique()}
+    parts = {who: p for p, who in split.items() if len(p) >= SHORTEST_ID}
+    lengths = sorted({len(who) for who in parts})
+    wrong = 0
+    for patient, slide in slides[["patient_id", "slide_id"]].itertuples(index=False, name=None):
+        words = PART.findall(slide.lower())
+        runs = {tuple(words[i : i + n]) for n in lengths for i in range(len(words) - n + 1)}
+        named = {parts[run] for run in runs if run in parts}
+        wrong += bool(named) and patient not in named and patient not in slide
+    if not wrong:
+        return []
+    return [
+        Finding(
+            "severe",
+            f"{wrong} slides carry the id of another patient than the one they are listed under",
+            remedy="compare the ids of patients and slides in the cohort table",
+        )
+    ]

@@ -1,0 +1,291 @@
+"""The leak scan: whether the outcome is hidden in what a model sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+
+from outcome.checks.findings import SEVERITIES, Finding, Severity
+from outcome.checks.duplicate_inputs import foreign_slide_ids, identical_bags, identical_reports
+from outcome.checks.probes import Accuracy, Outcomes, joint, single, tokens
+from outcome.checks.report_text_leaks import scan_follow_up, scan_words
+from outcome.dataset.study_data import Material
+from outcome.embeddings.reports.study_texts import StudyTexts, study_texts
+from outcome.endpoint import is_blank
+from outcome.study import ReportTexts, Study
+
+__all__ = ["BOUNDS", "LeakScan", "Probe", "scan_leaks"]
+
+Array = NDArray[np.float64]
+BOUNDS = {
+    "token": 0.80,
+    "text": 0.75,
+    "report": 0.75,
+    "covariate": 0.85,
+    "feature": 0.85,
+    "nuisance": 0.75,
+}
+"""C-index or AUROC that is implausible. Severe: the whole interval is above; a warning: the value
+is, and the interval is wholly in the upper half of what lies between it and chance."""
+REMEDY = {
+    "token": "look where this word stands in the texts; leave out what was written later",
+    "text": "look for what in the texts was written after the outcome was known",
+    "report": "look for what in the reports was written after the outcome was known",
+    "covariate": "make sure that it was known at the start of follow-up",
+    "feature": "look at this number of the vectors: is it a column of the table that slipped in?",
+    "nuisance": "see whether cases and controls were collected differently; `split.site_preserved`",
+}
+SHOWN_TOKENS = 3
+LEVEL_FOLDS, SHRINKAGE = 5, 5
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How well one thing predicts the outcome, beside what would be believable.
+
+    Parameters
+    ----------
+    kind : str
+        A key of `BOUNDS`.
+    name : str
+    accuracy : Accuracy
+    """
+
+    kind: str
+    name: str
+    accuracy: Accuracy
+
+    @property
+    def bound(self) -> float:
+        """What is implausible for it."""
+        return BOUNDS[self.kind]
+
+    @property
+    def severity(self) -> Severity | None:
+        """`severe`, `warning`, or None where it is believable."""
+        if self.accuracy.lower > self.bound:
+            return "severe"
+        halfway = (0.5 + self.bound) / 2
+        doubtful = self.accuracy.value > self.bound and self.accuracy.lower > halfway
+        return "warning" if doubtful else None
+
+
+@dataclass(frozen=True)
+class LeakScan:
+    """What the scan found.
+
+    Parameters
+    ----------
+    findings : tuple of Finding
+        Most severe first.
+    probes : tuple of Probe
+        Every statistical probe, found or not.
+    metric : str
+        `C-index` or `AUROC`.
+    """
+
+    findings: tuple[Finding, ...]
+    probes: tuple[Probe, ...]
+    metric: str
+
+    @property
+    def severe(self) -> bool:
+        """Whether results would be wrong."""
+        return any(f.severity == "severe" for f in self.findings)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Findings that a reader of the results must know, in sentences."""
+        return [f"Leak scan, {f}" for f in self.findings if f.severity != "note"]
+
+    def table(self) -> pd.DataFrame:
+        """Return the probes, with columns `probe, metric, estimate, lower, upper, bound, found`."""
+        rows = [
+            (p.name, self.metric, p.accuracy.value, p.accuracy.lower, p.accuracy.upper, p.bound,
+             p.severity or "")
+            for p in self.probes
+        ]  # fmt: skip
+        columns = ["probe", "metric", "estimate", "lower", "upper", "bound", "found"]
+        return pd.DataFrame(rows, columns=columns)
+
+
+def scan_leaks(study: Study, material: Material) -> LeakScan:
+    """Look for the outcome in texts, vectors, covariates and ids.
+
+    Parameters
+    ----------
+    study : Study
+    material : Material
+
+    Notes
+    -----
+    Only the texts that a study names can be read; of report vectors alone, chunks that several
+    patients share to the last digit stand in for tokens, since a leak that is plain in a word can
+    be all but invisible in the mean of the vectors.
+    """
+    patients = material.cohort.patients
+    table = _texts(study, material)
+    findings = [*identical_bags(material), *identical_reports(material, table.texts)]
+    findings += foreign_slide_ids(material.cohort.slides)
+    if table.texts:
+        findings += scan_words(table.texts, table.dates)
+        findings += scan_follow_up(table.texts, patients)
+    outcomes = Outcomes.of(material)
+    metric = "AUROC" if outcomes.time is None else "C-index"
+    probes = [p for p in _probes(study, material, table.texts, outcomes) if _usable(p)]
+    findings += [f for p in probes if (f := _told(p, metric)) is not None]
+    findings.sort(key=lambda f: SEVERITIES.index(f.severity))
+    return LeakScan(tuple(findings), tuple(probes), metric)
+
+
+def _texts(study: Study, material: Material) -> StudyTexts:
+    source = study.embeddings.reports
+    if not isinstance(source, ReportTexts):
+        return StudyTexts({}, {})
+    found = study_texts(source, study.columns.patient)
+    mine = {p: t for p, t in found.texts.items() if p in material.cohort.patients.index}
+    return StudyTexts(mine, found.dates)
+
+
+def _usable(probe: Probe) -> bool:
+    return bool(np.isfinite(probe.accuracy.value) and np.isfinite(probe.accuracy.lower))
+
+
+def _told(probe: Probe, metric: str) -> Finding | None:
+    if probe.severity is None:
+        return None
+    a = probe.accuracy
+    many = f", corrected for {a.tested:,} that were tested" if a.tested > 1 else ""
+    what = (
+        f"{probe.name}: {metric} {a.value:.2f} (95% interval {a.lower:.2f} to {a.upper:.2f}{many})"
+        f" is implausibly good, above {probe.bound}"
+    )
+    return Finding(probe.severity, what, remedy=REMEDY[probe.kind])
+
+
+def _probes(
+    study: Study, material: Material, texts: Mapping[str, str], outcomes: Outcomes
+) -> Iterator[Probe]:
+    if texts:
+        yield from _text_probes(texts, outcomes)
+    if material.reports is not None and not _learned(study):
+        yield from _report_probes(material, outcomes)
+    rows = material.cohort.patients.loc[list(outcomes.patients)]
+    for name in study.covariates.numeric:
+        text = rows[f"column:{name}"]
+        number = pd.to_numeric(text.where(~is_blank(text)), errors="coerce").to_numpy(dtype=float)
+        yield from _one("covariate", f"covariate {name}", number, outcomes)
+    for name in study.covariates.categorical:
+        levels = rows[f"column:{name}"].astype(str).to_numpy()
+        yield Probe("covariate", f"covariate {name}", _levels(levels, outcomes))
+    if material.slides:
+        means = [material.mean("image", p) for p in outcomes.patients]
+        width = material.dimensions["image"]
+        x = np.stack([np.full(width, np.nan) if m is None else m for m in means])
+        if (best := single(x, outcomes)) is not None:
+            yield Probe("feature", f"feature {best.index} of the mean patch vector", best)
+    yield from _nuisances(material, rows, outcomes)
+
+
+def _learned(study: Study) -> bool:
+    source = study.embeddings.reports
+    return isinstance(source, ReportTexts) and source.learned
+
+
+def _text_probes(texts: Mapping[str, str], outcomes: Outcomes) -> Iterator[Probe]:
+    ordered = [texts.get(p, "") for p in outcomes.patients]
+    counter = CountVectorizer(binary=True, ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b")
+    try:
+        present = counter.fit_transform(ordered).tocsc()
+    except ValueError:  # no words at all
+        return
+    words = counter.get_feature_names_out()
+    shown: set[str] = set()
+    for found in tokens(present, outcomes):
+        said = str(words[found.index])
+        # One finding a word: its pairs with its neighbours say the same.
+        if len(shown) < SHOWN_TOKENS and not shown & set(said.split()):
+            shown.update(said.split())
+            masked = "".join("#" if c.isdigit() else c for c in said)
+            yield Probe("token", f"“{masked}” in the reports", found)
+    # Weights need no outcome, so they may be fitted on all patients; the regression may not.
+    weigh = TfidfVectorizer(sublinear_tf=True, min_df=3, ngram_range=(1, 2), max_features=20_000)
+    try:
+        x = weigh.fit_transform(ordered).tocsr()
+    except ValueError:  # no word that three reports share
+        return
+    yield Probe("text", "all words of the reports together (TF-IDF, ridge)", joint(x, outcomes))
+
+
+def _report_probes(material: Material, outcomes: Outcomes) -> Iterator[Probe]:
+    means = [material.mean("report", p) for p in outcomes.patients]
+    width = material.dimensions["report"]
+    x = np.stack([np.full(width, np.nan) if m is None else m for m in means])
+    yield Probe("report", "mean report vectors (ridge)", joint(x, outcomes))
+    if (best := single(x, outcomes)) is not None:
+        yield Probe("feature", f"feature {best.index} of the mean report vector", best)
+    for found in tokens(_shared_chunks(material, outcomes), outcomes)[:1]:
+        yield Probe("token", "a report chunk that many patients share", found)
+
+
+def _shared_chunks(material: Material, outcomes: Outcomes) -> sparse.csc_matrix:
+    """Which patients have which chunk vector; of vectors that are the same to three digits."""
+    index: dict[bytes, int] = {}
+    rows, columns = [], []
+    for row, patient in enumerate(outcomes.patients):
+        vectors = material.reports.vectors(patient) if material.reports is not None else None
+        if vectors is None:
+            continue
+        rounded = np.round(vectors, 3) + 0.0
+        for chunk in {c.tobytes(): None for c in rounded}:
+            rows.append(row)
+            columns.append(index.setdefault(chunk, len(index)))
+    shape = (len(outcomes.patients), max(len(index), 1))
+    return sparse.csc_matrix((np.ones(len(rows)), (rows, columns)), shape)
+
+
+def _one(kind: str, name: str, x: Array, outcomes: Outcomes) -> Iterator[Probe]:
+    if np.isfinite(x).any() and (best := single(x[:, None], outcomes)) is not None:
+        yield Probe(kind, name, best)
+
+
+def _levels(levels: NDArray[Any], outcomes: Outcomes) -> Accuracy:
+    """Accuracy of the mean outcome of other patients of the same level.
+
+    On folds of its own: where those of the study keep sites together, a site is never seen twice.
+    """
+    n = len(levels)
+    fold = np.random.default_rng(0).permutation(n) % LEVEL_FOLDS
+    _, code = np.unique(levels, return_inverse=True)
+    score = np.zeros(n)
+    for k in range(LEVEL_FOLDS):
+        learn = fold != k
+        residual = outcomes.residual(learn)
+        total = np.bincount(code[learn], residual[learn], minlength=code.max() + 1)
+        known = np.bincount(code[learn], minlength=code.max() + 1)
+        score[~learn] = (total / (known + SHRINKAGE))[code[~learn]]
+    group = [f"{f}|{s}" for f, s in zip(fold, outcomes.stratum, strict=True)]
+    return outcomes.accuracy(score, group=group)
+
+
+def _nuisances(material: Material, rows: pd.DataFrame, outcomes: Outcomes) -> Iterator[Probe]:
+    """Probe what should tell nothing: where, and how much, was collected."""
+    patients = outcomes.patients
+    if "site" in rows:
+        levels = rows["site"].astype(str).to_numpy()
+        yield Probe("nuisance", "the site", _levels(levels, outcomes))
+    if material.slides:
+        patches = np.array([float(sum(s.n for s in material.slides[p])) for p in patients])
+        yield from _one("nuisance", "the number of patches", patches, outcomes)
+        slides = np.array([float(len(material.slides[p])) for p in patients])
+        yield from _one("nuisance", "the number of slides", slides, outcomes)
+    if material.reports is not None:
+        has = np.array([float(p in material.reports.rows) for p in patients])
+        yield from _one("nuisance", "whether there is a report", has, outcomes)

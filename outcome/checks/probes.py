@@ -1,0 +1,272 @@
+"""How well something predicts the outcome, out of fold: quick probes, no training.
+
+A probe asks one thing: is it too good to be true? Outcomes enter as residuals of a model without
+covariates (survival: event less the Nelson-Aalen hazard passed, the martingale residual; a label:
+less its mean), to which ridge regression is fitted. That is one step of a Cox or logistic model.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.stats import rankdata
+from sklearn.linear_model import Ridge, RidgeCV
+from threadpoolctl import threadpool_limits
+
+from outcome.dataset.study_data import Material
+from outcome.statistics.concordance import harrell
+from outcome.statistics.roc import roc_area
+from outcome.statistics.kaplan_meier import step_values
+
+__all__ = ["Accuracy", "Outcomes", "joint", "single", "tokens", "wilson"]
+
+Array = NDArray[np.float64]
+CANDIDATES = 25
+ALPHAS = (1.0, 10.0, 100.0, 1000.0, 10_000.0)
+FEWEST_WITH = 10
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """C-index or AUROC with an interval.
+
+    Parameters
+    ----------
+    value, lower, upper : float
+        The interval is 95%, corrected for `tested` (Bonferroni).
+    index : int
+        Which of the things that were tested it is.
+    tested : int
+    """
+
+    value: float
+    lower: float
+    upper: float
+    index: int = 0
+    tested: int = 1
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Outcomes of patients, and the folds of one repeat that a probe is cross-validated on.
+
+    Parameters
+    ----------
+    patients : tuple of str
+    time : array, shape (n,), optional
+        None for a label.
+    event : bool array, shape (n,)
+        Event seen, or the label positive.
+    fold : int array, shape (n,)
+    stratum : str array, shape (n,)
+    """
+
+    patients: tuple[str, ...]
+    time: Array | None
+    event: NDArray[np.bool_]
+    fold: NDArray[np.int64]
+    stratum: NDArray[np.str_]
+
+    @classmethod
+    def of(cls, material: Material) -> Outcomes:
+        """Take them from the first repeat; of a single division, its inner folds count too."""
+        first = [f for f in material.folds if f.repeat == material.folds[0].repeat]
+        parts = [f.test for f in first]
+        if len(first) == 1:
+            parts += [inner.tune for inner in first[0].inner]
+        place = {p: k for k, part in enumerate(parts) for p in part}
+        rows = material.cohort.patients.loc[sorted(place)]
+        named = "event" if "event" in rows else "label"
+        time = rows["time"].to_numpy(dtype=float) if "time" in rows else None
+        n = len(rows)
+        stratum = rows["strata"].to_numpy(dtype=str) if "strata" in rows else np.full(n, "")
+        fold = np.array([place[p] for p in rows.index])
+        return cls(tuple(map(str, rows.index)), time, rows[named].to_numpy() == 1, fold, stratum)
+
+    @property
+    def group(self) -> list[str]:
+        """Only pairs of one fold and stratum are compared."""
+        return [f"{f}|{s}" for f, s in zip(self.fold, self.stratum, strict=True)]
+
+    def residual(self, learn: NDArray[np.bool_]) -> Array:
+        """Outcome less what a model without covariates expects; higher is worse (or positive).
+
+        The model is fitted to the patients of `learn`.
+        """
+        if self.time is None:
+            return np.asarray(self.event - float(self.event[learn].mean()), dtype=np.float64)
+        times, events = self.time[learn], self.event[learn]
+        distinct = np.unique(times)
+        deaths = np.array([(events & (times == t)).sum() for t in distinct])
+        at_risk = len(times) - np.searchsorted(np.sort(times), distinct, side="left")
+        hazard = np.cumsum(deaths / at_risk)
+        passed = step_values(distinct, hazard, 0.0, self.time, "right")
+        return np.asarray(self.event - passed, dtype=np.float64)
+
+    def difference(self, has: NDArray[np.bool_]) -> float:
+        """Standardised difference of two groups: the log-rank or hypergeometric z.
+
+        Positive where those who have it fare worse (or are positive more often).
+        """
+        n = len(has)
+        if self.time is None:
+            k, m = int(has.sum()), int(self.event.sum())
+            excess = float(self.event[has].sum() - k * m / n)
+            variance = k * (n - k) * m * (n - m) / (n**2 * (n - 1))
+        else:
+            order = np.argsort(self.time, kind="stable")
+            times, events, marked = self.time[order], self.event[order], has[order].astype(float)
+            first = np.searchsorted(times, times, side="left")
+            at_risk = n - first
+            with_it = np.concatenate([np.cumsum(marked[::-1])[::-1], [0.0]])[first]
+            share = with_it / at_risk
+            excess = float((marked - share)[events].sum())
+            variance = float((share * (1 - share))[events].sum())
+        return excess / math.sqrt(variance) if variance > 0 else 0.0
+
+    def accuracy(self, risk: Array, *, group: Any = None, tested: int = 1) -> Accuracy:
+        """C-index or AUROC of a score, over pairs of the same fold (or `group`)."""
+        group = self.group if group is None else group
+        if self.time is not None:
+            found = harrell(self.time, self.event, risk, group=group)
+            value, se = found.c, found.se
+        else:
+            area = roc_area(risk, self.event, ~self.event, group=group)
+            value, se = area.area, area.se
+        half = NormalDist().inv_cdf(1 - 0.025 / tested) * se
+        return Accuracy(value, max(0.0, value - half), min(1.0, value + half), tested=tested)
+
+
+def joint(x: Any, outcomes: Outcomes) -> Accuracy:
+    """Accuracy of ridge regression on all columns of `x` together, out of fold.
+
+    Parameters
+    ----------
+    x : array or sparse matrix, shape (n, d)
+        Dense columns are standardised; missing values count as the mean.
+    outcomes : Outcomes
+    """
+    score = np.zeros(len(outcomes.event))
+    for fold in np.unique(outcomes.fold):
+        learn = outcomes.fold != fold
+        residual = outcomes.residual(learn)
+        with threadpool_limits(1):
+            score[~learn] = _ridge(x, learn, residual)
+    return outcomes.accuracy(score)
+
+
+def _ridge(x: Any, learn: NDArray[np.bool_], residual: Array) -> Array:
+    if sparse.issparse(x):
+        model = Ridge(alpha=1.0, solver="lsqr").fit(x[learn], residual[learn])
+        return np.asarray(model.predict(x[~learn]))
+    known = ~np.isnan(x[learn])
+    filled, n = np.where(known, x[learn], 0.0), np.maximum(known.sum(axis=0), 1)
+    mean = filled.sum(axis=0) / n
+    spread = np.sqrt((np.where(known, filled - mean, 0.0) ** 2).sum(axis=0) / n)
+    standard = np.nan_to_num((x - mean) / np.where(spread > 0, spread, np.inf))
+    model = RidgeCV(ALPHAS).fit(standard[learn], residual[learn])
+    return np.asarray(model.predict(standard[~learn]))
+
+
+def single(x: Array, outcomes: Outcomes) -> Accuracy | None:
+    """Accuracy of the best single column, its direction taken from the other folds.
+
+    Parameters
+    ----------
+    x : array, shape (n, d)
+        Missing values count as the median.
+
+    Returns
+    -------
+    Accuracy or None
+        None where no column varies. The interval is corrected for the number of columns.
+    """
+    known = np.flatnonzero(np.nanstd(x, axis=0) > 0) if len(x) else np.array([], dtype=int)
+    if not len(known):
+        return None
+    x = x[:, known]
+    filled = np.where(np.isnan(x), np.nanmedian(x, axis=0), x)
+    ranks = np.asarray(rankdata(filled, axis=0))
+    everybody = np.full(len(x), True)
+    strength = np.abs((ranks - ranks.mean(axis=0)).T @ outcomes.residual(everybody))
+    best = None
+    for column in np.argsort(-strength, kind="stable")[:CANDIDATES].tolist():
+        score = np.zeros(len(x))
+        for fold in np.unique(outcomes.fold):
+            learn = outcomes.fold != fold
+            residual, order = outcomes.residual(learn), ranks[:, column]
+            sign = np.sign((order[learn] - order[learn].mean()) @ residual[learn])
+            score[~learn] = sign * order[~learn]
+        found = outcomes.accuracy(score, tested=len(known))
+        if best is None or found.value > best.value:
+            best = Accuracy(found.value, found.lower, found.upper, int(known[column]), len(known))
+    return best
+
+
+def tokens(present: sparse.csc_matrix, outcomes: Outcomes) -> list[Accuracy]:
+    """Accuracy of single tokens among the pairs of patients of whom one has the token.
+
+    A token that few have leaves most pairs tied, so that its plain C stays near 0.5 however much
+    it gives away; among the pairs that it does tell apart, it does not.
+
+    Parameters
+    ----------
+    present : sparse matrix of 0 and 1, shape (n, tokens)
+
+    Returns
+    -------
+    list of Accuracy
+        Of the most telling tokens, best lower limit first. Intervals are Wilson's, with as many
+        observations as there are patients who have it, who have it not, or events, whichever is
+        fewest; corrected for the number of tokens that 10 patients have and 10 have not. It reaches
+        0.5 where the log-rank (label: hypergeometric) test, so corrected, finds no difference.
+    """
+    n = present.shape[0]
+    with_it = np.asarray(present.sum(axis=0)).ravel()
+    known = np.flatnonzero((with_it >= FEWEST_WITH) & (n - with_it >= FEWEST_WITH))
+    if not len(known):
+        return []
+    residual = outcomes.residual(np.full(n, True))
+    score = np.asarray(present[:, known].T @ (residual - residual.mean())).ravel()
+    strength = np.abs(score) / np.sqrt(with_it[known] * (n - with_it[known]) / n)
+    found = []
+    for column in known[np.argsort(-strength, kind="stable")[:CANDIDATES]].tolist():
+        has = np.asarray(present[:, [column]].todense()).ravel() > 0
+        value, informative = _among_differing(has, outcomes)
+        value = max(value, 1 - value)
+        size = int(min(with_it[column], n - with_it[column], informative))
+        lower, upper = wilson(value, size, 0.05 / len(known))
+        if abs(outcomes.difference(has)) < NormalDist().inv_cdf(1 - 0.025 / len(known)):
+            lower = min(lower, 0.5)
+        found.append(Accuracy(value, lower, upper, column, len(known)))
+    return sorted(found, key=lambda a: -a.lower)
+
+
+def _among_differing(has: NDArray[np.bool_], outcomes: Outcomes) -> tuple[float, int]:
+    """Share of pairs in which the patient with the token is worse off, and how many events."""
+    score = has.astype(float)
+    if outcomes.time is None:
+        area = roc_area(score, outcomes.event, ~outcomes.event).area
+        case, control = has[outcomes.event].mean(), has[~outcomes.event].mean()
+        tied = case * control + (1 - case) * (1 - control)
+        events = int(min(outcomes.event.sum(), (~outcomes.event).sum()))
+        return (float((area - tied / 2) / (1 - tied)) if tied < 1 else 0.5), events
+    found = harrell(outcomes.time, outcomes.event, score)
+    pairs = found.concordant + found.discordant
+    return (found.concordant / pairs if pairs else 0.5), int(outcomes.event.sum())
+
+
+def wilson(share: float, n: int, alpha: float) -> tuple[float, float]:
+    """Wilson's interval of a share of n observations, of confidence 1 - alpha."""
+    if n < 1:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf(1 - alpha / 2)
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return max(0.0, centre - half), min(1.0, centre + half)

@@ -1,0 +1,55 @@
+"""What limits a study: few events, few inner folds, sites spread over folds."""
+
+from __future__ import annotations
+
+from outcome.cohort import count_events
+from outcome.dataset.study_data import Material
+from outcome.study import Study
+
+__all__ = ["study_limits"]
+
+FEW_EVENTS = 50
+
+
+def study_limits(study: Study, material: Material) -> list[str]:
+    """Return what limits a study, in sentences; empty where nothing does.
+
+    Parameters
+    ----------
+    study : Study
+    material : Material
+    """
+    cohort, found = material.cohort, []
+    survival = "event" in cohort.patients
+    what = "events" if survival else "patients of the rarer class"
+    events = count_events(cohort, list(cohort.patients.index))
+    if events < FEW_EVENTS:
+        found.append(
+            f"There are {events} {what}: intervals are wide, and differences between arms of"
+            " less than about 0.05 cannot be told from chance."
+        )
+    if survival and events == len(cohort.patients):
+        found.append(
+            "Every patient has the event, and nobody is censored. If the table has survivors, they"
+            " may have been dropped for want of a time: GDC's days_to_death is empty for them, and"
+            " days_to_last_follow_up belongs into the same column."
+        )
+    reduced = [f for f in material.folds if len(f.inner) < study.split.inner_folds]
+    if reduced:
+        fewest = min(len(f.inner) for f in reduced)
+        found.append(
+            f"{len(reduced)} of {len(material.folds)} outer folds have fewer than"
+            f" {study.split.inner_folds} inner folds (as few as {fewest}), so that each holds"
+            f" enough {what}."
+        )
+    bare = [f for f in material.folds if count_events(cohort, f.test) == 0]
+    if bare:
+        names = ", ".join(f"{f.name} (repeat {f.repeat})" for f in bare[:3])
+        found.append(f"Test folds without {what} cannot be scored and are left out: {names}.")
+    several = "site" in cohort.patients and cohort.patients["site"].nunique() > 1
+    if several and not study.split.site_preserved and not study.split.given:
+        found.append(
+            "Patients of one site are spread over the folds, so a model may profit from knowing"
+            " a site. `split: {site_preserved: true}` keeps sites together."
+        )
+    return found

@@ -1,0 +1,145 @@
+"""A first study file from a table and the names of feature files: what `outcome init` writes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from outcome.cohort.drafting.drafts import Draft, endpoint_comments, relative
+from outcome.cohort.drafting.guess_columns import FILE_SUFFIX, Guesses, slides_by_prefix
+from outcome.cohort.drafting.endpoint_section import guessed_section
+
+__all__ = ["draft_init"]
+
+
+def draft_init(
+    table: pd.DataFrame,
+    path: Path,
+    guesses: Guesses,
+    files: Collection[str],
+    *,
+    out: Path,
+    name: str,
+    folders: Sequence[Path] = (),
+    reports: Path | None = None,
+    codes: Mapping[str, int] | None = None,
+    positive: str = "",
+) -> Draft:
+    """Turn guesses into a commented study file.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The cohort table as text, read from `path`.
+    guesses : Guesses
+    files : collection of str
+        Names of the slides that have a feature file.
+    out : Path
+        Where the study file will be.
+    name, folders, reports, codes, positive
+        As the user gives them.
+
+    Returns
+    -------
+    Draft
+        With a cohort table of its own where slides had to be found by patient.
+    """
+    cohort, slide, understood = _with_slides(table, guesses, files)
+    study: dict[str, Any] = {
+        "name": re.sub(r"[^\w .+-]+", "-", name).strip(" -.+") or "study",
+        "cohort": "cohort.csv" if cohort is not None else relative(path, out.parent),
+        "columns": {"patient": guesses.patient, "slide": slide},
+        "endpoint": guessed_section(guesses, table, positive, codes),
+    }
+    embeddings: dict[str, Any] = {}
+    if folders:
+        places = [relative(f, out.parent) for f in folders]
+        embeddings["patches"] = places[0] if len(places) == 1 else places
+    if reports is not None:
+        embeddings["reports"] = relative(reports, out.parent)
+    study["embeddings"] = embeddings or {"patches": "features/"}
+    inputs = [*(["image"] if folders or not reports else []), *(["report"] if reports else [])]
+    covariates = {"numeric": list(guesses.numeric), "categorical": list(guesses.categorical)}
+    if covariates := {kind: found for kind, found in covariates.items() if found}:
+        study["covariates"] = covariates
+        inputs.append("clinical")
+    arms = list(inputs)
+    if len(inputs) > 1:
+        arms.append("+".join(inputs))
+    study |= {"arms": arms, "baseline": arms[0], "split": _split(guesses)}
+    if understood and any("without a file" in line for line in understood):
+        study["on_missing"] = {"slide": "drop"}
+    return Draft(study, _comments(guesses, study, folders), cohort, understood=understood)
+
+
+def _with_slides(
+    table: pd.DataFrame, guesses: Guesses, files: Collection[str]
+) -> tuple[pd.DataFrame | None, str | None, list[str]]:
+    """Find the slides: by their column, or by the patient's id at the start of a file's name."""
+    if guesses.slide:
+        if table[guesses.slide].str.contains(FILE_SUFFIX).any():
+            column = table[guesses.slide].str.replace(FILE_SUFFIX, "", regex=True)
+            cohort = table.assign(**{guesses.slide: column})
+            return cohort, guesses.slide, ["slide ids without .h5 and the like: in cohort.csv"]
+        return None, guesses.slide, []
+    if not files or set(files) <= set(table[guesses.patient]):
+        return None, guesses.patient if files else None, []
+    owner = slides_by_prefix(table[guesses.patient].tolist(), files)
+    pairs = pd.DataFrame({"patient": list(owner.values()), "slide_id": list(owner)}, dtype=str)
+    columns = table.rename(columns={"slide_id": "slide_id_of_the_table"})
+    cohort = columns.merge(
+        pairs, left_on=guesses.patient, right_on="patient", how="left", suffixes=("", "_")
+    )
+    cohort = cohort.drop(columns="patient_" if "patient" in columns else "patient").fillna("")
+    without = sorted(set(table[guesses.patient]) - set(owner.values()))
+    said = [
+        f"guess: {len(owner)} of {len(files)} feature files belong to the"
+        f" {len(set(owner.values()))} patients with whose id their names begin: in cohort.csv"
+    ]
+    if without:
+        said.append(f"{len(without)} patients are without a file, e.g. {', '.join(without[:3])}")
+    return cohort, "slide_id", said
+
+
+def _split(guesses: Guesses) -> dict[str, Any]:
+    if guesses.folds:
+        found: dict[str, Any] = {"column": guesses.folds[0], "seed": 0}
+    else:
+        found = {"folds": 5, "stratify": True, "seed": 0}
+    return found | ({"site": guesses.site} if guesses.site else {})
+
+
+def _comments(
+    guesses: Guesses, study: Mapping[str, Any], folders: Sequence[Path]
+) -> dict[str, str]:
+    endpoint = study["endpoint"]
+    comments = {
+        "name": "Written by `outcome init`. Which column is what was guessed: read it through.",
+        "columns": "patients and slides; slides and files are matched by name",
+        "endpoint": "GUESSED. " + endpoint_comments(endpoint),
+        "embeddings": "relative to this file",
+        "arms": "each is one model; all are compared with the baseline on the same folds",
+        "split": "always by patient. `site_preserved: true` (with `site`) keeps hospitals whole",
+    }
+    if "event_codes" in endpoint:
+        comments["endpoint"] += "\nevent_codes: 1 = event, 0 = none, 2 = a competing event"
+    if endpoint["kind"] == "survival":
+        comments["endpoint"] += "\nhorizons: [...] in the same unit would add risks by that time"
+    if not folders:
+        comments["embeddings"] += ". CORRECT THIS: the folder of patch embeddings"
+    if "covariates" in study:
+        comments["covariates"] = (
+            "GUESSED. Only what is known at the time of prediction; columns that depend on the"
+            "\noutcome (treatment after relapse, cause of death) must not be here"
+        )
+    if "on_missing" in study:
+        comments["on_missing"] = "patients without a slide are dropped, and counted"
+    if len(guesses.folds) > 1:
+        comments["split"] += (
+            f"\nalso fold columns: {', '.join(guesses.folds[1:])}; a list is repeats"
+        )
+    return comments

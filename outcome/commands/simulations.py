@@ -1,0 +1,102 @@
+"""Commands that make their own cohort: simulate and demo."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from outcome.commands.console import Jobs, command_line, print_results, progress_bars
+
+if TYPE_CHECKING:
+    from outcome.simulation.simulate import Simulation
+
+
+def simulate(
+    out: Annotated[Path, typer.Argument(help="A new folder.")],
+    study: Annotated[
+        Path | None,
+        typer.Option(metavar="STUDY", help="Rehearse: only embeddings, for this study's patients."),
+    ] = None,
+    endpoint: Annotated[
+        Literal["survival", "relapse", "response"], typer.Option(help="What is simulated.")
+    ] = "survival",
+    patients: Annotated[int, typer.Option()] = 300,
+    patches: Annotated[int, typer.Option(help="Median per slide.")] = 500,
+    dimension: Annotated[int, typer.Option(help="Length of a vector.")] = 1024,
+    informative: Annotated[
+        float, typer.Option(help="Largest share of a slide that carries information.")
+    ] = 0.1,
+    image_effect: Annotated[float, typer.Option(help="Log hazard per SD.")] = 0.65,
+    report_effect: Annotated[float, typer.Option(help="Log hazard per SD.")] = 0.55,
+    sites: Annotated[int, typer.Option(help="Hospitals, each with a batch effect.")] = 5,
+    missing_reports: Annotated[float, typer.Option(help="Share without a report.")] = 0.1,
+    event_rate: Annotated[float, typer.Option(help="Share with an event.")] = 0.5,
+    image_c: Annotated[
+        float, typer.Option(help="With --study: C-index (or AUROC) of what the images know.")
+    ] = 0.68,
+    report_c: Annotated[float, typer.Option(help="With --study: the same of the reports.")] = 0.64,
+    seed: Annotated[int, typer.Option()] = 0,
+) -> None:
+    """Write a cohort with a known truth, in the layout of real feature extractors."""
+    from outcome.simulation.simulate import Simulation
+    from outcome.simulation.simulate import simulate as write
+
+    settings = Simulation(
+        endpoint=endpoint, patients=patients, patches=patches, dimension=dimension,
+        informative=informative, image_effect=image_effect, report_effect=report_effect,
+        sites=sites, missing_reports=missing_reports, event_rate=event_rate, seed=seed,
+    )  # fmt: skip
+    if study is not None:
+        _rehearse(out, study, settings, image_c, report_c)
+        return
+    with progress_bars() as progress:
+        path = write(out, settings, progress=lambda a, b: progress("writing slides", a, b))
+    typer.echo(f"SIMULATED cohort: {path}\nnext: outcome run {shlex.quote(str(path))}")
+
+
+def _rehearse(out: Path, path: Path, settings: Simulation, image_c: float, report_c: float) -> None:
+    from outcome import Study
+    from outcome.simulation.rehearsal import rehearse
+
+    with progress_bars() as progress:
+        made = rehearse(
+            out, Study.read(path), settings, image_c=image_c, report_c=report_c,
+            progress=lambda a, b: progress("writing slides", a, b),
+        )  # fmt: skip
+    typer.echo(
+        f"SIMULATED embeddings of {made.patients} patients and {made.slides} slides in {out}"
+    )
+    for part, c in made.carried.items():
+        typer.echo(f"the {part}s carry {c:.3f} (C-index or AUROC of the true score)")
+    typer.echo(f"next: outcome run {shlex.quote(str(made.study))}")
+
+
+def demo(
+    out: Annotated[Path, typer.Argument(help="Folder for the cohort and the run.")] = Path(
+        "outcome-demo"
+    ),
+    jobs: Jobs = None,
+) -> None:
+    """Simulate a small cohort, run three arms on it, and say where the report is."""
+    from outcome import Study
+    from outcome import run as run_study
+    from outcome.simulation.simulate import Simulation
+    from outcome.simulation.simulate import simulate as write
+
+    typer.echo("The demo uses SIMULATED data; no real patient is in it.")
+    path = out / "cohort" / "study.yaml"
+    with progress_bars() as progress:
+        if not path.is_file():
+            small = Simulation(
+                patients=160, patches=80, dimension=128, image_effect=1.1, report_effect=0.9
+            )
+            write(out / "cohort", small, progress=lambda a, b: progress("writing slides", a, b))
+        study = Study.read(path, ["name=demo-simulated"])
+        results = run_study(
+            study, out=out / "run", jobs=jobs, cache=out / "cache",
+            command=command_line(), progress=progress,
+        )  # fmt: skip
+    print_results(results, study.baseline)

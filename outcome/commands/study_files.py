@@ -1,0 +1,207 @@
+"""Commands that make a study file from what is on disk: init and import."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from outcome.cohort.drafting.guess_columns import Guesses
+
+Positive = Annotated[str, typer.Option(help="Code of the positive class of a label.")]
+Time = Annotated[str, typer.Option(help="Column of follow-up times.")]
+Event = Annotated[str, typer.Option(help="Column that says whether the event was seen.")]
+Unit = Annotated[str, typer.Option(help="Of the times: days, months or years.")]
+NewName = Annotated[str, typer.Option(help="Name of the study.")]
+
+
+def init(
+    table: Annotated[Path, typer.Argument(help="The cohort table: csv, tsv, xlsx or parquet.")],
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Folders of patch embeddings.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The study file to write.")] = Path("study.yaml"),
+    name: NewName = "",
+    reports: Annotated[Path | None, typer.Option(help="HDF5 file of report vectors.")] = None,
+    patient: Annotated[str, typer.Option(help="Column of patient ids.")] = "",
+    slide: Annotated[str, typer.Option(help="Column of slide ids.")] = "",
+    time: Time = "",
+    event: Event = "",
+    event_codes: Annotated[
+        str, typer.Option(metavar="CODE=0,CODE=1", help="Codes of the event column: 1 = event.")
+    ] = "",
+    label: Annotated[str, typer.Option(help="Column of a yes/no outcome.")] = "",
+    positive: Positive = "",
+    unit: Unit = "",
+) -> None:
+    """Look at a table and folders of features, and write a commented study file.
+
+    What it says of the columns are guesses, printed as such. Codes of the outcome are asked for, or
+    left for you to declare; they are never assumed.
+    """
+    from outcome.cohort.drafting.drafts import write_draft
+    from outcome.cohort.drafting.guess_columns import guess
+    from outcome.cohort.drafting.init import draft_init
+    from outcome.cohort.read_table import read_numbers
+    from outcome.embeddings.patches.find import find_slide_files, sniff
+    from outcome.errors import InputError
+
+    _check_unit(unit)
+    frame = read_numbers(table)
+    for option, column in (
+        ("--patient", patient), ("--slide", slide), ("--time", time), ("--event", event),
+        ("--label", label),
+    ):  # fmt: skip
+        if column and column not in frame:
+            shown = ", ".join(map(repr, frame.columns[:20]))
+            raise InputError(f"{option}: {table.name} has no column {column!r} (it has {shown})")
+    files: list[str] = []
+    if folders:
+        found = find_slide_files(folders)
+        files = list(found.files)
+        first = sniff([p for f in list(found.files.values())[:5] for p in f.paths])
+        what = f", {first.layout}, {first.features.shape[1]} numbers a vector" if first else ""
+        encoder = f", encoder {first.encoder}" if first and first.encoder else ""
+        typer.echo(f"features: {len(files)} slides{what}{encoder}")
+        _say_all(found.notes)
+    given = {
+        "patient": patient, "slide": slide, "time": time, "event": event, "label": label,
+        "unit": unit,
+    }  # fmt: skip
+    guesses = guess(frame, files, given)
+    _print_guesses(guesses)
+    codes = _codes(event_codes, guesses) or _ask_codes(guesses)
+    positive = positive or _ask_positive(guesses, frame)
+    draft = draft_init(
+        frame, table, guesses, files, out=out, name=name or table.stem, folders=folders or [],
+        reports=reports, codes=codes, positive=positive,
+    )  # fmt: skip
+    _finish(*write_draft(draft, out.parent, out.name), draft.understood)
+
+
+def import_(
+    layout: Annotated[
+        Literal["patho-bench", "panther", "mcat", "survpath", "clam", "stamp"],
+        typer.Argument(help="Whose files they are."),
+    ],
+    path: Annotated[Path, typer.Argument(help="The table, or the folder that holds it.")],
+    patches: Annotated[
+        list[Path] | None, typer.Option("--patches", help="Folder of features; may be repeated.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A new folder; default: named by PATH.")] = None,
+    splits: Annotated[Path | None, typer.Option(help="Split files, where they are apart.")] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="A further table: clinical, or of slides (stamp).")
+    ] = None,
+    endpoint: Annotated[str, typer.Option(help="Of several: os, dss, pfi, or a task.")] = "",
+    positive: Positive = "",
+    time: Time = "",
+    event: Event = "",
+    unit: Unit = "",
+    name: NewName = "",
+) -> None:
+    """Turn the cohort and the splits of another tool into a study file, a table and splits.csv."""
+    import re
+
+    from outcome.cohort.drafting.drafts import relative, write_draft
+    from outcome.cohort.drafting.importers import Source, draft_import
+
+    _check_unit(unit)
+    called = name or re.sub(r"[^\w.+-]+", "-", path.absolute().stem).strip("-.") or layout
+    folder = out or Path(called)
+    columns = {k: v for k, v in (("time", time), ("event", event), ("unit", unit)) if v}
+    draft = draft_import(
+        layout,
+        Source(path, splits, table, endpoint, positive, columns),
+        called,
+        [relative(p, folder) for p in patches or []],
+    )
+    _finish(*write_draft(draft, folder), draft.understood)
+
+
+def _check_unit(unit: str) -> None:
+    from outcome.errors import InputError
+
+    if unit not in ("", "days", "months", "years"):
+        raise InputError(f"--unit {unit!r} is none of days, months and years")
+
+
+def _print_guesses(found: Guesses) -> None:
+    roles: dict[str, Any] = {
+        "patient": found.patient, "slide": found.slide,
+        "time": found.time, "event": found.event, "unit": found.unit if found.time else "",
+        "label": found.label, "site": found.site, "folds": ", ".join(found.folds),
+        "numeric covariates": ", ".join(found.numeric),
+        "categorical covariates": ", ".join(found.categorical),
+    }  # fmt: skip
+    if not found.slide:
+        typer.echo("guess: slides are found by the patient's id in the names of their files")
+    for role, column in roles.items():
+        if column:
+            reason = f"  ({found.reasons[role]})" if role in found.reasons else ""
+            typer.echo(f"guess: {role}: {column}{reason}")
+    if found.event and not found.codes:
+        meaning = "censored" if found.censored else "event"
+        typer.echo(f"guess: 1 in {found.event} means {meaning}; correct the study file if not")
+
+
+def _codes(text: str, found: Guesses) -> dict[str, int]:
+    """Read `Alive=0,Dead=1`."""
+    from outcome.endpoint import canonical_code
+    from outcome.errors import InputError
+
+    codes: dict[str, int] = {}
+    for part in filter(None, text.split(",")):
+        code, _, value = part.rpartition("=")
+        if value.strip() not in ("0", "1", "2") or not code.strip():
+            raise InputError(f"--event-codes {text!r}: write CODE=0,CODE=1, e.g. Alive=0,Dead=1")
+        codes[canonical_code(code)] = int(value)
+    if codes and not found.event:
+        raise InputError(
+            "--event-codes: no columns of follow-up were recognised. To do: name them with --time "
+            "and --event (or a label with --label)"
+        )
+    if codes and (missing := [c for c in found.codes if c not in codes]):
+        raise InputError(f"--event-codes: {found.event!r} also holds {', '.join(missing[:5])}")
+    return codes
+
+
+def _ask_codes(found: Guesses) -> dict[str, int]:
+    if not (found.event and found.codes and sys.stdin.isatty()):
+        return {}
+    typer.echo(f"column {found.event!r} holds codes; say what each means")
+    ask = "1 = censored, 0 = event" if found.censored else "1 = event, 0 = no event, 2 = competing"
+    return {code: typer.prompt(f"{code!r} ({ask})", type=int) for code in found.codes}
+
+
+def _ask_positive(found: Guesses, table: pd.DataFrame) -> str:
+    if not (found.label and sys.stdin.isatty()):
+        return ""
+    codes = sorted(set(table[found.label]) - {""})
+    answer: str = typer.prompt(
+        f"which code of {found.label!r} is positive? {', '.join(codes[:10])}"
+    )
+    return answer
+
+
+def _say_all(notes: Any) -> None:
+    for note in notes:
+        typer.echo(f"note: {note}")
+
+
+def _finish(path: Path, problems: list[str], understood: Any) -> None:
+    from outcome.cohort.drafting.drafts import understood_cohort
+
+    for line in understood:
+        typer.echo(line)
+    if not problems and (counted := understood_cohort(path)):
+        typer.echo(f"cohort: {counted}")
+    for problem in problems:
+        typer.echo(f"to do: {problem}")
+    typer.echo(f"written: {path}\nnext: outcome check {shlex.quote(str(path))}")

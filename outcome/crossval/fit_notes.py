@@ -1,0 +1,76 @@
+"""What the fits of a study have to say: slopes of zero, few events, groups that came out uneven."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from outcome.crossval.arm_fold import ArmFold
+
+__all__ = ["fit_notes", "fit_warnings"]
+
+MOST_NAMED = 5
+
+
+def fit_warnings(finished: Sequence[ArmFold]) -> list[str]:
+    """Return what makes predictions of some folds worthless as probabilities."""
+    found = []
+    for arm in dict.fromkeys(f.arm for f in finished):
+        mine = [f for f in finished if f.arm == arm]
+        if flat := [f for f in mine if f.calibration.slope == 0]:
+            found.append(
+                f"arm {arm}, {_where(flat, len(mine))}: out-of-fold risks did not rise with the"
+                " outcome inside development, so that everybody gets the same absolute risk there;"
+                " the ranking is kept as it is"
+            )
+    return found
+
+
+def fit_notes(finished: Sequence[ArmFold], asked: int) -> list[str]:
+    """Return how few events changed the protocol, and how test patients fell into risk groups.
+
+    Parameters
+    ----------
+    finished : sequence of ArmFold
+    asked : int
+        Inner folds that the study asks for.
+    """
+    one = [f for f in finished if f.arm == finished[0].arm]
+    found = []
+    if reduced := [f for f in one if f.inner_folds < asked]:
+        numbers = sorted({f.inner_folds for f in reduced})
+        found.append(
+            f"{_where(reduced, len(one))}: {' or '.join(map(str, numbers))} inner folds instead of"
+            f" {asked}, so that each holds enough events"
+        )
+    if few := [f for f in one if f.few]:
+        found.append(
+            f"{_where(few, len(one))}: too few development events to choose epochs or a slope by;"
+            " half of the epochs, and slope 1"
+        )
+    found += _cuts(finished)
+    test = pd.concat([f.test for f in finished])
+    for arm, rows in test.groupby("arm", sort=False):
+        shares = rows["risk_group"].value_counts(normalize=True, sort=False)
+        said = ", ".join(f"{group} {100 * share:.0f}%" for group, share in shares.items())
+        found.append(f"arm {arm}, test patients per risk group: {said}")
+    return found
+
+
+def _cuts(finished: Sequence[ArmFold]) -> list[str]:
+    """Say how sure maximally selected cuts are."""
+    return [
+        f"arm {arm}, maximally selected cut in development, p corrected for the search, per fold: "
+        + ", ".join(f"{f.cut_p:.2g}" for f in finished if f.arm == arm)
+        for arm in dict.fromkeys(f.arm for f in finished if not np.isnan(f.cut_p))
+    ]
+
+
+def _where(folds: Sequence[ArmFold], of: int) -> str:
+    several = len({f.repeat for f in folds}) > 1
+    names = [f"{f.repeat}/{f.fold}" if several else f.fold for f in folds]
+    shown = ", ".join(names[:MOST_NAMED]) + (", ..." if len(names) > MOST_NAMED else "")
+    kind = "repeat/fold" if several else "fold"
+    return f"{kind}{'s' if len(names) > 1 else ''} {shown} of {of}"

@@ -1,0 +1,115 @@
+"""The grid of fits: what a worker process needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from outcome.cohort import Fold
+from outcome.dataset.study_data import Material
+from outcome.endpoint import Binary, TimeToEvent
+from outcome.errors import StudyError
+from outcome.models.heads import CoxHead, Head, LogisticHead
+from outcome.study import Study
+from outcome.training.fold_data import FoldData, fold_data
+from outcome.training.trainer import build
+from outcome.training.checkpoints import FitFolder, fit_key
+from outcome.crossval.late_fusion import Member, members
+from outcome.training.projected import SCRATCH
+from outcome.training.hyperparameters import candidates
+
+__all__ = ["Grid", "network_errors"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Everything a worker process needs; small, since vectors stay in the packed store.
+
+    Parameters
+    ----------
+    study : Study
+    material : Material
+    fits : Path
+        Folder of finished fits.
+    device : str
+    save_vectors : bool
+        Keep the pooled vectors of test patients and slides.
+    """
+
+    study: Study
+    material: Material
+    fits: Path
+    device: str
+    save_vectors: bool = False
+
+    @property
+    def head(self) -> Head:
+        """What the endpoint means to a network."""
+        endpoint = self.study.endpoint
+        if isinstance(endpoint, TimeToEvent):
+            return CoxHead()
+        return LogisticHead(isinstance(endpoint, Binary) and endpoint.favourable)
+
+    @property
+    def members(self) -> list[Member]:
+        """Every model that some arm is made of, each once."""
+        return _members(self.study)
+
+    def variants(self, member: Member) -> list[Member]:
+        """Return the member with each of the settings that a search tries, the study's first."""
+        if member.linear:
+            return [member]
+        return [replace(member, changes=c) for c in candidates(self.study.training)]
+
+    @property
+    def inputs(self) -> list[str]:
+        """Every input that some network sees."""
+        return sorted({i for m in self.members if not m.linear for i in m.inputs})
+
+    @property
+    def scratch(self) -> Path:
+        """Projected vectors, while a run lasts."""
+        return self.fits / SCRATCH
+
+    @property
+    def tasks(self) -> list[tuple[Fold, Member, int]]:
+        """Every network to be trained: outer fold, member, number of the inner fold."""
+        return [
+            (fold, variant, i)
+            for fold in self.material.folds
+            for member in self.members
+            if not member.linear
+            for variant in self.variants(member)
+            for i in range(len(fold.inner))
+        ]
+
+    def data(self, fold: Fold, inputs: Sequence[str] | None = None) -> FoldData:
+        """Return the fold's vectors, of every input that some network sees."""
+        wanted = self.inputs if inputs is None else inputs
+        return fold_data(self.material, fold, wanted, self.study, self.scratch)
+
+    def folder(self, fold: Fold, member: Member, inner_index: int) -> FitFolder:
+        """Return where a fit is, or will be."""
+        inner = fold.inner[inner_index]
+        key = fit_key(self.material, self.study, member, fold, inner, self.device)
+        return FitFolder(self.fits / key)
+
+
+def network_errors(study: Study) -> list[StudyError]:
+    """Make every network once, and return why some cannot be: before anything is read or written.
+
+    Aggregators of one's own are imported.
+    """
+    found: dict[str, StudyError] = {}
+    for member in _members(study):
+        try:
+            if not member.linear:
+                build(dict.fromkeys(member.inputs, 4), study.training, member)
+        except StudyError as error:
+            found[str(error)] = error
+    return list(found.values())
+
+
+def _members(study: Study) -> list[Member]:
+    return list(dict.fromkeys(m for arm in study.arms for m in members(arm)))

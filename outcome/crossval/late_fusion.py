@@ -1,0 +1,147 @@
+"""What an arm is made of: one model, or several whose calibrated scores are averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from outcome.study import Arm, Training
+from outcome.risk.recalibration import Array, Outcomes, fit_calibration, fit_weights
+
+__all__ = ["Member", "MemberScores", "fuse", "members"]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of an arm.
+
+    Parameters
+    ----------
+    inputs : tuple of str
+    aggregator : str
+        `linear` for a ridge model of mean vectors.
+    fusion : str
+        Of several inputs inside a network: `early`, `gated` or `cross`.
+    options : tuple of (str, value)
+        Arguments of the aggregator.
+    changes : tuple of (str, value)
+        Training settings in which it differs from the study's, where a search tries some.
+    """
+
+    inputs: tuple[str, ...]
+    aggregator: str
+    fusion: str = "early"
+    options: tuple[tuple[str, Any], ...] = ()
+    changes: tuple[tuple[str, Any], ...] = ()
+
+    def settings(self, training: Training) -> Training:
+        """Return the settings of the study as this model uses them."""
+        return training.model_copy(update=dict(self.changes))
+
+    @property
+    def linear(self) -> bool:
+        """Whether it is a linear model, which leaves nothing on disk."""
+        return self.aggregator == "linear"
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{'+'.join(self.inputs)} {self.aggregator}"
+
+
+@dataclass(frozen=True)
+class MemberScores:
+    """Risks of one member on one outer fold.
+
+    Parameters
+    ----------
+    tune : list of array
+        Per inner model: risks of its tune patients, centred.
+    test : array
+        Mean of the inner models' centred risks of the test patients.
+    history : DataFrame
+        Losses per inner fold and epoch; empty for a linear model.
+    epochs : int, optional
+        The epoch that every inner network uses.
+    penalty : float, optional
+        The penalty that every inner linear model uses.
+    changes : mapping
+        Training settings that a search has chosen instead of the study's.
+    vectors : mapping of "patients" or "slides" to (ids, array)
+        Pooled vectors of test patients, where they were asked for.
+    """
+
+    tune: list[Array]
+    test: Array
+    history: pd.DataFrame
+    epochs: int | None = None
+    penalty: float | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
+    vectors: dict[str, tuple[list[str], NDArray[np.float32]]] = field(default_factory=dict)
+
+
+def members(arm: Arm) -> tuple[Member, ...]:
+    """Return the models of an arm. Clinical data alone have a linear model, whatever the arm says.
+
+    Two arms that share a member share its fits.
+    """
+    together = arm.fusion in ("early", "gated", "cross")
+    inside = arm.fusion if together and len(arm.inputs) > 1 else "early"
+    groups = [arm.inputs] if together else [(i,) for i in arm.inputs]
+    options = tuple(sorted(arm.options.items()))
+    found: list[Member] = []
+    for inputs in groups:
+        names = ["linear"] if inputs == ("clinical",) else arm.aggregator.split("+")
+        found += [
+            Member(inputs, name) if name == "linear"
+            else Member(inputs, name, inside, options)
+            for name in names
+        ]  # fmt: skip
+    return tuple(found)
+
+
+def fuse(
+    scores: Sequence[MemberScores], outcomes: Outcomes, *, learned: bool, fixed_slope: bool
+) -> tuple[list[Array], Array, list[float]]:
+    """Join the members of an arm into one risk.
+
+    Parameters
+    ----------
+    scores : sequence of MemberScores
+    outcomes : Outcomes
+        Of the development patients, in the order of `tune`.
+    learned : bool
+        Weights fitted on development patients (not below 0, ridged towards equal ones); else the
+        plain mean of the calibrated log hazards or logits.
+    fixed_slope : bool
+        Too few events to calibrate.
+
+    Returns
+    -------
+    tune : list of array
+        Per inner fold.
+    test : array
+    weights : list of float
+        What each member's centred risk was multiplied with; 1 for a single member.
+    """
+    if len(scores) == 1:
+        return scores[0].tune, scores[0].test, [1.0]
+    risks = np.column_stack([np.concatenate(s.tune) for s in scores])
+    slopes = np.array(
+        [fit_calibration(r, outcomes, fixed_slope=fixed_slope).slope for r in risks.T]
+    )
+    shares = np.full(len(scores), 1 / len(scores))
+    if learned and not fixed_slope:
+        shares, _ = fit_weights(risks * slopes, outcomes, around=1 / len(scores))
+    weights = slopes * shares
+    tune = [
+        sum(w * s.tune[k] for w, s in zip(weights, scores, strict=True))
+        for k in range(len(scores[0].tune))
+    ]
+    test = sum(w * s.test for w, s in zip(weights, scores, strict=True))
+    return [np.asarray(t) for t in tune], np.asarray(test), weights.tolist()

@@ -1,0 +1,132 @@
+"""One member on one outer fold: its epoch or penalty is fixed, then its test patients are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from outcome.cohort import Fold
+from outcome.models.ridge import PENALTIES
+from outcome.crossval.selection import combine, epoch_losses
+from outcome.training.fold_data import target
+from outcome.training.trainer import build, predict
+from outcome.crossval.grid import Grid
+from outcome.training.linear_models import design_rows, fit_linear_fold
+from outcome.crossval.late_fusion import Member, MemberScores
+from outcome.crossval.slide_vectors import held_out_vectors
+
+__all__ = [
+    "HISTORY",
+    "chosen_network",
+    "chosen_step",
+    "few_events",
+    "member_scores",
+    "pinned_threads",
+]
+
+FEW_EVENTS = 16
+HISTORY = ["arm", "model", "repeat", "fold", "inner_fold", "epoch", "train_loss", "tune_loss"]
+
+
+def member_scores(grid: Grid, fold: Fold, member: Member) -> MemberScores:
+    """Score the development (out of fold) and the test patients of one outer fold."""
+    return _linear(grid, fold, member) if member.linear else _network(grid, fold, member)
+
+
+def few_events(grid: Grid, fold: Fold) -> bool:
+    """Whether the development patients have too few events to choose or calibrate by."""
+    outcomes = target(grid.material, fold.development, fold.development)
+    return int(outcomes.event.sum()) < FEW_EVENTS
+
+
+@contextmanager
+def pinned_threads(n: int) -> Iterator[None]:
+    """Give torch this many threads: the result of a sum depends on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _network(grid: Grid, fold: Fold, member: Member) -> MemberScores:
+    head, device = grid.head, torch.device(grid.device)
+    member, epochs = chosen_network(grid, fold, member)
+    folders = [grid.folder(fold, member, i) for i in range(len(fold.inner))]
+    settings = member.settings(grid.study.training)
+    tune, test, networks = [], [], []
+    vectors: dict[str, tuple[list[str], NDArray[np.float32]]] = {}
+    with pinned_threads(grid.study.training.threads):
+        data = grid.data(fold)
+        held_out = data.test(member, fold.test)
+        for inner, folder in zip(fold.inner, folders, strict=True):
+            network = build(data.dimensions(member), settings, member)
+            network.load_state_dict(folder.state(epochs))
+            network.to(device)
+            watched = data.development(member, inner.tune)
+            tune.append(head.risk(predict(network, watched, device)))
+            test.append(head.risk(predict(network, held_out, device)))
+            networks.append(network)
+        if grid.save_vectors:
+            vectors = held_out_vectors(data, member, networks, device)
+    centred, risk = combine(tune, test)
+    losses = [
+        pd.DataFrame([asdict(e) for e in folder.history()]).assign(inner_fold=i.name)
+        for i, folder in zip(fold.inner, folders, strict=True)
+    ]
+    history = pd.concat(losses, ignore_index=True).assign(
+        model=member.name, repeat=fold.repeat, fold=fold.name
+    )
+    return MemberScores(
+        centred, risk, history, epochs=epochs, changes=dict(member.changes), vectors=vectors
+    )
+
+
+def chosen_network(grid: Grid, fold: Fold, member: Member) -> tuple[Member, int]:
+    """Return the settings and the epoch with the least loss on the held-out inner folds."""
+    best: tuple[float, Member, int] | None = None
+    for variant in grid.variants(member):
+        raw = [grid.folder(fold, variant, i).tune_raw() for i in range(len(fold.inner))]
+        epoch, loss = _judged(grid, fold, raw)
+        if best is None or loss < best[0]:
+            best = (loss, variant, epoch)
+    assert best is not None
+    return best[1], best[2]
+
+
+def _linear(grid: Grid, fold: Fold, member: Member) -> MemberScores:
+    """Fit, choose the penalty as an epoch is chosen, and score."""
+    head = grid.head
+    patients = [*fold.development, *fold.test]
+    rows = design_rows(grid.material, grid.study, member.inputs, fold, patients)
+    targets = {i.name: target(grid.material, i.train, fold.development) for i in fold.inner}
+    with pinned_threads(grid.study.training.threads):
+        found = fit_linear_fold(fold, dict(zip(patients, rows, strict=True)), targets, head)
+    chosen = chosen_step(grid, fold, found.tune) - 1
+    centred, risk = combine(
+        [head.risk(r[chosen]) for r in found.tune], [head.risk(r[chosen]) for r in found.test]
+    )
+    return MemberScores(centred, risk, pd.DataFrame(columns=HISTORY[1:]), penalty=PENALTIES[chosen])
+
+
+def chosen_step(grid: Grid, fold: Fold, raw: Sequence[NDArray[np.float64]]) -> int:
+    """Return the epoch, or the place of the penalty (from 1), that all inner models use."""
+    return _judged(grid, fold, raw)[0]
+
+
+def _judged(grid: Grid, fold: Fold, raw: Sequence[NDArray[np.float64]]) -> tuple[int, float]:
+    """Return the best step and its loss."""
+    if few_events(grid, fold):
+        # Too few to choose by: half of the epochs, whatever the losses say.
+        return max(1, len(raw[0]) // 2), 0.0
+    targets = [target(grid.material, i.tune, fold.development) for i in fold.inner]
+    losses = epoch_losses(raw, targets, grid.head)
+    best = int(np.argmin(losses))
+    return best + 1, float(losses[best])

@@ -1,0 +1,174 @@
+"""The grid of fits: members x outer folds x inner folds, over processes, resumable.
+
+Three passes. The first projects the vectors of every outer fold, once for all of its fits. The
+second trains every network and reads development patients only. The third reads the test patients,
+once, with the epoch that the second has fixed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from outcome.cohort import Fold
+from outcome.devices import choose_device
+from outcome.errors import InputError
+from outcome.crossval.arm_fold import ArmFold, assemble
+from outcome.training.trainer import fit_network
+from outcome.training.checkpoints import fit_seed, remove_unfinished
+from outcome.crossval.grid import Grid
+from outcome.crossval.late_fusion import Member, MemberScores, members
+from outcome.training.data_parallel import Ranks
+from outcome.crossval.outer_fold import few_events, member_scores, pinned_threads
+from outcome.crossval.slide_vectors import write_vectors
+from outcome.crossval.executors import Here, Workers
+
+__all__ = ["ArmFold", "Grid", "Shard", "available_cpus", "choose_device", "run_grid", "train"]
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of several parts of the fits, for machines that know nothing of each other.
+
+    Parameters
+    ----------
+    number : int
+        From 1.
+    of : int
+    """
+
+    number: int
+    of: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Read `3/25`.
+
+        Raises
+        ------
+        InputError
+            It is no such part.
+        """
+        number, _, of = text.partition("/")
+        if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+            raise InputError(f"--shard {text!r}: write e.g. 3/25, from 1/25 to 25/25")
+        return cls(int(number), int(of))
+
+    def rows(self, n: int) -> range:
+        """Which of n tasks: neighbours, which share an outer fold and so its vectors."""
+        edges = np.linspace(0, n, self.of + 1).round().astype(int).tolist()
+        return range(edges[self.number - 1], edges[self.number])
+
+
+def available_cpus() -> int:
+    """Return the processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def train(grid: Grid, workers: Workers, progress: Progress, shard: Shard | None = None) -> int:
+    """Train every fit (of a shard) that is not there yet; returns how many were trained."""
+    tasks = grid.tasks
+    if shard is not None:
+        tasks = [tasks[row] for row in shard.rows(len(tasks))]
+    waiting = [task for task in tasks if not grid.folder(*task).finished]
+    _prepare(grid, list(dict.fromkeys(fold for fold, _, _ in waiting)), workers, progress)
+    done = len(tasks) - len(waiting)
+    progress("training", done, len(tasks))
+    for _ in workers.map(_fit, grid, waiting):
+        done += 1
+        progress("training", done, len(tasks))
+    return len(waiting)
+
+
+def run_grid(
+    grid: Grid, jobs: int, progress: Progress, workers: Workers | None = None
+) -> list[ArmFold]:
+    """Train every fit that is not there yet, then predict every test fold.
+
+    Parameters
+    ----------
+    grid : Grid
+    jobs : int
+        Processes. The results do not depend on it.
+    progress : callable
+        Called with what is being done, how much of it is done, and how much there is.
+    workers : Workers, optional
+        Instead of `jobs` processes of this machine.
+    """
+    workers = workers or Here(jobs)
+    folds = grid.material.folds
+    train(grid, workers, progress)
+    _prepare(grid, folds, workers, progress)
+    # Members of one fold lie together, so that a worker maps the fold's vectors only once.
+    cells = [(fold, member) for fold in folds for member in grid.members]
+    scores: dict[tuple[tuple[int, str], Member], MemberScores] = {}
+    progress("predicting", 0, len(cells))
+    for key, found in workers.map(_score, grid, cells):
+        scores[key] = found
+        progress("predicting", len(scores), len(cells))
+    if grid.save_vectors:
+        write_vectors(grid.fits.parent / "slide_vectors.h5", grid, scores)
+    few = {fold.key: few_events(grid, fold) for fold in folds}
+    shutil.rmtree(grid.scratch, ignore_errors=True)
+    remove_unfinished(grid.fits)
+    return [
+        assemble(
+            grid.study,
+            grid.material,
+            fold,
+            arm,
+            [scores[fold.key, member] for member in members(arm)],
+            few=few[fold.key],
+        )
+        for arm in grid.study.arms
+        for fold in folds
+    ]
+
+
+def _prepare(grid: Grid, folds: Sequence[Fold], workers: Workers, progress: Progress) -> None:
+    """Project what the fits of a fold have in common, before several of them ask for it at once."""
+    tasks = [(fold, name) for fold in folds for name in grid.inputs if name != "clinical"]
+    progress("projecting", 0, len(tasks))
+    for done, _ in enumerate(workers.map(_project, grid, tasks), 1):
+        progress("projecting", done, len(tasks))
+
+
+def _project(grid: Grid, fold: Fold, name: str) -> None:
+    if Ranks.current().first:
+        with pinned_threads(grid.study.training.threads):
+            grid.data(fold, [name])
+
+
+def _fit(grid: Grid, fold: Fold, member: Member, inner_index: int) -> None:
+    """Train one network and leave it on disk."""
+    inner, settings = fold.inner[inner_index], member.settings(grid.study.training)
+    with pinned_threads(settings.threads):
+        data = grid.data(fold)
+        trained = fit_network(
+            data.development(member, inner.train),
+            data.development(member, inner.tune),
+            grid.head,
+            settings,
+            member,
+            seed=fit_seed(settings, fold, inner),
+            device=torch.device(grid.device),
+        )
+    ranks = Ranks.current()
+    if not ranks.first:
+        return
+    about = {"inputs": member.inputs, "repeat": fold.repeat, "fold": fold.name, "inner": inner.name}
+    about["processes"] = ranks.world
+    grid.folder(fold, member, inner_index).write(trained, about)
+
+
+def _score(
+    grid: Grid, fold: Fold, member: Member
+) -> tuple[tuple[tuple[int, str], Member], MemberScores]:
+    return (fold.key, member), member_scores(grid, fold, member)

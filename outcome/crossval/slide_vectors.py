@@ -1,0 +1,90 @@
+"""Out-of-fold slide and patient vectors: what the networks made of the test patients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from outcome.cohort import Fold
+from outcome.models.network import OutcomeNetwork
+from outcome.training.fold_data import FoldData
+from outcome.training.batching import Patients
+from outcome.training.trainer import pooled
+from outcome.crossval.grid import Grid
+from outcome.crossval.late_fusion import Member, MemberScores, members
+
+__all__ = ["held_out_vectors", "write_vectors"]
+
+Vectors = tuple[list[str], NDArray[np.float32]]
+
+
+def held_out_vectors(
+    data: FoldData, member: Member, networks: Sequence[OutcomeNetwork], device: torch.device
+) -> dict[str, Vectors]:
+    """Pool the test patients of a fold, and each of their slides alone.
+
+    Returns
+    -------
+    dict
+        `patients`: ids and vectors, shape (n, width), inputs side by side, mean over the inner
+        networks. `slides`: the same of each slide, of the image part only; not there for a member
+        that sees no image.
+    """
+    patients = list(data.fold.test)
+    seen = data.test(member, patients)
+    found = {"patients": (patients, _mean(seen, networks, device))}
+    if "image" in member.inputs:
+        names, bags = zip(*data.slides(patients), strict=True)
+        # Outcomes play no part; the first patient's fill the place.
+        nobody = seen.target[torch.zeros(len(bags), dtype=torch.long)]
+        found["slides"] = (list(names), _mean(Patients({"image": bags}, nobody), networks, device))
+    return found
+
+
+def _mean(
+    patients: Patients, networks: Sequence[OutcomeNetwork], device: torch.device
+) -> NDArray[np.float32]:
+    mean = np.mean([pooled(n, patients, device) for n in networks], axis=0)
+    return np.asarray(mean, dtype=np.float32)
+
+
+def write_vectors(
+    path: Path, grid: Grid, scores: dict[tuple[tuple[int, str], Member], MemberScores]
+) -> None:
+    """Write `slide_vectors.h5`: arm / repeat / model / patients or slides.
+
+    Each has `vectors` (rows, width), `id` and `fold`. Vectors of different folds come from
+    different networks and have no common axes: use them within a fold. Linear models have none.
+    """
+    building = path.with_name(f".{path.name}.part")
+    with h5py.File(building, "w") as file:
+        for arm in grid.study.arms:
+            for member in members(arm):
+                for fold in grid.material.folds:
+                    _append(file, arm.name, member, fold, scores[fold.key, member])
+    building.replace(path)
+
+
+def _append(file: h5py.File, arm: str, member: Member, fold: Fold, scores: MemberScores) -> None:
+    for level, (ids, vectors) in scores.vectors.items():
+        # A slash would open a group of its own.
+        names = [part.replace("/", "_") for part in (arm, f"repeat {fold.repeat}", member.name)]
+        group = file.require_group("/".join([*names, level]))
+        _extend(group, "vectors", vectors, np.dtype("f4"))
+        _extend(group, "id", ids, h5py.string_dtype())
+        _extend(group, "fold", [fold.name] * len(ids), h5py.string_dtype())
+
+
+def _extend(group: h5py.Group, name: str, values: Any, kind: Any) -> None:
+    tail = np.shape(values)[1:]
+    if name not in group:
+        group.create_dataset(name, (0, *tail), maxshape=(None, *tail), dtype=kind)
+    n = len(group[name])
+    group[name].resize(n + len(values), axis=0)
+    group[name][n:] = values

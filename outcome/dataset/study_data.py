@@ -1,0 +1,258 @@
+"""Everything a study reads, checked and joined by patient: what training and checks start from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from outcome.cohort import Cohort, Fold, make_folds, read_cohort
+from outcome.embeddings.reports.study_texts import study_texts
+from outcome.embeddings.patches.join import join_slides
+from outcome.embeddings.patches.packed_store import Packed, PackedStore
+from outcome.embeddings.reports.vectors import Reports, read_reports
+from outcome.endpoint import is_blank
+from outcome.errors import CohortError, InputError, Problems
+from outcome.study import ReportTexts, Study, missing_places
+
+__all__ = ["Material", "PatientSample", "prepare"]
+
+Progress = Callable[[int, int], None]
+FEW = 5
+
+
+@dataclass(frozen=True)
+class PatientSample:
+    """What a network may see of one patient, as stored; None for an input that is not there."""
+
+    patches: NDArray[Any] | None
+    report: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class Material:
+    """A cohort joined with its embeddings and divided into folds.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        Patients who can be used, and the flow that led to them.
+    folds : tuple of Fold
+    store : PackedStore
+    slides : mapping of patient to tuple of Packed
+        Empty where the study uses no image.
+    reports : Reports or None
+    contents : mapping of patient to mapping of input to str
+        Hashes of what `sample` returns, one per input: what a fit that sees it depends on.
+    notes : tuple of str
+        What the user should know and need not mend.
+    """
+
+    cohort: Cohort
+    folds: tuple[Fold, ...]
+    store: PackedStore
+    slides: Mapping[str, tuple[Packed, ...]]
+    reports: Reports | None
+    contents: Mapping[str, Mapping[str, str]]
+    notes: tuple[str, ...]
+
+    def sample(self, patient: str) -> PatientSample:
+        """Return one patient's inputs; patches stay on disk until they are touched."""
+        slides = self.slides.get(patient, ())
+        report = self.reports.vectors(patient) if self.reports is not None else None
+        return PatientSample(self.store.features(slides) if slides else None, report)
+
+    def content(self, patient: str, inputs: Iterable[str]) -> list[str]:
+        """Return the hashes of some inputs of a patient; clinical values have none here."""
+        found = self.contents[patient]
+        return [found[name] for name in inputs if name in found]
+
+    def mean(self, name: str, patient: str) -> NDArray[np.float64] | None:
+        """Return the mean vector of one input of a patient, shape (d,); None without it."""
+        if name == "image":
+            slides = self.slides.get(patient, ())
+            return self.store.mean(slides) if slides else None
+        report = self.reports.vectors(patient) if self.reports is not None else None
+        return None if report is None else report.mean(axis=0, dtype=np.float64)
+
+    def of_fold(self, fold: Fold) -> Material:
+        """Return the material as models of one outer fold see it.
+
+        Report vectors that are learned from texts are learned from its development patients.
+        """
+        if self.reports is None:
+            return self
+        fitted = self.reports.fitted(fold.development)
+        return self if fitted is self.reports else replace(self, reports=fitted)
+
+    @property
+    def dimensions(self) -> dict[str, int]:
+        """Length of the vectors per input."""
+        found = {}
+        if self.slides:
+            found["image"] = next(iter(self.slides.values()))[0].dimension
+        if self.reports is not None:
+            found["report"] = self.reports.dimension
+        return found
+
+    def facts(self) -> dict[str, Any]:
+        """Return counts for the manifest and the report."""
+        cohort = self.cohort
+        counts: dict[str, Any] = {
+            "patients": len(cohort.patients),
+            "slides": len(cohort.slides),
+            "events": int(cohort.outcome.sum()),
+        }
+        if self.slides:
+            bags = pd.Series({p: sum(s.n for s in slides) for p, slides in self.slides.items()})
+            counts["patches"] = {
+                "total": int(bags.sum()),
+                "median": float(bags.median()),
+                "min": int(bags.min()),
+                "max": int(bags.max()),
+            }
+            first = next(iter(self.slides.values()))[0]
+            counts |= {"dimension": first.dimension, "encoder": first.encoder or None}
+            kinds = Counter(s.layout for slides in self.slides.values() for s in slides if s.n)
+            counts["layout"] = ", ".join(sorted(kinds))
+        if self.reports is not None:
+            n = len(self.reports.rows)
+            counts["reports"] = {
+                "with": n,
+                "without": len(cohort.patients) - n,
+                "dimension": self.reports.dimension,
+                "encoder": self.reports.encoder or None,
+            }
+        return counts
+
+
+def prepare(
+    study: Study,
+    cache: Path,
+    *,
+    frame: pd.DataFrame | None = None,
+    jobs: int = 1,
+    known: Sequence[InputError] = (),
+    progress: Progress = lambda done, total: None,
+) -> Material:
+    """Read and check everything a study names; nothing is written but the packed store.
+
+    Parameters
+    ----------
+    study : Study
+    cache : Path
+        Folder of the packed store.
+    frame : DataFrame, optional
+        The cohort table, instead of the file.
+    jobs : int
+        Processes that pack slides.
+    known : sequence of InputError
+        What is known to be wrong already: it is told with the rest.
+    progress : callable
+        Called with slides read so far, and in all.
+
+    Raises
+    ------
+    CohortError
+        With every problem of the table, the files and the folds at once.
+    """
+    table = "a DataFrame" if frame is not None else str(study.cohort)
+    problems = Problems(f"study {study.name!r} (cohort table: {table})")
+    for error in known:
+        problems.take(error)
+    notes: list[str] = []
+    store = PackedStore(cache)
+    cohort = read_cohort(study, problems, frame)
+    if cohort is None:
+        problems.extend(w for about, w in missing_places(study) if about != {"cohort"})
+        problems.raise_if_any(CohortError)
+        raise CohortError("no cohort")
+    notes += cohort.notes
+    slides: dict[str, tuple[Packed, ...]] = {}
+    reports = None
+    if study.embeddings.reports is not None:
+        reports = read_reports(study, cohort, store, problems, progress)
+    if study.embeddings.patches is not None:
+        cohort, slides = join_slides(study, cohort, store, notes, problems, jobs, progress)
+    if reports is not None:
+        notes += _redactions(study)
+        cohort = _reports_in_flow(study, cohort, reports, notes)
+    _check_strata(cohort, problems)
+    folds = make_folds(cohort, study.split, problems, notes, networks=study.networks)
+    cohort = _in_a_fold(study, cohort, folds)
+    if reports is not None and any("report" in arm.inputs for arm in study.arms):
+        _check_reports_everywhere(folds, reports, problems)
+    problems.raise_if_any(CohortError)
+    slides = {p: s for p, s in slides.items() if p in cohort.patients.index}
+    if reports is not None:
+        reports = reports.only(cohort.patients.index)
+    contents = {p: _contents(slides.get(p, ()), reports, p) for p in cohort.patients.index}
+    return Material(cohort, tuple(folds), store, slides, reports, contents, tuple(notes))
+
+
+def _contents(slides: Sequence[Packed], reports: Reports | None, patient: str) -> dict[str, str]:
+    parts = {"image": "".join(slide.content for slide in slides).encode()}
+    if reports is not None:
+        parts["report"] = reports.content(patient)
+    return {name: hashlib.sha256(part).hexdigest()[:32] for name, part in parts.items()}
+
+
+def _redactions(study: Study) -> list[str]:
+    source = study.embeddings.reports
+    if not isinstance(source, ReportTexts) or not source.redact:
+        return []
+    return [study_texts(source, study.columns.patient).said]
+
+
+def _reports_in_flow(study: Study, cohort: Cohort, reports: Reports, notes: list[str]) -> Cohort:
+    if reports.strangers:
+        notes.append(f"{reports.strangers} reports belong to nobody in the cohort table: not used")
+    without = [p for p in cohort.patients.index if p not in reports.rows]
+    if not without:
+        return cohort
+    if study.on_missing.report == "drop":
+        kept = [p for p in cohort.patients.index if p in reports.rows]
+        reason = f"{len(without)} patients without a report"
+        return cohort.keep(kept, "patients with a report", reason)
+    notes.append(
+        f"{len(without)} of {len(cohort.patients)} patients have no report; they are kept, and the"
+        " network sees a learned vector instead"
+    )
+    return cohort
+
+
+def _in_a_fold(study: Study, cohort: Cohort, folds: Sequence[Fold]) -> Cohort:
+    """Count those whom the given folds leave out altogether: nothing is known of them later."""
+    if not study.split.given or not folds:
+        return cohort
+    used = {p for fold in folds for p in (*fold.test, *fold.development)}
+    kept = [p for p in cohort.patients.index if p in used]
+    reason = f"{len(cohort.patients) - len(kept)} patients in no fold of the given split"
+    return cohort.keep(kept, "in a fold", reason)
+
+
+def _check_reports_everywhere(folds: Sequence[Fold], reports: Reports, problems: Problems) -> None:
+    """Whoever learns from reports must see some, in every inner fold."""
+    fewest = min(
+        (sum(p in reports.rows for p in i.train) for f in folds for i in f.inner), default=FEW
+    )
+    if fewest < FEW:
+        problems.add(
+            f"some inner folds train on {fewest} patients with a report, and {FEW} are needed",
+            remedy="leave out the arms with a report, or use fewer folds",
+        )
+
+
+def _check_strata(cohort: Cohort, problems: Problems) -> None:
+    if "strata" not in cohort.patients:
+        return
+    blank = is_blank(cohort.patients["strata"])
+    if blank.any():
+        problems.add("the stratum is missing", cohort.patients.index[blank].tolist(), "fill it in")

@@ -1,0 +1,201 @@
+"""Slides of a study: their files found, packed, checked against each other, grouped by patient."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from uuid import uuid4
+
+import joblib
+
+from outcome.cohort import Cohort
+from outcome.embeddings.patches.find import Found, SlideFiles, find_slide_files
+from outcome.embeddings.patches.packed_store import Packed, PackedStore
+from outcome.errors import EmbeddingError, Problems
+from outcome.processes import in_processes
+from outcome.study import Study
+
+__all__ = ["join_slides"]
+
+Progress = Callable[[int, int], None]
+PACK_HERE = 32
+"""So few slides are packed faster than processes are started."""
+
+
+def join_slides(
+    study: Study,
+    cohort: Cohort,
+    store: PackedStore,
+    notes: list[str],
+    problems: Problems,
+    jobs: int,
+    progress: Progress,
+) -> tuple[Cohort, dict[str, tuple[Packed, ...]]]:
+    """Join a cohort with its feature files, packing those that are not packed yet.
+
+    Parameters
+    ----------
+    study : Study
+        With `embeddings.patches`.
+    cohort : Cohort
+    store : PackedStore
+    notes : list of str
+        Receives what the user should know.
+    problems : Problems
+        Receives slides without a file, unusable files, and files that do not fit together.
+    jobs : int
+    progress : callable
+        Called with slides read so far, and in all.
+
+    Returns
+    -------
+    cohort : Cohort
+        Without what was dropped, which is counted in its flow.
+    slides : dict of patient to tuple of Packed
+    """
+    found = _slide_files(study, cohort, notes, problems)
+    cohort, files = _link(study, cohort, found, problems)
+    packed = _pack(store, files, problems, jobs, progress)
+    _check_same_encoder(packed, problems)
+    return _by_patient(study, cohort, packed, problems)
+
+
+def _slide_files(study: Study, cohort: Cohort, notes: list[str], problems: Problems) -> Found:
+    embeddings = study.embeddings
+    try:
+        found = find_slide_files(embeddings.patches or (), embeddings.layout)
+    except EmbeddingError as error:
+        problems.extend([str(error)])
+        return Found({})
+    notes += found.notes
+    if strangers := sum(slide not in cohort.named for slide in found.files):
+        notes.append(f"{strangers} feature files belong to no slide of the cohort table: not used")
+    return found
+
+
+def _link(
+    study: Study, cohort: Cohort, found: Found, problems: Problems
+) -> tuple[Cohort, dict[str, SlideFiles]]:
+    """Find the files of each slide; a slide without one is an error, or dropped and counted."""
+    wanted = cohort.slides["slide_id"].tolist()
+    if twice := [
+        f"{s} ({', '.join(map(str, found.doubled[s][:2]))})" for s in wanted if s in found.doubled
+    ]:
+        problems.add(
+            "several feature files have the name of one slide",
+            twice,
+            "point `patches` to one of the folders, or list several to put them together",
+        )
+    missing = [s for s in wanted if s not in found.files]
+    folders = ", ".join(map(str, study.embeddings.patches or ()))
+    if missing and found.files and study.on_missing.slide == "error":
+        partly = [s for s in missing if s in found.partial]
+        if partly:
+            problems.add(
+                f"slides that are in some of the folders only ({folders})",
+                partly,
+                "extract them for every folder, or set `on_missing: {slide: drop}`; folders that"
+                " are parts of one cohort must not share a slide",
+            )
+        if absent := [s for s in missing if s not in found.partial]:
+            problems.add(
+                f"slides without a feature file in {folders}",
+                absent,
+                "add the files, correct the slide ids, or set `on_missing: {slide: drop}`",
+            )
+    files = {s: found.files[s] for s in wanted if s in found.files}
+    if found.files:
+        cohort = cohort.keep_slides(
+            list(files), "slides with a feature file", f"{len(missing)} slides without a file"
+        )
+    return cohort, files
+
+
+def _pack(
+    store: PackedStore,
+    files: Mapping[str, SlideFiles],
+    problems: Problems,
+    jobs: int,
+    progress: Progress,
+) -> dict[str, Packed]:
+    found: dict[str, Packed | str] = {}
+    for slide, source in files.items():
+        if (known := store.known(source)) is not None:
+            found[slide] = known
+    new = [s for s in files if s not in found]
+    # Runs that start together on several machines begin at different slides, and share the work.
+    start = uuid4().int % len(new) if new else 0
+    new = new[start:] + new[:start]
+    progress(len(found), len(files))
+    results: Iterator[tuple[str, Packed | str]]
+    if jobs == 1 or len(new) < PACK_HERE:
+        results = (_pack_one(store, s, files[s]) for s in new)
+    else:
+        # Processes that stay from an earlier call may be in another folder than this one.
+        there = {
+            s: replace(files[s], paths=tuple(p.absolute() for p in files[s].paths)) for s in new
+        }
+        results = in_processes((joblib.delayed(_pack_one)(store, s, there[s]) for s in new), jobs)
+    for slide, result in results:
+        found[slide] = result
+        progress(len(found), len(files))
+    bad = [r for s in files if isinstance(r := found[s], str)]
+    if bad:
+        problems.add("feature files that cannot be used", bad, "extract these slides again")
+    return {s: r for s in files if isinstance(r := found[s], Packed)}
+
+
+def _pack_one(store: PackedStore, slide: str, source: SlideFiles) -> tuple[str, Packed | str]:
+    """Pack one slide, or say what is wrong with it: all problems are told at once."""
+    try:
+        return slide, store.pack(source)
+    except EmbeddingError as error:
+        return slide, str(error)
+
+
+def _check_same_encoder(packed: Mapping[str, Packed], problems: Problems) -> None:
+    for field, what in (("dimension", "dimension"), ("encoder", "encoder")):
+        values = {s: getattr(p, field) for s, p in packed.items() if p.n}
+        counts = Counter(values.values())
+        if len(counts) > 1:
+            usual = counts.most_common(1)[0][0]
+            rare = [f"{s} ({v!r})" for s, v in values.items() if v != usual]
+            problems.add(
+                f"feature files mix the {what} of their vectors (most have {usual!r})",
+                rare,
+                "extract every slide with one encoder and one setting",
+            )
+
+
+def _by_patient(
+    study: Study, cohort: Cohort, packed: Mapping[str, Packed], problems: Problems
+) -> tuple[Cohort, dict[str, tuple[Packed, ...]]]:
+    """Group slides by patient; empty slides, and patients left with none, are counted."""
+    empty = [s for s, p in packed.items() if p.n == 0]
+    if empty:
+        kept = [s for s in cohort.slides["slide_id"] if s not in set(empty)]
+        cohort = cohort.keep_slides(
+            kept, "slides with at least one patch", f"{len(empty)} slides without any patch"
+        )
+    slides = {
+        str(patient): tuple(packed[s] for s in rows["slide_id"] if s in packed)
+        for patient, rows in cohort.slides.groupby("patient_id")
+    }
+    if not packed:
+        if not problems:
+            problems.add(
+                "no slide of the cohort table has a feature file",
+                remedy="correct `columns.slide`, the ids, or `embeddings.patches`",
+            )
+        return cohort, {}
+    without = [p for p in cohort.patients.index if not slides.get(p)]
+    if without and study.on_missing.slide == "error" and not problems:
+        problems.add(
+            "patients without any patch",
+            without,
+            "add their slides, or set `on_missing: {slide: drop}`",
+        )
+    kept = [p for p in cohort.patients.index if slides.get(p)]
+    reason = f"{len(without)} patients without any usable slide"
+    return cohort.keep(kept, "patients with a slide", reason), slides

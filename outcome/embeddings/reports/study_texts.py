@@ -1,0 +1,81 @@
+"""The report texts of a study: read, redacted where it says so, and remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+
+from outcome.embeddings.reports.redaction import redact
+from outcome.embeddings.reports.text_table import ReportTable, read_text_table
+from outcome.study import ReportTexts
+
+__all__ = ["StudyTexts", "redacted", "study_texts"]
+
+
+@dataclass(frozen=True, eq=False)
+class StudyTexts:
+    """Texts as models see them.
+
+    Parameters
+    ----------
+    texts : mapping of patient to str
+        In order of the ids; without patients of whose text nothing is left.
+    dates : mapping of patient to date
+    removed : int
+        Sentences that were removed.
+    shortened : int
+        Patients who lost some.
+    emptied : int
+        Patients who lost all.
+    """
+
+    texts: Mapping[str, str]
+    dates: Mapping[str, date]
+    removed: int = 0
+    shortened: int = 0
+    emptied: int = 0
+
+    @property
+    def said(self) -> str:
+        """What was removed, in a sentence."""
+        text = f"{self.removed} sentences that tell the outcome were removed from the reports of"
+        text += f" {self.shortened} patients"
+        return text + (f"; of {self.emptied} nothing was left" if self.emptied else "")
+
+
+def redacted(table: ReportTable) -> StudyTexts:
+    """Remove the sentences that tell the outcome, and count them."""
+    found = {p: redact(text, table.dates.get(p)) for p, text in table.texts.items()}
+    texts = {p: r.text for p, r in found.items() if r.text.strip()}
+    removed = [r.removed for r in found.values() if r.removed]
+    return StudyTexts(texts, table.dates, sum(removed), len(removed), len(found) - len(texts))
+
+
+def study_texts(source: ReportTexts, patient_column: str) -> StudyTexts:
+    """Read the texts that a study names; a process remembers the last until the file changes.
+
+    Raises
+    ------
+    EmbeddingError
+        See `read_text_table`.
+    """
+    try:
+        status = source.texts.stat()
+        stamp = (status.st_size, status.st_mtime_ns)
+    except OSError:
+        stamp = (0, 0)
+    return _read(source, patient_column, stamp)
+
+
+@lru_cache(maxsize=1)
+def _read(source: ReportTexts, patient_column: str, stamp: tuple[int, int]) -> StudyTexts:
+    columns = source.columns
+    table = read_text_table(
+        source.texts,
+        patient=columns.patient or patient_column,
+        text=columns.text,
+        when=columns.date,
+    )
+    return redacted(table) if source.redact else StudyTexts(table.texts, table.dates)

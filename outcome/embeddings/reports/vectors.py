@@ -1,0 +1,229 @@
+"""Report embeddings: vectors from an HDF5 file, or made of the texts that a study names.
+
+In the file there is one dataset per patient, of shape (d,) or (chunks, d).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from outcome.cohort import Cohort
+from outcome.embeddings.patches.packed_store import PackedStore
+from outcome.embeddings.reports.tfidf import TextReports, report_chunks
+from outcome.errors import EmbeddingError, Problems
+from outcome.study import ReportTexts, Study
+
+__all__ = ["Reports", "VectorReports", "read_reports"]
+
+Progress = Callable[[int, int], None]
+
+
+class Reports(Protocol):
+    """Reports of the patients who have one; their vectors may depend on the fold."""
+
+    @property
+    def rows(self) -> Mapping[str, Any]:
+        """An entry for each patient with a report."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector (before a fold is known: at most)."""
+
+    @property
+    def encoder(self) -> str:
+        """Where the vectors come from; empty where nothing says so."""
+
+    @property
+    def strangers(self) -> int:
+        """Reports in the source that belong to nobody in the cohort."""
+
+    def only(self, patients: Collection[str]) -> Reports:
+        """Return the reports of some patients."""
+
+    def content(self, patient: str) -> bytes:
+        """Return what a fit that sees this patient depends on; empty without a report."""
+
+    def fitted(self, development: Sequence[str]) -> Reports:
+        """Return reports with vectors, learned from the development patients where they are."""
+
+    def vectors(self, patient: str) -> NDArray[np.float32] | None:
+        """Chunks of one patient, shape (chunks, d); None without a report."""
+
+
+@dataclass(frozen=True)
+class VectorReports:
+    """Report vectors of the patients who have one, in the packed store.
+
+    Parameters
+    ----------
+    path : Path
+        A numpy file, shape (all chunks, d), float32.
+    rows : mapping of patient to (start, stop)
+        Which rows are whose.
+    dimension : int
+    encoder : str
+        As the source names it; empty where it does not.
+    strangers : int
+        Datasets in the source that belong to nobody in the cohort.
+    """
+
+    path: Path
+    rows: Mapping[str, tuple[int, int]]
+    dimension: int
+    encoder: str
+    strangers: int
+
+    def only(self, patients: Collection[str]) -> VectorReports:
+        """Return the reports of some patients."""
+        return replace(self, rows={p: r for p, r in self.rows.items() if p in patients})
+
+    def vectors(self, patient: str) -> NDArray[np.float32] | None:
+        """Chunks of one patient, shape (chunks, d); None without a report."""
+        if patient not in self.rows:
+            return None
+        start, stop = self.rows[patient]
+        vectors: NDArray[np.float32] = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        return vectors[start:stop]
+
+    def content(self, patient: str) -> bytes:
+        """Return what a fit that sees this patient depends on."""
+        vectors = self.vectors(patient)
+        return b"" if vectors is None else vectors.tobytes()
+
+    def fitted(self, development: Sequence[str]) -> VectorReports:
+        """Return itself: the vectors are the same in every fold."""
+        return self
+
+
+def read_reports(
+    study: Study,
+    cohort: Cohort,
+    store: PackedStore,
+    problems: Problems,
+    progress: Progress = lambda done, total: None,
+) -> Reports | None:
+    """Read the reports that a study names, as vectors or as texts.
+
+    Texts are turned into vectors on first use, and these are kept beside the packed store; those
+    of `tfidf-svd` are made anew for each fold.
+
+    Returns
+    -------
+    Reports or None
+        None where they cannot be used; `problems` then says why.
+    """
+    source = study.embeddings.reports
+    if not isinstance(source, ReportTexts):
+        return None if source is None else _read_vectors(source, cohort, store, problems)
+    try:
+        if source.learned:
+            return _texts(source, study, cohort)
+        # Late: what encodes texts needs torch, which a study of vectors may do without.
+        from outcome.embeddings.reports.embed import cached_vectors
+
+        path = cached_vectors(source, study.columns.patient, store.folder / "reports", progress)
+    except EmbeddingError as error:
+        problems.extend([f"embeddings.reports: {error}"])
+        return None
+    return _read_vectors(path, cohort, store, problems)
+
+
+def _texts(source: ReportTexts, study: Study, cohort: Cohort) -> TextReports:
+    found = report_chunks(source, study.columns.patient)
+    rows = {p: found[p][0] for p in cohort.patients.index if p in found}
+    if not rows:
+        raise EmbeddingError(
+            f"{source.texts.name} holds a report of none of the {len(cohort.patients)} patients"
+        )
+    strangers = sum(p not in cohort.named for p in found)
+    return TextReports(source, study.columns.patient, rows, strangers)
+
+
+def _read_vectors(
+    path: Path, cohort: Cohort, store: PackedStore, problems: Problems
+) -> VectorReports | None:
+    """Read the reports of a cohort's patients into the store.
+
+    Returns
+    -------
+    Reports or None
+        None where the file cannot be used; `problems` then says why.
+
+    Notes
+    -----
+    A patient without a dataset, or with one of no rows, has no report.
+    """
+    if not path.is_file():
+        problems.add(f"embeddings.reports: there is no file {path}")
+        return None
+    wanted = frozenset(cohort.patients.index)
+    vectors: dict[str, NDArray[np.float32]] = {}
+    bad: dict[str, list[str]] = {}
+    try:
+        with h5py.File(path, "r") as file:
+            strangers = sum(1 for key in file if key not in cohort.named)
+            encoder = str(file.attrs.get("encoder", ""))
+            for patient in sorted(wanted & set(file)):
+                try:
+                    chunks = _chunks(file, patient)
+                except EmbeddingError as error:
+                    bad.setdefault(str(error), []).append(patient)
+                    continue
+                if len(chunks):
+                    vectors[patient] = chunks
+    except (OSError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        problems.add(f"{path.name} is damaged or not HDF5 ({reason})")
+        return None
+    for what, who in bad.items():
+        problems.add(f"{path.name}: {what}", who, "embed these reports again")
+    if not _one_dimension(path, vectors, problems) or bad:
+        return None
+    if not vectors:
+        problems.add(
+            f"{path.name} holds a report of none of the {len(wanted)} patients",
+            remedy="name each dataset by the patient id of the cohort table",
+        )
+        return None
+    ends = np.cumsum([len(v) for v in vectors.values()]).tolist()
+    starts = [0, *ends[:-1]]
+    rows = {p: (a, b) for p, a, b in zip(vectors, starts, ends, strict=True)}
+    packed = store.add_array(np.concatenate(list(vectors.values())))
+    return VectorReports(packed, rows, next(iter(vectors.values())).shape[1], encoder, strangers)
+
+
+def _one_dimension(
+    path: Path, vectors: Mapping[str, NDArray[np.float32]], problems: Problems
+) -> bool:
+    example = {v.shape[1]: p for p, v in vectors.items()}
+    if len(example) > 1:
+        problems.add(
+            f"{path.name} mixes dimensions",
+            [f"{p} has {d}" for d, p in sorted(example.items())],
+            "embed every report with one encoder",
+        )
+    return len(example) <= 1
+
+
+def _chunks(file: h5py.File, patient: str) -> NDArray[np.float32]:
+    if not isinstance(file.get(patient, getlink=True), h5py.HardLink):
+        raise EmbeddingError("a link to somewhere else, and a dataset is needed")
+    data = file[patient]
+    if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "fiu":
+        raise EmbeddingError("not a dataset of numbers")
+    if data.ndim not in (1, 2):
+        raise EmbeddingError(f"shape {data.shape}, and (d,) or (chunks, d) is needed")
+    with np.errstate(over="ignore"):
+        values = np.asarray(data[()], dtype=np.float32)
+    if not np.isfinite(values).all():
+        raise EmbeddingError("NaN or infinite values in the vectors")
+    if not values.size:
+        return np.empty((0, 0), dtype=np.float32)
+    return values.reshape(-1, values.shape[-1])

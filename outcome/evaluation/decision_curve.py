@@ -1,0 +1,92 @@
+"""Decision curves: what acting on a prediction is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from outcome.errors import InputError
+from outcome.evaluation.calibration import Pooled, pool
+from outcome.evaluation.arrays import read_arms
+from outcome.predictions import Predictions
+
+__all__ = ["DECISION_COLUMNS", "THRESHOLDS", "decision_curves", "net_benefit"]
+
+DECISION_COLUMNS = ["arm", "horizon", "threshold", "net_benefit", "n"]
+THRESHOLDS = tuple(float(t) for t in np.round(np.arange(0.01, 1.0, 0.01), 2))
+
+
+def decision_curves(
+    predictions: Predictions,
+    horizons: Sequence[float] = (),
+    *,
+    thresholds: Sequence[float] = THRESHOLDS,
+) -> pd.DataFrame:
+    """Net benefit of treating those at or above a threshold probability [1]_.
+
+    Calibrated probabilities of the first repeat, pooled over folds; for survival, the event
+    probability among those above the threshold is a Kaplan-Meier estimate [2]_
+    (Aalen-Johansen where events compete).
+
+    Parameters
+    ----------
+    predictions : Predictions
+        With columns `survival_<h>`, or `probability` for a binary outcome.
+    horizons : sequence of float
+        Ignored for a binary outcome.
+    thresholds : sequence of float
+        Inside (0, 1).
+
+    Returns
+    -------
+    DataFrame
+        `DECISION_COLUMNS`. Net benefit is in true positives per patient, higher is better;
+        arm `treat all` is everybody treated, and treating nobody is 0. NaN where nobody of
+        those above the threshold is followed to the horizon.
+
+    Raises
+    ------
+    InputError
+        A threshold is not inside (0, 1), or the table cannot be evaluated.
+
+    References
+    ----------
+    .. [1] Vickers & Elkin (2006), Medical Decision Making 26:565-574.
+    .. [2] Vickers et al. (2008), BMC Medical Informatics and Decision Making 8:53.
+    """
+    if any(not 0 < t < 1 for t in thresholds):
+        raise InputError("decision thresholds must lie between 0 and 1, both excluded")
+    _, arms = read_arms(predictions)
+    binary = "label" in predictions.table
+    rows: list[list[object]] = []
+    for h in [float("nan")] if binary else horizons:
+        usable = [a for a in arms if binary or h in a.folds[0].survival]
+        pools = {a.name: pool(a, a.repeats[0], h) for a in usable}
+        pools = {name: p for name, p in pools.items() if len(p.event)}
+        for name, p in pools.items():
+            rows += [[name, h, t, net_benefit(p, h, t), len(p.event)] for t in thresholds]
+        if pools:
+            largest = max(pools.values(), key=lambda p: len(p.event))
+            everybody = Pooled(
+                largest.time, largest.event, largest.ended, np.ones(len(largest.event)),
+                largest.weight,
+            )  # fmt: skip
+            n = len(largest.event)
+            rows += [["treat all", h, t, net_benefit(everybody, h, t), n] for t in thresholds]
+    return pd.DataFrame(rows, columns=DECISION_COLUMNS)
+
+
+def net_benefit(pooled: Pooled, horizon: float, threshold: float) -> float:
+    """Subtract false positives, at the odds of the threshold, from true ones; per patient."""
+    flagged = pooled.probability >= threshold
+    if not flagged.any():
+        return 0.0
+    part = Pooled(*(getattr(pooled, name)[flagged] for name in pooled.__dataclass_fields__))
+    if np.isnan(horizon):
+        share = float(part.weight.sum() / pooled.weight.sum())
+        risk = float(part.weight @ part.event / part.weight.sum()) if share > 0 else 0.0
+    else:
+        share, risk = float(flagged.mean()), part.observed(horizon)[0]
+    return share * (risk - (1 - risk) * threshold / (1 - threshold))

@@ -1,0 +1,222 @@
+"""What every metric is made of: a value, its influence by patient, and its resamples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from outcome.evaluation.arrays import Arm, FoldScores, Panel
+from outcome.statistics.resampling import percentile_interval
+
+__all__ = [
+    "Difference",
+    "Measure",
+    "combine",
+    "difference",
+    "mean_of_repeats",
+    "mean_over_folds",
+    "unknown",
+    "wald",
+]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric of one arm.
+
+    Attributes
+    ----------
+    value : float
+        NaN where it cannot be estimated; `note` says why.
+    influence : ndarray, shape (n,), or None
+        Infinitesimal-jackknife values over the panel; 0 for patients that were not scored.
+        Squares sum to the variance. None where there is no closed form.
+    draws : ndarray, shape (r,), or None
+        The metric in every resample of patients.
+    bounds : tuple of float, optional
+        An interval that comes from theory and not from the resamples.
+    note : str
+    by_repeat : tuple of float
+        The metric in each repeat, where `value` is their mean.
+    """
+
+    value: float
+    influence: Floats | None = None
+    draws: Floats | None = None
+    bounds: tuple[float, float] | None = None
+    note: str = ""
+    by_repeat: tuple[float, ...] = ()
+
+    @property
+    def repeat_sd(self) -> float:
+        """Standard deviation over repeats; NaN with fewer than two."""
+        return float(np.std(self.by_repeat, ddof=1)) if len(self.by_repeat) > 1 else float("nan")
+
+    @property
+    def se(self) -> float:
+        """Standard error by influence; by resamples where there is no influence."""
+        if np.isnan(self.value):
+            return float("nan")
+        if self.influence is not None:
+            return float(np.sqrt(self.influence @ self.influence))
+        if self.draws is None or np.isnan(self.draws).all() or len(self.draws) < 2:
+            return float("nan")
+        return float(np.nanstd(self.draws, ddof=1))
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Percentile interval of the resamples, or the one from theory."""
+        if np.isnan(self.value):
+            return float("nan"), float("nan")
+        if self.bounds is not None:
+            return self.bounds
+        if self.draws is None:
+            return float("nan"), float("nan")
+        return percentile_interval(self.draws, level)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A metric of one arm minus that of another, on the same patients and resamples.
+
+    Attributes
+    ----------
+    value, lower, upper : float
+        The interval is that of the paired resamples.
+    se, p : float
+        Two-sided z test with the paired standard error.
+    note : str
+    """
+
+    value: float
+    lower: float
+    upper: float
+    se: float
+    p: float
+    note: str
+
+
+def unknown(note: str) -> Measure:
+    """Give a metric that cannot be estimated, with the reason."""
+    return Measure(float("nan"), note=note)
+
+
+def with_note(measure: Measure, note: str) -> Measure:
+    """Add a remark to a metric that is known."""
+    if not note or np.isnan(measure.value):
+        return measure
+    return replace(measure, note="; ".join(filter(None, [measure.note, note])))
+
+
+def combine(measures: Sequence[Measure], weights: Sequence[float], note: str = "") -> Measure:
+    """Weighted sum of metrics; unknown if one of them is."""
+    if not measures or any(np.isnan(m.value) for m in measures):
+        return unknown(note or "one of its parts cannot be estimated")
+    w = np.asarray(weights, dtype=np.float64)
+    influences = [m.influence for m in measures if m.influence is not None]
+    draws = [m.draws for m in measures if m.draws is not None]
+    return Measure(
+        float(w @ [m.value for m in measures]),
+        w @ np.array(influences) if len(influences) == len(measures) else None,
+        w @ np.array(draws) if len(draws) == len(measures) else None,
+        note=note,
+    )
+
+
+def mean_of_repeats(measures: Sequence[Measure], note: str = "") -> Measure:
+    """Unweighted mean of a metric over repeats of the same patients."""
+    mean = combine(measures, [1 / len(measures)] * len(measures), note)
+    return replace(mean, by_repeat=tuple(m.value for m in measures))
+
+
+def mean_over_folds(panel: Panel, arm: Arm, parts: Sequence[Measure]) -> Measure:
+    """Unweighted mean over the folds of a repeat, then over repeats.
+
+    Folds in which the metric cannot be estimated are left out. In a resample that leaves a
+    fold without comparable patients, the mean is over the other folds.
+
+    Parameters
+    ----------
+    parts : sequence of Measure
+        One for each fold of `arm`, with influence by the fold's patients.
+    """
+    means = []
+    for repeat in arm.repeats:
+        inside = [
+            (fold, part)
+            for fold, part in zip(arm.folds, parts, strict=True)
+            if fold.repeat == repeat and not np.isnan(part.value)
+        ]
+        if inside:
+            means.append(_mean_of_repeat(panel, inside))
+    if not means:
+        notes = {p.note for p in parts if p.note}
+        return unknown("; ".join(sorted(notes)) or "no fold has comparable patients")
+    skipped = sum(bool(np.isnan(p.value)) for p in parts)
+    note = f"{skipped} of {len(parts)} folds skipped" if skipped else ""
+    return mean_of_repeats(means, note)
+
+
+def _mean_of_repeat(panel: Panel, inside: Sequence[tuple[FoldScores, Measure]]) -> Measure:
+    share = 1 / len(inside)
+    influence: Floats | None = np.zeros(panel.n)
+    for fold, part in inside:
+        if part.influence is None or influence is None:
+            influence = None
+        else:
+            influence[fold.patient] += share * part.influence
+    stacked = np.array([part.draws for _, part in inside if part.draws is not None])
+    draws = None
+    if len(stacked) == len(inside):
+        known = ~np.isnan(stacked)
+        n_known = known.sum(0)
+        total = np.where(known, stacked, 0.0).sum(0)
+        draws = np.where(n_known > 0, total / np.maximum(n_known, 1), np.nan)
+    return Measure(float(np.mean([part.value for _, part in inside])), influence, draws)
+
+
+def difference(arm: Measure, baseline: Measure) -> Difference:
+    """Paired difference of two metrics of the same panel.
+
+    The p value is that of a z test with the influence of the difference; where a metric has no
+    closed form, with the standard deviation of its paired resamples. Two arms that never
+    differ have p = 1.
+    """
+    value = arm.value - baseline.value
+    nothing = float("nan")
+    if np.isnan(value):
+        reasons = sorted({m.note for m in (arm, baseline) if np.isnan(m.value) and m.note})
+        return Difference(nothing, nothing, nothing, nothing, nothing, "; ".join(reasons))
+    draws = None
+    if arm.draws is not None and baseline.draws is not None:
+        draws = arm.draws - baseline.draws
+    if arm.influence is not None and baseline.influence is not None:
+        shift, note = arm.influence - baseline.influence, ""
+        se = float(np.sqrt(shift @ shift))
+    else:
+        note = "standard error from the resamples"
+        se = Measure(value, draws=draws).se
+    lower, upper = percentile_interval(draws) if draws is not None else (nothing, nothing)
+    p = _two_sided(value, se)
+    if (lower > 0 or upper < 0) != (p < 0.05) and not np.isnan(lower + p):
+        note = "; ".join(filter(None, [note, "interval and p disagree at 5%"]))
+    return Difference(value, lower, upper, se, p, note)
+
+
+def _two_sided(value: float, se: float) -> float:
+    if np.isnan(se):
+        return float("nan")
+    if se < 1e-12:  # rounding: the arms rank every pair alike
+        return 1.0 if abs(value) < 1e-12 else float("nan")
+    return float(2 * ndtr(-abs(value) / se))
+
+
+def wald(value: float, se: float, level: float = 0.95) -> tuple[float, float]:
+    """Give the normal interval around an estimate."""
+    half = float(ndtri(0.5 + level / 2)) * se
+    return value - half, value + half

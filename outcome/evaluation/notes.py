@@ -1,0 +1,109 @@
+"""What a reader of the numbers has to know, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from outcome.evaluation.estimate import Measure
+from outcome.evaluation.arrays import Arm, FoldScores, Panel
+from outcome.evaluation.censoring_weights import CensoringWeights
+
+__all__ = ["arm_notices", "cross_validation_notices", "describe_landmark", "describe_weights"]
+
+
+def describe_weights(weights: CensoringWeights, unit: str) -> str:
+    """Say where censoring weights come from and at what tau Uno's C is truncated."""
+    tau = "none could be chosen" if weights.tau is None else f"{weights.tau:g} {unit}"
+    return f"Uno's C: tau = {tau}; censoring weights from {weights.source}"
+
+
+def describe_landmark(arm: Arm, weights: CensoringWeights, horizon: float, unit: str) -> str:
+    """Say how many patients' outcome by the horizon is known, and how the others are stood for."""
+    unknown = capped = n = 0
+    for fold in (f for f in arm.folds if f.repeat == arm.repeats[0]):
+        case, control = weights.status_weights(fold, horizon)
+        n += len(fold.patient)
+        unknown += int(((case + control) == 0).sum())
+        capped += int(((case + control) >= weights.cap).sum())
+    return (
+        f"Event by {horizon:g} {unit}: {unknown} of {n} patients were censored before and have an"
+        " unknown outcome; the others are weighted by the inverse probability of censoring"
+        f" (curves from {weights.source}; {capped} weights capped at {weights.cap:g})"
+    )
+
+
+def cross_validation_notices(arms: Sequence[Arm], *, binary: bool) -> list[str]:
+    """Say what out-of-fold scores do to intervals and p values; nothing with one test set."""
+    if all(len(arm.folds) == 1 for arm in arms):
+        return []
+    found = [
+        "cross-validated: intervals and p values hold given these fitted models and are "
+        "exploratory, since folds share training patients"
+    ]
+    if not binary:
+        found.append(
+            "the log-rank p of out-of-fold risk groups is exploratory: it is stratified by fold, "
+            "and still too small"
+        )
+    return found
+
+
+def arm_notices(
+    arms: Sequence[Arm], panel: Panel, measured: Mapping[str, Mapping[str, Measure]]
+) -> list[str]:
+    """Constant risks, folds without events or pairs, missing patients, unknown metrics."""
+    found = []
+    for arm in arms:
+        for what, chosen in (
+            ("risk is constant, so C is 0.5 by ties and there is one risk group", _constant(arm)),
+            ("no event, skipped in means", [f for f in arm.folds if not f.event.any()]),
+        ):
+            if chosen:
+                found.append(f"arm {arm.name}, {_where(arm, chosen)}: {what}")
+        missing = np.setdiff1d(np.arange(panel.n), arm.patients)
+        if len(missing):
+            names = ", ".join(panel.ids[missing[:3]])
+            found.append(f"arm {arm.name}: {len(missing)} patients are not scored, e.g. {names}")
+    found += _unknown_metrics(arms, measured)
+    if any((f.ended & ~f.event).any() for arm in arms for f in arm.folds if len(f.time)):
+        found.append(
+            "competing events (code 2) are censored in concordance, log-rank tests and hazard "
+            "ratios, which are cause-specific"
+        )
+    if any(len(arm.repeats) > 1 for arm in arms):
+        found.append("risk groups are those of the first repeat, so that patients count once")
+    return found
+
+
+def _unknown_metrics(
+    arms: Sequence[Arm], measured: Mapping[str, Mapping[str, Measure]]
+) -> list[str]:
+    """Name the metrics that could not be estimated; arms with the same reason together."""
+    found = list[str]()
+    unknown: dict[tuple[str, str], list[str]] = {}
+    for arm in arms:
+        reasons: dict[str, list[str]] = {}
+        for metric, m in measured[arm.name].items():
+            # Most cohorts are too small for D-calibration, of which the table tells.
+            if np.isnan(m.value) and metric != "dcal_p":
+                reasons.setdefault(m.note, []).append(metric)
+        for note, metrics in reasons.items():
+            unknown.setdefault((", ".join(metrics), note), []).append(arm.name)
+    for (metrics_of, note), names_of in unknown.items():
+        s = "s" if len(names_of) > 1 else ""
+        found.append(f"arm{s} {', '.join(names_of)}: no {metrics_of}: {note}")
+    return found
+
+
+def _constant(arm: Arm) -> list[FoldScores]:
+    return [f for f in arm.folds if len(f.risk) > 1 and np.ptp(f.risk) == 0]
+
+
+def _where(arm: Arm, folds: Sequence[FoldScores]) -> str:
+    several = len(arm.repeats) > 1
+    names = [f"{f.repeat}/{f.fold}" if several else f.fold for f in folds]
+    kind = "repeat/fold" if several else "fold"
+    shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+    return f"{kind}{'s' if len(names) > 1 else ''} {shown} of {len(arm.folds)}"

@@ -1,0 +1,152 @@
+"""Risk groups: survival by group, hazard ratios, log-rank tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import betaincinv
+
+from outcome.evaluation.arrays import Arm, FoldScores
+from outcome.statistics.cox import CoxFit, fit_cox
+from outcome.statistics.logrank import logrank
+from outcome.statistics.kaplan_meier import kaplan_meier
+
+__all__ = ["GROUP_COLUMNS", "RATE_COLUMNS", "GroupedPatients", "group_patients", "risk_group_table"]
+
+GROUP_COLUMNS = [
+    "arm", "group", "n", "events", "median_survival", "lower", "upper",
+    "hazard_ratio", "hr_lower", "hr_upper", "logrank_p", "note",
+]  # fmt: skip
+RATE_COLUMNS = ["arm", "group", "n", "events", "event_rate", "lower", "upper", "note"]
+
+_ORDER = {"low": 0, "intermediate": 1, "high": 2}
+
+
+@dataclass(frozen=True)
+class GroupedPatients:
+    """Patients of one arm with their risk group, from the first repeat.
+
+    Attributes
+    ----------
+    time, event, ended, group, block : ndarray, shape (n,)
+        `ended` counts competing events too; `block` numbers fold and stratum: groups are
+        compared within it.
+    names : list of str
+        Groups, lowest risk first.
+    exploratory : bool
+        The groups were made here, from the median of each fold.
+    """
+
+    time: NDArray[np.float64]
+    event: NDArray[np.bool_]
+    ended: NDArray[np.bool_]
+    group: NDArray[np.str_]
+    block: NDArray[np.int64]
+    names: list[str]
+    exploratory: bool
+
+
+def group_patients(arm: Arm) -> GroupedPatients:
+    """Take the risk groups of the first repeat, or cut each fold at its median risk.
+
+    Only one repeat is used, since the groups of a patient may differ between repeats and
+    patients must not be counted twice. Medians are within fold and stratum; a risk equal to
+    the median is low.
+    """
+    folds = [f for f in arm.folds if f.repeat == arm.repeats[0]]
+    given = all((f.group != "").all() for f in folds)
+    group = np.concatenate([f.group if given else _median_groups(f) for f in folds])
+    names = sorted(set(group.tolist()), key=lambda g: (_ORDER.get(g.partition(" ")[0], 3), g))
+    blocks = np.concatenate([k * 1_000_003 + f.stratum for k, f in enumerate(folds)])
+    return GroupedPatients(
+        np.concatenate([f.time for f in folds]),
+        np.concatenate([f.event for f in folds]),
+        np.concatenate([f.ended for f in folds]),
+        group,
+        np.unique(blocks, return_inverse=True)[1].astype(np.int64),
+        names,
+        not given,
+    )
+
+
+def _median_groups(fold: FoldScores) -> NDArray[np.str_]:
+    group = np.full(len(fold.risk), "low", dtype="<U4")
+    for stratum in np.unique(fold.stratum):
+        i = fold.stratum == stratum
+        group[i & (fold.risk > np.median(fold.risk[i]))] = "high"
+    return group
+
+
+def risk_group_table(arms: Sequence[Arm], *, binary: bool) -> pd.DataFrame:
+    """Describe the risk groups of every arm.
+
+    Returns
+    -------
+    DataFrame
+        `GROUP_COLUMNS`, or `RATE_COLUMNS` for a binary outcome. Median survival has a log-log
+        interval; hazard ratios are against the lowest group, from a Cox model stratified by
+        fold and stratum; the log-rank test is stratified alike and the same in every row of an
+        arm.
+    """
+    rows = [row for arm in arms for row in (_rates if binary else _survival)(arm)]
+    return pd.DataFrame(rows, columns=RATE_COLUMNS if binary else GROUP_COLUMNS)
+
+
+def _survival(arm: Arm) -> list[dict[str, object]]:
+    patients = group_patients(arm)
+    test = logrank(patients.time, patients.event, patients.group, strata=patients.block)
+    fit = group_hazards(patients)
+    ratios = np.array(fit.hazard_ratios()) if fit else np.empty((3, 0))
+    rows = []
+    for k, name in enumerate(patients.names):
+        i = patients.group == name
+        median, lower, upper = kaplan_meier(patients.time[i], patients.event[i]).quantile()
+        hr = [1.0, np.nan, np.nan] if k == 0 else ratios[:, k - 1].tolist()
+        rows.append(
+            dict(
+                zip(
+                    GROUP_COLUMNS,
+                    [arm.name, name, int(i.sum()), int(patients.event[i].sum()), median, lower,
+                     upper, *hr, test.p, _note(patients, k, hr[0])],
+                    strict=True,
+                )
+            )
+        )  # fmt: skip
+    return rows
+
+
+def group_hazards(patients: GroupedPatients) -> CoxFit | None:
+    """Cox model of the groups against the lowest one; None with a single group."""
+    if len(patients.names) < 2:
+        return None
+    dummies = np.column_stack([patients.group == name for name in patients.names[1:]])
+    return fit_cox(patients.time, patients.event, dummies, strata=patients.block)
+
+
+def _note(patients: GroupedPatients, k: int, hazard_ratio: float) -> str:
+    notes = []
+    if patients.exploratory:
+        notes.append("exploratory: median within each fold")
+    if len(patients.names) == 1:
+        notes.append("only one risk group")
+    elif k and np.isnan(hazard_ratio):
+        notes.append("no hazard ratio: a group without events, or too few")
+    return "; ".join(notes)
+
+
+def _rates(arm: Arm) -> list[dict[str, object]]:
+    patients = group_patients(arm)
+    rows = []
+    for k, name in enumerate(patients.names):
+        i = patients.group == name
+        n, x = int(i.sum()), int(patients.event[i].sum())
+        # exact binomial interval, Clopper & Pearson (1934)
+        lower = float(betaincinv(x, n - x + 1, 0.025)) if x else 0.0
+        upper = float(betaincinv(x + 1, n - x, 0.975)) if x < n else 1.0
+        values = [arm.name, name, n, x, x / n, lower, upper, _note(patients, k, 1.0)]
+        rows.append(dict(zip(RATE_COLUMNS, values, strict=True)))
+    return rows

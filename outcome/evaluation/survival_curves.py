@@ -1,0 +1,283 @@
+"""Survival of risk groups over time: curves, horizons, pairwise tests, restricted means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr
+
+from outcome.errors import PredictionsError
+from outcome.evaluation.estimate import wald
+from outcome.evaluation.arrays import Arm, read_arms
+from outcome.evaluation.risk_groups import GroupedPatients, group_patients
+from outcome.predictions import Predictions
+from outcome.statistics.censoring import median_follow_up
+from outcome.statistics.aalen_johansen import cumulative_incidence
+from outcome.statistics.cutpoint import maximally_selected_cut
+from outcome.statistics.gray import gray_test
+from outcome.statistics.logrank import pairwise_logrank
+from outcome.statistics.kaplan_meier import kaplan_meier, number_at_risk
+
+__all__ = [
+    "best_cuts",
+    "follow_up",
+    "incidence_at",
+    "pairwise_tests",
+    "restricted_means",
+    "survival_at",
+    "survival_curves",
+]
+
+CURVE_COLUMNS = [
+    "arm", "group", "time", "survival", "lower", "upper", "n_risk", "n_event", "n_censored",
+]  # fmt: skip
+AT_COLUMNS = ["arm", "group", "horizon", "survival", "lower", "upper", "n_risk"]
+PAIR_COLUMNS = ["arm", "group_a", "group_b", "chi_square", "p_value", "p_adjusted"]
+MEAN_COLUMNS = [
+    "arm", "group", "tau", "restricted_mean", "se", "difference", "lower", "upper", "p_value",
+]  # fmt: skip
+INCIDENCE_COLUMNS = [
+    "arm", "group", "cause", "horizon", "incidence", "lower", "upper", "n_risk", "gray_p",
+]  # fmt: skip
+CUT_COLUMNS = [
+    "arm", "cut", "statistic", "p_asymptotic", "p_bonferroni", "p_permutation", "n", "events",
+]  # fmt: skip
+
+
+def survival_curves(predictions: Predictions) -> pd.DataFrame:
+    """Kaplan-Meier curve of every risk group, with log-log intervals.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Time to event; risk groups as in `outcome.evaluation.risk_groups.group_patients`.
+
+    Returns
+    -------
+    DataFrame
+        `CURVE_COLUMNS`, one row per distinct time, starting at 0; `n_risk` is just before it.
+
+    Raises
+    ------
+    PredictionsError
+        The table cannot be evaluated, or has labels instead of times.
+    """
+    rows: list[list[object]] = []
+    for arm in _survival_arms(predictions):
+        patients = group_patients(arm)
+        for name in patients.names:
+            i = patients.group == name
+            curve = kaplan_meier(patients.time[i], patients.event[i])
+            lower, upper = curve.interval(curve.time)
+            rows.append([arm.name, name, 0.0, 1.0, 1.0, 1.0, int(i.sum()), 0, 0])
+            columns = (
+                curve.time, curve.survival, lower, upper, curve.n_risk, curve.n_event,
+                curve.n_censored,
+            )  # fmt: skip
+            rows += [[arm.name, name, *cells] for cells in zip(*columns, strict=True)]
+    return pd.DataFrame(rows, columns=CURVE_COLUMNS)
+
+
+def survival_at(predictions: Predictions, horizons: Sequence[float]) -> pd.DataFrame:
+    """Survival and numbers at risk of every risk group at the horizons.
+
+    Returns
+    -------
+    DataFrame
+        `AT_COLUMNS`; NaN beyond the group's last follow-up.
+
+    Raises
+    ------
+    PredictionsError
+        As `survival_curves`.
+    """
+    rows: list[list[object]] = []
+    for arm in _survival_arms(predictions):
+        patients = group_patients(arm)
+        for name in patients.names:
+            i = patients.group == name
+            curve = kaplan_meier(patients.time[i], patients.event[i])
+            n_risk = number_at_risk(patients.time[i], list(horizons))
+            for h, at_risk in zip(horizons, n_risk, strict=True):
+                known = curve.reaches(h)
+                low, high = curve.interval(h)
+                cells = [float(curve.at(h)), float(low), float(high)] if known else [np.nan] * 3
+                rows.append([arm.name, name, h, *cells, int(at_risk)])
+    return pd.DataFrame(rows, columns=AT_COLUMNS)
+
+
+def follow_up(predictions: Predictions, horizons: Sequence[float] = ()) -> pd.DataFrame:
+    """How long and how completely patients were followed.
+
+    Returns
+    -------
+    DataFrame
+        One row: n, events, competing, median_follow_up with its interval (reverse
+        Kaplan-Meier), and `at_risk_<h>` just before each horizon. Patients of all arms.
+
+    Raises
+    ------
+    PredictionsError
+        As `survival_curves`.
+    """
+    arms = _survival_arms(predictions)
+    seen: dict[int, tuple[float, bool, bool]] = {}
+    for arm in arms:
+        for f in arm.folds:
+            values = zip(f.time, f.event, f.ended, strict=True)
+            seen.update(zip(f.patient.tolist(), values, strict=True))
+    time, event, ended = (np.array(column) for column in zip(*seen.values(), strict=True))
+    median, lower, upper = median_follow_up(time, ended.astype(bool))
+    row: dict[str, object] = {
+        "n": len(time),
+        "events": int(event.sum()),
+        "competing": int(ended.sum() - event.sum()),
+        "median_follow_up": median,
+        "lower": lower,
+        "upper": upper,
+    }
+    for h, n in zip(horizons, number_at_risk(time, list(horizons)), strict=True):
+        row[f"at_risk_{h:g}"] = int(n)
+    return pd.DataFrame([row])
+
+
+def pairwise_tests(predictions: Predictions) -> pd.DataFrame:
+    """Log-rank test of every two risk groups, stratified by fold, Holm-corrected in each arm.
+
+    Returns
+    -------
+    DataFrame
+        `PAIR_COLUMNS`. For out-of-fold groups the p values are too small (the folds share
+        training patients) and exploratory.
+
+    Raises
+    ------
+    PredictionsError
+        As `survival_curves`.
+    """
+    rows: list[list[object]] = []
+    for arm in _survival_arms(predictions):
+        g = group_patients(arm)
+        rank = np.array([g.names.index(name) for name in g.group])
+        for a, b, test, corrected in pairwise_logrank(g.time, g.event, rank, strata=g.block):
+            names = [g.names[a], g.names[b]]
+            rows.append([arm.name, *names, test.chi_square, test.p, corrected])
+    return pd.DataFrame(rows, columns=PAIR_COLUMNS)
+
+
+def restricted_means(predictions: Predictions, tau: float) -> pd.DataFrame:
+    """Restricted mean survival up to `tau` of every risk group, against the lowest [1]_.
+
+    Unlike a hazard ratio, the difference means the same whether or not hazards are
+    proportional. Unit of the times. NaN where a group is not followed to `tau`.
+
+    Returns
+    -------
+    DataFrame
+        `MEAN_COLUMNS`; `difference` is group minus lowest group.
+
+    Raises
+    ------
+    PredictionsError
+        As `survival_curves`, or `tau` is not positive.
+
+    References
+    ----------
+    .. [1] Uno et al. (2014), Journal of Clinical Oncology 32:2380-2385.
+    """
+    if not tau > 0:
+        raise PredictionsError(f"tau is {tau}, expected a positive time")
+    rows: list[list[object]] = []
+    for arm in _survival_arms(predictions):
+        patients = group_patients(arm)
+        means = [_restricted_mean(patients, name, tau) for name in patients.names]
+        for k, (name, (mean, se)) in enumerate(zip(patients.names, means, strict=True)):
+            gap = mean - means[0][0] if k else np.nan
+            error = float(np.hypot(se, means[0][1]))
+            p = float(2 * ndtr(-abs(gap / error))) if error > 0 else np.nan
+            rows.append([arm.name, name, tau, mean, se, gap, *wald(gap, error), p])
+    return pd.DataFrame(rows, columns=MEAN_COLUMNS)
+
+
+def _restricted_mean(patients: GroupedPatients, name: str, tau: float) -> tuple[float, float]:
+    i = patients.group == name
+    curve = kaplan_meier(patients.time[i], patients.event[i])
+    if not curve.reaches(tau):
+        return float("nan"), float("nan")
+    return curve.restricted_mean(tau)
+
+
+def incidence_at(predictions: Predictions, horizons: Sequence[float]) -> pd.DataFrame:
+    """Cumulative incidence of each kind of event by risk group (Aalen-Johansen).
+
+    Returns
+    -------
+    DataFrame
+        `INCIDENCE_COLUMNS`: `cause` 1 is the event of interest, 2 the competing one; `gray_p`
+        compares the groups (not stratified) and is the same in all rows of an arm and cause.
+        Incidences are NaN beyond the group's last follow-up.
+
+    Raises
+    ------
+    PredictionsError
+        As `survival_curves`.
+    """
+    rows: list[list[object]] = []
+    for arm in _survival_arms(predictions):
+        g = group_patients(arm)
+        code = g.event + 2 * (g.ended & ~g.event)
+        for cause in np.unique(code[code > 0]):
+            p = gray_test(g.time, code, g.group, cause=int(cause)).p
+            for name in g.names:
+                i = g.group == name
+                curve = cumulative_incidence(g.time[i], code[i], cause=int(cause))
+                n_risk = number_at_risk(g.time[i], list(horizons))
+                for h, at_risk in zip(horizons, n_risk, strict=True):
+                    (low,), (high,) = curve.interval(h)
+                    cells = [float(curve.at(h)), float(low), float(high)]
+                    cells = cells if curve.reaches(h) else [np.nan] * 3
+                    rows.append([arm.name, name, int(cause), h, *cells, int(at_risk), p])
+    return pd.DataFrame(rows, columns=INCIDENCE_COLUMNS)
+
+
+def best_cuts(
+    predictions: Predictions, *, n_permutations: int = 999, seed: int = 0
+) -> pd.DataFrame:
+    """Maximally selected log-rank cut of each arm's risk, with p values that know of the search.
+
+    Returns
+    -------
+    DataFrame
+        `CUT_COLUMNS`; risks above `cut` are high.
+
+    Raises
+    ------
+    PredictionsError
+        As `survival_curves`; or an arm has several folds or strata, whose raw risks share no
+        scale, so that no single cut means anything.
+    """
+    rows: list[list[object]] = []
+    for arm in _survival_arms(predictions):
+        if len(arm.folds) > 1 or len(np.unique(arm.folds[0].stratum)) > 1:
+            raise PredictionsError(
+                f"arm {arm.name}: one cut needs one scale of risk, but there are "
+                f"{len(arm.folds)} folds; choose cut-offs on development patients instead"
+            )
+        fold = arm.folds[0]
+        found = maximally_selected_cut(
+            fold.time, fold.event, fold.risk, n_permutations=n_permutations,
+            rng=np.random.default_rng(seed),
+        )  # fmt: skip
+        rows.append(
+            [arm.name, found.cut, found.statistic, found.p_asymptotic, found.p_bonferroni,
+             found.p_permutation, len(fold.time), int(fold.event.sum())]
+        )  # fmt: skip
+    return pd.DataFrame(rows, columns=CUT_COLUMNS)
+
+
+def _survival_arms(predictions: Predictions) -> list[Arm]:
+    if "label" in predictions.table:
+        raise PredictionsError("predictions: a label has no survival curve; give time and event")
+    return read_arms(predictions)[1]

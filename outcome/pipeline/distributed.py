@@ -1,0 +1,100 @@
+"""Training alone, by processes that share a run folder; a plain `run` then evaluates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from outcome.pipeline.prepare import Progress, start
+
+if TYPE_CHECKING:
+    from outcome.study import Study
+
+__all__ = ["run_shard", "train_together"]
+
+
+def run_shard(
+    study: Study,
+    shard: str,
+    *,
+    out: str | Path | None = None,
+    jobs: int | None = None,
+    device: str = "auto",
+    cache: str | Path | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> tuple[int, int]:
+    """Train one part of a study's fits; a plain `run` with the same settings uses them.
+
+    Parameters
+    ----------
+    study, out, jobs, device, cache, progress
+        See `run`. The run folder and the cache are shared by all parts.
+    shard : str
+        `3/25`: the third of 25 parts.
+
+    Returns
+    -------
+    finished, total : int
+        Fits of the study that are there by now, and in all.
+
+    Raises
+    ------
+    InputError
+        What is wrong with the input; or the run folder was begun with other settings.
+    """
+    from outcome import crossval
+    from outcome.crossval.resume import claim
+
+    part = crossval.Shard.parse(shard)
+    folder = Path(out) if out is not None else Path("reports") / study.name
+    grid, workers = start(study, None, folder, jobs, device, cache, None, False, progress)
+    claim(folder, study)
+    crossval.train(grid, workers, progress, part)
+    return sum(grid.folder(*task).finished for task in grid.tasks), len(grid.tasks)
+
+
+def train_together(
+    study: Study,
+    *,
+    out: str | Path | None = None,
+    device: str = "auto",
+    cache: str | Path | None = None,
+    progress: Progress = lambda what, done, total: None,
+) -> tuple[int, int]:
+    """Train every fit of a study with all processes that torchrun has started, one fit at a time.
+
+    A plain `run` with the same settings uses the fits. Gradients are those of a single process up
+    to the rounding of sums (about 1e-6), so that fits are not the same to the byte.
+
+    Parameters
+    ----------
+    study, out, device, cache, progress
+        See `run`. The run folder and the cache are shared by all processes; `auto` and `cuda` are
+        the GPU of the process where there are some.
+
+    Returns
+    -------
+    finished, total : int
+        Fits of the study that are there by now, and in all.
+
+    Raises
+    ------
+    InputError
+        What is wrong with the input; the run folder was begun with other settings; the processes
+        do not see the same study, patients, devices and fits.
+    """
+    from outcome import crossval
+    from outcome.crossval.resume import claim
+
+    folder = Path(out) if out is not None else Path("reports") / study.name
+    device = crossval.device_of_rank(device)
+    with crossval.Ranks.joined() as ranks:
+        grid, _ = start(study, None, folder, 1, device, cache, None, False, progress)
+        # Also a barrier: all have looked at the folder before anything is in it.
+        fits = [grid.folder(*task) for task in grid.tasks]
+        ranks.check_same([(fit.path.name, fit.finished) for fit in fits])
+        if ranks.first:
+            claim(folder, study)
+        ranks.wait()
+        crossval.train(grid, training.Together(ranks), progress)
+    return sum(fit.finished for fit in fits), len(fits)

@@ -1,0 +1,272 @@
+"""Tables of predictions made anywhere, evaluated: what `outcome evaluate` and `compare` do."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from outcome.endpoint import Binary, Endpoint
+from outcome.errors import RunFolderError
+from outcome.evaluation.endpoints import evaluate_endpoints
+from outcome.evaluation.evaluation import Evaluation
+from outcome.predictions import ForeignTables, read_foreign
+from outcome.evaluation.regrouping import Grouped, group_again
+from outcome.reporting.report import make_report
+from outcome.pipeline.sources import Source, endpoint_asked, read_sources
+from outcome.run_folder.write import write_run_folder
+from outcome.study import RiskGroups
+
+__all__ = ["Assessment", "assess", "check_folder"]
+
+OF_RUN = "of the run: "
+PACKAGES = ("slide-outcome", "numpy", "scipy", "pandas", "scikit-learn", "matplotlib")
+ASSUMED = "times are taken to be in days: name another unit with --unit"
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What was found, and where it was written.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    tables : mapping of name to DataFrame
+        Everything that lies in the folder as CSV.
+    baseline : str or None
+    report : Path
+    simulated : bool
+        A run that was evaluated is of simulated patients.
+    """
+
+    evaluation: Evaluation
+    tables: Mapping[str, pd.DataFrame]
+    baseline: str | None
+    report: Path
+    simulated: bool = False
+
+
+def assess(
+    paths: Sequence[Path],
+    out: Path,
+    *,
+    baseline: str | None = None,
+    unit: str | None = None,
+    horizons: Sequence[float] = (),
+    risk_groups: RiskGroups | None = None,
+    covariates: Sequence[str] = (),
+    favourable: bool = False,
+    n_resamples: int = 1000,
+    seed: int = 0,
+    command: str = "",
+) -> Assessment:
+    """Evaluate tables of predictions and write metrics, comparisons, figures and the report.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Tables (see `outcome.predictions.read_foreign`), or run folders: then endpoint, unit,
+        horizons, baseline and covariates are those of the run, unless they are given here.
+    out : Path
+        A new folder, or one that an earlier evaluation wrote.
+    baseline : str, optional
+        Arm to compare with; by default `image` where there is one, else the first of several.
+    unit : {"days", "months", "years"}, optional
+        Of the times; by default what the column name says, else days. Nothing is converted.
+    horizons : sequence of float
+        Where AUC(t), Brier, calibration and survival are reported; ascending, in `unit`.
+    risk_groups : str or tuple of float, optional
+        How patients are cut; see `outcome.evaluation.regrouping.group_again`.
+    covariates : sequence of str
+        Columns of the first table: added value, hazard ratios and subgroups.
+    favourable : bool
+        The positive label is the better outcome.
+    n_resamples, seed : int
+        Of the bootstrap.
+    command : str
+        Noted in the manifest.
+
+    Raises
+    ------
+    PredictionsError, RunFolderError
+        Everything that is wrong, at once; then nothing has been written.
+    """
+    check_folder(out)
+    sources = read_sources(paths)
+    if any(s.folder and s.folder.resolve() == out.resolve() for s in sources):
+        raise RunFolderError(f"{out} is what is evaluated: name another folder with --out")
+    alone = sources[0] if len(sources) == 1 and sources[0].folder else None
+    read = _read(sources, alone, covariates, favourable=favourable)
+    kind = read.predictions.kind
+    endpoint = endpoint_asked(
+        sources, kind, unit=unit, found=read.unit, horizons=horizons, favourable=favourable
+    )
+    grouped = group_again(read.predictions, _origins(read, sources), endpoint, risk_groups)
+    baseline = _baseline(baseline, sources, read.predictions.arms)
+    study = alone.study if alone else None
+    evaluation = evaluate_endpoints(
+        grouped.predictions,
+        endpoint,
+        study.secondary if study else (),
+        baseline=baseline,
+        contrasts=study.contrasts if study else (),
+        n_resamples=n_resamples,
+        seed=seed,
+        cross_validated=len(read.predictions.table[["repeat", "fold"]].drop_duplicates()) > 1,
+    )
+    if kind == "survival" and not (unit or read.unit or any(s.folder for s in sources)):
+        read = replace(read, notes=(*read.notes, ASSUMED))
+    evaluation = _annotated(evaluation, read, grouped, sources)
+    about = describe(sources, read, endpoint, grouped, alone) | {
+        "command": command,
+        "baseline": baseline or "",
+        "resamples": n_resamples,
+        "seed": seed,
+    }
+    return _written(out, evaluation, read, grouped, about)
+
+
+def _written(
+    out: Path,
+    evaluation: Evaluation,
+    read: ForeignTables,
+    grouped: Grouped,
+    about: Mapping[str, Any],
+) -> Assessment:
+    tables = {
+        "predictions": grouped.predictions.table,
+        "metrics": evaluation.metrics,
+        "comparisons": evaluation.comparisons,
+        "risk_groups": evaluation.risk_groups,
+        "covariates": read.covariates,
+    }
+    said = {"notes": list(evaluation.notes), "warnings": list(evaluation.warnings)}
+    write_run_folder(out, tables, {**about, **said})
+    made = make_report(out)
+    return Assessment(
+        evaluation,
+        {**tables, **made.tables},
+        about["baseline"] or None,
+        made.path,
+        bool(about["simulated"]),
+    )
+
+
+def _read(
+    sources: Sequence[Source], alone: Source | None, covariates: Sequence[str], *, favourable: bool
+) -> ForeignTables:
+    """Read the tables; of one run alone with all of its covariates, unless some are named."""
+    better = any(bool(s.part("endpoint").get("favourable")) for s in sources)
+    beside = {s.table: s.covariates() for s in sources if s.folder}
+    if alone and not covariates:
+        covariates = [c for c in map(str, beside[alone.table]) if c != "patient_id"]
+    tables = [s.table for s in sources]
+    return read_foreign(
+        tables, favourable=favourable or better, covariates=covariates, beside=beside
+    )
+
+
+def _origins(read: ForeignTables, sources: Sequence[Source]) -> dict[str, Source | None]:
+    """Return the source of each arm; None where its rows are from several."""
+    by_table = {s.table: s for s in sources}
+    return {a: by_table[p[0]] if len(p) == 1 else None for a, p in read.origins.items()}
+
+
+def _baseline(asked: str | None, sources: Sequence[Source], arms: Sequence[str]) -> str | None:
+    declared = [s.manifest.get("baseline") for s in sources]
+    known = [str(d) for d in (*declared, "image") if d in arms]
+    if asked is not None:
+        return asked
+    if len(arms) == 1 and not any(declared):
+        return None
+    return known[0] if known else arms[0]
+
+
+def _annotated(
+    found: Evaluation, read: ForeignTables, grouped: Grouped, sources: Sequence[Source]
+) -> Evaluation:
+    """Say where the cut-offs came from, and what the runs have to say of themselves."""
+    groups = found.risk_groups.copy()
+    mine = groups["arm"].map(grouped.exploratory).fillna("")
+    notes = groups["note"].fillna("")
+    groups["note"] = [
+        ("; " if a and b else "").join((a, b)) for a, b in zip(mine, notes, strict=True)
+    ]
+    said = [w for s in sources for w in s.manifest.get("warnings") or [] if w not in found.warnings]
+    return replace(
+        found,
+        risk_groups=groups,
+        notes=(*read.notes, grouped.said, *found.notes),
+        warnings=(*found.warnings, *(OF_RUN + w.removeprefix(OF_RUN) for w in dict.fromkeys(said))),
+    )
+
+
+def check_folder(out: Path) -> None:
+    """Refuse a folder that holds anything but an earlier evaluation."""
+    if out.is_file():
+        raise RunFolderError(f"{out} is a file: name another folder with --out")
+    if out.is_dir() and any(out.iterdir()):
+        if (out / "study.yaml").exists() or (out / "fits").exists():
+            raise RunFolderError(f"{out} is the folder of a run: name another one with --out")
+        if not (out / "manifest.json").is_file():
+            raise RunFolderError(f"{out} holds other files: name another folder with --out")
+
+
+def describe(
+    sources: Sequence[Source],
+    read: ForeignTables,
+    endpoint: Endpoint,
+    grouped: Grouped,
+    alone: Source | None,
+) -> dict[str, Any]:
+    """Say what was evaluated; of one run alone, also what its own manifest says of the cohort."""
+    names = [s.name for s in sources]
+    inputs = {str(a["name"]): a for s in sources for a in s.manifest.get("arms") or []}
+    protocol = alone.part("protocol") if alone else {}
+    protocol = {k: v for k, v in protocol.items() if k != "cutoffs"} | {"risk groups": grouped.said}
+    if grouped.cutoffs:
+        protocol["cutoffs"] = grouped.cutoffs
+    declared = alone.part("covariates") if alone else {}
+    kept = ("cohort", "split", "secondary")
+    return {
+        "format": 1,
+        "name": " and ".join(names[:2]) + (" and more" if len(names) > 2 else ""),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
+        "platform": platform.platform(),
+        "simulated": any(bool(s.manifest.get("simulated")) for s in sources),
+        "endpoint": _endpoint(endpoint, alone),
+        "arms": [inputs.get(a, {"name": a, "inputs": []}) for a in read.predictions.arms],
+        "covariates": _kinds(read.covariates, declared),
+        "protocol": protocol,
+        "inputs": {_called(s): hashlib.sha256(s.table.read_bytes()).hexdigest() for s in sources},
+        **({k: alone.manifest[k] for k in kept if k in alone.manifest} if alone else {}),
+    }
+
+
+def _called(source: Source) -> str:
+    return f"{source.folder.name}/{source.table.name}" if source.folder else source.table.name
+
+
+def _endpoint(endpoint: Endpoint, alone: Source | None) -> dict[str, Any]:
+    declared = alone.part("endpoint") if alone else {}
+    about: dict[str, Any] = {"kind": endpoint.kind, "name": endpoint.label, **declared}
+    if isinstance(endpoint, Binary):
+        return {**about, "favourable": endpoint.favourable}
+    return {**about, "unit": endpoint.unit, "horizons": list(endpoint.horizons)}
+
+
+def _kinds(covariates: pd.DataFrame, declared: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Divide covariates as the study of the run declares them; others by what they hold."""
+    names = [str(c) for c in covariates if c != "patient_id"]
+    numbers = {c for c in names if pd.api.types.is_numeric_dtype(covariates[c])}
+    numbers = numbers - set(declared.get("categorical") or ()) | set(declared.get("numeric") or ())
+    kinds = {"numeric": numbers, "categorical": set(names) - numbers}
+    return {kind: [c for c in names if c in members] for kind, members in kinds.items()}

@@ -1,0 +1,86 @@
+"""The beginning of a run: everything is read and checked, and nothing written but the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from outcome.study import Study
+    from outcome.crossval import Grid, Workers
+
+__all__ = ["Progress", "processes", "start"]
+
+Progress = Callable[[str, int, int], None]
+
+
+def start(
+    study: Study,
+    cohort: pd.DataFrame | None,
+    folder: Path,
+    jobs: int | None,
+    device: str,
+    cache: str | Path | None,
+    cluster: str | None,
+    save_vectors: bool,
+    progress: Progress,
+) -> tuple[Grid, Workers]:
+    """Read and check everything; nothing is written but the packed store."""
+    from outcome import crossval
+    from outcome.dataset.study_data import prepare
+    from outcome.embeddings.patches.packed_store import default_cache
+
+    _check_folder(folder, study)
+    device = crossval.choose_device(device)
+    resolved = crossval.resolved(study, device)
+    n = processes(jobs, study, device)
+    material = prepare(
+        study,
+        (Path(cache) if cache is not None else default_cache()).absolute(),
+        frame=cohort,
+        jobs=n,
+        known=crossval.network_errors(resolved),
+        progress=lambda done, total: progress("reading", done, total),
+    )
+    grid = crossval.Grid(resolved, material, folder.absolute() / "fits", device, save_vectors)
+    if cluster is None:
+        return grid, crossval.Here(n)
+    workers = crossval.Cluster(cluster)
+    workers.check()
+    return grid, workers
+
+
+def processes(jobs: int | None, study: Study, device: str) -> int:
+    """Return how many processes: as asked for, or as the processors allow; on a GPU one."""
+    from outcome import crossval
+
+    if jobs is not None:
+        return jobs
+    return max(1, crossval.available_cpus() // study.training.threads) if device == "cpu" else 1
+
+
+def _check_folder(folder: Path, study: Study) -> None:
+    """Refuse to write among files that are not a run of this study."""
+    import yaml
+
+    from outcome.errors import RunFolderError
+
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not folder.is_dir():
+        raise RunFolderError(f"{folder} is a file: name another folder with --out")
+    written = folder / "study.yaml"
+    if not (folder / "manifest.json").is_file() and not (folder / "fits").is_dir():
+        raise RunFolderError(f"{folder} holds other files: name another folder with --out")
+    try:
+        name = yaml.safe_load(written.read_text()).get("name") if written.is_file() else study.name
+    except (yaml.YAMLError, AttributeError, OSError):
+        name = "something unreadable"
+    if name != study.name:
+        raise RunFolderError(
+            f"{folder} holds a run of study {name!r}, not of {study.name!r}: name another folder"
+            " with --out, or remove it"
+        )

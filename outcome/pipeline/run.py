@@ -1,0 +1,278 @@
+"""A whole study: read, train, evaluate, report. What `outcome run` does, as a function."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from outcome.pipeline.prepare import Progress, processes, start
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from outcome.study import Study
+    from outcome.crossval import Grid
+    from outcome.crossval.arm_fold import ArmFold
+
+__all__ = ["Results", "run"]
+
+N_RESAMPLES = 1000
+ON_REQUEST = ("permutations.csv", "slide_vectors.h5")
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a study found; the same tables lie in `folder` as CSV.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    report : Path
+        The results page.
+    predictions : DataFrame
+        One row per arm, repeat and patient, each scored by models that never saw the patient.
+        A higher `risk` is worse.
+    development : DataFrame
+        Out-of-fold risks inside development. Optimistic: for calibration and cut-offs only.
+    metrics, comparisons, risk_groups : DataFrame
+        Discrimination with intervals; differences to the baseline; groups by the cut-off.
+    permutations : DataFrame or None
+        p of each arm under permuted outcomes, where it was asked for.
+    cohort_flow, splits, history : DataFrame
+        Who was lost and why; who had which role; losses of every fit and epoch.
+    manifest : dict
+        Settings, versions, hashes, notes and warnings.
+    """
+
+    folder: Path
+    report: Path
+    predictions: pd.DataFrame
+    development: pd.DataFrame
+    metrics: pd.DataFrame
+    comparisons: pd.DataFrame
+    risk_groups: pd.DataFrame
+    cohort_flow: pd.DataFrame
+    splits: pd.DataFrame
+    history: pd.DataFrame
+    manifest: dict[str, Any]
+    permutations: pd.DataFrame | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of the numbers must know."""
+        return list(self.manifest["warnings"])
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left out or filled in."""
+        return list(self.manifest["notes"])
+
+
+def run(
+    study: Study,
+    cohort: pd.DataFrame | None = None,
+    *,
+    out: str | Path | None = None,
+    jobs: int | None = None,
+    device: str = "auto",
+    cache: str | Path | None = None,
+    cluster: str | None = None,
+    permutations: int = 0,
+    permute_networks: bool = False,
+    save_vectors: bool = False,
+    command: str = "",
+    progress: Progress = lambda what, done, total: None,
+) -> Results:
+    """Train every arm of a study under cross-validation, compare them, and write the report.
+
+    Parameters
+    ----------
+    study : Study
+    cohort : DataFrame, optional
+        The cohort table, instead of the study's file; same columns.
+    out : path, optional
+        The run folder; by default `reports/<study name>` in the working folder.
+    jobs : int, optional
+        Processes; by default one per processor (on a GPU, one). Results do not depend on it.
+    device : str
+        `auto`, `cpu`, `cuda:N` or `mps`.
+    cache : path, optional
+        Folder of the packed store; by default $SLIDE_OUTCOME_CACHE or the user's cache folder.
+    cluster : str, optional
+        Train on the workers of this Dask scheduler (`tcp://host:port`, or a scheduler file)
+        instead of processes of this machine. Results are the same. The run folder and the cache
+        must be on paths that all machines share.
+    permutations : int
+        Also test each arm against this many permutations of the outcomes (199 or more).
+    permute_networks : bool
+        Refit the arms themselves in each permutation, not linear models of the same inputs: that
+        takes as long as the study, each time.
+    save_vectors : bool
+        Also write `slide_vectors.h5`: the networks' pooled vectors of test patients and slides.
+    command : str
+        Noted in the manifest.
+    progress : callable
+        Called with what is being done, how much of it is done, and how much there is.
+
+    Returns
+    -------
+    Results
+
+    Raises
+    ------
+    InputError
+        Everything that is wrong with the input, at once; then nothing has been written.
+    """
+    from time import monotonic
+
+    from outcome import crossval
+    from outcome.errors import InputError
+    from outcome.crossval.resume import since
+    from outcome.crossval.manifest import hashes
+
+    started = monotonic()
+    _check_arguments(study, cohort, jobs)
+    if 0 < permutations < crossval.FEWEST_PERMUTATIONS:
+        raise InputError(f"give at least {crossval.FEWEST_PERMUTATIONS} permutations, or none")
+    folder = Path(out) if out is not None else Path("reports") / study.name
+    grid, workers = start(
+        study, cohort, folder, jobs, device, cache, cluster, save_vectors, progress
+    )
+    changed = since(folder, study, hashes(study, grid.material, cohort))
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = sum(grid.folder(*task).finished for task in grid.tasks)
+    finished = crossval.run_grid(grid, 1, progress, workers)
+    n = processes(jobs, study, grid.device)
+    tested = None
+    if permutations:
+        tested = crossval.permutation_test(
+            grid.study,
+            grid.material,
+            n=permutations,
+            networks=permute_networks,
+            device=grid.device,
+            jobs=n,
+            progress=lambda done, total: progress("permuting", done, total),
+        )
+    about: dict[str, Any] = {
+        "precision": grid.study.training.precision,
+        "fits": {"total": len(grid.tasks), "kept": kept, "trained": len(grid.tasks) - kept},
+        "changed": changed,
+    }
+    return _results(
+        study, grid, finished, tested, cohort, folder, about, command, started, progress
+    )
+
+
+def _check_arguments(study: Any, cohort: Any, jobs: Any) -> None:
+    """Say what is wrong with a call from Python as plainly as with a file."""
+    import pandas as pd
+
+    from outcome.errors import InputError
+    from outcome.study import Study
+
+    if not isinstance(study, Study):
+        raise InputError(
+            f"`study` is {type(study).__name__}: give outcome.Study.read('study.yaml'), or"
+            " outcome.Study.parse({...}, folder=...)"
+        )
+    if cohort is not None and not isinstance(cohort, pd.DataFrame):
+        raise InputError(f"`cohort` is {type(cohort).__name__}: give a pandas DataFrame, or none")
+    if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
+        raise InputError(f"`jobs` is {jobs!r}: give 1 or more")
+
+
+def _results(
+    study: Study,
+    grid: Grid,
+    finished: list[ArmFold],
+    tested: pd.DataFrame | None,
+    frame: pd.DataFrame | None,
+    folder: Path,
+    fits: dict[str, Any],
+    command: str,
+    started: float,
+    progress: Progress,
+) -> Results:
+    from time import monotonic
+
+    import pandas as pd
+
+    from outcome import crossval
+    from outcome.checks import study_warnings
+    from outcome.cohort import splits_table
+    from outcome.evaluation.endpoints import evaluate_endpoints
+    from outcome.predictions import Predictions
+    from outcome.run_folder.patient_tables import patient_tables
+    from outcome.reporting.report import write_report
+    from outcome.run_folder.write import write_run_folder
+    from outcome.crossval import manifest
+    from outcome.crossval.arm_fold import joined_predictions
+
+    progress("evaluating", 0, 1)
+    material = grid.material
+    predictions = Predictions(joined_predictions(finished, material, study.secondary))
+    evaluation = evaluate_endpoints(
+        predictions,
+        study.endpoint,
+        study.secondary,
+        baseline=study.baseline,
+        contrasts=study.contrasts,
+        n_resamples=N_RESAMPLES,
+        seed=study.split.seed,
+    )
+    progress("evaluating", 1, 1)
+    about = manifest.describe(study, material, grid.device, command, frame) | fits
+    if fits["changed"]:
+        about["notes"].append(
+            f"changed since the last run in this folder: {'; '.join(fits['changed'])}."
+            f" {fits['fits']['trained']} fits were trained, {fits['fits']['kept']} kept"
+        )
+    about["resamples"] = N_RESAMPLES
+    about["epochs"] = manifest.epochs(finished)
+    about["notes"] += [
+        *crossval.fit_notes(finished, study.split.inner_folds),
+        *evaluation.notes,
+    ]
+    about["warnings"] = [
+        *study_warnings(study, material), *crossval.fit_warnings(finished), *evaluation.warnings,
+    ]  # fmt: skip
+    tables = {
+        "predictions": predictions.table,
+        "development": pd.concat([f.development for f in finished], ignore_index=True),
+        "metrics": evaluation.metrics,
+        "comparisons": evaluation.comparisons,
+        "risk_groups": evaluation.risk_groups,
+        "cohort_flow": material.cohort.flow_table(),
+        "splits": splits_table(material.folds, material.cohort),
+        "history": pd.concat(
+            [f.history for f in finished if len(f.history)] or [finished[0].history]
+        ),
+    }
+    further = {"cohort_lost": material.cohort.lost_table(), **patient_tables(study, material)}
+    if tested is not None:
+        further["permutations"] = tested
+        about["notes"] += crossval.permutation_notes(tested)
+    stale = _stale(folder, fits["changed"], {f"{n}.csv" for n in further}, grid.save_vectors)
+    if stale:
+        about["notes"].append(
+            f"{' and '.join(stale)} of an earlier state of the study: removed; ask for them anew"
+        )
+    about["seconds"] = round(monotonic() - started, 1)
+    write_run_folder(folder, {**tables, **further}, about, study.to_yaml(folder), stale)
+    progress("reporting", 0, 1)
+    report = write_report(folder)
+    progress("reporting", 1, 1)
+    return Results(folder=folder, report=report, manifest=about, permutations=tested, **tables)
+
+
+def _stale(
+    folder: Path, changed: Sequence[str], written: Collection[str], vectors: bool
+) -> list[str]:
+    """Name what is made on request only, and was made before the study changed."""
+    kept = {*written, *(["slide_vectors.h5"] if vectors else [])}
+    asked = [name for name in ON_REQUEST if name not in kept and (folder / name).is_file()]
+    return asked if changed else []

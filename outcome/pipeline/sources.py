@@ -1,0 +1,194 @@
+"""What is evaluated again: tables of predictions, and run folders that say more than a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from outcome.endpoint import Binary, Endpoint, Landmark, TimeToEvent
+from outcome.errors import PredictionsError, Problems, RunFolderError
+from outcome.run_folder.read import read_manifest
+from outcome.study import Study
+
+__all__ = ["Source", "endpoint_asked", "read_sources"]
+
+UNITS = ("days", "months", "years")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table of predictions, and the run that it is from.
+
+    Parameters
+    ----------
+    table : Path
+        CSV of predictions.
+    folder : Path or None
+        The run folder, where one was given.
+    manifest : mapping
+        Of the run; empty for a table.
+    study : Study or None
+        Of the run; folders of `validate` and `evaluate` have none.
+    """
+
+    table: Path
+    folder: Path | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    study: Study | None = None
+
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
+        return str(self.manifest["name"]) if self.folder else self.table.stem
+
+    def part(self, key: str) -> dict[str, Any]:
+        """Return a section of the manifest; empty where it is absent."""
+        value = self.manifest.get(key)
+        return dict(value) if isinstance(value, Mapping) else {}
+
+    def covariates(self) -> pd.DataFrame:
+        """Return the covariates of the run, one row per patient; no column for a table."""
+        path = self.folder / "covariates.csv" if self.folder else None
+        if path is None or not path.is_file():
+            return pd.DataFrame({"patient_id": pd.Series(dtype=str)})
+        return pd.read_csv(path, dtype={"patient_id": str}, encoding="utf-8-sig")
+
+    def endpoint(self) -> Endpoint:
+        """Return what the run predicts.
+
+        Raises
+        ------
+        RunFolderError
+            The manifest does not say it.
+        """
+        if self.study is not None:
+            return self.study.endpoint
+        spec = self.part("endpoint")
+        name, kind = str(spec.get("name") or ""), spec.get("kind")
+        try:
+            if kind == "binary":
+                return _binary(name, favourable=bool(spec.get("favourable")))
+            horizons, unit = spec.get("horizons") or [], spec.get("unit")
+            timed = {"name": name, "time": "time", "event": "event", "unit": unit}
+            if kind == "landmark":
+                return Landmark.model_validate({**timed, "kind": kind, "horizon": horizons[0]})
+            return TimeToEvent.model_validate({**timed, "kind": kind, "horizons": horizons})
+        except (ValidationError, IndexError, TypeError):
+            raise RunFolderError(
+                f"{self.folder}/manifest.json does not say what is predicted (kind, unit, "
+                f"horizons under `endpoint`). To do: give {self.table} instead, with --unit"
+            ) from None
+
+
+def _binary(name: str, *, favourable: bool) -> Binary:
+    about = {"kind": "binary", "label": "label", "positive": "1", "name": name}
+    return Binary.model_validate({**about, "favourable": favourable})
+
+
+def read_sources(paths: Sequence[Path]) -> list[Source]:
+    """Find out which of the paths are tables, and which are run folders.
+
+    Raises
+    ------
+    RunFolderError
+        Folders that are not those of a run; all at once.
+    """
+    problems, found = Problems("predictions"), []
+    for path in paths:
+        if not path.is_dir():
+            found.append(Source(path))
+            continue
+        try:
+            manifest = read_manifest(path / "manifest.json")
+        except RunFolderError as error:
+            problems.extend([str(error)])
+            continue
+        study = path / "study.yaml"
+        read = Study.read(study) if study.is_file() else None
+        found.append(Source(path / "predictions.csv", path, manifest, read))
+    problems.raise_if_any(RunFolderError)
+    return found
+
+
+def endpoint_asked(
+    sources: Sequence[Source],
+    kind: str,
+    *,
+    unit: str | None,
+    found: str | None,
+    horizons: Sequence[float],
+    favourable: bool,
+) -> Endpoint:
+    """Return what is judged: as the runs declare it, and the options.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+    kind : {"survival", "binary"}
+        What the columns of the tables are.
+    unit : str, optional
+        As asked for.
+    found : str, optional
+        As the name of a column says.
+    horizons : sequence of float
+        As asked for; by default those of the run.
+    favourable : bool
+        As asked for.
+
+    Raises
+    ------
+    PredictionsError
+        Options and runs contradict each other; times are never converted.
+    """
+    problems = Problems("evaluation")
+    if unit and unit not in UNITS:
+        problems.add(f"--unit {unit!r}", remedy="use days, months or years")
+    runs = [s for s in sources if s.folder]
+    declared = [s.endpoint() for s in runs]
+    units = {
+        str(s.folder): e.unit
+        for s, e in zip(runs, declared, strict=True)
+        if not isinstance(e, Binary)
+    }
+    if unit and found and unit != found:
+        problems.add(f"--unit {unit}, but the tables hold a column time_{found}")
+    for folder, theirs in units.items():
+        if (unit or found or theirs) != theirs:
+            said = f"--unit {unit}" if unit else f"a table has a column time_{found}"
+            remedy = "leave --unit out: nothing is converted" if unit else "bring them to one unit"
+            problems.add(f"{said}, but the times of {folder} are in {theirs}", remedy=remedy)
+    if len({_question(e) for e in declared}) > 1:
+        problems.add("the runs ask different questions", [*map(_question, declared)])
+    first = declared[0] if declared else None
+    if isinstance(first, Landmark) and horizons and tuple(horizons) != first.horizons:
+        problems.add("--horizons: the endpoint of the run is the event by a time of its own")
+    if favourable and any(isinstance(e, Binary) and not e.favourable for e in declared):
+        problems.add("--favourable, but the study of the run says the opposite")
+    problems.raise_if_any(PredictionsError)
+    if first is None:
+        return _plain(kind, unit or found or "days", horizons, favourable=favourable)
+    if isinstance(first, TimeToEvent) and horizons:
+        return first.model_copy(update={"horizons": tuple(horizons)})
+    return first
+
+
+def _question(endpoint: Endpoint) -> str:
+    """Write what must be the same in runs that are judged together."""
+    if isinstance(endpoint, Binary):
+        return "favourable label" if endpoint.favourable else "label"
+    if isinstance(endpoint, Landmark):
+        return f"event by {endpoint.horizon:g} {endpoint.unit}"
+    return f"survival in {endpoint.unit}"
+
+
+def _plain(kind: str, unit: str, horizons: Sequence[float], *, favourable: bool) -> Endpoint:
+    if kind == "binary":
+        return _binary("label", favourable=favourable)
+    timed = {"kind": "survival", "time": "time", "event": "event", "unit": unit, "name": "event"}
+    # Copied unvalidated: the evaluation says what is wrong with horizons in words of the command.
+    return TimeToEvent.model_validate(timed).model_copy(update={"horizons": tuple(horizons)})

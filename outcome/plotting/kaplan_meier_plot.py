@@ -1,0 +1,149 @@
+"""Kaplan-Meier curves with the numbers at risk below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from lifelines import KaplanMeierFitter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.transforms import offset_copy
+
+from outcome.plotting.style import SMALL, clean, legend_above, shorten
+from outcome.plotting.palette import GROUP_DASHES, INK, MUTED, group_colours, order_groups
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Array = npt.NDArray[np.float64]
+
+__all__ = ["at_risk", "plot_kaplan_meier", "write_at_risk"]
+
+
+def at_risk(time: Array, when: Array) -> npt.NDArray[np.int64]:
+    """Count the patients under observation just before each time.
+
+    Examples
+    --------
+    >>> at_risk(np.array([1.0, 2.0, 2.0, 5.0]), np.array([0.0, 2.0, 3.0])).tolist()
+    [4, 3, 1]
+    """
+    ordered = np.sort(np.asarray(time, dtype=float))
+    count = len(ordered) - np.searchsorted(ordered, np.asarray(when, dtype=float), side="left")
+    return np.asarray(count, dtype=np.int64)
+
+
+def plot_kaplan_meier(
+    table: pd.DataFrame,
+    ax: Axes,
+    *,
+    unit: str = "",
+    groups: Sequence[str] | None = None,
+    colours: Mapping[str, str] | None = None,
+    note: str = "",
+    ylabel: str = "Probability of no event",
+) -> Axes:
+    """Kaplan-Meier curves by risk group, with 95% bands and the numbers at risk below.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Each patient once: `time`, `event` (1 = event, anything else ends the follow-up) and
+        `risk_group`.
+    ax : Axes
+        Drawn on; the numbers at risk hang below it, so save with `bbox_inches="tight"`.
+    unit : str
+        Of the times.
+    groups : sequence of str, optional
+        Groups from low to high; one without patients is listed with n = 0.
+    colours : mapping, optional
+        Group to colour.
+    note : str
+        Text above the legend, e.g. the log-rank p.
+    ylabel : str
+        Name of the vertical axis.
+
+    Returns
+    -------
+    Axes
+        The same one.
+
+    Notes
+    -----
+    Bands are pointwise, from Greenwood's variance on the log(-log) scale. A number at risk
+    counts the patients under observation just before that time.
+    """
+    table = table.assign(event=(table["event"].astype(float) == 1).astype(int))
+    groups = order_groups(table["risk_group"].tolist()) if groups is None else list(groups)
+    colours = group_colours(groups) if colours is None else colours
+    longest = float(table["time"].max())
+    ax.set(xlim=(0, longest), ylim=(0, 1.02), ylabel=ylabel)
+    ax.set_xlabel(f"Time ({unit})" if unit else "Time")
+    ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    for i, group in enumerate(groups):
+        rows = table[table["risk_group"] == group]
+        events = int(rows["event"].sum())
+        label = f"{shorten(group, 30, 1)}  (n = {len(rows)}, events = {events})"
+        _draw_curve(ax, rows, label, colours[group], GROUP_DASHES[i % len(GROUP_DASHES)])
+    legend_above(ax, note)
+    clean(ax)
+    write_at_risk(ax, table, groups, colours)
+    return ax
+
+
+def _draw_curve(
+    ax: Axes,
+    rows: pd.DataFrame,
+    label: str,
+    colour: str,
+    dashes: tuple[float, tuple[float, ...]],
+) -> None:
+    line: dict[str, Any] = {
+        "color": colour,
+        "linewidth": 1.6,
+        "linestyle": dashes if dashes[1] else "-",
+    }
+    if rows.empty:
+        ax.plot([], [], label=label, **line)
+        return
+    fitted = KaplanMeierFitter().fit(rows["time"].astype(float), rows["event"].astype(float))
+    times = fitted.survival_function_.index.to_numpy(dtype=float)
+    survival = fitted.survival_function_.to_numpy(dtype=float)[:, 0]
+    band = fitted.confidence_interval_.to_numpy(dtype=float)
+    ax.step(times, survival, where="post", label=label, **line)
+    ax.fill_between(
+        times, band[:, 0], band[:, 1], step="post", color=colour, alpha=0.14, linewidth=0
+    )
+    censored = np.unique(rows.loc[rows["event"] == 0, "time"].to_numpy(dtype=float))
+    heights = survival[np.searchsorted(times, censored, side="right") - 1]
+    ax.plot(censored, heights, linestyle="none", marker="|", color=colour, markersize=4.5, mew=0.8)
+
+
+def write_at_risk(
+    ax: Axes, table: pd.DataFrame, groups: Sequence[str], colours: Mapping[str, str]
+) -> None:
+    """Hang the numbers at risk of each group below the ticks of the time axis."""
+    low, high = ax.get_xlim()
+    ticks = np.array([t for t in ax.get_xticks() if low <= t <= high * (1 + 1e-9)])
+    ax.set_xticks(ticks)
+    figure = ax.get_figure(root=True)
+    for i in range(-1, len(groups)):
+        drop = offset_copy(ax.get_xaxis_transform(), figure, y=-56 - 12.5 * i, units="points")
+        margin = offset_copy(drop, figure, x=-24, units="points")
+        heading: dict[str, Any] = {"transform": margin, "ha": "right", "fontsize": SMALL}
+        if i < 0:
+            ax.text(0, 0, "At risk", color=MUTED, **heading)
+            continue
+        group = groups[i]
+        ax.text(0, 0, shorten(group, 16, 1), color=INK, **heading)
+        mark = offset_copy(drop, figure, x=-17, y=2.7, units="points")
+        ax.plot([0], [0], "s", transform=mark, color=colours[group], markersize=5, clip_on=False)
+        counts = at_risk(
+            table.loc[table["risk_group"] == group, "time"].to_numpy(dtype=float), ticks
+        )
+        for tick, count in zip(ticks, counts, strict=True):
+            ax.text(tick, 0, str(count), transform=drop, ha="center", fontsize=SMALL, color=INK)

@@ -1,0 +1,135 @@
+"""What a section of the report is made of; `templates/report.html.j2` draws each kind of block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from outcome.reporting.page.formatting import Table
+
+__all__ = [
+    "Block",
+    "Fact",
+    "Facts",
+    "Flow",
+    "Panel",
+    "Panels",
+    "Picture",
+    "Section",
+    "Step",
+    "Text",
+]
+
+
+@dataclass(frozen=True)
+class Text:
+    """Paragraphs."""
+
+    kind: ClassVar[str] = "text"
+    paragraphs: Sequence[str]
+    quiet: bool = False
+    """Small and grey: a condition or a technical remark."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One point for or against the result."""
+
+    good: bool
+    text: str
+    anchor: str = ""
+    """Id of the section that says more."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A list of points; with `mark`, each is named as in favour or as a caution."""
+
+    kind: ClassVar[str] = "facts"
+    items: Sequence[Fact]
+    mark: bool = True
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure: inline in the page, and as files beside it."""
+
+    kind: ClassVar[str] = "picture"
+    name: str
+    source: str
+    """A data URI."""
+    width: int
+    height: int
+    alt: str
+    caption: str
+    beside: bool = True
+    """Whether it also lies in `figures/`."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One box of the cohort flow, with what was lost on the way to it."""
+
+    title: str
+    counts: str
+    lost: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The cohort, from the table that was read to the patients that were analysed."""
+
+    kind: ClassVar[str] = "flow"
+    steps: Sequence[Step]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What is shown for one arm."""
+
+    anchor: str
+    title: str
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True)
+class Panels:
+    """The same content for several arms: tabs with JavaScript, one below the other without."""
+
+    kind: ClassVar[str] = "panels"
+    label: str
+    panels: Sequence[Panel]
+
+
+@dataclass(frozen=True)
+class TableBlock:
+    """A table."""
+
+    kind: ClassVar[str] = "table"
+    table: Table
+
+
+Block = Text | Facts | Picture | Flow | Panels | TableBlock
+
+
+@dataclass
+class Section:
+    """A chapter of the report."""
+
+    anchor: str
+    title: str
+    blocks: list[Block] = field(default_factory=list)
+
+    def say(self, *paragraphs: str, quiet: bool = False) -> None:
+        """Append paragraphs, empty ones left out."""
+        if kept := [p for p in paragraphs if p]:
+            self.blocks.append(Text(kept, quiet))
+
+    def show(self, block: Block | Table) -> None:
+        """Append a block; a table without rows is left out."""
+        if not isinstance(block, Table):
+            self.blocks.append(block)
+        elif block.rows:
+            self.blocks.append(TableBlock(block.without_empty_columns()))

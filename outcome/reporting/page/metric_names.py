@@ -1,0 +1,194 @@
+"""What metrics are called on the page, and what they mean."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from outcome.run_folder.folder import Endpoint
+
+__all__ = ["Metric", "main_metric", "metric", "overall"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How one metric is presented.
+
+    Parameters
+    ----------
+    key : str
+        Name in `metrics.csv`.
+    label : str
+        Name for people.
+    family : str
+        `discrimination` (does it rank patients) or `probability` (are the probabilities right).
+    chance : float
+        Value of a score that knows nothing; NaN where there is no fixed one.
+    meaning : str
+        One sentence for a newcomer.
+    higher_is_better : bool
+        False for errors such as the Brier score.
+    digits : int
+        Decimal places.
+    """
+
+    key: str
+    label: str
+    family: str = "discrimination"
+    chance: float = math.nan
+    meaning: str = ""
+    higher_is_better: bool = True
+    digits: int = 2
+
+    @property
+    def fine(self) -> int:
+        """Decimal places of a difference: one more, so that rounding hides no sign."""
+        return self.digits + 1
+
+
+_C = (
+    "Of all pairs of patients of whom it is known who had the event first, the share in which "
+    "that patient had the higher risk score. 0.5 is guessing, 1 is perfect."
+)
+_FIXED = {
+    m.key: m
+    for m in (
+        Metric("harrell_c", "C-index", chance=0.5, meaning=f"{_C} Mean over the test folds."),
+        Metric(
+            "harrell_c_pairs",
+            "C-index, pairs pooled",
+            chance=0.5,
+            meaning="The same, but every pair counts alike instead of every fold.",
+        ),
+        Metric(
+            "uno_c",
+            "Uno’s C",
+            chance=0.5,
+            meaning="A C-index that allows for how early patients left follow-up.",
+        ),
+        Metric("mean_auc", "mean AUC over time", chance=0.5),
+        Metric(
+            "auroc",
+            "AUROC",
+            chance=0.5,
+            meaning="Of all pairs of one patient with and one without the outcome, the share that "
+            "the score puts in the right order. 0.5 is guessing, 1 is perfect.",
+        ),
+        Metric(
+            "auprc",
+            "AUPRC",
+            meaning="Mean precision over all thresholds; guessing gives the share of positive "
+            "patients.",
+        ),
+        Metric("accuracy", "accuracy"),
+        Metric("balanced_accuracy", "balanced accuracy", chance=0.5),
+        Metric("auroc_pairs", "AUROC, pairs pooled", chance=0.5),
+        Metric(
+            "sensitivity_at_90_specificity",
+            "sensitivity at 90% specificity",
+            meaning="At the threshold that reached it on development patients; what was achieved "
+            "here is in the remarks.",
+        ),
+        Metric("specificity_at_90_sensitivity", "specificity at 90% sensitivity"),
+        Metric(
+            "ibs",
+            "integrated Brier score",
+            "probability",
+            meaning="Mean squared error of the predicted probabilities over time; lower is better.",
+            higher_is_better=False,
+            digits=3,
+        ),
+        Metric(
+            "brier",
+            "Brier score",
+            "probability",
+            meaning="Mean squared error of the predicted probabilities; lower is better.",
+            higher_is_better=False,
+            digits=3,
+        ),
+        Metric(
+            "calibration_slope",
+            "calibration slope",
+            "probability",
+            meaning="1 is ideal; below 1 the predictions are too extreme.",
+        ),
+        Metric(
+            "calibration_intercept",
+            "calibration intercept",
+            "probability",
+            meaning="0 is ideal; above 0 the predicted probabilities are too low.",
+        ),
+        Metric("dcal_p", "D-calibration p", "probability"),
+    )
+}
+_AT_HORIZON = {
+    "auc": ("AUC at {at}", "discrimination", 0.5, True, 2),
+    "brier": ("Brier score at {at}", "probability", math.nan, False, 3),
+    "calibration_ratio": ("observed / predicted at {at}", "probability", math.nan, True, 2),
+    "ici": ("calibration error (ICI) at {at}", "probability", math.nan, False, 3),
+    "auroc": ("AUROC at {at}", "discrimination", 0.5, True, 2),
+}
+_PREFERRED = ("harrell_c", "auroc", "harrell_c_pairs", "uno_c", "mean_auc", "auprc", "brier", "ibs")
+
+
+def metric(key: str, endpoint: Endpoint) -> Metric:
+    """Describe a metric; an unknown one keeps its name, readably."""
+    if key in _FIXED:
+        return _FIXED[key]
+    if found := re.fullmatch(r"(.+?)_(\d+(?:\.\d+)?)", key):
+        name, horizon = found.groups()
+        if name in _AT_HORIZON:
+            label, family, chance, higher, digits = _AT_HORIZON[name]
+            at = horizon_text(float(horizon), endpoint.unit)
+            return Metric(key, label.format(at=at), family, chance, "", higher, digits)
+    return Metric(key, key.replace("_", " "))
+
+
+def horizon_text(horizon: float, unit: str) -> str:
+    """Write a time with its unit, whole years of days as years beside it.
+
+    Examples
+    --------
+    >>> horizon_text(365, "days"), horizon_text(1, "years"), horizon_text(7.5, "months")
+    ('365 days (1 year)', '1 year', '7.5 months')
+    """
+    text = f"{horizon:g} {unit.removesuffix('s') if horizon == 1 else unit}".strip()
+    years = round(horizon / 365.25, 2)
+    if unit == "days" and years >= 1 and years == int(years):
+        return f"{text} ({years:g} year{'s' if years > 1 else ''})"
+    return text
+
+
+def overall(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Rows about all patients, not those about strata."""
+    if "stratum" not in metrics:
+        return metrics
+    return metrics[metrics["stratum"].isin(["", "all", "overall"])]
+
+
+def main_metric(declared: Any, present: Sequence[str], endpoint: Endpoint) -> Metric | None:
+    """Choose the metric of the headline.
+
+    Parameters
+    ----------
+    declared : object
+        What the manifest calls the primary metric, if it does.
+    present : sequence of str
+        Metrics of the run.
+    endpoint : Endpoint
+        Its kind decides where nothing is declared.
+
+    Returns
+    -------
+    Metric or None
+        None where the run has no metric at all.
+    """
+    order = [str(declared), *_PREFERRED, *present]
+    if not endpoint.ordinal:
+        order = [str(declared), "auroc", *order]
+    return next((metric(key, endpoint) for key in order if key in present), None)

@@ -1,0 +1,96 @@
+"""Puts a page together from its template: one file that loads nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import DictLoader, Environment, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
+
+from outcome.reporting.page.blocks import Fact, Section
+from outcome.reporting.sections.summary_section import Answer
+
+__all__ = ["Page", "render", "write_page"]
+
+TEMPLATES = ("report.html.j2", "blocks.html.j2", "style.css", "script.js")
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page says.
+
+    Parameters
+    ----------
+    title, subtitle : str
+    sections : sequence of Section
+    answers : sequence of Answer
+        The first screen.
+    trust : sequence of Fact
+        What speaks for and against the numbers.
+    glossary : sequence of (str, str)
+    simulated : bool
+        The patients do not exist.
+    """
+
+    title: str
+    subtitle: str
+    sections: Sequence[Section]
+    answers: Sequence[Answer] = ()
+    trust: Sequence[Fact] = ()
+    glossary: Sequence[tuple[str, str]] = field(default_factory=list)
+    simulated: bool = False
+
+
+def render(page: Page) -> str:
+    """Return the page as HTML; every value on it is text, whatever it holds."""
+    texts = {name: _template(name) for name in TEMPLATES}
+    environment = Environment(
+        loader=DictLoader(texts),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["breakable"] = breakable
+    style, script = texts["style.css"].strip(), texts["script.js"].strip()
+    return environment.get_template("report.html.j2").render(
+        page=page,
+        style=Markup(style),
+        script=Markup(script),
+        policy=_policy(style, script),
+    )
+
+
+def breakable(text: str) -> Markup:
+    """Allow a line to break after a plus, so that names of arms do not break inside a word."""
+    return Markup("+<wbr>").join(escape(part) for part in str(text).split("+"))
+
+
+def write_page(path: Path, html: str) -> Path:
+    """Write a page, so that a reader finds the old one or the new one."""
+    partial = path.with_name(f"{path.name}.part")
+    partial.write_text(html, encoding="utf-8")
+    partial.replace(path)
+    return path
+
+
+def _template(name: str) -> str:
+    return (resources.files("outcome.reporting") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """Allow this style, this script and inline pictures; nothing else, and no network."""
+
+    def digest(text: str) -> str:
+        value = base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+        return f"'sha256-{value}'"
+
+    return (
+        f"default-src 'none'; img-src data:; style-src {digest(style)}; "
+        f"script-src {digest(script)}; base-uri 'none'; form-action 'none'"
+    )

@@ -1,0 +1,85 @@
+"""The chapter of attention examples: pictures that lie in `attention/` of the run folder."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from outcome.reporting.page.blocks import Picture, Section
+from outcome.reporting.page.figures import Drawings
+from outcome.run_folder.folder import Run
+
+__all__ = ["attention"]
+
+MOST = 12
+LARGEST = 900
+"""Pixels of the longer side on the page."""
+
+
+def attention(run: Run, drawings: Drawings) -> Section | None:
+    """Show maps of where the models looked; only where the run folder holds any.
+
+    Pictures are `attention/**/*.png` (or jpg). An optional `attention/examples.csv` has columns
+    `file` and any of `arm`, `patient_id`, `slide_id`, `caption`.
+    """
+    folder = run.path / "attention"
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
+    if not files:
+        return None
+    about = _about(folder)
+    section = Section("attention", "Attention examples")
+    section.say(
+        "Where a model looked in single slides. Attention says what weighed in the score and not "
+        "why, and an example is no evidence: these pictures were picked, not counted."
+    )
+    for i, path in enumerate(files[:MOST], 1):
+        name = path.relative_to(folder).as_posix()
+        if (picture := _picture(run, path, i, about.get(name, {}))) is not None:
+            section.show(picture)
+    if len(files) > MOST:
+        section.say(f"The first {MOST} of {len(files)}; the others are in attention/.", quiet=True)
+    return section if len(section.blocks) > 1 else None
+
+
+def _about(folder: Path) -> dict[str, dict[str, str]]:
+    path = folder / "examples.csv"
+    if not path.is_file():
+        return {}
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (ValueError, OSError, pd.errors.ParserError):
+        return {}
+    rows = [{str(k): str(v) for k, v in r.items()} for r in table.to_dict("records")]
+    return {row.get("file", ""): row for row in rows}
+
+
+def _picture(run: Run, path: Path, number: int, about: dict[str, str]) -> Picture | None:
+    try:
+        with Image.open(path) as opened:
+            image = opened.convert("RGB")
+    except (OSError, ValueError):
+        return None
+    image.thumbnail((LARGEST, LARGEST))
+    buffer = io.BytesIO()
+    # Written anew, so that nothing which the file holds beside the pixels comes along.
+    image.save(buffer, format="JPEG", quality=85)
+    source = base64.b64encode(buffer.getvalue()).decode("ascii")
+    arm = about.get("arm", "")
+    parts = [f"Example {number}", f"arm {arm}" if arm else ""]
+    if run.show_ids:
+        parts += [about.get("patient_id", ""), about.get("slide_id", "") or path.stem]
+        parts.append(about.get("caption", ""))
+    text = ", ".join(p for p in parts if p)
+    return Picture(
+        f"attention-{number}",
+        f"data:image/jpeg;base64,{source}",
+        image.width,
+        image.height,
+        f"Attention map of one slide. {text}.",
+        f"{text}.",
+        beside=False,
+    )

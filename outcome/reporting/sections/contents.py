@@ -1,0 +1,59 @@
+"""The chapters of the report, each made from the run alone; None where it has no subject."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from outcome.reporting.sections.attention_section import attention
+from outcome.reporting.page.blocks import Section
+from outcome.reporting.sections.cohort_section import cohort
+from outcome.reporting.sections.reproducibility_section import how, patients, reproducibility, warnings
+from outcome.reporting.page.figures import Drawings
+from outcome.reporting.sections.training_section import training
+from outcome.run_folder.folder import Run
+from outcome.reporting.sections.risk_groups_section import risk_groups, scores
+from outcome.reporting.sections.effects_and_subgroups_section import effects, subgroups
+from outcome.reporting.sections.discrimination_section import (
+    auc_over_time,
+    comparison,
+    discrimination,
+    nuisance,
+    secondary,
+)
+from outcome.reporting.sections.calibration_section import calibration, decision
+from outcome.reporting.sections.tripod import tripod
+
+__all__ = ["SECTIONS", "Maker", "make_sections"]
+
+Maker = Callable[[Run, Drawings], Section | None]
+
+SECTIONS: tuple[Maker, ...] = (
+    cohort,
+    discrimination,
+    comparison,
+    risk_groups,
+    scores,
+    effects,
+    auc_over_time,
+    calibration,
+    decision,
+    subgroups,
+    nuisance,
+    secondary,
+    attention,
+    training,
+    how,
+    warnings,
+    reproducibility,
+    patients,
+)
+"""In the order of the page; a further chapter is one more function here."""
+
+
+def make_sections(run: Run, drawings: Drawings) -> list[Section]:
+    """Make every chapter that has a subject, and the checklist that says where things are."""
+    made = [section for make in SECTIONS if (section := make(run, drawings)) is not None]
+    present = {"answers", *(s.anchor for s in made)}
+    place = next(i for i, s in enumerate(made) if s.anchor == "reproducibility")
+    made.insert(place, tripod(run, present))
+    return made

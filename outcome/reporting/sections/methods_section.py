@@ -1,0 +1,267 @@
+"""The methods paragraph: each clause comes from the manifest, or is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from outcome.reporting.sections.training_section import models_of
+from outcome.run_folder.folder import Run
+from outcome.reporting.sections.summary_section import joined
+from outcome.reporting.page.metric_names import horizon_text
+from outcome.reporting.sections.risk_groups_section import cut_words
+from outcome.reporting.page.formatting import number, plural
+
+__all__ = ["methods"]
+
+
+def methods(run: Run) -> list[str]:
+    """Describe what was run, a paragraph per topic."""
+    parts = (
+        _cohort(run),
+        _inputs(run),
+        _validation(run),
+        _training(run),
+        _calibration(run),
+        _evaluation(run),
+        _statistics(run),
+    )
+    return [" ".join(part) for part in parts if part]
+
+
+def _cohort(run: Run) -> list[str]:
+    cohort, end = run.part("cohort"), run.endpoint
+    said = []
+    if patients := cohort.get("patients"):
+        slides = cohort.get("slides")
+        events = cohort.get("events")
+        text = f"The cohort has {plural(int(patients), 'patient')}"
+        text += f" with {plural(int(slides), 'slide')}" if slides else ""
+        if events is not None:
+            share = f" ({100 * int(events) / int(patients):.0f}%)"
+            text += f"; {plural(int(events), end.word)}{share}"
+        said.append(f"{text}.")
+    kinds = {
+        "survival": "a time to event, right-censored",
+        "binary": f"a yes/no outcome, positive where it is “{end.positive}”",
+        "landmark": _landmark_words(run),
+    }
+    unit = f", in {end.unit}" if end.unit and end.kind != "binary" else ""
+    said.append(f"The endpoint is {end.name}: {kinds[end.kind]}{unit}.")
+    if end.kind == "binary" and end.favourable:
+        said.append("The positive class is the better outcome; a higher risk score is worse.")
+    if end.competing:
+        count = int((run.status == "competing event").sum())
+        found = f" ({plural(count, 'patient')})" if end.landmark is None else ""
+        said.append(f"Other events that rule it out are competing events{found}.")
+    if further := [e for e in run.manifest.get("secondary") or [] if isinstance(e, Mapping)]:
+        names = joined([f"{e.get('name')}" for e in further])
+        said.append(f"The same scores were also judged on {names}; nothing was trained on that.")
+    if end.horizons and end.landmark is None:
+        at = ", ".join(horizon_text(h, end.unit) for h in end.horizons)
+        said.append(f"The declared horizons are {at}.")
+    if end.strata:
+        said.append(f"Strata ({end.strata}) had their own baseline hazard and comparisons.")
+    return said
+
+
+def _inputs(run: Run) -> list[str]:
+    cohort, said = run.part("cohort"), []
+    patches = cohort.get("patches")
+    encoder = cohort.get("encoder")
+    dimension = cohort.get("dimension")
+    if isinstance(patches, Mapping) and patches.get("total"):
+        vectors = f"{plural(int(patches['total']), 'patch embedding')}"
+        vectors += f" of {dimension} dimensions" if dimension else ""
+        vectors += f" ({encoder})" if encoder else ""
+        text = f"Images entered as {vectors}"
+        if patches.get("median") is not None:
+            text += f", a median of {number(patches['median'], 0)} per patient"
+        if patches.get("min") is not None and patches.get("max") is not None:
+            text += f" ({number(patches['min'], 0)} to {number(patches['max'], 0)})"
+        said.append(f"{text}.")
+    reports = cohort.get("reports")
+    if isinstance(reports, Mapping) and reports.get("with") is not None:
+        size = f" of {reports['dimension']} dimensions" if reports.get("dimension") else ""
+        text = f"Report embeddings{size} were there for {plural(int(reports['with']), 'patient')}"
+        if reports.get("without") is not None:
+            text += f" and missing for {int(reports['without']):,}"
+        said.append(f"{text}.")
+    names = [str(c) for c in run.covariates if c != "patient_id"]
+    if names:
+        said.append(f"The covariates are {', '.join(names)}.")
+    arms = [f"“{a}” ({_built(run, a)})" for a in run.arms if run.inputs.get(a)]
+    if arms:
+        said.append(f"The arms and what they see: {'; '.join(arms)}.")
+    return said
+
+
+def _built(run: Run, arm: str) -> str:
+    """Name the inputs of an arm, and how they are put together."""
+    seen = ", ".join(run.inputs[arm])
+    declared: list[dict[str, Any]] = run.manifest.get("arms", [])
+    spec = next((a for a in declared if a.get("name") == arm), {})
+    models = [m for m, _ in models_of(run, arm) if m]
+    fusion = f"; {spec['fusion']} fusion" if spec.get("fusion") else ""
+    return f"{seen}{fusion}; {', '.join(models)}" if models else f"{seen}{fusion}"
+
+
+def _landmark_words(run: Run) -> str:
+    end = run.endpoint
+    if end.landmark is None:
+        return "whether the event came by a fixed time from the origin"
+    count = int((run.status == run.outcome_words[2]).sum())
+    return (
+        f"whether the event came by {end.landmark:g} {end.unit} from the origin, yes or no; the "
+        f"outcome of {plural(count, 'patient')} censored before is unknown, and the others stand "
+        "for them, weighted by the inverse probability of censoring"
+    )
+
+
+def _validation(run: Run) -> list[str]:
+    split, protocol, said = run.part("split"), run.part("protocol"), []
+    if run.folds == 1 and run.repeats > 1:
+        said.append(
+            f"Patients were divided {run.repeats} times into a development and a test set; each "
+            "test set was scored by models trained on its development set, and read once. The "
+            "development sets share patients."
+        )
+    if run.folds > 1:
+        times = f", repeated {run.repeats} times" if run.repeats > 1 else ""
+        said.append(
+            f"Patients were divided into {run.folds} folds{times}; each fold was scored by models "
+            "trained on the others, and read once."
+        )
+    if source := split.get("source"):
+        said.append(f"The division: {source}.")
+    if inner := split.get("inner_folds"):
+        said.append(
+            f"What had to be chosen was chosen on the development patients alone, in up to {inner} "
+            "inner folds."
+        )
+    if cut := protocol.get("cutoffs"):
+        said.append(f"Risk groups were cut at {cut_words(cut)} of the development patients’ risks.")
+    if split.get("seed") is not None:
+        said.append(f"The seed of the division is {split['seed']}.")
+    return said
+
+
+def _training(run: Run) -> list[str]:
+    said, settings = list[str](), run.part("training")
+    fitted: dict[str, list[str]] = {}
+    for arm in run.arms:
+        for name, records in models_of(run, arm):
+            if words := _fitted(records):
+                # Arms share the fits of their models: what is the same is said once.
+                fitted.setdefault(f"{name or joined([arm])} {words}", []).append(arm)
+    for words, arms in fitted.items():
+        within = f" (in {joined(arms)})" if not words.startswith("“") else ""
+        said.append(f"{words[:1].upper()}{words[1:]}{within}.")
+    if said and settings.get("components"):
+        said.insert(
+            0,
+            "Whatever is learned from values (means and standard deviations, at most "
+            f"{settings['components']} principal components of the vectors, medians for missing "
+            "covariates) was learned on development patients.",
+        )
+    if any(e.get("epochs") is not None for e in run.manifest.get("epochs") or []):
+        said.append(
+            "The number of epochs was the one with the least loss over the inner folds; no "
+            "concordance was looked at."
+        )
+    if few := {(e["repeat"], e["fold"]) for e in run.manifest.get("epochs") or []
+               if e.get("few_events")}:  # fmt: skip
+        said.append(
+            f"In {plural(len(few), 'fold')} the development patients had too few events to choose "
+            "anything by: there half of the epochs, or a fixed penalty, and a calibration slope of "
+            "1 were used."
+        )
+    return said
+
+
+def _fitted(records: list[dict[str, Any]]) -> str:
+    """Say how the models of one kind were fitted, over the outer folds."""
+    epochs = [float(e["epochs"]) for e in records if e.get("epochs") is not None]
+    if epochs:
+        middle = number(float(np.median(epochs)), 0 if np.median(epochs) % 1 == 0 else 1)
+        return (
+            f"was trained for a median of {middle} epochs ({min(epochs):.0f} to {max(epochs):.0f})"
+        )
+    penalties = [float(e["penalty"]) for e in records if e.get("penalty") is not None]
+    if penalties:
+        low, high = min(penalties), max(penalties)
+        span = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        return f"is a linear model with a ridge penalty ({span})"
+    return ""
+
+
+def _calibration(run: Run) -> list[str]:
+    how = run.part("protocol").get("calibration")
+    if not how:
+        return []
+    said = [f"Scores were calibrated on the out-of-fold risks of development patients: {how}."]
+    if run.endpoint.competing and run.endpoint.ordinal:
+        said.append(
+            "Training censors competing events (cause-specific hazard); absolute risk combines "
+            "both hazards and is a cumulative incidence."
+        )
+    if run.endpoint.ordinal:
+        said.append("A slope of 0 or less was set to 0; the risk score itself is never reversed.")
+    return said
+
+
+def _evaluation(run: Run) -> list[str]:
+    said, present = [], set(run.table("metrics.csv")["metric"])
+    resamples = run.manifest.get("resamples")
+    if resamples:
+        per_fold = ", within folds" if run.cross_validated else ""
+        said.append(
+            f"95% intervals of discrimination and of Brier scores are percentiles of "
+            f"{int(resamples):,} bootstrap resamples of patients{per_fold}, the same resamples for "
+            "every arm; those of calibration, of ratios and of AUC over time are normal ones."
+        )
+    if present & {"harrell_c", "auroc"} and run.cross_validated:
+        name = "C-index" if "harrell_c" in present else "AUROC"
+        said.append(
+            f"Risk scores of different folds were never compared: the {name} was computed in each "
+            "test fold and averaged."
+        )
+    if run.cross_validated:
+        said.append(
+            "In a cross-validated study intervals and p-values are given these fitted models, "
+            "and every p is exploratory."
+        )
+    return said
+
+
+def _statistics(run: Run) -> list[str]:
+    said = []
+    comparisons = run.table("comparisons.csv")
+    if comparisons.get("p_value", pd.Series(dtype=float)).notna().any():
+        pairs = len(comparisons[["arm", "baseline"]].drop_duplicates())
+        held = f", with Holm’s correction over {pairs} comparisons" if pairs > 1 else ""
+        said.append(
+            "Arms were compared on the patients that both scored, by a z test of the difference "
+            f"with the standard error of the paired influence of each patient{held}."
+        )
+    if len(run.table("effects.csv")) and run.predictions.kind == "survival":
+        said.append(
+            "Hazard ratios (Cox models, ties after Efron) and log-rank tests"
+            + (" are from the first repeat and" if run.repeats > 1 else " are")
+            + (" stratified by fold" if run.cross_validated else " not stratified by fold")
+            + (", and by stratum." if run.endpoint.strata else ".")
+        )
+    tested = run.table("permutations.csv")
+    if len(tested) and "n_permutations" in tested:
+        count = int(tested["n_permutations"].max())
+        said.append(f"The whole cross-validation was repeated on {count:,} permuted outcomes.")
+    if run.manifest.get("versions"):
+        kept = ("slide-outcome", "outcome", "torch", "lifelines", "scikit-survival")
+        versions: Mapping[str, Any] = run.part("versions")
+        named = [f"{k} {versions[k]}" for k in kept if k in versions]
+        if named:
+            said.append(f"Software: {', '.join(named)}.")
+    return said

@@ -1,0 +1,285 @@
+"""The chapters with a tab for each arm: risk groups, and scores of a yes/no outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from outcome.reporting.page.blocks import Block, Panel, Panels, Picture, Section, TableBlock, Text
+from outcome.reporting.page.figures import Drawings
+from outcome.run_folder.folder import Run, constant_risk
+from outcome.reporting.sections.section_figures import incidence as draw_incidence
+from outcome.reporting.page.metric_names import horizon_text
+from outcome.reporting.page.formatting import Cell, Table, column, entry, estimate, number, p_value
+
+__all__ = ["arm_panels", "cut_words", "risk_groups", "scores"]
+
+
+def arm_panels(
+    run: Run, drawings: Drawings, prefix: str, make: Callable[[str], Sequence[Block]]
+) -> Panels:
+    """Make a tab for each arm that has something to show."""
+    made = [(arm, list(make(arm))) for arm in run.arms]
+    panels = [Panel(f"{prefix}-{drawings.slugs[a]}", a, blocks) for a, blocks in made if blocks]
+    return Panels("Arm", panels)
+
+
+def risk_groups(run: Run, drawings: Drawings) -> Section | None:
+    """Kaplan-Meier curves and table of the risk groups of each arm."""
+    table = run.table("risk_groups.csv")
+    timed = "time" in run.predictions.table
+    drawn = timed and "risk_group" in run.predictions.table
+    if table.empty and not drawn:
+        return None
+    section = Section("risk-groups", "Risk groups")
+    section.say(_grouping(run))
+    if timed:
+        section.say(
+            "Curves that lie apart mean that the groups fare differently; look at the numbers at "
+            "risk before reading the right end of a curve."
+        )
+    if run.cross_validated and timed:
+        section.say(
+            "The log-rank p and the hazard ratio of a cross-validated study are exploratory, "
+            "although both are stratified by fold: the groups come from several models that were "
+            "trained on overlapping patients, so a test finds differences too often. Use them to "
+            "describe, not to conclude."
+        )
+    if timed and run.endpoint.landmark is not None:
+        section.say(
+            "Curves, events and hazard ratios are those of the whole follow-up, not only up to "
+            f"{run.endpoint.landmark:g} {run.endpoint.unit}."
+        )
+    if run.endpoint.competing:
+        section.say(
+            "Events compete: the curves are cumulative incidences (Aalen-Johansen), in which the "
+            "competing event is allowed for. Hazard ratios and the log-rank test are "
+            "cause-specific: there, competing events end the follow-up."
+        )
+
+    def make(arm: str) -> list[Block]:
+        blocks: list[Block] = []
+        mine = table[table["arm"] == arm]
+        p = column(mine, "logrank_p").dropna()
+        if constant_risk(run.predictions.arm(arm)):
+            text = "This arm gives all patients of a fold the same risk, so there is one group."
+            blocks.append(Text([text]))
+        value = float(p.iloc[0]) if len(p) else np.nan
+        if drawn and (picture := _curves(run, drawings, arm, value)):
+            blocks.append(picture)
+        if len(mine):
+            made = _group_table(run, arm, mine).without_empty_columns()
+            blocks.append(TableBlock(made))
+        further = (_at_horizons(run, arm), _incidence(run, arm), _pairs(run, arm))
+        blocks += [TableBlock(t.without_empty_columns()) for t in further if t.rows]
+        return blocks
+
+    section.show(arm_panels(run, drawings, "groups", make))
+    return section
+
+
+def _curves(run: Run, drawings: Drawings, arm: str, p: float) -> Picture | None:
+    if not run.endpoint.competing:
+        return drawings.kaplan_meier(arm, p)
+    note = p_value(p, "cause-specific log-rank p")
+    return draw_incidence(
+        drawings, arm, f"{note}, exploratory" if note and run.cross_validated else note
+    )
+
+
+def _at_horizons(run: Run, arm: str) -> Table:
+    """Survival of the groups at the horizons; cumulative incidence where events compete."""
+    rows, unit = run.table("survival_at.csv"), run.endpoint.unit
+    columns = ["Group", "Time", "Free of the event (95% interval)", "At risk"]
+    table = Table(f"Risk groups of {arm} at the horizons", columns, numeric={2, 3})
+    if rows.empty or run.endpoint.competing:
+        return table
+    mine = rows[rows["arm"] == arm]
+    for group in run.groups(arm):
+        for row in mine[mine["group"].astype(str) == group].to_dict("records"):
+            values = [100 * float(row[k]) for k in ("survival", "lower", "upper")]
+            known = np.isfinite(values[0])
+            text = _percent(values) if known else "not followed so long"
+            at = Cell(horizon_text(float(row["horizon"]), unit), float(row["horizon"]))
+            table.add(group, at, Cell(text, values[0]), row["n_risk"])
+    return table
+
+
+def _percent(values: Sequence[float]) -> str:
+    value, lower, upper = values
+    return f"{estimate(value, lower, upper, 0)} %"
+
+
+def _incidence(run: Run, arm: str) -> Table:
+    rows, unit = run.table("incidence.csv"), run.endpoint.unit
+    columns = ["Group", "Event", "Time", "Cumulative incidence (95% interval)", "At risk"]
+    columns.append("Gray’s test, p")
+    table = Table(f"Risk groups of {arm} at the horizons", columns, numeric={3, 4, 5})
+    if rows.empty:
+        return table
+    for row in rows[rows["arm"] == arm].to_dict("records"):
+        values = [100 * float(row[k]) for k in ("incidence", "lower", "upper")]
+        at = Cell(horizon_text(float(row["horizon"]), unit), float(row["horizon"]))
+        what = {1: "event", 2: "competing event"}.get(int(row["cause"]), str(row["cause"]))
+        p = float(row["gray_p"])
+        text = _percent(values) if np.isfinite(values[0]) else "not followed so long"
+        table.add(
+            str(row["group"]), what, at, Cell(text, values[0]),
+            row["n_risk"], Cell(p_value(p).removeprefix("p ").removeprefix("= "), p),
+        )  # fmt: skip
+    table.notes.append("Gray’s test compares the groups over all of follow-up; not stratified.")
+    return table
+
+
+def _pairs(run: Run, arm: str) -> Table:
+    """Log-rank tests between any two of more than two groups."""
+    rows = run.table("pairwise.csv")
+    columns = ["Groups", "Against", "Chi-square", "p", "p, corrected"]
+    table = Table(f"Log-rank tests between groups of {arm}", columns, numeric={2, 3, 4})
+    mine = rows[rows["arm"] == arm] if len(rows) else rows
+    if len(mine) < 2:
+        return table
+    for row in mine.to_dict("records"):
+        ps = [float(row[k]) for k in ("p_value", "p_adjusted")]
+        cells = [Cell(p_value(p).removeprefix("p ").removeprefix("= "), p) for p in ps]
+        chi = Cell(number(row["chi_square"], 1), row["chi_square"])
+        table.add(str(row["group_b"]), str(row["group_a"]), chi, *cells)
+    table.notes.append("Stratified by fold; corrected after Holm within the arm.")
+    return table
+
+
+def _grouping(run: Run) -> str:
+    if "risk_group" not in run.predictions.table:
+        return "Patients are grouped by their risk score; the predictions came without groups."
+    cut = run.part("protocol").get("cutoffs")
+    if said := str(run.part("protocol").get("risk groups") or ""):
+        return f"{said[0].upper()}{said[1:]}."
+    if not cut:
+        return "Patients are grouped by their risk score; the groups came with the predictions."
+    return (
+        "Patients are grouped by their risk score, with cut-offs that were fixed on development "
+        f"patients only ({cut_words(cut)})."
+    )
+
+
+_CUTS = {
+    "median": "the median",
+    "tertile": "the tertiles",
+    "tertiles": "the tertiles",
+    "quartile": "the quartiles",
+    "quartiles": "the quartiles",
+    "maxstat": "the maximally selected log-rank statistic",
+}
+
+
+def cut_words(cut: object) -> str:
+    """Name the rule of the cut-offs.
+
+    Examples
+    --------
+    >>> cut_words("median"), cut_words([0.25, 0.75])
+    ('the median', 'the 25% and 75% quantiles')
+    """
+    if isinstance(cut, (list, tuple)):
+        shares = [f"{100 * float(c):g}%" for c in cut]
+        joined = " and ".join([", ".join(shares[:-1]), shares[-1]]) if shares[1:] else shares[0]
+        return f"the {joined} quantile{'s' if len(shares) > 1 else ''}"
+    return _CUTS.get(str(cut), f"the rule “{cut}”")
+
+
+def _group_table(run: Run, arm: str, rows: pd.DataFrame) -> Table:
+    unit = f" ({run.endpoint.unit})" if run.endpoint.unit else ""
+    # Where events compete, the median of a Kaplan-Meier curve is nobody's median.
+    timed = run.predictions.kind == "survival"
+    medians = "median_survival" in rows and timed and not run.endpoint.competing
+    rows = rows.drop_duplicates("group").set_index("group")
+    groups = [g for g in run.groups(arm) if g in rows.index]
+    ratios = column(rows, "hazard_ratio")
+    plain = [g for g in groups if np.isnan(ratios[g]) or ratios[g] == 1]
+    against = f" against {plain[0]}" if len(plain) == 1 and ratios.notna().any() else ""
+    columns = ["Group", "Patients", run.endpoint.counted, "Share", f"Median time to event{unit}"]
+    columns.append(f"Hazard ratio{against}")
+    table = Table(f"Risk groups of {arm}", columns, numeric=set(range(1, len(columns))))
+    for i, group in enumerate(groups):
+        row = rows.loc[group]
+        table.add(
+            Cell(group, i, True),
+            entry(row, "n"),
+            entry(row, "events"),
+            _share(row),
+            _median(row) if medians else Cell(""),
+            Cell("1 (reference)", 1.0) if against and group == plain[0] else _ratio(row),
+        )
+    _group_notes(run, arm, rows, table, medians=medians)
+    return table
+
+
+def _share(row: Any) -> Cell:
+    names = ("event_rate", "lower", "upper")
+    rate, low, high = (100 * entry(row, k) for k in names)
+    return Cell(f"{estimate(rate, low, high, 0)} %", rate) if np.isfinite(rate) else Cell("")
+
+
+def _ratio(row: Any) -> Cell:
+    ratio, low, high = (entry(row, k) for k in ("hazard_ratio", "hr_lower", "hr_upper"))
+    return Cell(estimate(ratio, low, high), ratio) if np.isfinite(ratio) else Cell("")
+
+
+def _median(row: Any) -> Cell:
+    if "median_survival" not in row:
+        return Cell("")
+    median, low, high = (entry(row, k) for k in ("median_survival", "lower", "upper"))
+    digits = 0 if median >= 100 else 1
+    if not np.isfinite(median):
+        return Cell("not reached", np.inf)
+    if not np.isfinite(low):
+        return Cell(number(median, digits), median)
+    upper = number(high, digits) if np.isfinite(high) else "not reached"
+    return Cell(f"{number(median, digits)} ({number(low, digits)} to {upper})", median)
+
+
+def _group_notes(run: Run, arm: str, rows: pd.DataFrame, table: Table, *, medians: bool) -> None:
+    p = column(rows, "logrank_p").dropna()
+    if len(p):
+        if run.cross_validated:
+            table.notes.append(f"Log-rank {p_value(p.iloc[0])}, stratified by fold; exploratory.")
+        else:
+            table.notes.append(f"Log-rank {p_value(p.iloc[0])}.")
+    reached = " Not reached: the curve stays above 50%." if medians else ""
+    if "lower" in rows:
+        table.notes.append(f"95% intervals in brackets.{reached}")
+    notes = rows.get("note", pd.Series(dtype=str))
+    table.notes += [f"{group}: {note}." for group, note in notes.items() if note]
+    drawn = len(run.first_repeat(arm))
+    counted = int(rows["n"].sum())
+    if counted != drawn:
+        table.notes.append(f"The table counts {counted:,} rows, the figure {drawn:,} patients.")
+
+
+def scores(run: Run, drawings: Drawings) -> Section | None:
+    """ROC curves and the distribution of the scores, for a yes/no outcome."""
+    if run.endpoint.ordinal:
+        return None
+    section = Section("scores", "Scores and outcome")
+    section.say(
+        "A ROC curve shows, for every threshold on the score, how many positive patients are found "
+        "(sensitivity) and how many negative ones are called positive (1 − specificity). "
+        "Scores are compared within a test fold only."
+    )
+    if run.endpoint.favourable:
+        section.say(
+            "The outcome is a favourable one: without untreated patients for comparison, the score "
+            "is associated with outcome among treated patients; it does not show who benefits from "
+            "the treatment."
+        )
+    if len(run.arms) > 1:
+        section.show(drawings.roc_all())
+
+    def make(arm: str) -> list[Block]:
+        return [drawings.roc(arm), drawings.scores(arm)]
+
+    section.show(arm_panels(run, drawings, "scores", make))
+    return section

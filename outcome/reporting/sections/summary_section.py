@@ -1,0 +1,294 @@
+"""The answers of the first screen, in words that stay true whatever the numbers are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from outcome.run_folder.folder import Run
+from outcome.reporting.page.metric_names import Metric, main_metric, metric, overall
+from outcome.reporting.page.formatting import (
+    column,
+    entry,
+    estimate,
+    interval,
+    number,
+    p_value,
+    plural,
+    signed,
+)
+
+__all__ = ["Answer", "Verdict", "answers", "joined", "judge", "main_scores", "p_text", "quote"]
+
+FEW_EVENTS = 100
+"""Fewer than these are commonly held too few to validate a score (Collins et al. 2016)."""
+
+Verdict = Literal["better", "worse", "none", "conflict", "fragile", "unknown"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question of the first screen with its answer."""
+
+    question: str
+    short: str
+    sentences: Sequence[str]
+
+
+def quote(arm: str) -> str:
+    """Set off the name of an arm."""
+    return f"“{arm}”"
+
+
+def joined(names: Sequence[str]) -> str:
+    """Join names as in a sentence.
+
+    Examples
+    --------
+    >>> joined(["a"]), joined(["a", "b", "c"])
+    ('“a”', '“a”, “b” and “c”')
+    """
+    quoted = [quote(n) for n in names]
+    return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
+
+
+def main_scores(run: Run) -> tuple[Metric | None, pd.DataFrame]:
+    """Return the main metric and its row per arm, in the order of the arms.
+
+    Returns
+    -------
+    metric : Metric or None
+        None where the run has no metrics.
+    rows : DataFrame
+        `arm, estimate, lower, upper, n, events`.
+    """
+    table = overall(run.table("metrics.csv"))
+    declared = run.part("protocol").get("primary_metric")
+    main = main_metric(declared, list(dict.fromkeys(table["metric"])), run.endpoint)
+    rows = table[table["metric"] == main.key] if main else table
+    rows = rows.drop_duplicates("arm").set_index("arm").reindex(run.arms)
+    wanted = ("estimate", "lower", "upper", "n", "events")
+    values = pd.DataFrame({name: column(rows, name) for name in wanted}, index=rows.index)
+    return main, values.rename_axis("arm").reset_index()
+
+
+def judge(
+    difference: float, lower: float, upper: float, p: float, adjusted: float, *, up: bool = True
+) -> Verdict:
+    """Say what a difference with its interval and p-values amounts to.
+
+    Parameters
+    ----------
+    difference, lower, upper : float
+        Arm minus baseline; NaN bounds where there is no interval.
+    p, adjusted : float
+        Two-sided p before and after correction for several comparisons; NaN where not computed.
+    up : bool
+        Whether a higher metric is better.
+
+    Returns
+    -------
+    str
+        `better` or `worse` only where interval and p agree, and hold after correction;
+        `fragile` where they do not hold after it, `conflict` where they disagree.
+
+    Examples
+    --------
+    >>> judge(0.05, 0.01, 0.09, 0.02, 0.04), judge(0.05, -0.01, 0.09, 0.12, 0.2)
+    ('better', 'none')
+    >>> judge(0.05, 0.01, 0.09, 0.06, 0.06), judge(0.05, 0.01, 0.09, 0.04, 0.08)
+    ('conflict', 'fragile')
+    """
+    if math.isnan(difference) or (math.isnan(lower) and math.isnan(p)):
+        return "unknown"
+    apart = lower > 0 or upper < 0
+    small = p < 0.05
+    if math.isnan(lower):
+        apart = small
+    if math.isnan(p):
+        small = apart
+    if apart != small:
+        return "conflict"
+    if not apart:
+        return "none"
+    if adjusted >= 0.05:
+        return "fragile"
+    return "better" if (difference > 0) == up else "worse"
+
+
+def p_text(run: Run, row: pd.Series, comparisons: int) -> str:
+    """Write both p-values of a comparison and what they are worth."""
+    p = p_value(row.get("p_value"))
+    if not p:
+        return ""
+    words = f"{p}, exploratory" if run.cross_validated else p
+    adjusted = p_value(row.get("p_adjusted"))
+    if adjusted and comparisons > 1:
+        words += f"; {adjusted} after Holm’s correction for {comparisons} comparisons"
+    return words
+
+
+def answers(run: Run) -> list[Answer]:
+    """Answer: does the score work, how well, do further inputs help."""
+    main, rows = main_scores(run)
+    if main is None:
+        text = "This run has no metrics.csv, so nothing can be said about performance."
+        return [Answer("Does the score work?", "Not evaluated", [text])]
+    return [_works(run, main, rows), _how_well(run, main, rows), _helps(run)]
+
+
+def _works(run: Run, main: Metric, rows: pd.DataFrame) -> Answer:
+    chance = main.chance
+    better = rows[rows["lower"] > chance]["arm"].tolist()
+    worse = rows[rows["upper"] < chance]["arm"].tolist()
+    known = rows["lower"].notna() & rows["upper"].notna()
+    unsure = rows[known & ~rows["arm"].isin([*better, *worse])]["arm"].tolist()
+    unknown = rows[~known]["arm"].tolist()
+    if math.isnan(chance):
+        text = f"{main.label} has no fixed value of guessing to compare with; see the table below."
+        return Answer("Does the score work?", "See the table", [text])
+    said = []
+    if better:
+        verb = "ranks" if len(better) == 1 else "rank"
+        said.append(f"{joined(better)} {verb} patients better than guessing does.")
+    if unsure:
+        said.append(
+            f"For {joined(unsure)} there is no evidence of that: the interval includes "
+            f"{number(chance, 1)}, the value of guessing."
+        )
+    if worse:
+        said.append(
+            f"{joined(worse)} did worse than guessing here: patients with a higher risk score "
+            "did better. It must not be turned round after the fact."
+        )
+    if unknown:
+        said.append(f"For {joined(unknown)} no interval could be computed, so this stays open.")
+    few = len(better) < len(rows)
+    yes = "It seems so" if run.cross_validated and run.events < FEW_EVENTS else "Yes"
+    short = yes if better and not few else "In part" if better else "No evidence of it"
+    if not better and unknown and not unsure and not worse:
+        short = "Cannot be said"
+    said.append(_condition(run))
+    return Answer("Does the score work?", short, said)
+
+
+def _condition(run: Run) -> str:
+    if not run.cross_validated:
+        return ""
+    return (
+        "Intervals are given these fitted models: they leave out how much models trained on "
+        "other patients would differ, so they tend to be too narrow."
+    )
+
+
+def _how_well(run: Run, main: Metric, rows: pd.DataFrame) -> Answer:
+    known = rows[rows["estimate"].notna()]
+    if known.empty:
+        return Answer("How well?", "Not estimable", [f"{main.label} could not be computed."])
+    values = known["estimate"]
+    place = values.argmax() if main.higher_is_better else values.argmin()
+    top = known.iloc[int(place)]
+    short = f"{main.label} {estimate(top.estimate, top.lower, top.upper, main.digits)}"
+    best = "highest" if main.higher_is_better else "lowest"
+    which = f"For {quote(top.arm)}" + (f", the {best} of {len(rows)} arms" if len(rows) > 1 else "")
+    about = f", in {plural(int(top.n), 'patient')}" if top.n > 0 else ""
+    if top.events >= 0 and about:
+        about += f" with {plural(int(top.events), run.endpoint.word)}"
+    brackets = "; 95% interval in brackets" if np.isfinite(top.lower) else ""
+    said = [f"{which}{about}{brackets}."]
+    if main.chance == 0.5:
+        share = round(100 * float(top.estimate))
+        said.append(
+            f"Of 100 pairs of patients that can be compared, about {share} are put in the right "
+            "order; guessing would manage 50."
+        )
+    others = known[known["arm"] != top.arm]
+    if 0 < len(others) <= 4:
+        listed = "; ".join(
+            f"{quote(r.arm)} {estimate(r.estimate, r.lower, r.upper, main.digits)}"
+            for r in others.itertuples()
+        )
+        said.append(f"The others: {listed}.")
+    return Answer("How well?", short, said)
+
+
+def _helps(run: Run) -> Answer:
+    table = run.table("comparisons.csv")
+    main, _ = main_scores(run)
+    rows = table[table["metric"] == main.key] if main else table
+    base = run.baseline or (str(rows["baseline"].iloc[0]) if len(rows) else "")
+    question = _question(run, base)
+    seen = set(run.inputs.get(base, []))
+    if len(run.arms) < 2:
+        return Answer(question, "Not asked", ["This run has a single arm."])
+    if rows.empty or main is None:
+        return Answer(question, "Not compared", ["This run has no comparison between its arms."])
+    verdicts: list[Verdict] = []
+    others: list[Verdict] = []
+    said = []
+    for _, row in rows.iterrows():
+        verdict = _verdict(row, metric(str(row["metric"]), run.endpoint))
+        if str(row["baseline"]) == base:
+            extends = seen < set(run.inputs.get(str(row["arm"]), []))
+            (verdicts if extends else others).append(verdict)
+        said.append(_sentence(run, row, main, verdict, len(rows)))
+    if run.cross_validated:
+        said.append("“Exploratory” because the p is given these fitted models as well.")
+    return Answer(question, _short(run, verdicts or others), said)
+
+
+def _question(run: Run, base: str) -> str:
+    seen = set(run.inputs.get(base, []))
+    supersets = [set(run.inputs.get(a, [])) for a in run.arms if a != base]
+    added = [s - seen for s in supersets if seen and s > seen]
+    if len(added) == 1 and len(next(iter(added))) == 1:
+        return f"Does the {next(iter(added[0]))} add to the {base}?"
+    if added:
+        return f"Do further inputs add to {quote(base)} alone?"
+    return f"Is any arm better than {quote(base)}?" if base else "Is one arm better?"
+
+
+def _verdict(row: pd.Series, what: Metric) -> Verdict:
+    names = ("difference", "lower", "upper", "p_value", "p_adjusted")
+    difference, lower, upper, p, adjusted = (entry(row, n) for n in names)
+    return judge(difference, lower, upper, p, adjusted, up=what.higher_is_better)
+
+
+def _short(run: Run, verdicts: Sequence[Verdict]) -> str:
+    if set(verdicts) == {"none"}:
+        return "No evidence of it"
+    if "better" in verdicts:
+        yes = "It seems so" if run.cross_validated else "Yes"
+        return f"{yes}, in these patients" if set(verdicts) == {"better"} else "In part"
+    if set(verdicts) == {"worse"}:
+        return "No, it is worse"
+    if set(verdicts) <= {"unknown"}:
+        return "Cannot be said"
+    if set(verdicts) & {"conflict", "fragile"}:
+        return "Undecided"
+    return "No evidence of it"
+
+
+def _sentence(run: Run, row: pd.Series, main: Metric, verdict: Verdict, count: int) -> str:
+    arm, base, digits = quote(row["arm"]), quote(row["baseline"]), main.fine
+    size = signed(row["difference"], digits)
+    between = interval(row.get("lower"), row.get("upper"), digits, sign=True)
+    p = p_text(run, row, count)
+    detail = "; ".join(x for x in (f"95% interval {between}" if between else "", p) if x)
+    numbers = f"{main.label} {size}" + (f" ({detail})" if detail else "")
+    against = f"{arm} against {base}: "
+    if verdict == "unknown":
+        return f"{against}the difference could not be estimated."
+    if verdict == "none":
+        reach = f"; the data fit with anything from {between.replace(' to ', ' to ')}"
+        return f"{against}no evidence of a difference, {numbers}{reach if between else ''}."
+    if verdict == "conflict":
+        return f"{against}undecided, since interval and p disagree: {numbers}."
+    if verdict == "fragile":
+        return f"{against}a difference that does not hold after correction: {numbers}."
+    return f"{against}{verdict}, {numbers}."

@@ -1,0 +1,116 @@
+"""The chapter on training: epochs, penalties, weights, losses, and the spread over folds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from outcome.reporting.page.blocks import Block, Section
+from outcome.reporting.page.figures import Drawings
+from outcome.run_folder.folder import Run
+from outcome.reporting.sections.summary_section import main_scores
+from outcome.reporting.sections.section_figures import folds as draw_folds
+from outcome.reporting.page.metric_names import metric
+from outcome.reporting.sections.risk_groups_section import arm_panels
+from outcome.reporting.page.formatting import Cell, Table, column, number
+
+__all__ = ["models_of", "training"]
+
+
+def models_of(run: Run, arm: str) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Return the models of an arm with a record for each outer fold, in the order of the run."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for record in run.manifest.get("epochs") or []:
+        if isinstance(record, dict) and record.get("arm") == arm:
+            found.setdefault(str(record.get("model") or ""), []).append(record)
+    return list(found.items())
+
+
+def training(run: Run, drawings: Drawings) -> Section | None:
+    """Tell how the models of each arm were fitted, and how much the folds differ."""
+    history = run.table("history.csv")
+    scores = run.table("fold_scores.csv")
+    models = _model_table(run)
+    spread = run.cross_validated and len(scores) > 0 and scores["estimate"].notna().any()
+    if history.empty and not models.rows and not spread:
+        return None
+    section = Section("training", "Training")
+    section.show(models)
+    if history.empty:
+        section.say("This run has no history.csv, so loss curves cannot be shown.")
+    else:
+        section.say(
+            "A tuning loss that falls and then rises shows overfitting; training stops being "
+            "useful where it is lowest. Test patients play no part here."
+        )
+
+        def make(arm: str) -> Sequence[Block]:
+            mine = history[history["arm"] == arm]
+            if "model" not in mine or mine["model"].nunique() < 2:
+                return [drawings.loss(arm, mine)] if len(mine) else []
+            each = list(mine.groupby("model", sort=False))
+            return [drawings.loss(arm, rows, f"-{i + 1}") for i, (_, rows) in enumerate(each)]
+
+        section.show(arm_panels(run, drawings, "training", make))
+    if spread:
+        _show_folds(run, drawings, section, scores)
+    return section
+
+
+def _show_folds(run: Run, drawings: Drawings, section: Section, scores: pd.DataFrame) -> None:
+    main, _ = main_scores(run)
+    kind = str(scores["metric"].iloc[0])
+    shown = main if main is not None and main.key == kind else metric(kind, run.endpoint)
+    section.show(draw_folds(drawings, scores, shown))
+    columns = ["Arm", "Test folds", "Estimable", "Mean", "Lowest", "Highest", "SD over folds"]
+    table = Table(f"{shown.label} over the test folds", columns, numeric=set(range(1, 7)))
+    for i, arm in enumerate(run.arms):
+        values = scores.loc[scores["arm"] == arm, "estimate"].astype(float)
+        known = values.dropna()
+        spread = float(known.std()) if len(known) > 1 else np.nan
+        cells = [known.mean(), known.min(), known.max(), spread]
+        table.add(
+            Cell(arm, i, True, f"arm-{i % 8}"), len(values), len(known),
+            *(Cell(number(c, shown.digits), float(c)) for c in cells),
+        )  # fmt: skip
+    section.show(table)
+
+
+def _model_table(run: Run) -> Table:
+    columns = ["Arm", "Model", "Outer folds", "Epochs, median", "Fewest", "Most", "Ridge penalty"]
+    columns += ["Weight", "Calibration slope", "Inner folds"]
+    table = Table("Fitted models, over the outer folds", columns, numeric=set(range(2, 10)))
+    for i, arm in enumerate(run.arms):
+        models = models_of(run, arm)
+        for name, records in models:
+            data = pd.DataFrame(records)
+            epochs = column(data, "epochs").dropna()
+            slopes = [r.get("calibration") for r in records]
+            slope = pd.Series([s.get("slope") for s in slopes if isinstance(s, dict)], dtype=float)
+            middle = [float(epochs.median()), float(epochs.min()), float(epochs.max())]
+            table.add(
+                Cell(arm, i, True, f"arm-{i % 8}"), name, len(records),
+                *(middle if len(epochs) else [None] * 3),
+                _span(column(data, "penalty").dropna(), "g"),
+                _span(column(data, "weight").dropna(), ".2f") if len(models) > 1 else "",
+                _span(slope, ".2f"), _span(column(data, "inner_folds").dropna(), ".0f"),
+            )  # fmt: skip
+    if any(row[8].text for row in table.rows):
+        table.notes.append(
+            "Calibration slope: what the risk of the arm was multiplied by, learned on development "
+            "patients; near 0 means that the score told nothing there."
+        )
+    if any(row[7].text for row in table.rows):
+        table.notes.append("Weight: what the score of a model is multiplied by in its arm.")
+    return table
+
+
+def _span(values: pd.Series, digits: str) -> Cell:
+    """Write the smallest and the largest of some numbers."""
+    if values.empty:
+        return Cell("")
+    low, high = (f"{float(v):{digits}}" for v in (values.min(), values.max()))
+    return Cell(low if low == high else f"{low} to {high}", float(values.median()))

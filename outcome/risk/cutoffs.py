@@ -1,0 +1,87 @@
+"""Cut-offs from development patients, and risk groups by them: plain numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outcome.statistics.cutpoint import maximally_selected_cut
+from outcome.study import RiskGroups
+from outcome.risk.recalibration import MIN_STRATUM_EVENTS, Outcomes
+
+__all__ = ["cut_offs", "cut_p_value", "group_names", "risk_groups", "shares_of"]
+
+Array = NDArray[np.float64]
+
+
+def group_names(n: int) -> list[str]:
+    """Names of n risk groups, lowest first."""
+    between = [f"intermediate {k}" for k in range(1, n - 1)]
+    return ["low", *(["intermediate"] if n == 3 else between), "high"]
+
+
+def risk_groups(
+    risk: NDArray[np.float64], strata: Sequence[str], cuts: Mapping[str, tuple[float, ...]]
+) -> list[str]:
+    """Name the group of each test patient; a risk equal to a cut-off is in the lower group."""
+    names = group_names(len(cuts[""]) + 1)
+    own = [cuts.get(s, cuts[""]) for s in strata]
+    return [names[int(np.searchsorted(c, r))] for r, c in zip(risk, own, strict=True)]
+
+
+def cut_offs(
+    risk: Array, outcomes: Outcomes, rule: RiskGroups, stratified: bool
+) -> dict[str, tuple[float, ...]]:
+    """Return the cut-offs of each stratum, from out-of-fold development risks.
+
+    Parameters
+    ----------
+    risk : array, shape (n,)
+    outcomes : Outcomes
+        Of the same patients.
+    rule : str or tuple of float
+        `median`, `tertiles`, `maxstat` (the maximally selected log-rank cut), or shares.
+    stratified : bool
+        The endpoint has strata.
+
+    Returns
+    -------
+    dict of stratum to tuple of float
+        The key `""` is for all together, and for a stratum with fewer than 10 development events.
+    """
+    cuts = {"": _cuts(risk, outcomes, rule, np.full(len(risk), True))}
+    if stratified:
+        for stratum in np.unique(outcomes.strata):
+            rows = outcomes.strata == stratum
+            if outcomes.worse[rows].sum() >= MIN_STRATUM_EVENTS:
+                cuts[str(stratum)] = _cuts(risk, outcomes, rule, rows)
+    return cuts
+
+
+def cut_p_value(risk: Array, outcomes: Outcomes, rule: RiskGroups) -> float:
+    """Give the p of the maximally selected cut, corrected for the search; NaN for other rules.
+
+    Both corrections err on the safe side, so that the smaller one is taken.
+    """
+    if rule != "maxstat" or outcomes.time is None:
+        return np.nan
+    found = maximally_selected_cut(outcomes.time, outcomes.worse, risk)
+    return float(np.fmin(found.p_asymptotic, found.p_bonferroni))
+
+
+def _cuts(
+    risk: Array, outcomes: Outcomes, rule: RiskGroups, rows: NDArray[np.bool_]
+) -> tuple[float, ...]:
+    if rule == "maxstat" and outcomes.time is not None:
+        found = maximally_selected_cut(outcomes.time[rows], outcomes.worse[rows], risk[rows])
+        # A cut that cannot be found, for want of events or of different risks, is the median.
+        return (found.cut if np.isfinite(found.cut) else float(np.median(risk[rows])),)
+    return tuple(float(q) for q in np.quantile(risk[rows], shares_of(rule)))
+
+
+def shares_of(rule: RiskGroups) -> Array:
+    """Return the shares of patients below each cut-off, for a rule that looks at no outcome."""
+    shares = {"median": (0.5,), "tertiles": (1 / 3, 2 / 3)}.get(str(rule), rule)
+    return np.asarray(shares, dtype=float)

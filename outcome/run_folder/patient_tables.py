@@ -1,0 +1,36 @@
+"""Tables of patients that a run writes beside its predictions, for Table 1 and subgroups."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from outcome.dataset.study_data import Material
+from outcome.study import Study
+
+__all__ = ["patient_tables"]
+
+
+def patient_tables(study: Study, material: Material) -> dict[str, pd.DataFrame]:
+    """Return the declared covariates, and how the material of each patient was gathered.
+
+    Returns
+    -------
+    dict
+        `covariates`: `patient_id` and the columns that the study names, as in the cohort table.
+        `acquisition`: `patient_id` and, where the study has them, `site`, numbers of `slides` and
+        `patches`, and `report missing` (1 = missing).
+    """
+    patients = material.cohort.patients
+    names = [*study.covariates.numeric, *study.covariates.categorical]
+    covariates = pd.DataFrame({n: patients[f"column:{n}"] for n in names}, index=patients.index)
+    gathered = pd.DataFrame(index=patients.index)
+    if "site" in patients:
+        gathered["site"] = patients["site"]
+    if material.slides:
+        bags = [material.slides.get(p, ()) for p in patients.index]
+        gathered["slides"] = [len(b) for b in bags]
+        gathered["patches"] = [sum(s.n for s in b) for b in bags]
+    if material.reports is not None:
+        gathered["report missing"] = [int(p not in material.reports.rows) for p in patients.index]
+    tables = {"covariates": covariates, "acquisition": gathered}
+    return {k: t.rename_axis("patient_id").reset_index() for k, t in tables.items()}

@@ -1,0 +1,261 @@
+"""Simulated embeddings for a cohort table that exists: a dress rehearsal of a study.
+
+The model
+---------
+The table is taken as it is: its patients, slides, outcomes, covariates. What is simulated is what
+the images and the reports know of each patient. A patient's *standing* says how ill they fared:
+for follow-up, the martingale residual (the event, 1 or 0, less the Nelson-Aalen hazard up to the
+end of follow-up, within strata), turned into a normal score by its rank; for a label, the label
+itself, the worse class above. The image latent and the report latent are each::
+
+    rho * standing + sqrt(1 - rho^2) * noise
+
+with the two noises correlated by `shared`, and with rho chosen so that the concordance (Harrell's
+C within strata; for a label the AUROC) of the latent with the outcome is `image_c` and `report_c`.
+From the latents, tissues, patch vectors and report chunks are drawn as in `outcome.simulate`. What
+a model can reach is less than that of the latent, because a slide shows a finite number of
+patches: `truth.csv` holds the realised score of each input.
+
+Outcomes come first here, and vectors after them. That is enough to try a study whole (columns,
+folds, arms, time, report) before a slide has been processed; it is no evidence of anything.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
+from scipy.stats import norm, rankdata
+
+from outcome.cohort import Cohort, read_cohort
+from outcome.endpoint import Binary
+from outcome.errors import CohortError, InputError, Problems
+from outcome.simulation.simulate import Simulation, draw_tissues
+from outcome.simulation.files import (
+    N_COMMON,
+    TISSUES,
+    features_folder,
+    write_features,
+    write_reports,
+)
+from outcome.statistics.concordance import harrell
+from outcome.study import Study
+
+__all__ = ["Rehearsal", "rehearse"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a rehearsal wrote.
+
+    Attributes
+    ----------
+    study : Path
+        The study file to run.
+    patients, slides : int
+    carried : mapping
+        Input (`image`, `report`) -> concordance or AUROC of what it carries, as realised.
+    """
+
+    study: Path
+    patients: int
+    slides: int
+    carried: dict[str, float]
+
+
+def rehearse(
+    out: Path,
+    study: Study,
+    simulation: Simulation | None = None,
+    *,
+    image_c: float = 0.68,
+    report_c: float = 0.64,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Rehearsal:
+    """Write simulated embeddings for a study's own cohort table.
+
+    Parameters
+    ----------
+    out : Path
+        A new or empty folder; it receives study.yaml, a copy of the cohort table, patch features,
+        reports.h5 and truth.csv.
+    study : Study
+        Its embeddings need not exist; nothing is read or written where it says they are.
+    simulation : Simulation, optional
+        Of it, `patches`, `dimension`, `informative`, `shared`, `site_shift`, `missing_reports` and
+        `seed` are used.
+    image_c, report_c : float
+        Concordance (or AUROC) of what each input knows, in [0.5, 0.95]; 0.5 is nothing.
+    progress : callable
+        Called with slides written so far, and in all.
+
+    Raises
+    ------
+    InputError
+        The folder holds something, a concordance is out of range, or the table is wrong.
+    """
+    s = simulation or Simulation()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists and is not empty: name a new folder")
+    for name, value in (("image_c", image_c), ("report_c", report_c)):
+        if not 0.5 <= value <= 0.95:
+            raise InputError(f"simulate: {name} must be in [0.5, 0.95], not {value}")
+    cohort = _cohort(study)
+    rng = np.random.default_rng([s.seed, 20261125])
+    patients = _latents(cohort, s, {"image": image_c, "report": report_c}, rng)
+    slides = _slides(cohort, s, rng)
+    tissue = [draw_tissues(s, patients, row, rng) for row in slides.itertuples()]
+    features = features_folder(out)
+    features.mkdir(parents=True)
+    write_features(s, features, patients, slides, tissue, rng, progress)
+    write_reports(s, out / "reports.h5", patients, rng)
+    truth = _truth(patients, slides, tissue)
+    truth.to_csv(out / "truth.csv", index=False)
+    shutil.copyfile(study.cohort, out / study.cohort.name)
+    path = _write_study(out, study, features, s, image_c, report_c)
+    carried = {part: _agreement(cohort, truth[part].to_numpy()) for part in ("image", "report")}
+    return Rehearsal(path, len(patients), len(slides), carried)
+
+
+def _cohort(study: Study) -> Cohort:
+    if study.embeddings.patches is None:
+        raise InputError("the study names no `embeddings.patches`: there is nothing to simulate")
+    problems = Problems(str(study.cohort))
+    cohort = read_cohort(study, problems)
+    problems.raise_if_any(CohortError)
+    if cohort is None or cohort.outcome.nunique() < 2:
+        raise InputError(f"{study.cohort}: an outcome that differs between patients is needed")
+    return cohort
+
+
+def _latents(
+    cohort: Cohort, s: Simulation, wanted: dict[str, float], rng: np.random.Generator
+) -> pd.DataFrame:
+    """Columns as `outcome.simulate` draws them: tumour, immune, grade, site, has_report."""
+    n = len(cohort.patients)
+    standing = _standing(cohort)
+    first, second, own = rng.normal(size=(3, n))
+    noise = {"image": first, "report": s.shared * first + np.sqrt(1 - s.shared**2) * second}
+    latent = {
+        part: _mixed(standing, noise[part], c, lambda x: _agreement(cohort, x))
+        for part, c in wanted.items()
+    }
+    site = cohort.patients.get("site", pd.Series("one site", index=cohort.patients.index))
+    # Tumour less immune carries the latent; their sum means nothing.
+    return pd.DataFrame(
+        {
+            "patient_id": list(cohort.patients.index),
+            "site": site.to_numpy(),
+            "tumour": (latent["image"] + own) / np.sqrt(2),
+            "immune": (own - latent["image"]) / np.sqrt(2),
+            "grade": latent["report"],
+            "has_report": rng.random(n) >= s.missing_reports,
+        }
+    )
+
+
+def _standing(cohort: Cohort) -> Array:
+    """How ill each patient fared: mean 0, SD about 1, higher is worse."""
+    table, endpoint = cohort.patients, cohort.endpoint
+    if isinstance(endpoint, Binary):
+        label = table["label"].to_numpy(dtype=float)
+        score: Array = (label - label.mean()) / label.std()
+        return -score if endpoint.favourable else score
+    strata = table.get("strata", pd.Series("", index=table.index))
+    score = np.zeros(len(table))
+    for _, rows in table.groupby(strata).indices.items():
+        time = table["time"].to_numpy(dtype=float)[rows]
+        event = (table["event"].to_numpy()[rows] == 1).astype(float)
+        at_risk = (time[None, :] >= time[:, None]).sum(axis=1)
+        hazard = np.array([(event / at_risk)[time <= t].sum() for t in time])
+        score[rows] = norm.ppf((rankdata(event - hazard) - 0.5) / len(rows))
+    return score
+
+
+def _agreement(cohort: Cohort, score: Array) -> float:
+    """Harrell's C within strata, or the AUROC of the worse class."""
+    table, endpoint = cohort.patients, cohort.endpoint
+    if isinstance(endpoint, Binary):
+        worse = table["label"].to_numpy(dtype=float) == (0.0 if endpoint.favourable else 1.0)
+        high = rankdata(score)[worse].sum() - worse.sum() * (worse.sum() + 1) / 2
+        return float(high / (worse.sum() * (~worse).sum()))
+    group = table["strata"].to_numpy() if "strata" in table else None
+    event = (table["event"].to_numpy() == 1).astype(float)
+    return harrell(table["time"].to_numpy(dtype=float), event, score, group=group).c
+
+
+def _mixed(
+    standing: Array, noise: Array, wanted: float, agreement: Callable[[Any], float]
+) -> Array:
+    """Standing and noise, mixed so that the concordance is as wanted."""
+    low, high = -1.0, 1.0
+    mixed = noise
+    for _ in range(20):
+        rho = (low + high) / 2
+        mixed = rho * standing + np.sqrt(1 - rho**2) * noise
+        low, high = (rho, high) if agreement(mixed) < wanted else (low, rho)
+    return mixed
+
+
+def _slides(cohort: Cohort, s: Simulation, rng: np.random.Generator) -> pd.DataFrame:
+    slides = cohort.slides.copy()
+    if not len(slides):  # no slide column: one file per patient
+        ids = list(cohort.patients.index)
+        slides = pd.DataFrame({"patient_id": ids, "slide_id": ids})
+    slides["of"] = cohort.patients.index.get_indexer(pd.Index(slides["patient_id"]))
+    size = s.patches * np.exp(0.3 * rng.normal(size=len(slides)))
+    slides["n"] = np.maximum(5, size.astype(int))
+    return slides
+
+
+def _truth(patients: pd.DataFrame, slides: pd.DataFrame, tissue: list[Any]) -> pd.DataFrame:
+    share = np.zeros((len(patients), len(TISSUES)))
+    np.add.at(
+        share, slides["of"].to_numpy(), [np.bincount(t, minlength=len(TISSUES)) for t in tissue]
+    )
+    share /= np.maximum(share.sum(axis=1, keepdims=True), 1)
+    spread = share.std(axis=0)
+    rare = (share - share.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    return pd.DataFrame(
+        {
+            "patient_id": patients["patient_id"],
+            "image": rare[:, N_COMMON] - rare[:, N_COMMON + 1],
+            "report": patients["grade"].where(patients["has_report"], 0.0),
+            "tumour_fraction": share[:, N_COMMON],
+            "immune_fraction": share[:, N_COMMON + 1],
+        }
+    )
+
+
+def _write_study(
+    out: Path, study: Study, features: Path, s: Simulation, image_c: float, report_c: float
+) -> Path:
+    data = study.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    data |= {
+        "name": study.name if "simulated" in study.name else f"{study.name}-simulated",
+        "cohort": study.cohort.name,
+        "embeddings": {
+            "patches": features.relative_to(out).as_posix(),
+            "reports": "reports.h5",
+        },
+    }
+    if study.split.files is not None:
+        data["split"]["files"] = Path(os.path.relpath(study.split.files, out)).as_posix()
+    text = (
+        "# SIMULATED embeddings for a given cohort table; they are evidence of nothing.\n"
+        f"# Made with patches={s.patches} dimension={s.dimension} informative={s.informative} "
+        f"image_c={image_c} report_c={report_c} seed={s.seed}\n"
+    )
+    path = out / "study.yaml"
+    path.write_text(text + yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+    return path

@@ -1,0 +1,307 @@
+"""Cohorts with a known truth, in the layout that real feature extractors write.
+
+The model
+---------
+A patch is one of several tissues. Six of them (stroma, fat, muscle, necrosis, normal, blood) make
+up most of a slide, in proportions that vary widely between patients and mean nothing. Tumour front
+and immune aggregates are rare: together at most `informative` of a slide. A patch vector is the
+prototype of its tissue, plus low-rank variation within the tissue, plus a shift of its site
+(scanner, stain), plus a shift of its slide, plus white noise. A tissue lies in one or two regions
+of a slide; the dataset `simulated_tissue` of a slide's file says which patch is of which tissue.
+
+A report has 3 to 7 chunks. Each has a topic that means nothing; one chunk also carries the
+patient's grade, a latent number that is correlated with the tissue by `shared`.
+
+With everything standardised over the cohort, the true log hazard is::
+
+    image_effect * (tumour fraction - immune fraction)
+    + report_effect * grade + stage_effect * stage + age_effect * age
+
+where the fractions are those realised on the patient's slides. Event times are Weibull (shape 1.2)
+given that hazard; censoring is uniform, with its end chosen so that about `event_rate` of the
+patients have the event. A binary relapse or a response is drawn with the logit of the same score
+(a response with its negative); the effects are then log odds.
+
+`truth.csv` holds the score, its parts, and, for a label, the true probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
+
+from outcome.errors import InputError
+from outcome.simulation.files import (
+    N_COMMON,
+    TISSUES,
+    features_folder,
+    write_features,
+    write_reports,
+)
+
+__all__ = ["TISSUES", "Simulation", "draw_tissues", "simulate"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """What to simulate.
+
+    Parameters
+    ----------
+    endpoint : {"survival", "relapse", "response"}
+        Time to death; relapse yes or no; response to treatment with progression-free survival.
+    patients : int
+    patches : int
+        Median per slide.
+    dimension : int
+        Length of a patch vector, and of a report chunk.
+    informative : float
+        Largest share of a slide that carries any information on the outcome.
+    image_effect, report_effect, stage_effect, age_effect : float
+        Log hazard (or log odds) per standard deviation.
+    shared : float
+        Correlation of what the report and what the image say.
+    sites : int
+        Hospitals, each with its own shift of the patch vectors.
+    site_shift : float
+        Size of that shift, in standard deviations of the noise, per dimension.
+    missing_reports : float
+        Share of patients without a report.
+    event_rate : float
+        Share of patients with an event (survival), or with the positive label.
+    seed : int
+    """
+
+    endpoint: Literal["survival", "relapse", "response"] = "survival"
+    patients: int = 300
+    patches: int = 500
+    dimension: int = 1024
+    informative: float = 0.1
+    image_effect: float = 0.65
+    report_effect: float = 0.55
+    stage_effect: float = 0.3
+    age_effect: float = 0.2
+    shared: float = 0.1
+    sites: int = 5
+    site_shift: float = 0.15
+    missing_reports: float = 0.1
+    event_rate: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        wrong = [
+            f"{name} must be {what}, not {getattr(self, name)}"
+            for name, good, what in (
+                ("patients", self.patients >= 20, "at least 20"),
+                ("patches", self.patches >= 5, "at least 5"),
+                ("dimension", self.dimension >= 16, "at least 16"),
+                ("informative", 0 < self.informative <= 1, "in (0, 1]"),
+                ("shared", -1 < self.shared < 1, "in (-1, 1)"),
+                ("sites", self.sites >= 1, "at least 1"),
+                ("missing_reports", 0 <= self.missing_reports < 1, "in [0, 1)"),
+                ("event_rate", 0 < self.event_rate < 1, "in (0, 1)"),
+            )
+            if not good
+        ]
+        if self.endpoint not in ("survival", "relapse", "response"):
+            wrong.append(f"endpoint must be survival, relapse or response, not {self.endpoint!r}")
+        if wrong:
+            raise InputError("simulate: " + "; ".join(wrong))
+
+
+def simulate(
+    out: Path,
+    simulation: Simulation | None = None,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Path:
+    """Write a simulated cohort: study.yaml, cohort.csv, patch features, reports.h5, truth.csv.
+
+    Parameters
+    ----------
+    out : Path
+        A new or empty folder.
+    simulation : Simulation, optional
+    progress : callable
+        Called with slides written so far, and in all.
+
+    Returns
+    -------
+    Path
+        The study file, ready for `outcome run`.
+
+    Raises
+    ------
+    InputError
+        The folder holds something already.
+    """
+    s = simulation or Simulation()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists and is not empty: name a new folder")
+    rng = np.random.default_rng([s.seed, 20240607])
+    patients = _patients(s, rng)
+    slides = _slides(s, patients, rng)
+    tissue = [draw_tissues(s, patients, row, rng) for row in slides.itertuples()]
+    score = _truth(s, patients, slides, tissue)
+    cohort = patients[["patient_id", "site", "stage", "age"]].merge(slides, on="patient_id")
+    cohort = cohort.drop(columns=["n", "of"]).merge(_outcomes(s, score, rng), on="patient_id")
+    features = features_folder(out)
+    features.mkdir(parents=True)
+    write_features(s, features, patients, slides, tissue, rng, progress)
+    write_reports(s, out / "reports.h5", patients, rng)
+    cohort.to_csv(out / "cohort.csv", index=False)
+    score.to_csv(out / "truth.csv", index=False)
+    study = _study(s, features.relative_to(out))
+    text = "# SIMULATED data with a known truth (truth.csv); no real patient.\n"
+    settings = {f.name: getattr(s, f.name) for f in fields(s)}
+    text += f"# Made by `outcome simulate` with {settings}\n"
+    (out / "study.yaml").write_text(text + yaml.safe_dump(study, sort_keys=False))
+    return out / "study.yaml"
+
+
+def _standard(x: Array) -> Array:
+    standard: Array = (x - x.mean()) / (x.std() or 1.0)
+    return standard
+
+
+def _patients(s: Simulation, rng: np.random.Generator) -> pd.DataFrame:
+    n = s.patients
+    tumour, immune, own = rng.normal(size=(3, n))
+    tissue = (tumour - immune) / np.sqrt(2)
+    stage = rng.choice(4, size=n, p=[0.25, 0.3, 0.3, 0.15])
+    return pd.DataFrame(
+        {
+            "patient_id": [f"SIM-{i:04d}" for i in rng.permutation(n)],
+            "site": [f"site-{k + 1}" for k in rng.integers(s.sites, size=n)],
+            "tumour": tumour,
+            "immune": immune,
+            "grade": s.shared * tissue + np.sqrt(1 - s.shared**2) * own,
+            "stage_number": stage,
+            "stage": np.array(["I", "II", "III", "IV"])[stage],
+            "age": np.round(np.clip(rng.normal(63, 11, n), 18, 95)),
+            "has_report": rng.random(n) >= s.missing_reports,
+        }
+    )
+
+
+def _slides(s: Simulation, patients: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """One slide for most patients, two for a sixth of them."""
+    rows = []
+    for row, patient in enumerate(patients["patient_id"]):
+        for k in range(1 + int(rng.random() < 1 / 6)):
+            n = max(5, int(s.patches * np.exp(0.3 * rng.normal())))
+            rows.append((patient, f"{patient}-01Z-00-DX{k + 1}.{rng.integers(16**8):08X}", n, row))
+    return pd.DataFrame(rows, columns=["patient_id", "slide_id", "n", "of"])
+
+
+def draw_tissues(
+    s: Simulation, patients: pd.DataFrame, slide: Any, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Tissue of each patch of one slide."""
+    patient = patients.iloc[slide.of]
+    squash = [1 / (1 + np.exp(-1.5 * patient[k])) for k in ("tumour", "immune")]
+    rare = s.informative * np.array([0.6, 0.4]) * squash
+    common = rng.dirichlet(np.full(N_COMMON, 1.5)) * (1 - rare.sum())
+    counts = rng.multinomial(slide.n, np.append(common, rare))
+    # The cap is on what is seen, not only on what is expected.
+    limit = int(s.informative * slide.n)
+    while counts[N_COMMON:].sum() > limit:
+        counts[N_COMMON + int(counts[N_COMMON:].argmax())] -= 1
+        counts[0] += 1
+    return rng.permutation(np.repeat(np.arange(len(TISSUES)), counts))
+
+
+def _truth(
+    s: Simulation, patients: pd.DataFrame, slides: pd.DataFrame, tissue: list[NDArray[np.int64]]
+) -> pd.DataFrame:
+    counts = np.stack([np.bincount(t, minlength=len(TISSUES)) for t in tissue])
+    per_patient = np.zeros((s.patients, len(TISSUES)))
+    np.add.at(per_patient, slides["of"].to_numpy(), counts)
+    share = per_patient / per_patient.sum(axis=1, keepdims=True)
+    image = _standard(_standard(share[:, N_COMMON]) - _standard(share[:, N_COMMON + 1]))
+    parts = {
+        "image": s.image_effect * image,
+        "report": s.report_effect * _standard(patients["grade"].to_numpy()),
+        "stage": s.stage_effect * _standard(patients["stage_number"].to_numpy(dtype=float)),
+        "age": s.age_effect * _standard(patients["age"].to_numpy()),
+    }
+    truth = pd.DataFrame({"patient_id": patients["patient_id"], **parts})
+    truth["image+report"] = truth["image"] + truth["report"]
+    truth["log_hazard"] = sum(parts.values())
+    truth["tumour_fraction"] = share[:, N_COMMON]
+    truth["immune_fraction"] = share[:, N_COMMON + 1]
+    return truth
+
+
+def _outcomes(s: Simulation, score: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Follow-up or labels; the true probability of a label is added to `score`."""
+    hazard = score["log_hazard"].to_numpy()
+    table = pd.DataFrame({"patient_id": score["patient_id"]})
+    if s.endpoint == "survival":
+        table["os_days"], table["os_event"] = _follow_up(hazard, s.event_rate, rng)
+        return table
+    sign = -1.0 if s.endpoint == "response" else 1.0
+    logit = sign * hazard + _intercept(sign * hazard, s.event_rate)
+    score["probability"] = 1 / (1 + np.exp(-logit))
+    positive = rng.random(s.patients) < score["probability"]
+    if s.endpoint == "relapse":
+        table["relapse"] = np.where(positive, "yes", "no")
+        return table
+    table["response"] = np.where(positive, "responder", "non-responder")
+    table["pfs_days"], table["pfs_event"] = _follow_up(hazard - 0.7 * positive, 0.7, rng)
+    return table
+
+
+def _follow_up(
+    hazard: Array, event_rate: float, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    n = len(hazard)
+    time = 1500 * (rng.exponential(size=n) / np.exp(hazard)) ** (1 / 1.2)
+    when = rng.random(n)
+    low, high = 1.0, 1e7
+    for _ in range(80):
+        end = np.sqrt(low * high)
+        low, high = (low, end) if np.mean(time <= when * end) > event_rate else (end, high)
+    seen = time <= when * high
+    return np.ceil(np.where(seen, time, when * high)).astype(int), seen.astype(int)
+
+
+def _intercept(logit: Array, rate: float) -> float:
+    low, high = -50.0, 50.0
+    for _ in range(80):
+        middle = (low + high) / 2
+        below = np.mean(1 / (1 + np.exp(-(logit + middle)))) < rate
+        low, high = (middle, high) if below else (low, middle)
+    return low
+
+
+def _study(s: Simulation, features: Path) -> dict[str, Any]:
+    endpoint: dict[str, Any]
+    if s.endpoint == "survival":
+        endpoint = {"kind": "survival", "name": "overall survival"}
+        endpoint |= {"time": "os_days", "event": "os_event", "unit": "days"}
+    elif s.endpoint == "relapse":
+        endpoint = {"kind": "binary", "name": "relapse", "label": "relapse", "positive": "yes"}
+        endpoint |= {"negative": "no"}
+    else:
+        endpoint = {"kind": "binary", "name": "response", "label": "response"}
+        endpoint |= {"positive": "responder", "negative": "non-responder", "favourable": True}
+    return {
+        "name": f"simulated-{s.endpoint}",
+        "cohort": "cohort.csv",
+        "endpoint": endpoint,
+        "embeddings": {"patches": features.as_posix(), "reports": "reports.h5"},
+        "covariates": {"numeric": ["age"], "categorical": ["stage"]},
+        "arms": ["image", "report", "image+report"],
+        "baseline": "image",
+        "split": {"folds": 5, "site": "site"},
+    }

@@ -1,0 +1,233 @@
+"""Patients of one outer fold as a network wants them: projected vectors and outcome tensors."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from outcome.cohort import Fold
+from outcome.dataset.study_data import Material
+from outcome.endpoint import Landmark
+from outcome.models.heads import Target
+from outcome.statistics.censoring import Censoring, censoring_curve, landmark_weights
+from outcome.study import Study
+from outcome.training.clinical import ClinicalCoding
+from outcome.training.batching import Patients
+from outcome.crossval.late_fusion import Member
+from outcome.training.projected import Vectors, development_vectors, test_vectors
+from outcome.training.projection import Projection
+
+__all__ = [
+    "FoldData",
+    "censoring",
+    "clinical_coding",
+    "clinical_rows",
+    "fold_data",
+    "outcome_rows",
+    "target",
+]
+
+
+@dataclass(frozen=True)
+class FoldData:
+    """Development patients of one outer fold, their vectors projected, and the projections.
+
+    Parameters
+    ----------
+    material : Material
+    fold : Fold
+    projections : mapping of input to Projection
+        Fitted on the development patients.
+    clinical : ClinicalCoding, optional
+        Likewise.
+    vectors : mapping of input to mapping of patient to Tensor
+        None for a patient who lacks the input.
+    study : Study
+    scratch : Path
+        Where projected vectors lie while a run lasts.
+    """
+
+    material: Material
+    fold: Fold
+    projections: Mapping[str, Projection]
+    clinical: ClinicalCoding | None
+    vectors: Mapping[str, Vectors]
+    study: Study
+    scratch: Path
+
+    def development(self, member: Member, patients: Sequence[str]) -> Patients:
+        """Return some development patients as the member sees them."""
+        bags: dict[str, list[Tensor | None]] = {
+            name: [self.vectors[name][p] for p in patients] for name in member.inputs
+        }
+        return Patients(bags, target(self.material, patients, self.fold.development))
+
+    def test(self, member: Member, patients: Sequence[str]) -> Patients:
+        """Read and project other patients, as the member sees them."""
+        bags: dict[str, list[Tensor | None]] = {}
+        for name in member.inputs:
+            if self.clinical is not None and name == "clinical":
+                found = _coded(self.material, self.clinical, patients)
+            else:
+                found = self._projected(name, patients)
+            bags[name] = [found[p] for p in patients]
+        return Patients(bags, target(self.material, patients, self.fold.development))
+
+    def slides(self, patients: Sequence[str]) -> list[tuple[str, Tensor]]:
+        """Return the id and the projected patches of every slide of these patients."""
+        table, vectors = self.material.cohort.slides, self._projected("image", patients)
+        found = []
+        for patient in patients:
+            bag = vectors[patient]
+            if bag is None:
+                continue
+            names = table.loc[table["patient_id"] == patient, "slide_id"].tolist()
+            parts = torch.split(bag, [s.n for s in self.material.slides[patient]])
+            found += list(zip(names, parts, strict=True))
+        return found
+
+    def _projected(self, name: str, patients: Sequence[str]) -> Vectors:
+        low = self.study.training.precision == "bfloat16"
+        return test_vectors(
+            self.material,
+            name,
+            patients,
+            self.projections[name],
+            low_precision=low,
+            scratch=self.scratch,
+        )
+
+    def dimensions(self, member: Member) -> dict[str, int]:
+        """Length of the vectors of the member's inputs."""
+        widths = {name: found.components for name, found in self.projections.items()}
+        if self.clinical is not None:
+            widths["clinical"] = self.clinical.components
+        return {name: widths[name] for name in member.inputs}
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """What `fold_data` depends on; equal where its key is, so that a process can remember it."""
+
+    material: Material
+    fold: Fold
+    inputs: tuple[str, ...]
+    study: Study
+    scratch: Path
+    key: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Source) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+def fold_data(
+    material: Material, fold: Fold, inputs: Iterable[str], study: Study, scratch: Path
+) -> FoldData:
+    """Map the development patients of a fold; a process remembers the last one.
+
+    What is not in `scratch` yet is projected and written there.
+    """
+    inputs, settings = tuple(inputs), study.training
+    rows = [fold.repeat, fold.name, inputs, settings.components, settings.threads]
+    rows += [settings.precision, str(scratch.absolute())]
+    rows += [[p, material.content(p, inputs)] for p in fold.development]
+    if "clinical" in inputs:
+        rows.append(clinical_rows(material, study, fold.development))
+    key = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    return _remembered(_Source(material, fold, inputs, study, scratch, key))
+
+
+@lru_cache(maxsize=1)
+def _remembered(source: _Source) -> FoldData:
+    projections: dict[str, Projection] = {}
+    vectors: dict[str, Vectors] = {}
+    clinical, settings = None, source.study.training
+    material = source.material.of_fold(source.fold)
+    for name in source.inputs:
+        if name == "clinical":
+            clinical = clinical_coding(material, source.study, source.fold)
+            vectors[name] = _coded(material, clinical, source.fold.development)
+            continue
+        projections[name], vectors[name] = development_vectors(
+            material,
+            name,
+            source.fold.development,
+            components=settings.components,
+            low_precision=settings.precision == "bfloat16",
+            scratch=source.scratch,
+        )
+    return FoldData(
+        material,
+        source.fold,
+        projections,
+        clinical,
+        vectors,
+        source.study,
+        source.scratch,
+    )
+
+
+def clinical_coding(material: Material, study: Study, fold: Fold) -> ClinicalCoding:
+    """Fit the coding of clinical columns on the development patients of a fold."""
+    rows = material.cohort.patients.loc[list(fold.development)]
+    return ClinicalCoding.fit(rows, study.covariates)
+
+
+def clinical_rows(material: Material, study: Study, patients: Sequence[str]) -> list[Any]:
+    """Clinical values of each patient: what a fit that sees them depends on."""
+    names = [*study.covariates.numeric, *study.covariates.categorical]
+    columns = [f"column:{name}" for name in names]
+    values = material.cohort.patients.loc[list(patients), columns].astype(str)
+    return [names, values.to_numpy().tolist()]
+
+
+def _coded(material: Material, coding: ClinicalCoding, patients: Sequence[str]) -> Vectors:
+    """Clinical vectors as bags of one."""
+    rows = coding(material.cohort.patients.loc[list(patients)])
+    return dict(zip(patients, torch.from_numpy(rows).float()[:, None], strict=True))
+
+
+def target(material: Material, patients: Sequence[str], development: Sequence[str] = ()) -> Target:
+    """Outcomes of these patients as tensors; censoring weights are those of `development`."""
+    table, endpoint = material.cohort.patients, material.cohort.endpoint
+    rows = table.loc[list(patients)]
+    event = torch.from_numpy(rows["event" if "event" in rows else "label"].to_numpy() == 1)
+    if isinstance(endpoint, Landmark):
+        known = table.loc[list(development)]
+        curve = censoring(known)
+        by_then, weight = landmark_weights(rows["time"], rows["event"], endpoint.horizon, curve)
+        return Target(None, torch.from_numpy(by_then), None, torch.from_numpy(weight))
+    time = torch.from_numpy(rows["time"].to_numpy(dtype=float)) if "time" in rows else None
+    strata = None
+    if "strata" in rows:
+        codes = {s: i for i, s in enumerate(sorted(set(table["strata"])))}
+        strata = torch.tensor([codes[s] for s in rows["strata"]])
+    return Target(time, event, strata)
+
+
+def censoring(patients: pd.DataFrame) -> Censoring:
+    """Estimate G on some patients; a competing event ends follow-up, and is no censoring."""
+    return censoring_curve(patients["time"].to_numpy(dtype=float), patients["event"] > 0)
+
+
+def outcome_rows(
+    material: Material, patients: Sequence[str], inputs: Iterable[str]
+) -> list[list[Any]]:
+    """Id, content of the inputs and outcome of each patient: what a fit depends on."""
+    table = material.cohort.patients
+    columns = [c for c in ("time", "event", "label", "strata") if c in table]
+    values = table.loc[list(patients), columns].to_numpy(dtype=object).tolist()
+    inputs = tuple(inputs)
+    return [[p, material.content(p, inputs), *v] for p, v in zip(patients, values, strict=True)]

@@ -1,0 +1,83 @@
+"""Linear arms of one outer fold: mean vectors, ridge, the penalty chosen by the inner folds.
+
+They take well under a second, so they are fitted anew in every run and leave nothing on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outcome.cohort import Fold
+from outcome.dataset.study_data import Material
+from outcome.models.heads import Head, Target
+from outcome.models.ridge import fit_linear
+from outcome.study import Study
+from outcome.training.fold_data import clinical_coding
+
+__all__ = ["LinearFold", "design_rows", "fit_linear_fold", "mean_vectors"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LinearFold:
+    """Raw outputs of the inner models, per penalty.
+
+    Parameters
+    ----------
+    tune, test : list of array, shape (penalties, n)
+        Per inner fold.
+    """
+
+    tune: list[Array]
+    test: list[Array]
+
+
+def mean_vectors(material: Material, inputs: Sequence[str], patients: Sequence[str]) -> Array:
+    """Mean vector of each patient, inputs side by side, shape (n, d); NaN where one is missing."""
+    blocks = []
+    for name in inputs:
+        rows = [material.mean(name, p) for p in patients]
+        width = material.dimensions[name]
+        blocks.append(np.stack([np.full(width, np.nan) if r is None else r for r in rows]))
+    return np.concatenate(blocks, axis=1)
+
+
+def design_rows(
+    material: Material, study: Study, inputs: Sequence[str], fold: Fold, patients: Sequence[str]
+) -> Array:
+    """Features of a linear model: mean vectors and coded clinical columns, shape (n, d)."""
+    blocks, material = [], material.of_fold(fold)
+    for name in inputs:
+        if name == "clinical":
+            coding = clinical_coding(material, study, fold)
+            blocks.append(coding(material.cohort.patients.loc[list(patients)]))
+        else:
+            blocks.append(mean_vectors(material, [name], patients))
+    return np.concatenate(blocks, axis=1)
+
+
+def fit_linear_fold(
+    fold: Fold, vectors: dict[str, Array], targets: dict[int, Target], head: Head
+) -> LinearFold:
+    """Fit the path of penalties on every inner fold; score its tune and the test patients.
+
+    Parameters
+    ----------
+    fold : Fold
+    vectors : mapping of patient to array, shape (d,)
+    targets : mapping of inner fold to the outcomes of its training patients
+    head : Head
+    """
+    held_out = np.stack([vectors[p] for p in fold.test])
+    tune, test = [], []
+    for inner in fold.inner:
+        learn = np.stack([vectors[p] for p in inner.train])
+        path = fit_linear(learn, targets[inner.name], head)
+        tune.append(path(np.stack([vectors[p] for p in inner.tune])))
+        test.append(path(held_out))
+    return LinearFold(tune, test)

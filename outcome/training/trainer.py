@@ -1,0 +1,307 @@
+"""Train one network on one set of patients, watched on another. Knows nothing of folds."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from outcome.models.aggregators import MeanPool, make_aggregator
+from outcome.models.fusion import CrossAttention
+from outcome.models.heads import Head, Target
+from outcome.models.network import OutcomeNetwork, Spread, moments
+from outcome.study import Training
+from outcome.training.clinical_start import start_from_clinical
+from outcome.training.batching import (
+    Patients,
+    batches,
+    fed,
+    groups_of,
+    inputs_of,
+    placed,
+    sampled,
+    vectors_of,
+)
+from outcome.crossval.late_fusion import Member
+from outcome.training.data_parallel import Ranks
+
+__all__ = [
+    "Epoch",
+    "Trained",
+    "back_propagate",
+    "build",
+    "fit_network",
+    "pooled",
+    "predict",
+    "score",
+]
+
+PATCHES_AT_ONCE = 32_768
+KEPT_PATCHES = 65_536
+"""So many patches of a step may keep what back-propagation needs; more are computed twice."""
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Losses after one pass: of the training steps, and of the tune patients (lower is better)."""
+
+    epoch: int
+    train_loss: float
+    tune_loss: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training in full, first epoch first.
+
+    Parameters
+    ----------
+    history : tuple of Epoch
+    states : tuple of dict
+        Weights after every epoch.
+    tune_raw : array, shape (epochs, tune patients)
+        Raw outputs for the tune patients after every epoch.
+    """
+
+    history: tuple[Epoch, ...]
+    states: tuple[State, ...]
+    tune_raw: NDArray[np.float64]
+
+
+def build(
+    dimensions: Mapping[str, int],
+    settings: Training,
+    member: Member,
+    start: float = 0.0,
+    spread: Mapping[str, Spread] | None = None,
+) -> OutcomeNetwork:
+    """Return an untrained network for these inputs."""
+    options = dict(member.options)
+    if member.aggregator == "attention":
+        options.setdefault("attention_width", settings.attention_width)
+    pools: dict[str, nn.Module] = {
+        name: MeanPool(d)
+        if name == "clinical"  # a single vector: there is nothing to pool
+        else make_aggregator(member.aggregator, d, options)
+        for name, d in dimensions.items()
+    }
+    if member.fusion == "cross":
+        report = cast(int, pools["report"].width)
+        pools["image"] = CrossAttention(dimensions["image"], report, options["attention_width"])
+    return OutcomeNetwork(
+        pools,
+        dimensions,
+        dropout=settings.dropout,
+        start=start,
+        spread=spread,
+        fusion=member.fusion,
+        absent=settings.hidden_inputs,
+        low_precision=settings.precision == "bfloat16",
+    )
+
+
+def fit_network(
+    train: Patients,
+    tune: Patients,
+    head: Head,
+    settings: Training,
+    member: Member,
+    *,
+    seed: int,
+    device: torch.device,
+) -> Trained:
+    """Train for the full number of epochs; which of them to use is decided elsewhere.
+
+    Parameters
+    ----------
+    train, tune : Patients
+        `tune` is only watched: its loss is recorded after every epoch.
+    head : Head
+    settings : Training
+    member : Member
+    seed : int
+        Of initial weights, order of patients and dropout.
+    device : torch.device
+
+    Raises
+    ------
+    ValueError
+        There is no event to learn from.
+    """
+    if not head.usable(train.target):
+        raise ValueError("no event among the training patients")
+    ranks = Ranks.current()
+    train = placed(train, device)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)  # noqa: TID251 - inside fork_rng: the caller's random state stays
+        spread = {name: _spread(bags, ranks) for name, bags in train.bags.items()}
+        network = build(train.dimensions, settings, member, head.start(train.target), spread)
+        for name, pool in network.pools.items():
+            if callable(fit_bags := getattr(pool, "fit_bags", None)):
+                fit_bags([b.cpu() for b in train.bags[name] if b is not None], seed)
+        if "clinical" in train.bags and len(train.bags) > 1:
+            start_from_clinical(network, train.bags["clinical"], train.target, head)
+        network.to(device)
+        ranks.share_weights(network)
+        if not ranks.first:  # dropout of other patients is other dropout
+            torch.manual_seed(seed + ranks.rank)  # noqa: TID251 - as above
+        optimizer = torch.optim.AdamW(
+            network.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=device.type in ("cpu", "cuda"),  # one pass over the weights, not ten
+        )
+        order = np.random.default_rng(seed)
+        history: list[Epoch] = []
+        states: list[State] = []
+        outputs: list[NDArray[np.float64]] = []
+        for epoch in range(1, settings.epochs + 1):
+            loss = _one_epoch(network, optimizer, train, head, settings, order, device)
+            raw = predict(network, tune, device)
+            outputs.append(raw)
+            tune_loss = _loss(head, raw, tune.target)
+            history.append(Epoch(epoch, loss, tune_loss))
+            states.append({k: v.cpu() for k, v in copy.deepcopy(network.state_dict()).items()})
+    return Trained(tuple(history), tuple(states), np.stack(outputs))
+
+
+def predict(
+    network: OutcomeNetwork, patients: Patients, device: torch.device
+) -> NDArray[np.float64]:
+    """Raw output per patient, shape (n,); evaluation mode, every patch, no gradient."""
+    network.eval()
+    ranks = Ranks.current()
+    mine = ranks.share([vectors_of(patients, row) for row in range(len(patients))])
+    parts = [torch.zeros(0, dtype=torch.float64)]
+    with torch.no_grad():
+        groups = list(groups_of(patients, mine, PATCHES_AT_ONCE))
+        for inputs in fed(patients, groups, device):
+            parts.append(network(inputs).double().cpu())
+    return ranks.gather(torch.cat(parts), mine, len(patients)).numpy()
+
+
+def pooled(
+    network: OutcomeNetwork, patients: Patients, device: torch.device
+) -> NDArray[np.float64]:
+    """Pooled vectors of the inputs that `patients` has, side by side, shape (n, width)."""
+    network.eval()
+    parts = []
+    with torch.no_grad():
+        for rows in groups_of(patients, range(len(patients)), PATCHES_AT_ONCE):
+            inputs = inputs_of(patients, rows, device)
+            found = torch.cat(list(network.branches(inputs).values()), dim=1)
+            parts.append(found.double().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def _one_epoch(
+    network: OutcomeNetwork,
+    optimizer: torch.optim.Optimizer,
+    train: Patients,
+    head: Head,
+    settings: Training,
+    order: np.random.Generator,
+    device: torch.device,
+) -> float:
+    """One pass over the patients in random order; returns the mean loss of the steps."""
+    network.train()
+    ranks = Ranks.current()
+    total = weight = 0.0
+    for rows in batches(order.permutation(len(train)), settings.batch_size):
+        target = train.target[torch.as_tensor(rows)]
+        if not head.usable(target):
+            continue
+        seen = train.take(rows)
+        limit = settings.patches_per_epoch
+        mine = ranks.share([vectors_of(seen, row, limit) for row in range(len(rows))])
+        seen = sampled(seen, limit, order, mine)
+        optimizer.zero_grad(set_to_none=True)
+        loss = back_propagate(network, seen, mine, head, device)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        total += loss * head.weight(target)
+        weight += head.weight(target)
+    return total / weight
+
+
+def back_propagate(
+    network: OutcomeNetwork,
+    patients: Patients,
+    mine: Sequence[int],
+    head: Head,
+    device: torch.device,
+) -> float:
+    """Return the loss over all patients, and leave its gradient in the network.
+
+    Parameters
+    ----------
+    network : OutcomeNetwork
+    patients : Patients
+    mine : sequence of int
+        Rows whose vectors this process reads; of a process alone, all. Their scores are exchanged,
+        so that the loss is that of all patients, and the gradients of all processes are added up.
+    head : Head
+    device : torch.device
+    """
+    ranks = Ranks.current()
+    # The loss is taken on the CPU, in double precision: a few numbers, exact on any device.
+    own = score(network, patients, mine, device).cpu()
+    loss = head.loss(ranks.gather(own, mine, len(patients)), patients.target)
+    if mine:
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    ranks.sum_gradients(network)
+    return float(loss.detach())
+
+
+def score(
+    network: OutcomeNetwork,
+    patients: Patients,
+    rows: Sequence[int],
+    device: torch.device,
+    limit: int = PATCHES_AT_ONCE,
+) -> Tensor:
+    """Raw outputs with their gradient, in the memory of a group or two of at most `limit` vectors.
+
+    Where there are more, each group is scored once without keeping what back-propagation
+    needs, and once more when the gradient of the loss with respect to its outputs is known. The
+    gradient is that of one graph over all patients, so a risk set may be the whole cohort.
+    """
+    groups = list(groups_of(patients, rows, limit))
+    if not groups:  # a step of fewer patients than there are processes
+        return torch.zeros(0)
+    if sum(vectors_of(patients, row) for row in rows) <= min(KEPT_PATCHES, 2 * limit):
+        return torch.cat([network(inputs) for inputs in fed(patients, groups, device)])
+    # Given a tensor of the device, so that its random state is restored for the second time.
+    token = torch.empty(0, device=device)
+    parts = [
+        checkpoint(
+            lambda _, group=group: network(inputs_of(patients, group, device)),
+            token,
+            use_reentrant=False,
+        )
+        for group in groups
+    ]
+    return torch.cat(parts)
+
+
+def _spread(bags: Sequence[Tensor | None], ranks: Ranks) -> Spread:
+    """Measure how mean vectors vary; every process reads its share of the patients."""
+    there = [b for b in bags if b is not None]
+    mine = ranks.share([len(b) for b in there])
+    own = [moments(there[row]).cpu() for row in mine]
+    shape = (len(own), 2, there[0].shape[1])
+    found = torch.stack(own) if own else torch.zeros(shape, dtype=torch.float64)
+    return Spread.of(ranks.gather(found, mine, len(there)))
+
+
+def _loss(head: Head, raw: NDArray[np.float64], target: Target) -> float:
+    return float(head.loss(torch.from_numpy(raw), target)) if head.usable(target) else float("nan")
