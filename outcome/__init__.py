@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from outcome.pipeline.run import Results, run
 
 if TYPE_CHECKING:
+    from outcome.pipeline.deploy import attention, fit, predict, validate
     from outcome.simulation.simulate import Simulation
     from outcome.study import Study
-    from outcome.pipeline.deploy import attention, fit, predict, validate
 
 __version__ = "0.1.0"
 __all__ = [

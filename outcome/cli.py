@@ -9,13 +9,13 @@ import typer
 
 from outcome.commands import (
     bundles,
-    study_files,
+    embed_reports,
     machine,
     planning,
     simulations,
     studies,
+    study_files,
     tables,
-    embed_reports,
 )
 
 app = typer.Typer(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
 
 from outcome.errors import InputError
 
-__all__ = ["choose_device"]
+__all__ = ["available_cpus", "choose_device", "pinned_threads"]
 
 DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -31,3 +36,19 @@ def choose_device(asked: str) -> str:
         reason = (str(error).splitlines() or [""])[0]
         raise InputError(f"--device {asked!r} cannot be used here: {reason}") from None
     return asked
+
+
+def available_cpus() -> int:
+    """Return the processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def pinned_threads(n: int) -> Iterator[None]:
+    """Give torch this many threads: the result of a sum depends on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -13,12 +13,12 @@ from typing import Any
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from outcome.endpoint import Endpoint
-from outcome.study import Arm, Columns, Covariates, Training
-from outcome.risk.recalibration import Calibration
-from outcome.training.clinical import ClinicalCoding
 from outcome.bundle.out_of_distribution import ClinicalRange, VectorRange
-from outcome.crossval.late_fusion import Member
+from outcome.endpoint import Endpoint
+from outcome.risk.recalibration import Calibration
+from outcome.study import Arm, Columns, Covariates, Training
+from outcome.training.arm_members import Member
+from outcome.training.clinical import ClinicalCoding
 
 __all__ = ["Bundle", "BundleMember", "Contract", "fingerprint", "with_facts"]
 

@@ -8,71 +8,21 @@ built-in pooling are applied with numpy; `outcome.bundle.fit` checks that both a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from outcome.endpoint import Binary
 from outcome.bundle.bundle import Bundle, BundleMember
+from outcome.bundle.patient_vectors import Array, InnerModel, PatientVectors
+from outcome.endpoint import Binary
 
-__all__ = ["Ensemble", "InnerModel", "LinearModel", "PatientVectors", "PlainNetwork"]
-
-Array = NDArray[Any]
+__all__ = ["Ensemble", "LinearModel", "PlainNetwork"]
 Arrays = Mapping[str, Array]
 PLAIN = {
     "attention": {"content.weight", "content.bias", "gate.weight", "gate.bias", "score.weight"},
     "mean": set[str](),
 }
 """Aggregators that are applied with numpy, and the arrays that they have."""
-
-
-@dataclass(frozen=True)
-class PatientVectors:
-    """One patient as a model sees them.
-
-    Parameters
-    ----------
-    raw : mapping of input to array, shape (n, d), or None
-        As the files hold them; clinical columns coded, shape (1, k). None: not there.
-    seen : mapping of input to array, shape (n, k), or None
-        Projected, for networks.
-    """
-
-    raw: Mapping[str, Array | None]
-    seen: Mapping[str, Array | None]
-
-    @cached_property
-    def means(self) -> dict[str, Array | None]:
-        """Mean vector of each input as the files hold it."""
-        return {
-            name: None if bag is None else bag.mean(axis=0, dtype=np.float64)
-            for name, bag in self.raw.items()
-        }
-
-    def only(self, inputs: frozenset[str]) -> PatientVectors:
-        """Return the patient as if the other inputs were not there."""
-        raw = {k: v if k in inputs else None for k, v in self.raw.items()}
-        return PatientVectors(raw, {k: v if k in inputs else None for k, v in self.seen.items()})
-
-    def keep(self, rows: NDArray[np.bool_]) -> PatientVectors:
-        """Return the patient with some of the patches only."""
-        raw, seen = self.raw["image"], self.seen["image"]
-        assert raw is not None
-        assert seen is not None
-        return replace(
-            self, raw={**self.raw, "image": raw[rows]}, seen={**self.seen, "image": seen[rows]}
-        )
-
-
-class InnerModel(Protocol):
-    """One inner model: a raw output (log hazard or logit) for one patient."""
-
-    def raw(self, patient: PatientVectors) -> float:
-        """Return the output."""
-        ...
 
 
 class LinearModel:

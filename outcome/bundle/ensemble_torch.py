@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from outcome.models.network import Inputs, OutcomeNetwork
-from outcome.bundle.ensemble import InnerModel, PatientVectors
 from outcome.bundle.bundle import Bundle, BundleMember
+from outcome.bundle.patient_vectors import InnerModel, PatientVectors
+from outcome.devices import pinned_threads
+from outcome.models.network import Inputs, OutcomeNetwork
 from outcome.training.trainer import build
-from outcome.crossval.outer_fold import pinned_threads
 
 __all__ = ["TorchNetwork", "torch_networks"]
 

@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcome.bundle.bundle import Bundle
+from outcome.bundle.new_patients import Newcomers
+from outcome.bundle.predict import Scored, absolute_risk, arm_table
 from outcome.cohort import Cohort
+from outcome.crossval.arm_fold import cohort_outcomes
 from outcome.endpoint import Binary, Landmark
 from outcome.errors import BundleError
 from outcome.evaluation.horizon_columns import horizon_name
-from outcome.crossval.arm_fold import cohort_outcomes
-from outcome.bundle.bundle import Bundle
 from outcome.risk.recalibration import (
     Calibration,
     LogisticCalibration,
@@ -23,8 +25,6 @@ from outcome.risk.recalibration import (
     fit_calibration,
     survival_at_time,
 )
-from outcome.bundle.new_patients import Newcomers
-from outcome.bundle.predict import Scored, absolute_risk, arm_table
 
 __all__ = ["External", "external_predictions", "without_training_patients"]
 

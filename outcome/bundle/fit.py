@@ -17,34 +17,30 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
+from outcome.bundle.bundle import Bundle, BundleMember, Contract, fingerprint
+from outcome.bundle.ensemble import Ensemble, PlainNetwork
+from outcome.bundle.ensemble_torch import torch_networks
+from outcome.bundle.out_of_distribution import ClinicalRange, VectorRange
+from outcome.bundle.patient_vectors import PatientVectors
 from outcome.cohort import Fold, whole_fold
-from outcome.embeddings.patches.geometry import patch_geometry
+from outcome.crossval.arm_fold import Settled, settle
+from outcome.crossval.executors import Here
+from outcome.crossval.grid import Grid, network_errors
+from outcome.crossval.late_fusion import MemberScores
+from outcome.crossval.outer_fold import HISTORY, chosen_network, chosen_step, few_events
+from outcome.crossval.scheduler import train
+from outcome.crossval.selection import combine
 from outcome.dataset.study_data import Material
-from outcome.embeddings.patches.find import find_slide_files
+from outcome.devices import pinned_threads
+from outcome.embeddings.patches.find import find_slide_files, patch_geometry
 from outcome.endpoint import TimeToEvent
 from outcome.errors import CohortError, Problems, StudyError
 from outcome.models.ridge import PENALTIES, fit_linear
 from outcome.study import Arm, Study
-from outcome.bundle.ensemble import Ensemble, PatientVectors, PlainNetwork
-from outcome.bundle.ensemble_torch import torch_networks
-from outcome.crossval.arm_fold import Settled, settle
-from outcome.bundle.bundle import Bundle, BundleMember, Contract, fingerprint
-from outcome.crossval.selection import combine
+from outcome.training.arm_members import Member, members
 from outcome.training.fold_data import FoldData, clinical_coding, target
-from outcome.crossval.scheduler import train
-from outcome.bundle.out_of_distribution import ClinicalRange, VectorRange
-from outcome.crossval.grid import Grid, network_errors
 from outcome.training.linear_models import design_rows
-from outcome.crossval.late_fusion import Member, MemberScores, members
 from outcome.training.precision import resolved
-from outcome.crossval.outer_fold import (
-    HISTORY,
-    chosen_network,
-    chosen_step,
-    few_events,
-    pinned_threads,
-)
-from outcome.crossval.executors import Here
 
 __all__ = ["choose_arm", "choose_fold", "fit_bundle", "performance"]
 

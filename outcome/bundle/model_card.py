@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from outcome.endpoint import Binary
 from outcome.bundle.bundle import Bundle
 from outcome.bundle.serialization import bundle_digest
+from outcome.endpoint import Binary
 
 __all__ = ["about_bundle", "model_card"]
 

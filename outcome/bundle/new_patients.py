@@ -11,15 +11,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcome.bundle.bundle import Bundle, Contract
 from outcome.cohort import Cohort, read_cohort
 from outcome.embeddings.patches.bag import Bag
-from outcome.embeddings.patches.geometry import patch_geometry
-from outcome.embeddings.patches.find import SlideFiles, SlidePatches, find_slide_files
+from outcome.embeddings.patches.find import (
+    SlideFiles,
+    SlidePatches,
+    find_slide_files,
+    patch_geometry,
+)
 from outcome.embeddings.patches.packed_store import PackedStore, half
 from outcome.embeddings.reports.vectors import Reports, read_reports
 from outcome.errors import BundleError, CohortError, EmbeddingError, Problems
 from outcome.study import Covariates, Embeddings, OnMissing, Split, Study
-from outcome.bundle.bundle import Bundle, Contract
 
 __all__ = ["Newcomers", "as_study", "read_newcomers"]
 

@@ -11,15 +11,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from outcome.bundle.bundle import Bundle
+from outcome.bundle.ensemble import Ensemble
+from outcome.bundle.new_patients import Newcomers
+from outcome.bundle.out_of_distribution import ClinicalRange, VectorRange
 from outcome.endpoint import Binary, TimeToEvent
 from outcome.errors import BundleError, EmbeddingError, Problems
 from outcome.evaluation.horizon_columns import horizon_name
-from outcome.bundle.ensemble import Ensemble
-from outcome.bundle.bundle import Bundle
-from outcome.risk.recalibration import LogisticCalibration
-from outcome.bundle.out_of_distribution import ClinicalRange, VectorRange
 from outcome.risk.cutoffs import risk_groups
-from outcome.bundle.new_patients import Newcomers
+from outcome.risk.recalibration import LogisticCalibration
 
 __all__ = [
     "Scored",

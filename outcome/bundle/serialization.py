@@ -18,14 +18,14 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from outcome.bundle.bundle import Bundle, BundleMember, Contract, Part
+from outcome.bundle.out_of_distribution import ClinicalRange, VectorRange
 from outcome.endpoint import Endpoint
 from outcome.errors import BundleError
-from outcome.study import Arm, Columns, Covariates, Training
-from outcome.bundle.bundle import Bundle, BundleMember, Contract, Part
 from outcome.risk.recalibration import Calibration, LogisticCalibration, SurvivalCalibration
+from outcome.study import Arm, Columns, Covariates, Training
+from outcome.training.arm_members import Member
 from outcome.training.clinical import ClinicalCoding
-from outcome.bundle.out_of_distribution import ClinicalRange, VectorRange
-from outcome.crossval.late_fusion import Member
 
 __all__ = ["FORMAT", "bundle_digest", "check_place", "read_bundle", "write_bundle"]
 

@@ -1,4 +1,4 @@
-"""Sanity checks of a study: what a reader of its numbers must know, told before it is run."""
+"""Checks of a study before training: what limits it, and whether the outcome has leaked into it."""
 
 from __future__ import annotations
 

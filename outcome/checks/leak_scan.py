@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
-from outcome.checks.findings import SEVERITIES, Finding, Severity
 from outcome.checks.duplicate_inputs import foreign_slide_ids, identical_bags, identical_reports
+from outcome.checks.findings import SEVERITIES, Finding, Severity
 from outcome.checks.probes import Accuracy, Outcomes, joint, single, tokens
 from outcome.checks.report_text_leaks import scan_follow_up, scan_words
 from outcome.dataset.study_data import Material

@@ -21,8 +21,8 @@ from threadpoolctl import threadpool_limits
 
 from outcome.dataset.study_data import Material
 from outcome.statistics.concordance import harrell
-from outcome.statistics.roc import roc_area
 from outcome.statistics.kaplan_meier import step_values
+from outcome.statistics.roc import roc_area
 
 __all__ = ["Accuracy", "Outcomes", "joint", "single", "tokens", "wilson"]
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from outcome.cohort.ids import check_lookalikes, check_names, slide_name
+from outcome.cohort.read_table import PARQUET, as_text, read_text_table, semicolons
 from outcome.cohort.required_columns import (
     decimal_commas,
     id_columns,
@@ -16,8 +18,6 @@ from outcome.cohort.required_columns import (
     with_slide_column,
     without_columns,
 )
-from outcome.cohort.ids import check_lookalikes, check_names, slide_name
-from outcome.cohort.read_table import PARQUET, as_text, read_text_table, semicolons
 from outcome.endpoint import Endpoint, canonical_code, is_blank
 from outcome.errors import CohortError, Problems
 from outcome.study import Study

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import torch
 
-from outcome.crossval.scheduler import available_cpus, choose_device
 from outcome.crossval.manifest import PACKAGES
+from outcome.crossval.scheduler import choose_device
+from outcome.devices import available_cpus
 from outcome.training.precision import computes_bfloat16
 
 __all__ = ["facts", "findings"]

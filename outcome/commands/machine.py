@@ -47,9 +47,9 @@ def doctor(
     ] = None,
 ) -> None:
     """Say what this installation is and can do; status 2 if something is wrong with it."""
+    from outcome.commands.environment import facts, findings
     from outcome.embeddings.patches.packed_store import default_cache
     from outcome.errors import InputError, Problems
-    from outcome.commands.environment import facts, findings
 
     folder = cache or default_cache()
     for name, value in facts(folder).items():

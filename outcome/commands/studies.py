@@ -142,9 +142,9 @@ def check(
     """Validate everything a study names; print the cohort flow and every problem at once."""
     from outcome import Study
     from outcome.checks import scan_leaks, study_limits
+    from outcome.crossval.grid import network_errors
     from outcome.dataset.study_data import prepare
     from outcome.embeddings.patches.packed_store import default_cache
-    from outcome.crossval import network_errors
 
     read = Study.read(study, set_ or [])
     with progress_bars() as progress:

@@ -49,7 +49,7 @@ def evaluate(
     run folder says by itself what its endpoint, unit, horizons, baseline and covariates are.
     """
     from outcome.pipeline.evaluate import assess
-    from outcome.evaluation.regrouping import read_rule
+    from outcome.pipeline.regrouping import read_rule
 
     found = assess(
         tables, out, baseline=baseline, unit=unit, horizons=numbers(horizons), seed=seed,

@@ -11,11 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcome.cohort import Cohort, Fold
+from outcome.crossval.late_fusion import MemberScores, fuse
+from outcome.crossval.outer_fold import HISTORY
+from outcome.crossval.selection import specificity_threshold
 from outcome.dataset.study_data import Material
 from outcome.endpoint import Binary, Endpoint, Landmark, TimeToEvent
 from outcome.evaluation.horizon_columns import horizon_name
-from outcome.statistics.censoring import landmark_weights
-from outcome.study import Arm, Study
+from outcome.risk.cutoffs import cut_offs, cut_p_value, risk_groups
 from outcome.risk.recalibration import (
     Calibration,
     LogisticCalibration,
@@ -23,11 +25,10 @@ from outcome.risk.recalibration import (
     fit_calibration,
     survival_at_time,
 )
-from outcome.crossval.selection import specificity_threshold
+from outcome.statistics.censoring import landmark_weights
+from outcome.study import Arm, Study
+from outcome.training.arm_members import members
 from outcome.training.fold_data import censoring
-from outcome.risk.cutoffs import cut_offs, cut_p_value, risk_groups
-from outcome.crossval.late_fusion import MemberScores, fuse, members
-from outcome.crossval.outer_fold import HISTORY
 
 __all__ = [
     "ArmFold",

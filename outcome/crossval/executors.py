@@ -15,9 +15,9 @@ import torch
 from joblib.externals.loky.process_executor import BrokenProcessPool
 from threadpoolctl import threadpool_limits
 
+from outcome.crossval.grid import Grid
 from outcome.models.aggregators.abmil_blocks import can_compile
 from outcome.processes import in_processes
-from outcome.crossval.grid import Grid
 from outcome.training.data_parallel import Ranks, WorkersError
 
 __all__ = ["Cluster", "Here", "Together", "Workers", "WorkersError"]

@@ -12,12 +12,12 @@ from outcome.endpoint import Binary, TimeToEvent
 from outcome.errors import StudyError
 from outcome.models.heads import CoxHead, Head, LogisticHead
 from outcome.study import Study
-from outcome.training.fold_data import FoldData, fold_data
-from outcome.training.trainer import build
+from outcome.training.arm_members import Member, members
 from outcome.training.checkpoints import FitFolder, fit_key
-from outcome.crossval.late_fusion import Member, members
-from outcome.training.projected import SCRATCH
+from outcome.training.fold_data import FoldData, fold_data
 from outcome.training.hyperparameters import candidates
+from outcome.training.projection import SCRATCH
+from outcome.training.trainer import build
 
 __all__ = ["Grid", "network_errors"]
 

@@ -10,48 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcome.study import Arm, Training
 from outcome.risk.recalibration import Array, Outcomes, fit_calibration, fit_weights
 
-__all__ = ["Member", "MemberScores", "fuse", "members"]
-
-
-@dataclass(frozen=True)
-class Member:
-    """One model of an arm.
-
-    Parameters
-    ----------
-    inputs : tuple of str
-    aggregator : str
-        `linear` for a ridge model of mean vectors.
-    fusion : str
-        Of several inputs inside a network: `early`, `gated` or `cross`.
-    options : tuple of (str, value)
-        Arguments of the aggregator.
-    changes : tuple of (str, value)
-        Training settings in which it differs from the study's, where a search tries some.
-    """
-
-    inputs: tuple[str, ...]
-    aggregator: str
-    fusion: str = "early"
-    options: tuple[tuple[str, Any], ...] = ()
-    changes: tuple[tuple[str, Any], ...] = ()
-
-    def settings(self, training: Training) -> Training:
-        """Return the settings of the study as this model uses them."""
-        return training.model_copy(update=dict(self.changes))
-
-    @property
-    def linear(self) -> bool:
-        """Whether it is a linear model, which leaves nothing on disk."""
-        return self.aggregator == "linear"
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return f"{'+'.join(self.inputs)} {self.aggregator}"
+__all__ = ["MemberScores", "fuse"]
 
 
 @dataclass(frozen=True)
@@ -83,26 +44,6 @@ class MemberScores:
     penalty: float | None = None
     changes: dict[str, Any] = field(default_factory=dict)
     vectors: dict[str, tuple[list[str], NDArray[np.float32]]] = field(default_factory=dict)
-
-
-def members(arm: Arm) -> tuple[Member, ...]:
-    """Return the models of an arm. Clinical data alone have a linear model, whatever the arm says.
-
-    Two arms that share a member share its fits.
-    """
-    together = arm.fusion in ("early", "gated", "cross")
-    inside = arm.fusion if together and len(arm.inputs) > 1 else "early"
-    groups = [arm.inputs] if together else [(i,) for i in arm.inputs]
-    options = tuple(sorted(arm.options.items()))
-    found: list[Member] = []
-    for inputs in groups:
-        names = ["linear"] if inputs == ("clinical",) else arm.aggregator.split("+")
-        found += [
-            Member(inputs, name) if name == "linear"
-            else Member(inputs, name, inside, options)
-            for name in names
-        ]  # fmt: skip
-    return tuple(found)
 
 
 def fuse(

@@ -11,11 +11,11 @@ from typing import Any
 
 import pandas as pd
 
+from outcome.crossval.arm_fold import ArmFold
 from outcome.dataset.study_data import Material
 from outcome.endpoint import Binary
-from outcome.study import ReportTexts, Study
-from outcome.crossval.arm_fold import ArmFold
 from outcome.risk.recalibration import summary
+from outcome.study import ReportTexts, Study
 from outcome.training.precision import compiles, resolved
 
 __all__ = ["describe", "epochs", "hashes"]

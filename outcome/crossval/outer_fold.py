@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -12,23 +11,18 @@ import torch
 from numpy.typing import NDArray
 
 from outcome.cohort import Fold
-from outcome.models.ridge import PENALTIES
-from outcome.crossval.selection import combine, epoch_losses
-from outcome.training.fold_data import target
-from outcome.training.trainer import build, predict
 from outcome.crossval.grid import Grid
-from outcome.training.linear_models import design_rows, fit_linear_fold
-from outcome.crossval.late_fusion import Member, MemberScores
+from outcome.crossval.late_fusion import MemberScores
+from outcome.crossval.selection import combine, epoch_losses
 from outcome.crossval.slide_vectors import held_out_vectors
+from outcome.devices import pinned_threads
+from outcome.models.ridge import PENALTIES
+from outcome.training.arm_members import Member
+from outcome.training.fold_data import target
+from outcome.training.linear_models import design_rows, fit_linear_fold
+from outcome.training.trainer import build, predict
 
-__all__ = [
-    "HISTORY",
-    "chosen_network",
-    "chosen_step",
-    "few_events",
-    "member_scores",
-    "pinned_threads",
-]
+__all__ = ["HISTORY", "chosen_network", "chosen_step", "few_events", "member_scores"]
 
 FEW_EVENTS = 16
 HISTORY = ["arm", "model", "repeat", "fold", "inner_fold", "epoch", "train_loss", "tune_loss"]
@@ -43,17 +37,6 @@ def few_events(grid: Grid, fold: Fold) -> bool:
     """Whether the development patients have too few events to choose or calibrate by."""
     outcomes = target(grid.material, fold.development, fold.development)
     return int(outcomes.event.sum()) < FEW_EVENTS
-
-
-@contextmanager
-def pinned_threads(n: int) -> Iterator[None]:
-    """Give torch this many threads: the result of a sum depends on it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _network(grid: Grid, fold: Fold, member: Member) -> MemberScores:

@@ -12,15 +12,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcome.cohort import Cohort, make_folds
+from outcome.crossval.arm_fold import joined_predictions
+from outcome.crossval.executors import Here
+from outcome.crossval.grid import Grid
+from outcome.crossval.scheduler import run_grid
 from outcome.dataset.study_data import Material
 from outcome.errors import InputError, Problems
 from outcome.evaluation.endpoints import evaluate_endpoint
 from outcome.predictions import Predictions
 from outcome.study import Study
-from outcome.crossval.arm_fold import joined_predictions
-from outcome.crossval.scheduler import run_grid
-from outcome.crossval.grid import Grid
-from outcome.crossval.executors import Here
 
 __all__ = [
     "FEWEST_PERMUTATIONS",

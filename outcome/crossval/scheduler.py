@@ -7,7 +7,6 @@ once, with the epoch that the second has fixed.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,19 +15,20 @@ import numpy as np
 import torch
 
 from outcome.cohort import Fold
-from outcome.devices import choose_device
-from outcome.errors import InputError
 from outcome.crossval.arm_fold import ArmFold, assemble
-from outcome.training.trainer import fit_network
-from outcome.training.checkpoints import fit_seed, remove_unfinished
-from outcome.crossval.grid import Grid
-from outcome.crossval.late_fusion import Member, MemberScores, members
-from outcome.training.data_parallel import Ranks
-from outcome.crossval.outer_fold import few_events, member_scores, pinned_threads
-from outcome.crossval.slide_vectors import write_vectors
 from outcome.crossval.executors import Here, Workers
+from outcome.crossval.grid import Grid
+from outcome.crossval.late_fusion import MemberScores
+from outcome.crossval.outer_fold import few_events, member_scores
+from outcome.crossval.slide_vectors import write_vectors
+from outcome.devices import choose_device, pinned_threads
+from outcome.errors import InputError
+from outcome.training.arm_members import Member, members
+from outcome.training.checkpoints import fit_seed, remove_unfinished
+from outcome.training.data_parallel import Ranks
+from outcome.training.trainer import fit_network
 
-__all__ = ["ArmFold", "Grid", "Shard", "available_cpus", "choose_device", "run_grid", "train"]
+__all__ = ["ArmFold", "Grid", "Shard", "choose_device", "run_grid", "train"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -65,11 +65,6 @@ class Shard:
         """Which of n tasks: neighbours, which share an outer fold and so its vectors."""
         edges = np.linspace(0, n, self.of + 1).round().astype(int).tolist()
         return range(edges[self.number - 1], edges[self.number])
-
-
-def available_cpus() -> int:
-    """Return the processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def train(grid: Grid, workers: Workers, progress: Progress, shard: Shard | None = None) -> int:

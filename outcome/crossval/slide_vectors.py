@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from outcome.cohort import Fold
-from outcome.models.network import OutcomeNetwork
-from outcome.training.fold_data import FoldData
-from outcome.training.batching import Patients
-from outcome.training.trainer import pooled
 from outcome.crossval.grid import Grid
-from outcome.crossval.late_fusion import Member, MemberScores, members
+from outcome.crossval.late_fusion import MemberScores
+from outcome.models.network import OutcomeNetwork
+from outcome.training.arm_members import Member, members
+from outcome.training.batching import Patients
+from outcome.training.fold_data import FoldData
+from outcome.training.trainer import pooled
 
 __all__ = ["held_out_vectors", "write_vectors"]
 

@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcome.cohort import Cohort, Fold, make_folds, read_cohort
-from outcome.embeddings.reports.study_texts import study_texts
 from outcome.embeddings.patches.join import join_slides
 from outcome.embeddings.patches.packed_store import Packed, PackedStore
+from outcome.embeddings.reports.study_texts import study_texts
 from outcome.embeddings.reports.vectors import Reports, read_reports
 from outcome.endpoint import is_blank
 from outcome.errors import CohortError, InputError, Problems

@@ -11,15 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from outcome.evaluation.arrays import read_arms
 from outcome.evaluation.covariates import FirstRepeat, align, design, first_repeat
 from outcome.evaluation.estimate import wald
-from outcome.evaluation.arrays import read_arms
 from outcome.predictions import Predictions
 from outcome.statistics.concordance import Concordance, harrell
-from outcome.statistics.cox import fit_cox
+from outcome.statistics.cox import fit_cox, proportional_hazards_test
 from outcome.statistics.logistic import fit_logistic
 from outcome.statistics.logrank import chi_square_p
-from outcome.statistics.proportional_hazards import proportional_hazards_test
 
 __all__ = ["ADDED_VALUE_COLUMNS", "EFFECT_COLUMNS", "added_value", "effects"]
 

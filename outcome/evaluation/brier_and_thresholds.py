@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from outcome.evaluation.discrimination import beyond_follow_up, thin_follow_up
-from outcome.evaluation.estimate import Measure, combine, mean_of_repeats, unknown, with_note
 from outcome.evaluation.arrays import Arm, FoldScores, Panel
 from outcome.evaluation.censoring_weights import CensoringWeights
+from outcome.evaluation.discrimination import beyond_follow_up, thin_follow_up
+from outcome.evaluation.estimate import Measure, combine, mean_of_repeats, unknown, with_note
 from outcome.statistics.resampling import ratio
 
 __all__ = [

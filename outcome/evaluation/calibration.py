@@ -10,16 +10,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from outcome.evaluation.horizon_columns import horizon_name
-from outcome.evaluation.discrimination import beyond_follow_up, thin_follow_up
-from outcome.evaluation.estimate import Measure, unknown, wald, with_note
 from outcome.evaluation.arrays import Arm, read_arms
 from outcome.evaluation.censoring_weights import CensoringWeights, fixed_horizon_weights
+from outcome.evaluation.discrimination import beyond_follow_up, thin_follow_up
+from outcome.evaluation.estimate import Measure, unknown, wald, with_note
+from outcome.evaluation.horizon_columns import horizon_name
 from outcome.predictions import Predictions
 from outcome.statistics import calibration_measures as statistics
 from outcome.statistics.aalen_johansen import cumulative_incidence
-from outcome.statistics.logistic import fit_logistic
 from outcome.statistics.kaplan_meier import kaplan_meier
+from outcome.statistics.logistic import fit_logistic
 
 __all__ = [
     "CALIBRATION_COLUMNS",

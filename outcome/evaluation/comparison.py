@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from outcome.evaluation.metric_sets import Battery
-from outcome.evaluation.estimate import Measure, difference
 from outcome.evaluation.arrays import Arm
+from outcome.evaluation.estimate import Measure, difference
+from outcome.evaluation.metric_sets import Battery
 from outcome.statistics.multiple_testing import holm
 
 __all__ = ["COMPARISON_COLUMNS", "compare_arms"]

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from outcome.errors import InputError
-from outcome.evaluation.calibration import Pooled, pool
 from outcome.evaluation.arrays import read_arms
+from outcome.evaluation.calibration import Pooled, pool
 from outcome.predictions import Predictions
 
 __all__ = ["DECISION_COLUMNS", "THRESHOLDS", "decision_curves", "net_benefit"]

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from outcome.evaluation.arrays import Arm, FoldScores, Panel
+from outcome.evaluation.censoring_weights import CensoringWeights
 from outcome.evaluation.estimate import (
     Measure,
     combine,
@@ -15,8 +17,6 @@ from outcome.evaluation.estimate import (
     unknown,
     with_note,
 )
-from outcome.evaluation.arrays import Arm, FoldScores, Panel
-from outcome.evaluation.censoring_weights import CensoringWeights
 from outcome.statistics.concordance import concordance
 from outcome.statistics.resampling import concordance_draws, ratio, roc_area_draws
 from outcome.statistics.roc import roc_area

@@ -9,18 +9,18 @@ import numpy as np
 import pandas as pd
 
 from outcome.errors import PredictionsError, Problems
-from outcome.evaluation.metric_sets import binary_battery, landmark_battery, survival_battery
+from outcome.evaluation.arrays import Arm, read_arms
+from outcome.evaluation.censoring_weights import censoring_weights, fixed_horizon_weights
 from outcome.evaluation.comparison import compare_arms
 from outcome.evaluation.estimate import Measure
+from outcome.evaluation.metric_sets import binary_battery, landmark_battery, survival_battery
 from outcome.evaluation.notes import (
     arm_notices,
     cross_validation_notices,
     describe_landmark,
     describe_weights,
 )
-from outcome.evaluation.arrays import Arm, read_arms
 from outcome.evaluation.risk_groups import risk_group_table
-from outcome.evaluation.censoring_weights import censoring_weights, fixed_horizon_weights
 from outcome.predictions import Predictions
 
 __all__ = ["Evaluation", "evaluate"]

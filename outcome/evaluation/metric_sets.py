@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from outcome.evaluation.arrays import Arm, Panel
 from outcome.evaluation.brier_and_thresholds import (
     binary_brier,
     brier_at,
@@ -19,7 +20,7 @@ from outcome.evaluation.calibration import (
     landmark_calibration,
     survival_calibration,
 )
-from outcome.evaluation.horizon_columns import horizon_name
+from outcome.evaluation.censoring_weights import CensoringWeights
 from outcome.evaluation.discrimination import (
     average_precision,
     concordance_measures,
@@ -28,8 +29,7 @@ from outcome.evaluation.discrimination import (
     roc_measure,
 )
 from outcome.evaluation.estimate import Measure
-from outcome.evaluation.arrays import Arm, Panel
-from outcome.evaluation.censoring_weights import CensoringWeights
+from outcome.evaluation.horizon_columns import horizon_name
 from outcome.statistics.kaplan_meier import kaplan_meier
 
 __all__ = ["Battery", "binary_battery", "landmark_battery", "survival_battery"]

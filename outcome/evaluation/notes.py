@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from outcome.evaluation.estimate import Measure
 from outcome.evaluation.arrays import Arm, FoldScores, Panel
 from outcome.evaluation.censoring_weights import CensoringWeights
+from outcome.evaluation.estimate import Measure
 
 __all__ = ["arm_notices", "cross_validation_notices", "describe_landmark", "describe_weights"]
 

@@ -8,16 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from outcome.evaluation.arrays import Arm, Panel, read_arms
+from outcome.evaluation.censoring_weights import censoring_weights, fixed_horizon_weights
+from outcome.evaluation.discrimination import horizon_auc
+from outcome.evaluation.estimate import wald
 from outcome.evaluation.metric_sets import (
     Battery,
     binary_battery,
     landmark_battery,
     survival_battery,
 )
-from outcome.evaluation.discrimination import horizon_auc
-from outcome.evaluation.estimate import wald
-from outcome.evaluation.arrays import Arm, Panel, read_arms
-from outcome.evaluation.censoring_weights import censoring_weights, fixed_horizon_weights
 from outcome.predictions import Predictions
 from outcome.statistics.censoring import choose_tau
 

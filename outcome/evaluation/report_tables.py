@@ -6,8 +6,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from outcome.evaluation.acquisition_baselines import nuisance_baselines
 from outcome.evaluation.added_value import added_value, effects
 from outcome.evaluation.calibration import calibration_points
+from outcome.evaluation.decision_curve import decision_curves
+from outcome.evaluation.over_time_and_folds import auc_over_time, fold_scores
+from outcome.evaluation.subgroups import subgroups
 from outcome.evaluation.survival_curves import (
     best_cuts,
     follow_up,
@@ -17,10 +21,6 @@ from outcome.evaluation.survival_curves import (
     survival_at,
     survival_curves,
 )
-from outcome.evaluation.acquisition_baselines import nuisance_baselines
-from outcome.evaluation.over_time_and_folds import auc_over_time, fold_scores
-from outcome.evaluation.subgroups import subgroups
-from outcome.evaluation.decision_curve import decision_curves
 from outcome.predictions import Predictions
 
 __all__ = ["FURTHER", "Question", "further_tables"]

@@ -12,8 +12,8 @@ from scipy.special import betaincinv
 
 from outcome.evaluation.arrays import Arm, FoldScores
 from outcome.statistics.cox import CoxFit, fit_cox
-from outcome.statistics.logrank import logrank
 from outcome.statistics.kaplan_meier import kaplan_meier
+from outcome.statistics.logrank import logrank
 
 __all__ = ["GROUP_COLUMNS", "RATE_COLUMNS", "GroupedPatients", "group_patients", "risk_group_table"]
 

@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcome.evaluation.added_value import fit_model
+from outcome.evaluation.arrays import Arm, Panel, read_arms
 from outcome.evaluation.calibration import pool
 from outcome.evaluation.covariates import FirstRepeat, align, first_repeat, levels
 from outcome.evaluation.estimate import Measure, mean_of_repeats, unknown, wald
-from outcome.evaluation.arrays import Arm, Panel, read_arms
 from outcome.predictions import Predictions
 from outcome.statistics.concordance import concordance
 from outcome.statistics.logrank import chi_square_p

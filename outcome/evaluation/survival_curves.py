@@ -9,16 +9,15 @@ import pandas as pd
 from scipy.special import ndtr
 
 from outcome.errors import PredictionsError
-from outcome.evaluation.estimate import wald
 from outcome.evaluation.arrays import Arm, read_arms
+from outcome.evaluation.estimate import wald
 from outcome.evaluation.risk_groups import GroupedPatients, group_patients
 from outcome.predictions import Predictions
+from outcome.statistics.aalen_johansen import cumulative_incidence, gray_test
 from outcome.statistics.censoring import median_follow_up
-from outcome.statistics.aalen_johansen import cumulative_incidence
 from outcome.statistics.cutpoint import maximally_selected_cut
-from outcome.statistics.gray import gray_test
-from outcome.statistics.logrank import pairwise_logrank
 from outcome.statistics.kaplan_meier import kaplan_meier, number_at_risk
+from outcome.statistics.logrank import pairwise_logrank
 
 __all__ = [
     "best_cuts",

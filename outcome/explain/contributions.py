@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from outcome.bundle.ensemble import Ensemble, InnerModel, LinearModel, PatientVectors, PlainNetwork
+from outcome.bundle.ensemble import Ensemble, LinearModel, PlainNetwork
+from outcome.bundle.patient_vectors import InnerModel, PatientVectors
 
 __all__ = ["Contributions", "patch_contributions", "risk_scale"]
 

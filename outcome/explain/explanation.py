@@ -12,19 +12,19 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from outcome.bundle.bundle import Bundle
+from outcome.bundle.ensemble import Ensemble
+from outcome.bundle.new_patients import Newcomers
+from outcome.bundle.serialization import bundle_digest
 from outcome.cohort import slide_name
 from outcome.embeddings.patches.bag import Bag
-from outcome.embeddings.patches.geometry import patch_geometry, patch_side
+from outcome.embeddings.patches.find import patch_geometry, patch_side
 from outcome.errors import BundleError, RunFolderError
 from outcome.explain.contributions import Contributions, patch_contributions
 from outcome.explain.faithfulness import deletion_rows
 from outcome.explain.geojson import feature_collection
 from outcome.explain.input_shares import modality_values
 from outcome.explain.thumbnails import Thumbnail, find_thumbnail
-from outcome.bundle.ensemble import Ensemble
-from outcome.bundle.bundle import Bundle
-from outcome.bundle.serialization import bundle_digest
-from outcome.bundle.new_patients import Newcomers
 
 __all__ = ["Explanation", "explain"]
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from outcome.bundle.ensemble import Ensemble
+from outcome.bundle.patient_vectors import PatientVectors
 from outcome.explain.contributions import risk_scale
-from outcome.bundle.ensemble import Ensemble, PatientVectors
 
 __all__ = ["SHARES", "deletion_rows"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import combinations
 from math import factorial
 
+from outcome.bundle.ensemble import Ensemble
+from outcome.bundle.patient_vectors import PatientVectors
 from outcome.explain.contributions import risk_scale
-from outcome.bundle.ensemble import Ensemble, PatientVectors
 
 __all__ = ["modality_values"]
 

@@ -36,10 +36,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-    from outcome.explain.explanation import Explanation
-    from outcome.study import Study
     from outcome.bundle.bundle import Bundle
     from outcome.bundle.new_patients import Newcomers
+    from outcome.explain.explanation import Explanation
+    from outcome.study import Study
 
 __all__ = ["Predicted", "Validation", "attention", "fit", "predict", "validate"]
 
@@ -130,18 +130,18 @@ def fit(
     InputError
         Everything that is wrong with the input, at once; then nothing has been written.
     """
-    from outcome import crossval
-    from outcome.dataset.study_data import prepare
-    from outcome.embeddings.patches.packed_store import default_cache
     from outcome.bundle.bundle import with_facts
-    from outcome.bundle.serialization import check_place, write_bundle
-    from outcome.bundle.model_card import model_card
     from outcome.bundle.fit import choose_arm, choose_fold, fit_bundle, performance
+    from outcome.bundle.model_card import model_card
+    from outcome.bundle.serialization import check_place, write_bundle
+    from outcome.dataset.study_data import prepare
+    from outcome.devices import available_cpus, choose_device
+    from outcome.embeddings.patches.packed_store import default_cache
 
     chosen = choose_arm(study, arm)
     folder = Path(out) if out is not None else Path("reports") / f"{study.name}-bundle"
     check_place(folder)
-    device = crossval.choose_device(device)
+    device = choose_device(device)
     material = prepare(
         study,
         Path(cache) if cache is not None else default_cache(),
@@ -150,7 +150,7 @@ def fit(
     )
     fold = choose_fold(study, material, without_fold)
     if jobs is None:
-        jobs = max(1, crossval.available_cpus() // study.training.threads) if device == "cpu" else 1
+        jobs = max(1, available_cpus() // study.training.threads) if device == "cpu" else 1
     earlier = Path(run) if run is not None else Path("reports") / study.name
     with TemporaryDirectory() as scratch:
         kept = earlier.absolute() / "fits"  # processes may be in another folder
@@ -247,16 +247,16 @@ def validate(
     InputError
         Everything that is wrong, at once; then nothing has been written.
     """
-    from outcome.pipeline.validate import check_folder, write_validation
-    from outcome.bundle.model_card import about_bundle
     from outcome.bundle.external_validation import (
         check_endpoint,
         external_predictions,
         usable_horizons,
         without_training_patients,
     )
+    from outcome.bundle.model_card import about_bundle
     from outcome.bundle.new_patients import as_study, read_newcomers
     from outcome.bundle.predict import met_before, predict_newcomers, score_newcomers
+    from outcome.pipeline.validate import check_folder, write_validation
 
     model = _bundle(bundle, allow_import)
     read = as_study(model, study)
@@ -329,8 +329,8 @@ def attention(
     InputError
         Everything that is wrong, at once.
     """
-    from outcome.explain.explanation import explain
     from outcome.bundle.new_patients import as_study, read_newcomers
+    from outcome.explain.explanation import explain
 
     model = _bundle(bundle, allow_import)
     read = as_study(model, study, _path(patches), _path(reports))

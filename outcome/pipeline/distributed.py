@@ -42,14 +42,14 @@ def run_shard(
     InputError
         What is wrong with the input; or the run folder was begun with other settings.
     """
-    from outcome import crossval
     from outcome.crossval.resume import claim
+    from outcome.crossval.scheduler import Shard, train
 
-    part = crossval.Shard.parse(shard)
+    part = Shard.parse(shard)
     folder = Path(out) if out is not None else Path("reports") / study.name
     grid, workers = start(study, None, folder, jobs, device, cache, None, False, progress)
     claim(folder, study)
-    crossval.train(grid, workers, progress, part)
+    train(grid, workers, progress, part)
     return sum(grid.folder(*task).finished for task in grid.tasks), len(grid.tasks)
 
 
@@ -83,12 +83,14 @@ def train_together(
         What is wrong with the input; the run folder was begun with other settings; the processes
         do not see the same study, patients, devices and fits.
     """
-    from outcome import crossval
+    from outcome.crossval.executors import Together
     from outcome.crossval.resume import claim
+    from outcome.crossval.scheduler import train
+    from outcome.training.data_parallel import Ranks, device_of_rank
 
     folder = Path(out) if out is not None else Path("reports") / study.name
-    device = crossval.device_of_rank(device)
-    with crossval.Ranks.joined() as ranks:
+    device = device_of_rank(device)
+    with Ranks.joined() as ranks:
         grid, _ = start(study, None, folder, 1, device, cache, None, False, progress)
         # Also a barrier: all have looked at the folder before anything is in it.
         fits = [grid.folder(*task) for task in grid.tasks]
@@ -96,5 +98,5 @@ def train_together(
         if ranks.first:
             claim(folder, study)
         ranks.wait()
-        crossval.train(grid, training.Together(ranks), progress)
+        train(grid, Together(ranks), progress)
     return sum(fit.finished for fit in fits), len(fits)

@@ -17,10 +17,10 @@ from outcome.endpoint import Binary, Endpoint
 from outcome.errors import RunFolderError
 from outcome.evaluation.endpoints import evaluate_endpoints
 from outcome.evaluation.evaluation import Evaluation
-from outcome.predictions import ForeignTables, read_foreign
-from outcome.evaluation.regrouping import Grouped, group_again
-from outcome.reporting.report import make_report
+from outcome.pipeline.regrouping import Grouped, group_again
 from outcome.pipeline.sources import Source, endpoint_asked, read_sources
+from outcome.predictions import ForeignTables, read_foreign
+from outcome.reporting.report import make_report
 from outcome.run_folder.write import write_run_folder
 from outcome.study import RiskGroups
 
@@ -83,7 +83,7 @@ def assess(
     horizons : sequence of float
         Where AUC(t), Brier, calibration and survival are reported; ascending, in `unit`.
     risk_groups : str or tuple of float, optional
-        How patients are cut; see `outcome.evaluation.regrouping.group_again`.
+        How patients are cut; see `outcome.pipeline.regrouping.group_again`.
     covariates : sequence of str
         Columns of the first table: added value, hazard ratios and subgroups.
     favourable : bool

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
+    from outcome.crossval.executors import Workers
+    from outcome.crossval.grid import Grid
     from outcome.study import Study
-    from outcome.crossval import Grid, Workers
 
 __all__ = ["Progress", "processes", "start"]
 
@@ -29,37 +30,40 @@ def start(
     progress: Progress,
 ) -> tuple[Grid, Workers]:
     """Read and check everything; nothing is written but the packed store."""
-    from outcome import crossval
+    from outcome.crossval.executors import Cluster, Here
+    from outcome.crossval.grid import Grid, network_errors
     from outcome.dataset.study_data import prepare
+    from outcome.devices import choose_device
     from outcome.embeddings.patches.packed_store import default_cache
+    from outcome.training.precision import resolved
 
     _check_folder(folder, study)
-    device = crossval.choose_device(device)
-    resolved = crossval.resolved(study, device)
+    device = choose_device(device)
+    settled = resolved(study, device)
     n = processes(jobs, study, device)
     material = prepare(
         study,
         (Path(cache) if cache is not None else default_cache()).absolute(),
         frame=cohort,
         jobs=n,
-        known=crossval.network_errors(resolved),
+        known=network_errors(settled),
         progress=lambda done, total: progress("reading", done, total),
     )
-    grid = crossval.Grid(resolved, material, folder.absolute() / "fits", device, save_vectors)
+    grid = Grid(settled, material, folder.absolute() / "fits", device, save_vectors)
     if cluster is None:
-        return grid, crossval.Here(n)
-    workers = crossval.Cluster(cluster)
+        return grid, Here(n)
+    workers = Cluster(cluster)
     workers.check()
     return grid, workers
 
 
 def processes(jobs: int | None, study: Study, device: str) -> int:
     """Return how many processes: as asked for, or as the processors allow; on a GPU one."""
-    from outcome import crossval
+    from outcome.devices import available_cpus
 
     if jobs is not None:
         return jobs
-    return max(1, crossval.available_cpus() // study.training.threads) if device == "cpu" else 1
+    return max(1, available_cpus() // study.training.threads) if device == "cpu" else 1
 
 
 def _check_folder(folder: Path, study: Study) -> None:

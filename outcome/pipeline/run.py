@@ -12,9 +12,9 @@ from outcome.pipeline.prepare import Progress, processes, start
 if TYPE_CHECKING:
     import pandas as pd
 
-    from outcome.study import Study
-    from outcome.crossval import Grid
     from outcome.crossval.arm_fold import ArmFold
+    from outcome.crossval.grid import Grid
+    from outcome.study import Study
 
 __all__ = ["Results", "run"]
 
@@ -128,15 +128,16 @@ def run(
     """
     from time import monotonic
 
-    from outcome import crossval
-    from outcome.errors import InputError
-    from outcome.crossval.resume import since
     from outcome.crossval.manifest import hashes
+    from outcome.crossval.permutation_test import FEWEST_PERMUTATIONS, permutation_test
+    from outcome.crossval.resume import since
+    from outcome.crossval.scheduler import run_grid
+    from outcome.errors import InputError
 
     started = monotonic()
     _check_arguments(study, cohort, jobs)
-    if 0 < permutations < crossval.FEWEST_PERMUTATIONS:
-        raise InputError(f"give at least {crossval.FEWEST_PERMUTATIONS} permutations, or none")
+    if 0 < permutations < FEWEST_PERMUTATIONS:
+        raise InputError(f"give at least {FEWEST_PERMUTATIONS} permutations, or none")
     folder = Path(out) if out is not None else Path("reports") / study.name
     grid, workers = start(
         study, cohort, folder, jobs, device, cache, cluster, save_vectors, progress
@@ -144,11 +145,11 @@ def run(
     changed = since(folder, study, hashes(study, grid.material, cohort))
     folder.mkdir(parents=True, exist_ok=True)
     kept = sum(grid.folder(*task).finished for task in grid.tasks)
-    finished = crossval.run_grid(grid, 1, progress, workers)
+    finished = run_grid(grid, 1, progress, workers)
     n = processes(jobs, study, grid.device)
     tested = None
     if permutations:
-        tested = crossval.permutation_test(
+        tested = permutation_test(
             grid.study,
             grid.material,
             n=permutations,
@@ -201,16 +202,17 @@ def _results(
 
     import pandas as pd
 
-    from outcome import crossval
     from outcome.checks import study_warnings
     from outcome.cohort import splits_table
-    from outcome.evaluation.endpoints import evaluate_endpoints
-    from outcome.predictions import Predictions
-    from outcome.run_folder.patient_tables import patient_tables
-    from outcome.reporting.report import write_report
-    from outcome.run_folder.write import write_run_folder
     from outcome.crossval import manifest
     from outcome.crossval.arm_fold import joined_predictions
+    from outcome.crossval.fit_notes import fit_notes, fit_warnings
+    from outcome.crossval.permutation_test import permutation_notes
+    from outcome.dataset.patient_tables import patient_tables
+    from outcome.evaluation.endpoints import evaluate_endpoints
+    from outcome.predictions import Predictions
+    from outcome.reporting.report import write_report
+    from outcome.run_folder.write import write_run_folder
 
     progress("evaluating", 0, 1)
     material = grid.material
@@ -234,11 +236,11 @@ def _results(
     about["resamples"] = N_RESAMPLES
     about["epochs"] = manifest.epochs(finished)
     about["notes"] += [
-        *crossval.fit_notes(finished, study.split.inner_folds),
+        *fit_notes(finished, study.split.inner_folds),
         *evaluation.notes,
     ]
     about["warnings"] = [
-        *study_warnings(study, material), *crossval.fit_warnings(finished), *evaluation.warnings,
+        *study_warnings(study, material), *fit_warnings(finished), *evaluation.warnings,
     ]  # fmt: skip
     tables = {
         "predictions": predictions.table,
@@ -255,7 +257,7 @@ def _results(
     further = {"cohort_lost": material.cohort.lost_table(), **patient_tables(study, material)}
     if tested is not None:
         further["permutations"] = tested
-        about["notes"] += crossval.permutation_notes(tested)
+        about["notes"] += permutation_notes(tested)
     stale = _stale(folder, fits["changed"], {f"{n}.csv" for n in further}, grid.save_vectors)
     if stale:
         about["notes"].append(

@@ -14,8 +14,8 @@ import pandas as pd
 from outcome.cohort import Cohort
 from outcome.endpoint import Endpoint
 from outcome.evaluation.endpoints import evaluate_endpoint
-from outcome.predictions import Predictions
 from outcome.pipeline.evaluate import PACKAGES, check_folder
+from outcome.predictions import Predictions
 from outcome.reporting.report import write_report
 from outcome.run_folder.write import write_run_folder
 

@@ -12,15 +12,24 @@ from lifelines import KaplanMeierFitter
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from matplotlib.transforms import offset_copy
 
+from outcome.plotting.palette import GROUP_DASHES, INK, MUTED, group_colours, group_dashes
 from outcome.plotting.style import SMALL, clean, legend_above, shorten
-from outcome.plotting.palette import GROUP_DASHES, INK, MUTED, group_colours, order_groups
+from outcome.risk.cutoffs import order_groups
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+from typing import TYPE_CHECKING
+
+from outcome.statistics.aalen_johansen import cumulative_incidence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = npt.NDArray[np.float64]
 
-__all__ = ["at_risk", "plot_kaplan_meier", "write_at_risk"]
+__all__ = ["at_risk", "plot_incidence", "plot_kaplan_meier", "write_at_risk"]
 
 
 def at_risk(time: Array, when: Array) -> npt.NDArray[np.int64]:
@@ -147,3 +156,70 @@ def write_at_risk(
         )
         for tick, count in zip(ticks, counts, strict=True):
             ax.text(tick, 0, str(count), transform=drop, ha="center", fontsize=SMALL, color=INK)
+
+
+def plot_incidence(
+    table: pd.DataFrame,
+    ax: Axes,
+    *,
+    unit: str = "",
+    groups: Sequence[str] | None = None,
+    colours: Mapping[str, str] | None = None,
+    note: str = "",
+) -> Axes:
+    """Cumulative incidence of the event (solid) and of the competing one (thin), by risk group.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Each patient once: `time`, `event` (1, or 2 for the competing event), `risk_group`.
+    ax : Axes
+        Drawn on; the numbers at risk hang below it.
+    unit, groups, colours, note
+        As for `plot_kaplan_meier`.
+
+    Returns
+    -------
+    Axes
+        The same one.
+
+    Notes
+    -----
+    Aalen-Johansen estimates; bands are pointwise 95% intervals on the log(-log) scale.
+    """
+    groups = order_groups(table["risk_group"].tolist()) if groups is None else list(groups)
+    colours = group_colours(groups) if colours is None else colours
+    for i, group in enumerate(groups):
+        rows = table[table["risk_group"] == group]
+        code = rows["event"].astype(int).to_numpy()
+        counts = f"n = {len(rows)}, events = {(code == 1).sum()}, competing = {(code == 2).sum()}"
+        label = f"{shorten(group, 24, 1)}  ({counts})"
+        style: dict[str, Any] = {"color": colours[group], "linestyle": group_dashes(i)}
+        ax.plot([], [], label=label, linewidth=1.8, **style)
+        for cause in (1, 2):
+            if (code == cause).any():
+                _step(ax, rows["time"].to_numpy(dtype=float), code, cause, style)
+    ax.set(xlim=(0, float(table["time"].max())), ylim=(0, 1.02))
+    ax.set(ylabel="Cumulative incidence", xlabel=f"Time ({unit})" if unit else "Time")
+    ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    legend_above(ax, note)
+    clean(ax)
+    write_at_risk(ax, table, groups, colours)
+    return ax
+
+
+def _step(ax: Axes, time: Any, code: Any, cause: int, style: dict[str, Any]) -> None:
+    curve = cumulative_incidence(time, code, cause=cause)
+    at = np.r_[0.0, curve.time]
+    ax.step(
+        at,
+        curve.at(at),
+        where="post",
+        linewidth=1.8 if cause == 1 else 0.8,
+        alpha=1.0 if cause == 1 else 0.7,
+        **style,
+    )
+    if cause == 1:
+        low, high = curve.interval(at)
+        ax.fill_between(at, low, high, step="post", color=style["color"], alpha=0.14, linewidth=0)

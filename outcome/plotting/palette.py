@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+from outcome.risk.cutoffs import GROUP_NAMES
 
 __all__ = [
     "ARM_COLOURS",
@@ -11,7 +14,7 @@ __all__ = [
     "MUTED",
     "arm_colours",
     "group_colours",
-    "order_groups",
+    "group_dashes",
 ]
 
 INK = "#1f2328"
@@ -46,8 +49,6 @@ GROUP_DASHES: tuple[tuple[float, tuple[float, ...]], ...] = (
 )
 """Line patterns, so that curves can be told apart in black and white as well."""
 
-_KNOWN = ("low", "intermediate", "high")
-
 
 def arm_colours(arms: Sequence[str]) -> dict[str, str]:
     """One colour per arm, the same in every figure; after eight arms they repeat.
@@ -72,23 +73,15 @@ def group_colours(groups: Sequence[str]) -> dict[str, str]:
     >>> group_colours(["high"])
     {'high': '#d55e00'}
     """
-    if set(groups) <= set(_KNOWN):
-        fixed = dict(zip(_KNOWN, _BY_COUNT[3], strict=True))
+    if set(groups) <= set(GROUP_NAMES):
+        fixed = dict(zip(GROUP_NAMES, _BY_COUNT[3], strict=True))
         return {group: fixed[group] for group in groups}
     if len(groups) in _BY_COUNT:
         return dict(zip(groups, _BY_COUNT[len(groups)], strict=True))
     return {group: ARM_COLOURS[i % len(ARM_COLOURS)] for i, group in enumerate(groups)}
 
 
-def order_groups(names: Sequence[str]) -> list[str]:
-    """Put low before intermediate before high; other names keep the order that they came in.
-
-    Examples
-    --------
-    >>> order_groups(["high", "low"])
-    ['low', 'high']
-    """
-    unique = list(dict.fromkeys(names))
-    if set(unique) <= set(_KNOWN):
-        return [name for name in _KNOWN if name in unique]
-    return unique
+def group_dashes(i: int) -> Any:
+    """Return the line style of the i-th group, for readers who print without colour."""
+    dashes = GROUP_DASHES[i % len(GROUP_DASHES)]
+    return dashes if dashes[1] else "-"

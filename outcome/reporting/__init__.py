@@ -1,1 +1,4 @@
-"""The results page and its figures, made from the files of a run folder alone."""
+"""The results page: `report.html`, which only shows what `evaluation` has computed.
+
+In: a run folder. Out: one self-contained page and its figures. Needs no torch.
+"""

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from outcome.evaluation.table_one import characteristics
 from outcome.evaluation.report_tables import FURTHER, Question, further_tables
+from outcome.evaluation.table_one import characteristics
 from outcome.run_folder.folder import Run
 
 __all__ = ["DERIVED", "with_derived"]

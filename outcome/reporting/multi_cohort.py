@@ -11,13 +11,13 @@ import pandas as pd
 
 from outcome.errors import Problems, RunFolderError
 from outcome.reporting.multi_cohort_page import Cohorts, cohorts_page
-from outcome.run_folder.folder import Run
 from outcome.reporting.page.figure_files import Gallery, plain_style
-from outcome.reporting.sections.summary_section import main_scores
-from outcome.reporting.page.metric_names import Metric
-from outcome.run_folder.read import read_run
-from outcome.reporting.page.render import render, write_page
 from outcome.reporting.page.formatting import column
+from outcome.reporting.page.metric_names import Metric
+from outcome.reporting.page.render import render, write_page
+from outcome.reporting.sections.summary_section import main_scores
+from outcome.run_folder.folder import Run
+from outcome.run_folder.read import read_run
 from outcome.run_folder.write import write_run_folder
 
 __all__ = ["Cohorts", "mean_over_cohorts", "write_cohorts"]

@@ -10,15 +10,16 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from outcome.reporting.page.blocks import Fact, Panel, Panels, Picture, Section, TableBlock
-from outcome.plotting.figures import plot_forest
-from outcome.run_folder.folder import Run
-from outcome.reporting.page.figure_files import Gallery
-from outcome.reporting.sections.summary_section import Answer, joined, quote
-from outcome.reporting.page.metric_names import Metric
+from outcome.plotting.forest import plot_forest
+from outcome.plotting.numbers import estimate, number, plural
 from outcome.plotting.palette import INK, arm_colours
+from outcome.reporting.page.blocks import Fact, Panel, Panels, Picture, Section, TableBlock
+from outcome.reporting.page.figure_files import Gallery
+from outcome.reporting.page.formatting import Cell, Table, slug
+from outcome.reporting.page.metric_names import Metric
 from outcome.reporting.page.render import Page
-from outcome.reporting.page.formatting import Cell, Table, estimate, number, plural, slug
+from outcome.reporting.sections.summary_section import Answer, joined, quote
+from outcome.run_folder.folder import Run
 
 __all__ = ["Cohorts", "cohorts_page"]
 

@@ -8,18 +8,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from outcome.reporting.page.blocks import Section
+from outcome.plotting.numbers import plural
 from outcome.reporting.derived import DERIVED, with_derived
-from outcome.reporting.page.figures import Drawings
-from outcome.run_folder.folder import Run
+from outcome.reporting.page.blocks import Section
 from outcome.reporting.page.figure_files import Gallery, plain_style
+from outcome.reporting.page.figures import Drawings
 from outcome.reporting.page.glossary import glossary
-from outcome.reporting.sections.summary_section import answers, main_scores
-from outcome.run_folder.read import read_run
 from outcome.reporting.page.render import Page, render, write_page
 from outcome.reporting.sections.contents import make_sections
-from outcome.reporting.page.formatting import plural
-from outcome.reporting.sections.trust import trust
+from outcome.reporting.sections.summary_section import answers, main_scores, trust
+from outcome.run_folder.folder import Run
+from outcome.run_folder.read import read_run
 from outcome.run_folder.write import write_derived
 
 __all__ = ["Report", "make_report", "write_report"]

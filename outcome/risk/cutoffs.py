@@ -7,11 +7,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from outcome.risk.recalibration import MIN_STRATUM_EVENTS, Outcomes
 from outcome.statistics.cutpoint import maximally_selected_cut
 from outcome.study import RiskGroups
-from outcome.risk.recalibration import MIN_STRATUM_EVENTS, Outcomes
 
-__all__ = ["cut_offs", "cut_p_value", "group_names", "risk_groups", "shares_of"]
+__all__ = [
+    "cut_offs",
+    "cut_p_value",
+    "cut_words",
+    "group_names",
+    "order_groups",
+    "risk_groups",
+    "shares_of",
+]
 
 Array = NDArray[np.float64]
 
@@ -85,3 +93,45 @@ def shares_of(rule: RiskGroups) -> Array:
     """Return the shares of patients below each cut-off, for a rule that looks at no outcome."""
     shares = {"median": (0.5,), "tertiles": (1 / 3, 2 / 3)}.get(str(rule), rule)
     return np.asarray(shares, dtype=float)
+
+
+_CUTS = {
+    "median": "the median",
+    "tertile": "the tertiles",
+    "tertiles": "the tertiles",
+    "quartile": "the quartiles",
+    "quartiles": "the quartiles",
+    "maxstat": "the maximally selected log-rank statistic",
+}
+
+
+def cut_words(cut: object) -> str:
+    """Name the rule of the cut-offs.
+
+    Examples
+    --------
+    >>> cut_words("median"), cut_words([0.25, 0.75])
+    ('the median', 'the 25% and 75% quantiles')
+    """
+    if isinstance(cut, (list, tuple)):
+        shares = [f"{100 * float(c):g}%" for c in cut]
+        joined = " and ".join([", ".join(shares[:-1]), shares[-1]]) if shares[1:] else shares[0]
+        return f"the {joined} quantile{'s' if len(shares) > 1 else ''}"
+    return _CUTS.get(str(cut), f"the rule “{cut}”")
+
+
+GROUP_NAMES = ("low", "intermediate", "high")
+
+
+def order_groups(names: Sequence[str]) -> list[str]:
+    """Put low before intermediate before high; other names keep the order that they came in.
+
+    Examples
+    --------
+    >>> order_groups(["high", "low"])
+    ['low', 'high']
+    """
+    unique = list(dict.fromkeys(names))
+    if set(unique) <= set(GROUP_NAMES):
+        return [name for name in GROUP_NAMES if name in unique]
+    return unique

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from outcome.predictions import Predictions
-from outcome.plotting.palette import order_groups
+from outcome.risk.cutoffs import order_groups
 
 __all__ = ["Endpoint", "Run", "constant_risk"]
 

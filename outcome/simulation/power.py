@@ -48,8 +48,8 @@ from outcome.endpoint import Binary, TimeToEvent
 from outcome.errors import CohortError, InputError, Problems
 from outcome.statistics.aalen_johansen import cumulative_incidence
 from outcome.statistics.concordance import harrell
-from outcome.statistics.roc import delong
 from outcome.statistics.kaplan_meier import KaplanMeier, kaplan_meier
+from outcome.statistics.roc import delong
 from outcome.study import Study
 
 __all__ = ["SIZES", "Difference", "Power", "inflation", "power"]

@@ -38,7 +38,6 @@ from scipy.stats import norm, rankdata
 from outcome.cohort import Cohort, read_cohort
 from outcome.endpoint import Binary
 from outcome.errors import CohortError, InputError, Problems
-from outcome.simulation.simulate import Simulation, draw_tissues
 from outcome.simulation.files import (
     N_COMMON,
     TISSUES,
@@ -46,6 +45,7 @@ from outcome.simulation.files import (
     write_features,
     write_reports,
 )
+from outcome.simulation.simulate import Simulation, draw_tissues
 from outcome.statistics.concordance import harrell
 from outcome.study import Study
 

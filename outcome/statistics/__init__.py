@@ -1,1 +1,4 @@
-"""Statistics in numpy and scipy: one concept a module, arrays in, numbers out."""
+"""Statistics that no kept library has, or has otherwise than R: arrays in, numbers out.
+
+Every function names its source, and is tested against values of R's packages.
+"""

@@ -1,7 +1,6 @@
 """The study file: what to run. Read with `Study.read`."""
 
-from outcome.study.consistency import missing_places
-from outcome.study.file import Study
+from outcome.study.file import Study, missing_places
 from outcome.study.inputs import (
     ArrayNames,
     Columns,

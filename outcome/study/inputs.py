@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
-from outcome.study.section import Section
+from outcome.study.settings import Section
 
 __all__ = [
     "FILE",

@@ -5,17 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from outcome.study.section import Section
-
-__all__ = ["Arm", "OnMissing", "RiskGroups", "Split", "SplitLayout", "Training"]
+__all__ = ["Arm", "OnMissing", "RiskGroups", "Section", "Split", "SplitLayout", "Training"]
 
 Input = Literal["image", "report", "clinical"]
 Fusion = Literal["late", "stacked", "early", "gated", "cross"]
 AGGREGATORS = ("attention", "mean", "transformer", "prototypes", "abmil", "linear")
 Positive = Annotated[int, Field(ge=1, le=100_000)]
 Rate = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A part of the study file: unknown keys are refused, and nothing changes once it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Arm(Section):

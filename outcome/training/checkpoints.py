@@ -21,10 +21,10 @@ from outcome.cohort import Fold, InnerFold
 from outcome.dataset.study_data import Material
 from outcome.endpoint import Landmark
 from outcome.study import Study, Training
+from outcome.training.arm_members import Member
 from outcome.training.fold_data import clinical_rows, outcome_rows
-from outcome.training.trainer import Epoch, State, Trained
-from outcome.crossval.late_fusion import Member
 from outcome.training.precision import compiles
+from outcome.training.trainer import Epoch, State, Trained
 
 __all__ = ["FitFolder", "fit_key", "fit_seed", "remove_unfinished"]
 

@@ -20,11 +20,10 @@ from outcome.endpoint import Landmark
 from outcome.models.heads import Target
 from outcome.statistics.censoring import Censoring, censoring_curve, landmark_weights
 from outcome.study import Study
-from outcome.training.clinical import ClinicalCoding
+from outcome.training.arm_members import Member
 from outcome.training.batching import Patients
-from outcome.crossval.late_fusion import Member
-from outcome.training.projected import Vectors, development_vectors, test_vectors
-from outcome.training.projection import Projection
+from outcome.training.clinical import ClinicalCoding
+from outcome.training.projection import Projection, Vectors, development_vectors, test_vectors
 
 __all__ = [
     "FoldData",

@@ -5,13 +5,22 @@ Fitted on development patients only, without outcomes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
+import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Projection"]
+from outcome.dataset.study_data import Material
+
+__all__ = ["SCRATCH", "Projection", "Vectors", "development_vectors", "raw_vectors", "test_vectors"]
 
 VECTORS_PER_PATIENT = 256
 
@@ -87,3 +96,177 @@ class Projection:
     def __call__(self, features: Tensor) -> Tensor:
         """Project vectors of shape (n, d) to (n, k), float32."""
         return (features.float() - self.mean) @ self.matrix
+
+
+FORMAT = 1
+
+
+ATTEMPTS = 3
+
+
+SCRATCH = "projected"
+
+
+Vectors = Mapping[str, Tensor | None]
+
+
+def development_vectors(
+    material: Material,
+    name: str,
+    patients: Sequence[str],
+    *,
+    components: int,
+    low_precision: bool,
+    scratch: Path,
+) -> tuple[Projection, Vectors]:
+    """Fit a projection on development patients and apply it to them, or find both on disk.
+
+    Parameters
+    ----------
+    material : Material
+    name : {"image", "report"}
+    patients : sequence of str
+        The development patients of an outer fold.
+    components : int
+        See `Projection.fit`.
+    low_precision : bool
+        Keep the vectors in bfloat16, as a network that computes in it reads them.
+    scratch : Path
+        Where the vectors lie while a run lasts.
+
+    Returns
+    -------
+    projection : Projection
+    vectors : mapping of patient to Tensor, shape (n, k)
+        Mapped from disk; None for a patient without this input.
+    """
+    folder = scratch / _key(material, name, patients, components, low_precision)
+
+    def fit() -> Projection:
+        bags = (raw_vectors(material, name, p) for p in patients)
+        return Projection.fit((b for b in bags if b is not None), components)
+
+    return _obtain(folder, material, name, patients, fit, low_precision)
+
+
+def test_vectors(
+    material: Material,
+    name: str,
+    patients: Sequence[str],
+    projection: Projection,
+    *,
+    low_precision: bool,
+    scratch: Path,
+) -> Vectors:
+    """Apply a projection to other patients; see `development_vectors`."""
+    matrix = projection.matrix.numpy().tobytes() + projection.mean.numpy().tobytes()
+    fitted = hashlib.sha256(matrix).hexdigest()
+    folder = scratch / _key(material, name, patients, fitted, low_precision)
+    return _obtain(folder, material, name, patients, lambda: projection, low_precision)[1]
+
+
+def raw_vectors(material: Material, name: str, patient: str) -> Tensor | None:
+    """Vectors of one patient as they are stored; None without this input."""
+    sample = material.sample(patient)
+    array = sample.patches if name == "image" else sample.report
+    # A copy: the store is mapped read-only, and torch wants memory that it may write to.
+    return None if array is None else torch.from_numpy(np.array(array))
+
+
+def _key(material: Material, name: str, patients: Sequence[str], *settings: Any) -> str:
+    rows = [[p, material.content(p, [name])] for p in patients]
+    about = [FORMAT, torch.__version__, torch.get_num_threads(), name, *settings, rows]
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:24]
+
+
+def _obtain(folder: Path, *how: Any) -> tuple[Projection, Vectors]:
+    """Read the vectors, writing them first where they are not there."""
+    for _ in range(ATTEMPTS):
+        _write_once(folder, *how)
+        try:
+            return _read(folder)
+        except FileNotFoundError:
+            continue  # another run of the same study has finished, and has removed them just now
+    return _read(folder)
+
+
+def _write_once(
+    folder: Path,
+    material: Material,
+    name: str,
+    patients: Sequence[str],
+    fit: Callable[[], Projection],
+    low_precision: bool,
+) -> None:
+    if folder.is_dir():
+        return
+    building = folder.with_name(f".{folder.name}.{uuid4().hex}")
+    building.mkdir(parents=True)
+    try:
+        projection = fit()
+        lengths = _write_vectors(
+            building / "vectors.npy", material, name, patients, projection, low_precision
+        )
+        np.savez(
+            building / "projection.npz",
+            mean=projection.mean.numpy(),
+            matrix=projection.matrix.numpy(),
+        )
+        (building / "index.json").write_text(json.dumps(lengths))
+        try:
+            building.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was first, with the same content
+                raise
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _write_vectors(
+    path: Path,
+    material: Material,
+    name: str,
+    patients: Sequence[str],
+    projection: Projection,
+    low_precision: bool,
+) -> list[tuple[str, int]]:
+    """Write patient after patient; plain writes, since a full disk must be an error, no signal."""
+    lengths: list[tuple[str, int]] = []
+    kind = np.dtype(np.uint16 if low_precision else np.float32)
+    with path.open("wb") as out:
+        _header(out, 0, projection.components, kind)
+        for patient in patients:
+            raw = raw_vectors(material, name, patient)
+            lengths.append((patient, 0 if raw is None else len(raw)))
+            if raw is not None:
+                vectors = projection(raw)
+                stored = vectors.bfloat16().view(torch.uint16) if low_precision else vectors
+                out.write(np.ascontiguousarray(stored.numpy()).data)
+        out.seek(0)
+        _header(out, sum(n for _, n in lengths), projection.components, kind)
+    return lengths
+
+
+def _header(out: Any, n: int, width: int, kind: np.dtype[Any]) -> None:
+    """Write a header of numpy's format, of one size whatever n is."""
+    descr = np.lib.format.dtype_to_descr(kind)
+    # numpy pads a header so that its first axis may grow in place to 21 digits.
+    np.lib.format.write_array_header_1_0(
+        out, {"descr": descr, "fortran_order": False, "shape": (n, width)}
+    )
+
+
+def _read(folder: Path) -> tuple[Projection, Vectors]:
+    with np.load(folder / "projection.npz", allow_pickle=False) as stored:
+        projection = Projection(*(torch.from_numpy(stored[part]) for part in ("mean", "matrix")))
+    # Copy on write: torch wants memory that it may write to, and nothing ever does.
+    array = np.load(folder / "vectors.npy", mmap_mode="c", allow_pickle=False)
+    mapped = torch.from_numpy(array) if array.size else torch.zeros(array.shape)
+    if array.dtype == np.uint16:
+        mapped = mapped.view(torch.bfloat16)
+    vectors: dict[str, Tensor | None] = {}
+    start = 0
+    for patient, n in json.loads((folder / "index.json").read_text()):
+        vectors[patient] = mapped[start : start + n] if n else None
+        start += n
+    return projection, vectors

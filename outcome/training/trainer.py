@@ -18,7 +18,7 @@ from outcome.models.fusion import CrossAttention
 from outcome.models.heads import Head, Target
 from outcome.models.network import OutcomeNetwork, Spread, moments
 from outcome.study import Training
-from outcome.training.clinical_start import start_from_clinical
+from outcome.training.arm_members import Member
 from outcome.training.batching import (
     Patients,
     batches,
@@ -29,7 +29,7 @@ from outcome.training.batching import (
     sampled,
     vectors_of,
 )
-from outcome.crossval.late_fusion import Member
+from outcome.training.clinical_initialization import start_from_clinical
 from outcome.training.data_parallel import Ranks
 
 __all__ = [

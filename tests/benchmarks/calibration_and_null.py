@@ -22,12 +22,12 @@ from lifelines import CoxPHFitter
 from scipy.special import logit
 
 import outcome
+from outcome.crossval.arm_fold import joined_predictions
+from outcome.crossval.grid import Grid
+from outcome.crossval.scheduler import run_grid
 from outcome.dataset.study_data import prepare
 from outcome.simulation.simulate import Simulation, simulate
 from outcome.statistics.logistic import fit_logistic
-from outcome.crossval.arm_fold import joined_predictions
-from outcome.crossval.scheduler import run_grid
-from outcome.crossval.grid import Grid
 
 HORIZONS = [365, 730, 1095]
 PARTS = {

@@ -27,10 +27,10 @@ import outcome
 from outcome.dataset.study_data import prepare
 from outcome.models.heads import CoxHead, Head, LogisticHead, Target
 from outcome.statistics.concordance import harrell
+from outcome.training.arm_members import Member
 from outcome.training.batching import Patients
+from outcome.training.projection import development_vectors, test_vectors
 from outcome.training.trainer import _one_epoch, build, predict
-from outcome.crossval.late_fusion import Member
-from outcome.training.projected import development_vectors, test_vectors
 
 CPU = torch.device("cpu")
 WIDTHS = {"embedding": 512, "attention_width": 384}

@@ -18,10 +18,10 @@ from speed_cohort import make
 import outcome
 from outcome.dataset.study_data import prepare
 from outcome.models.heads import CoxHead, Target
+from outcome.training.arm_members import Member
 from outcome.training.batching import Patients
+from outcome.training.projection import development_vectors
 from outcome.training.trainer import _one_epoch, build
-from outcome.crossval.late_fusion import Member
-from outcome.training.projected import development_vectors
 
 CPU = torch.device("cpu")
 GRID = [(20, 512), (60, 512), (20, 1024), (60, 1024), (20, 2048)]

@@ -7,10 +7,10 @@ from scipy.special import expit
 
 from outcome.endpoint import Landmark
 from outcome.evaluation.calibration import calibration_points
-from outcome.evaluation.survival_curves import incidence_at
-from outcome.evaluation.subgroups import subgroups
-from outcome.evaluation.evaluation import evaluate
 from outcome.evaluation.decision_curve import decision_curves
+from outcome.evaluation.evaluation import evaluate
+from outcome.evaluation.subgroups import subgroups
+from outcome.evaluation.survival_curves import incidence_at
 from outcome.predictions import Predictions
 from outcome.statistics.logistic import fit_logistic
 

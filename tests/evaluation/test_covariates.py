@@ -5,9 +5,9 @@ import pytest
 from outcome.errors import InputError, PredictionsError
 from outcome.evaluation.added_value import added_value, effects
 from outcome.evaluation.covariates import design, levels
-from outcome.evaluation.survival_curves import best_cuts, restricted_means, survival_curves
-from outcome.evaluation.subgroups import subgroups
 from outcome.evaluation.decision_curve import decision_curves
+from outcome.evaluation.subgroups import subgroups
+from outcome.evaluation.survival_curves import best_cuts, restricted_means, survival_curves
 from outcome.predictions import Predictions
 
 X = ["x1", "x2", "x3", "x4"]

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from outcome.evaluation.table_one import characteristics
-from outcome.evaluation.report_tables import FURTHER, Question, further_tables
 from outcome.evaluation.acquisition_baselines import nuisance_baselines
-from outcome.evaluation.over_time_and_folds import auc_over_time, fold_scores
-from outcome.evaluation.subgroups import subgroups
 from outcome.evaluation.evaluation import evaluate
+from outcome.evaluation.over_time_and_folds import auc_over_time, fold_scores
+from outcome.evaluation.report_tables import FURTHER, Question, further_tables
+from outcome.evaluation.subgroups import subgroups
+from outcome.evaluation.table_one import characteristics
 from outcome.predictions import Predictions
 
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outcome.errors import PredictionsError
-from outcome.evaluation.horizon_columns import horizon_columns, horizon_name
 from outcome.evaluation.evaluation import METRIC_COLUMNS, evaluate
+from outcome.evaluation.horizon_columns import horizon_columns, horizon_name
 from outcome.predictions import Predictions
 from outcome.statistics.concordance import harrell
 

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from outcome.evaluation.calibration import calibration_points
+from outcome.evaluation.decision_curve import decision_curves
+from outcome.evaluation.evaluation import evaluate
 from outcome.evaluation.survival_curves import (
     best_cuts,
     follow_up,
@@ -14,8 +16,6 @@ from outcome.evaluation.survival_curves import (
     survival_at,
     survival_curves,
 )
-from outcome.evaluation.evaluation import evaluate
-from outcome.evaluation.decision_curve import decision_curves
 from outcome.predictions import Predictions
 
 HORIZONS = [1095, 1825, 3650]

@@ -15,15 +15,15 @@ from sklearn.metrics import roc_auc_score
 
 import outcome
 from outcome import Study
+from outcome.bundle.ensemble import Ensemble
+from outcome.bundle.ensemble_torch import torch_networks
+from outcome.bundle.new_patients import read_newcomers
 from outcome.embeddings.patches.packed_store import default_cache
 from outcome.errors import InputError
 from outcome.explain.contributions import patch_contributions
 from outcome.explain.geojson import feature_collection
 from outcome.explain.input_shares import modality_values
 from outcome.simulation.simulate import Simulation, simulate
-from outcome.bundle.ensemble import Ensemble
-from outcome.bundle.ensemble_torch import torch_networks
-from outcome.bundle.new_patients import read_newcomers
 
 ARMS = [
     "image",

@@ -13,8 +13,8 @@ from run_folders import ARMS, HOSTILE, LONG, binary_run, edit_manifest, survival
 from outcome.errors import InputError, RunFolderError
 from outcome.reporting.page.blocks import Picture
 from outcome.reporting.page.figure_files import Gallery
-from outcome.reporting.sections.summary_section import judge
 from outcome.reporting.report import write_report
+from outcome.reporting.sections.summary_section import judge
 
 VOID = {"meta", "img", "br", "link", "input", "hr", "wbr"}
 

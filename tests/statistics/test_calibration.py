@@ -9,8 +9,8 @@ from outcome.statistics.calibration_measures import (
     smooth_binary,
     smooth_survival,
 )
-from outcome.statistics.logistic import fit_logistic
 from outcome.statistics.kaplan_meier import kaplan_meier
+from outcome.statistics.logistic import fit_logistic
 
 
 @pytest.mark.parametrize("model", ["m1", "m2"])

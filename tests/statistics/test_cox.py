@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from outcome.errors import InputError
-from outcome.statistics.cox import event_terms, fit_cox
-from outcome.statistics.proportional_hazards import proportional_hazards_test
+from outcome.statistics.cox import event_terms, fit_cox, proportional_hazards_test
 
 X = ["x1", "x2", "x3", "x4"]
 

@@ -8,9 +8,9 @@ from outcome.statistics.censoring import (
     landmark_weights,
     median_follow_up,
 )
+from outcome.statistics.kaplan_meier import kaplan_meier, number_at_risk
 from outcome.statistics.logrank import logrank, pairwise_logrank
 from outcome.statistics.multiple_testing import holm
-from outcome.statistics.kaplan_meier import kaplan_meier, number_at_risk
 
 CLOSED = {"rel": 1e-9, "abs": 1e-12, "nan_ok": True}
 

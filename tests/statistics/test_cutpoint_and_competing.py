@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from outcome.errors import InputError
-from outcome.statistics.aalen_johansen import cumulative_incidence
+from outcome.statistics.aalen_johansen import cumulative_incidence, gray_test
 from outcome.statistics.cutpoint import maximally_selected_cut
-from outcome.statistics.gray import gray_test
 from outcome.statistics.kaplan_meier import kaplan_meier
 
 

@@ -21,9 +21,6 @@ from typing import Any
 import pandas as pd
 
 from outcome.cohort.drafting.drafts import Draft, endpoint_comments
-from outcome.cohort.drafting.guess_columns import FILE_SUFFIX, guess
-from outcome.cohort.ids import slide_name
-from outcome.cohort.read_table import read_numbers, read_text_table
 from outcome.cohort.drafting.endpoint_section import (
     SURVIVAL,
     UNDECLARED,
@@ -31,6 +28,9 @@ from outcome.cohort.drafting.endpoint_section import (
     guessed_section,
     survival_section,
 )
+from outcome.cohort.drafting.guess_columns import FILE_SUFFIX, guess
+from outcome.cohort.ids import slide_name
+from outcome.cohort.read_table import read_numbers, read_text_table
 from outcome.cohort.split_files import GivenFold, read_split_files
 from outcome.endpoint import is_blank
 from outcome.errors import CohortError

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from outcome.cohort.drafting.drafts import Draft, endpoint_comments, relative
-from outcome.cohort.drafting.guess_columns import FILE_SUFFIX, Guesses, slides_by_prefix
 from outcome.cohort.drafting.endpoint_section import guessed_section
+from outcome.cohort.drafting.guess_columns import FILE_SUFFIX, Guesses, slides_by_prefix
 
 __all__ = ["draft_init"]
 

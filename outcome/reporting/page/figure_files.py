@@ -12,8 +12,8 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from outcome.reporting.page.blocks import Picture
 from outcome.plotting.palette import INK, MUTED
+from outcome.reporting.page.blocks import Picture
 
 __all__ = ["Gallery", "plain_style"]
 

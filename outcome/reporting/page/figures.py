@@ -9,21 +9,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from outcome.plotting.forest import plot_forest
+from outcome.plotting.kaplan_meier_plot import plot_kaplan_meier
+from outcome.plotting.learning_curves import plot_loss
+from outcome.plotting.numbers import estimate, p_value, plural
+from outcome.plotting.palette import INK, arm_colours, group_colours
+from outcome.plotting.roc_plot import plot_roc, plot_scores
 from outcome.plotting.style import shorten
 from outcome.reporting.page.blocks import Picture
-from outcome.plotting.figures import (
-    plot_forest,
-    plot_kaplan_meier,
-    plot_loss,
-    plot_roc,
-    plot_scores,
-)
-from outcome.run_folder.folder import Run
 from outcome.reporting.page.figure_files import Gallery
-from outcome.reporting.sections.summary_section import main_scores, quote
+from outcome.reporting.page.formatting import column, slug
 from outcome.reporting.page.metric_names import Metric
-from outcome.plotting.palette import INK, arm_colours, group_colours
-from outcome.reporting.page.formatting import column, estimate, p_value, plural, slug
+from outcome.reporting.sections.summary_section import main_scores, quote
+from outcome.run_folder.folder import Run
 
 __all__ = ["Drawings"]
 

@@ -9,113 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = [
-    "Cell",
-    "Table",
-    "entry",
-    "estimate",
-    "interval",
-    "number",
-    "p_value",
-    "plural",
-    "signed",
-    "slug",
-]
+from outcome.plotting.numbers import NOTHING, as_float, number
 
-MINUS = "−"
-NOTHING = "–"
-
-
-def number(value: Any, digits: int = 2) -> str:
-    """Format with fixed digits and a proper minus; a missing number is a dash.
-
-    Examples
-    --------
-    >>> number(-0.12345), number(float("nan")), number(-0.0001), number(1234567.8, 0)
-    ('−0.12', '–', '0.00', '1,234,568')
-    """
-    x = _float(value)
-    if not math.isfinite(x):
-        return NOTHING if math.isnan(x) else f"{MINUS if x < 0 else ''}∞"
-    text = f"{abs(x):,.{digits}f}"
-    return f"{MINUS}{text}" if x < 0 and float(text.replace(",", "")) else text
-
-
-def signed(value: Any, digits: int = 2) -> str:
-    """Format a difference with its sign.
-
-    Examples
-    --------
-    >>> signed(0.031), signed(-0.031), signed(0)
-    ('+0.03', '−0.03', '0.00')
-    """
-    text = number(value, digits)
-    x = _float(value)
-    zero = text.strip("0.,") == ""
-    return f"+{text}" if x > 0 and math.isfinite(x) and not zero else text
-
-
-def interval(lower: Any, upper: Any, digits: int = 2, *, sign: bool = False) -> str:
-    """Format an interval as `0.61 to 0.74`; empty where a bound is missing.
-
-    Examples
-    --------
-    >>> interval(0.612, 0.738), interval(None, 1), interval(-0.01, 0.04, sign=True)
-    ('0.61 to 0.74', '', '−0.01 to +0.04')
-    """
-    if math.isnan(_float(lower)) or math.isnan(_float(upper)):
-        return ""
-    shape = signed if sign else number
-    return f"{shape(lower, digits)} to {shape(upper, digits)}"
-
-
-def estimate(
-    value: Any, lower: Any = None, upper: Any = None, digits: int = 2, *, sign: bool = False
-) -> str:
-    """Format an estimate with its interval.
-
-    Examples
-    --------
-    >>> estimate(0.678, 0.612, 0.738), estimate(0.678), estimate(None, 0, 1)
-    ('0.68 (0.61 to 0.74)', '0.68', 'not estimable')
-    """
-    if math.isnan(_float(value)):
-        return "not estimable"
-    text = signed(value, digits) if sign else number(value, digits)
-    between = interval(lower, upper, digits, sign=sign)
-    return f"{text} ({between})" if between else text
-
-
-def p_value(value: Any, name: str = "p") -> str:
-    """Format a p-value; empty where there is none. It never reads `p = 0`.
-
-    Examples
-    --------
-    >>> p_value(0.0312), p_value(0.00004), p_value(0.64), p_value(0.0496), p_value(0.004)
-    ('p = 0.03', 'p < 0.001', 'p = 0.64', 'p = 0.0496', 'p = 0.004')
-    """
-    p = _float(value)
-    if math.isnan(p):
-        return ""
-    if p < 0.001:
-        return f"{name} < 0.001"
-    if p > 0.99:
-        return f"{name} > 0.99"
-    if p < 0.01:
-        return f"{name} = {p:.3f}"
-    text = f"{p:.2f}"
-    return f"{name} = {p:.4f}" if text == "0.05" and p < 0.05 else f"{name} = {text}"
-
-
-def plural(count: int, noun: str, several: str = "") -> str:
-    """Count something in words.
-
-    Examples
-    --------
-    >>> plural(1, "patient"), plural(1200, "patient"), plural(2, "study", "studies")
-    ('1 patient', '1,200 patients', '2 studies')
-    """
-    return f"{count:,} {noun if count == 1 else several or noun + 's'}"
+__all__ = ["Cell", "Table", "entry", "slug"]
 
 
 def slug(text: str, taken: set[str]) -> str:
@@ -145,14 +41,7 @@ def entry(row: Any, name: str) -> float:
     >>> entry({"n": 3}, "n"), entry({}, "n")
     (3.0, nan)
     """
-    return _float(row.get(name))
-
-
-def _float(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan
+    return as_float(row.get(name))
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from outcome.run_folder.folder import Run
 from outcome.reporting.page.metric_names import Metric
+from outcome.run_folder.folder import Run
 
 __all__ = ["glossary"]
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from outcome.reporting.page.blocks import Block, Panel, Panels, Section
 from outcome.reporting.page.figures import Drawings
-from outcome.run_folder.folder import Run
+from outcome.reporting.page.metric_names import horizon_text, metric, overall
+from outcome.reporting.sections.discrimination_section import metric_table
+from outcome.reporting.sections.risk_groups_section import arm_panels
 from outcome.reporting.sections.section_figures import calibration as draw_calibration
 from outcome.reporting.sections.section_figures import decision as draw_decision
-from outcome.reporting.page.metric_names import horizon_text, metric, overall
-from outcome.reporting.sections.risk_groups_section import arm_panels
-from outcome.reporting.sections.discrimination_section import metric_table
+from outcome.run_folder.folder import Run
 
 __all__ = ["calibration", "decision"]
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from outcome.plotting.numbers import estimate, number, plural
 from outcome.reporting.page.blocks import Flow, Section, Step
 from outcome.reporting.page.figures import Drawings
-from outcome.run_folder.folder import Run
+from outcome.reporting.page.formatting import Cell, Table, entry
 from outcome.reporting.page.metric_names import horizon_text
-from outcome.reporting.page.formatting import Cell, Table, entry, estimate, number, plural
+from outcome.run_folder.folder import Run
 
 __all__ = ["cohort"]
 

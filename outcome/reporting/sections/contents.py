@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from outcome.reporting.sections.attention_section import attention
 from outcome.reporting.page.blocks import Section
-from outcome.reporting.sections.cohort_section import cohort
-from outcome.reporting.sections.reproducibility_section import how, patients, reproducibility, warnings
 from outcome.reporting.page.figures import Drawings
-from outcome.reporting.sections.training_section import training
-from outcome.run_folder.folder import Run
-from outcome.reporting.sections.risk_groups_section import risk_groups, scores
-from outcome.reporting.sections.effects_and_subgroups_section import effects, subgroups
+from outcome.reporting.sections.attention_section import attention
+from outcome.reporting.sections.calibration_section import calibration, decision
+from outcome.reporting.sections.cohort_section import cohort
 from outcome.reporting.sections.discrimination_section import (
     auc_over_time,
     comparison,
@@ -20,8 +16,17 @@ from outcome.reporting.sections.discrimination_section import (
     nuisance,
     secondary,
 )
-from outcome.reporting.sections.calibration_section import calibration, decision
+from outcome.reporting.sections.effects_and_subgroups_section import effects, subgroups
+from outcome.reporting.sections.reproducibility_section import (
+    how,
+    patients,
+    reproducibility,
+    warnings,
+)
+from outcome.reporting.sections.risk_groups_section import risk_groups, scores
+from outcome.reporting.sections.training_section import training
 from outcome.reporting.sections.tripod import tripod
+from outcome.run_folder.folder import Run
 
 __all__ = ["SECTIONS", "Maker", "make_sections"]
 

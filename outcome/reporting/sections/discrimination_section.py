@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from outcome.plotting.numbers import estimate, interval, number, p_value
 from outcome.reporting.page.blocks import Panel, Panels, Section, TableBlock
 from outcome.reporting.page.figures import Drawings
-from outcome.run_folder.folder import Run
-from outcome.reporting.sections.summary_section import main_scores
-from outcome.reporting.sections.section_figures import auc_over_time as draw_auc
+from outcome.reporting.page.formatting import Cell, Table, column, entry
 from outcome.reporting.page.metric_names import Metric, metric, overall
-from outcome.reporting.page.formatting import Cell, Table, column, entry, estimate, interval, number, p_value
+from outcome.reporting.sections.section_figures import auc_over_time as draw_auc
+from outcome.reporting.sections.summary_section import main_scores
+from outcome.run_folder.folder import Run
 
 __all__ = [
     "auc_over_time",

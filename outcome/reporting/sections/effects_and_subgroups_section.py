@@ -8,16 +8,17 @@ import numpy as np
 import pandas as pd
 
 from outcome.evaluation.subgroups import FEWEST_EVENTS
+from outcome.plotting.numbers import estimate, number, p_value
 from outcome.reporting.page.blocks import Block, Section, TableBlock
 from outcome.reporting.page.figures import Drawings
-from outcome.run_folder.folder import Run
-from outcome.reporting.sections.summary_section import main_scores
+from outcome.reporting.page.formatting import Cell, Table, column
+from outcome.reporting.page.metric_names import metric
+from outcome.reporting.sections.discrimination_section import only_covariates
+from outcome.reporting.sections.risk_groups_section import arm_panels
 from outcome.reporting.sections.section_figures import effects as draw_effects
 from outcome.reporting.sections.section_figures import subgroup_forest, term_name
-from outcome.reporting.page.metric_names import metric
-from outcome.reporting.sections.risk_groups_section import arm_panels
-from outcome.reporting.sections.discrimination_section import only_covariates
-from outcome.reporting.page.formatting import Cell, Table, column, estimate, number, p_value
+from outcome.reporting.sections.summary_section import main_scores
+from outcome.run_folder.folder import Run
 
 __all__ = ["effects", "subgroups"]
 

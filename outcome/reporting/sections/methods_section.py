@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from outcome.reporting.sections.training_section import models_of
-from outcome.run_folder.folder import Run
-from outcome.reporting.sections.summary_section import joined
+from outcome.plotting.numbers import number, plural
 from outcome.reporting.page.metric_names import horizon_text
-from outcome.reporting.sections.risk_groups_section import cut_words
-from outcome.reporting.page.formatting import number, plural
+from outcome.reporting.sections.summary_section import joined
+from outcome.reporting.sections.training_section import models_of
+from outcome.risk.cutoffs import cut_words
+from outcome.run_folder.folder import Run
 
 __all__ = ["methods"]
 

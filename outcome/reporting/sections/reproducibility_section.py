@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from outcome.plotting.numbers import number
 from outcome.reporting.page.blocks import Fact, Facts, Section
 from outcome.reporting.page.figures import Drawings
-from outcome.run_folder.folder import Run
+from outcome.reporting.page.formatting import Cell, Table, entry, from_mapping
 from outcome.reporting.sections.methods_section import methods
-from outcome.reporting.page.formatting import Cell, Table, entry, from_mapping, number
+from outcome.run_folder.folder import Run
 
 __all__ = ["how", "patients", "reproducibility", "warnings"]
 

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from outcome.plotting.numbers import estimate, number, p_value
 from outcome.reporting.page.blocks import Block, Panel, Panels, Picture, Section, TableBlock, Text
 from outcome.reporting.page.figures import Drawings
-from outcome.run_folder.folder import Run, constant_risk
-from outcome.reporting.sections.section_figures import incidence as draw_incidence
+from outcome.reporting.page.formatting import Cell, Table, column, entry
 from outcome.reporting.page.metric_names import horizon_text
-from outcome.reporting.page.formatting import Cell, Table, column, entry, estimate, number, p_value
+from outcome.reporting.sections.section_figures import incidence as draw_incidence
+from outcome.risk.cutoffs import cut_words
+from outcome.run_folder.folder import Run, constant_risk
 
-__all__ = ["arm_panels", "cut_words", "risk_groups", "scores"]
+__all__ = ["arm_panels", "risk_groups", "scores"]
 
 
 def arm_panels(
@@ -163,31 +165,6 @@ def _grouping(run: Run) -> str:
         "Patients are grouped by their risk score, with cut-offs that were fixed on development "
         f"patients only ({cut_words(cut)})."
     )
-
-
-_CUTS = {
-    "median": "the median",
-    "tertile": "the tertiles",
-    "tertiles": "the tertiles",
-    "quartile": "the quartiles",
-    "quartiles": "the quartiles",
-    "maxstat": "the maximally selected log-rank statistic",
-}
-
-
-def cut_words(cut: object) -> str:
-    """Name the rule of the cut-offs.
-
-    Examples
-    --------
-    >>> cut_words("median"), cut_words([0.25, 0.75])
-    ('the median', 'the 25% and 75% quantiles')
-    """
-    if isinstance(cut, (list, tuple)):
-        shares = [f"{100 * float(c):g}%" for c in cut]
-        joined = " and ".join([", ".join(shares[:-1]), shares[-1]]) if shares[1:] else shares[0]
-        return f"the {joined} quantile{'s' if len(shares) > 1 else ''}"
-    return _CUTS.get(str(cut), f"the rule “{cut}”")
 
 
 def _group_table(run: Run, arm: str, rows: pd.DataFrame) -> Table:

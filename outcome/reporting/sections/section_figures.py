@@ -7,20 +7,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from outcome.evaluation.horizon_columns import horizon_name
+from outcome.plotting.calibration_plot import plot_calibration
+from outcome.plotting.decision_curve_plot import plot_decision_curve
+from outcome.plotting.forest import plot_forest
+from outcome.plotting.kaplan_meier_plot import plot_incidence
+from outcome.plotting.numbers import estimate, plural
+from outcome.plotting.over_time import plot_auc_over_time, plot_folds
+from outcome.plotting.palette import MUTED, group_colours
 from outcome.reporting.page.blocks import Picture
 from outcome.reporting.page.figures import WIDTH, Drawings
-from outcome.plotting.figures import (
-    plot_auc_over_time,
-    plot_calibration,
-    plot_decision_curve,
-    plot_folds,
-    plot_forest,
-    plot_incidence,
-)
-from outcome.reporting.sections.summary_section import main_scores
+from outcome.reporting.page.formatting import column
 from outcome.reporting.page.metric_names import Metric, horizon_text
-from outcome.plotting.palette import MUTED, group_colours
-from outcome.reporting.page.formatting import column, estimate, plural
+from outcome.reporting.sections.summary_section import main_scores
 
 __all__ = [
     "auc_over_time",

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from outcome.plotting.numbers import number
 from outcome.reporting.page.blocks import Block, Section
 from outcome.reporting.page.figures import Drawings
-from outcome.run_folder.folder import Run
-from outcome.reporting.sections.summary_section import main_scores
-from outcome.reporting.sections.section_figures import folds as draw_folds
+from outcome.reporting.page.formatting import Cell, Table, column
 from outcome.reporting.page.metric_names import metric
 from outcome.reporting.sections.risk_groups_section import arm_panels
-from outcome.reporting.page.formatting import Cell, Table, column, number
+from outcome.reporting.sections.section_figures import folds as draw_folds
+from outcome.reporting.sections.summary_section import main_scores
+from outcome.run_folder.folder import Run
 
 __all__ = ["models_of", "training"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from outcome.reporting.page.blocks import Section
-from outcome.run_folder.folder import Run
 from outcome.reporting.page.formatting import Cell, Table
+from outcome.run_folder.folder import Run
 
 __all__ = ["tripod"]
 

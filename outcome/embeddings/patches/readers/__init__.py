@@ -17,9 +17,9 @@ import re
 from pathlib import Path
 
 from outcome.cohort.read_table import DAMAGED
-from outcome.embeddings.patches.readers.numpy_files import read_arrays
 from outcome.embeddings.patches.readers.content import Names, Raw, SlidePatches, as_patches
 from outcome.embeddings.patches.readers.hdf5 import read_hdf5
+from outcome.embeddings.patches.readers.numpy_files import read_arrays
 from outcome.embeddings.patches.readers.torch_files import read_torch
 from outcome.errors import EmbeddingError
 

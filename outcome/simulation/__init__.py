@@ -1,0 +1,1 @@
+"""Cohorts with a known truth, rehearsals of a study on simulated embeddings, and power."""

@@ -1,0 +1,68 @@
+"""What an arm is made of: one model, or several whose calibrated scores are averaged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from outcome.study import Arm, Training
+
+__all__ = ["Member", "members"]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of an arm.
+
+    Parameters
+    ----------
+    inputs : tuple of str
+    aggregator : str
+        `linear` for a ridge model of mean vectors.
+    fusion : str
+        Of several inputs inside a network: `early`, `gated` or `cross`.
+    options : tuple of (str, value)
+        Arguments of the aggregator.
+    changes : tuple of (str, value)
+        Training settings in which it differs from the study's, where a search tries some.
+    """
+
+    inputs: tuple[str, ...]
+    aggregator: str
+    fusion: str = "early"
+    options: tuple[tuple[str, Any], ...] = ()
+    changes: tuple[tuple[str, Any], ...] = ()
+
+    def settings(self, training: Training) -> Training:
+        """Return the settings of the study as this model uses them."""
+        return training.model_copy(update=dict(self.changes))
+
+    @property
+    def linear(self) -> bool:
+        """Whether it is a linear model, which leaves nothing on disk."""
+        return self.aggregator == "linear"
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{'+'.join(self.inputs)} {self.aggregator}"
+
+
+def members(arm: Arm) -> tuple[Member, ...]:
+    """Return the models of an arm. Clinical data alone have a linear model, whatever the arm says.
+
+    Two arms that share a member share its fits.
+    """
+    together = arm.fusion in ("early", "gated", "cross")
+    inside = arm.fusion if together and len(arm.inputs) > 1 else "early"
+    groups = [arm.inputs] if together else [(i,) for i in arm.inputs]
+    options = tuple(sorted(arm.options.items()))
+    found: list[Member] = []
+    for inputs in groups:
+        names = ["linear"] if inputs == ("clinical",) else arm.aggregator.split("+")
+        found += [
+            Member(inputs, name) if name == "linear"
+            else Member(inputs, name, inside, options)
+            for name in names
+        ]  # fmt: skip
+    return tuple(found)

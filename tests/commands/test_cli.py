@@ -1,0 +1,130 @@
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def test_help_names_the_commands(outcome):
+    done = outcome("--help")
+    assert done.code == 0
+    for command in ("run", "check", "simulate", "demo"):
+        assert command in done.out
+
+
+@pytest.mark.parametrize("command", ["run", "check", "simulate", "demo"])
+def test_help_of_every_command(outcome, command):
+    assert outcome(command, "--help").code == 0
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys, outcome.cli, outcome;"
+        "heavy = {'torch', 'pandas', 'numpy', 'matplotlib', 'pydantic'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_check_says_that_a_study_can_be_run(small, outcome):
+    done = outcome("check", small)
+    assert done.code == 0, done.err
+    assert "Cohort flow" in done.out
+    assert "patches: total" in done.out
+    assert f"can be run: outcome run {small}" in done.out
+
+
+def test_simulate_as_typed(outcome, tmp_path):
+    done = outcome(
+        "simulate", tmp_path / "c", "--endpoint", "response", "--patients", 20, "--patches", 5,
+        "--dimension", 16,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert f"next: outcome run {tmp_path / 'c' / 'study.yaml'}" in done.out
+
+
+def test_demo_is_resumed(outcome, tmp_path):
+    """The demo itself is run by CI as a newcomer runs it; here on what it has made before."""
+    from outcome.simulation.simulate import Simulation, simulate
+
+    study = simulate(tmp_path / "cohort", Simulation(patients=40, patches=10, dimension=16))
+    text = study.read_text()
+    study.write_text(
+        text.replace("folds: 5", "folds: 2\n  inner_folds: 2")
+        + "training: {epochs: 2, components: 8}\n"
+    )
+    done = outcome("demo", tmp_path, "--jobs", 1)
+    assert done.code == 0, done.err
+    assert "SIMULATED" in done.out
+    assert "image+report" in done.out
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_the_readme_names_commands_that_exist(outcome):
+    named = set(re.findall(r"`outcome ([a-z-]+)", README))
+    named |= set(re.findall(r"^outcome ([a-z-]+)", README, flags=re.M))
+    assert named >= {"run", "check", "simulate"}
+    for command in named:
+        assert outcome(command, "--help").code == 0, command
+
+
+def test_the_study_file_of_the_readme_is_valid(tmp_path):
+    from outcome import Study
+
+    block = re.search(r"```yaml\n(.*?)```", README, flags=re.S).group(1)
+    (tmp_path / "study.yaml").write_text(block)
+    study = Study.read(tmp_path / "study.yaml")
+    assert [a.name for a in study.arms] == ["image", "report", "image+report"]
+
+
+def test_the_readme_names_every_training_knob():
+    from outcome.study import Training
+
+    row = next(line for line in README.splitlines() if line.startswith("| `training: {...}`"))
+    named = [word.strip() for word in row.split("|")[2].split(",")]
+    assert named == list(Training.model_fields)
+
+
+def test_yes_and_no_are_codes_as_the_readme_writes_them(outcome, tmp_path):
+    assert "{kind: binary, label: relapse, positive: yes}" in README
+    done = outcome(
+        "simulate", tmp_path / "c", "--endpoint", "relapse", "--patients", 40, "--patches", 5,
+        "--dimension", 16,
+    )  # fmt: skip
+    assert done.code == 0
+    spec = "endpoint={kind: binary, label: relapse, positive: yes}"
+    done = outcome("check", tmp_path / "c" / "study.yaml", "--set", spec)
+    assert done.code == 0, done.err
+
+
+def test_help_is_there_in_half_a_second():
+    """Processor time of the whole process: a busy machine makes no difference."""
+    code = "import sys; sys.argv = ['outcome', '--help']; from outcome.cli import main; main()"
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert used < 0.5, f"{used:.2f} s"
+
+
+def test_evaluate_does_not_import_torch(tmp_path):
+    rows = ["patient_id,time,event,risk"]
+    rows += [f"p{i},{i + 1},{i % 2},{-i + 3 * (i % 3)}" for i in range(40)]
+    (tmp_path / "a.csv").write_text("\n".join(rows))
+    words = ["outcome", "evaluate", "a.csv", "--unit", "days", "--resamples", "20", "--out", "out"]
+    code = (
+        f"import sys; sys.argv = {words}\n"
+        "from outcome.cli import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as stop:\n    assert not stop.code, stop.code\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "report.html").is_file()
