@@ -34,7 +34,7 @@ class EmbeddingError(InputError):
 
 
 class LeakageError(InputError):
-    """A patient would be in two roles of one fold."""
+    """A patient would be in two roles of one fold, or the outcome is hidden in the inputs."""
 
 
 class PredictionsError(InputError):

@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from outcome.checks.findings import Finding
 from outcome.checks.leak_scan import LeakScan, scan_leaks
 from outcome.checks.study_limits import study_limits
 from outcome.dataset.study_data import Material
 from outcome.study import Study
 
-__all__ = ["Finding", "LeakScan", "scan_leaks", "study_limits", "study_warnings"]
+__all__ = ["Finding", "LeakScan", "StudyCheck", "check_study", "scan_leaks", "study_limits"]
 
 
-def study_warnings(study: Study, material: Material) -> list[str]:
-    """Return what limits a study and what may have leaked into it, in sentences.
+@dataclass(frozen=True)
+class StudyCheck:
+    """What the checks of a study have found.
+
+    Parameters
+    ----------
+    scan : LeakScan
+        Whether the outcome is hidden in what a model sees.
+    limits : list of str
+        Few events, few inner folds, sites spread over folds.
+    """
+
+    scan: LeakScan
+    limits: list[str]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of the results must know, in sentences."""
+        return [*self.scan.warnings, *self.limits]
+
+
+def check_study(study: Study, material: Material) -> StudyCheck:
+    """Check a study before any model is trained.
 
     Parameters
     ----------
     study : Study
     material : Material
+        Its patients, joined.
     """
-    scan = scan_leaks(study, material)
-    return [*scan.warnings, *study_limits(study, material)]
+    return StudyCheck(scan_leaks(study, material), study_limits(study, material))

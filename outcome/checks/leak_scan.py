@@ -96,9 +96,9 @@ class LeakScan:
     metric: str
 
     @property
-    def severe(self) -> bool:
-        """Whether results would be wrong."""
-        return any(f.severity == "severe" for f in self.findings)
+    def severe(self) -> list[Finding]:
+        """Findings with which the results would be wrong."""
+        return [f for f in self.findings if f.severity == "severe"]
 
     @property
     def warnings(self) -> list[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -87,10 +88,36 @@ def silent(what: str, done: int, total: int) -> None:
     """Show no progress."""
 
 
-def print_results(results: Results, baseline: str) -> None:
-    """Print what a study found, and where its report is."""
+class _Printer(logging.Handler):
+    """Prints what the library logs, one line each."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+        typer.echo(f"{record.levelname.lower()}: {record.getMessage()}")
+
+
+@contextmanager
+def printed_warnings() -> Iterator[list[str]]:
+    """Print warnings when they arise, before training; yields those printed so far."""
+    logger, printer = logging.getLogger("outcome"), _Printer()
+    propagate = logger.propagate
+    logger.addHandler(printer)
+    logger.propagate = False
+    try:
+        yield printer.messages
+    finally:
+        logger.removeHandler(printer)
+        logger.propagate = propagate
+
+
+def print_results(results: Results, baseline: str, printed: Collection[str] = ()) -> None:
+    """Print what a study found, and where its report is; warnings once."""
     print_metrics(results.metrics, results.comparisons, baseline)
-    say(results.notes, results.warnings)
+    say(results.notes, [w for w in results.warnings if w not in printed])
     if results.manifest["simulated"]:
         typer.echo("These are SIMULATED patients.")
     typer.echo(f"report: {results.report}")

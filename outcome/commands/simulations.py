@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from outcome.commands.console import Jobs, command_line, print_results, progress_bars
+from outcome.commands.console import (
+    Jobs,
+    command_line,
+    print_results,
+    printed_warnings,
+    progress_bars,
+)
 
 if TYPE_CHECKING:
     from outcome.simulation.simulate import Simulation
@@ -88,7 +94,7 @@ def demo(
 
     typer.echo("The demo uses SIMULATED data; no real patient is in it.")
     path = out / "cohort" / "study.yaml"
-    with progress_bars() as progress:
+    with printed_warnings() as printed, progress_bars() as progress:
         if not path.is_file():
             small = Simulation(
                 patients=160, patches=80, dimension=128, image_effect=1.1, report_effect=0.9
@@ -99,4 +105,4 @@ def demo(
             study, out=out / "run", jobs=jobs, cache=out / "cache",
             command=command_line(), progress=progress,
         )  # fmt: skip
-    print_results(results, study.baseline)
+    print_results(results, study.baseline, printed)

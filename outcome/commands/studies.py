@@ -21,6 +21,7 @@ from outcome.commands.console import (
     is_first,
     print_results,
     print_table,
+    printed_warnings,
     progress_bars,
     say,
     silent,
@@ -50,6 +51,10 @@ def run(
     save_vectors: Annotated[
         bool,
         typer.Option("--save-vectors", help="Write pooled slide and patient vectors (HDF5)."),
+    ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Stop before training if the leak scan finds a severe leak."),
     ] = False,
     permutations: Annotated[
         int, typer.Option(min=0, help="Also test against permuted outcomes; 199 or more.")
@@ -85,15 +90,16 @@ def run(
         return
     if permutations and permute_networks:
         typer.echo(f"{permutations} permutations take {permutations} times as long as the study")
-    with progress_bars() as progress:
+    with printed_warnings() as printed, progress_bars() as progress:
         results = run_study(
             read, out=folder, jobs=jobs, device=device, cache=cache, cluster=cluster,
             permutations=permutations,
             permute_networks=permute_networks,
             save_vectors=save_vectors,
+            strict=strict,
             command=command_line(), progress=progress,
         )  # fmt: skip
-    print_results(results, read.baseline)
+    print_results(results, read.baseline, printed)
 
 
 def _train_together(
@@ -141,7 +147,7 @@ def check(
 ) -> None:
     """Validate everything a study names; print the cohort flow and every problem at once."""
     from outcome import Study
-    from outcome.checks import scan_leaks, study_limits
+    from outcome.checks import check_study
     from outcome.crossval.grid import network_errors
     from outcome.dataset.study_data import prepare
     from outcome.embeddings.patches.packed_store import default_cache
@@ -159,7 +165,8 @@ def check(
     for key, value in material.facts().items():
         typer.echo(f"{key}: {fact(value)}")
     typer.echo(f"folds: {len(material.folds)}")
-    scan = scan_leaks(read, material)
+    checked = check_study(read, material)
+    scan = checked.scan
     print_table(
         f"Leak probes ({scan.metric} out of fold; the interval wholly above the bound is severe)",
         ["probe", "estimate", "95% interval", "bound", "found"],
@@ -170,7 +177,7 @@ def check(
         ],
     )  # fmt: skip
     say([*material.notes, *(f.text for f in scan.findings if f.severity == "note")],
-        [*scan.warnings, *study_limits(read, material)])  # fmt: skip
+        checked.warnings)  # fmt: skip
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         flow.to_csv(out / "cohort_flow.csv", index=False)

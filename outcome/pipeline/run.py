@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,14 @@ from outcome.pipeline.prepare import Progress, processes, start
 if TYPE_CHECKING:
     import pandas as pd
 
+    from outcome.checks import StudyCheck
     from outcome.crossval.arm_fold import ArmFold
     from outcome.crossval.grid import Grid
     from outcome.study import Study
 
 __all__ = ["Results", "run"]
 
+LOGGER = logging.getLogger("outcome")
 N_RESAMPLES = 1000
 ON_REQUEST = ("permutations.csv", "slide_vectors.h5")
 
@@ -83,6 +86,7 @@ def run(
     permutations: int = 0,
     permute_networks: bool = False,
     save_vectors: bool = False,
+    strict: bool = False,
     command: str = "",
     progress: Progress = lambda what, done, total: None,
 ) -> Results:
@@ -112,6 +116,8 @@ def run(
         takes as long as the study, each time.
     save_vectors : bool
         Also write `slide_vectors.h5`: the networks' pooled vectors of test patients and slides.
+    strict : bool
+        Stop before training where the leak scan has a severe finding.
     command : str
         Noted in the manifest.
     progress : callable
@@ -125,14 +131,21 @@ def run(
     ------
     InputError
         Everything that is wrong with the input, at once; then nothing has been written.
+    LeakageError
+        With `strict`: the outcome is hidden in what a model would see.
+
+    Notes
+    -----
+    Warnings of the checks are logged before the first fit, by the logger `outcome`.
     """
     from time import monotonic
 
+    from outcome.checks import check_study
     from outcome.crossval.manifest import hashes
     from outcome.crossval.permutation_test import FEWEST_PERMUTATIONS, permutation_test
     from outcome.crossval.resume import since
     from outcome.crossval.scheduler import run_grid
-    from outcome.errors import InputError
+    from outcome.errors import InputError, LeakageError
 
     started = monotonic()
     _check_arguments(study, cohort, jobs)
@@ -142,6 +155,12 @@ def run(
     grid, workers = start(
         study, cohort, folder, jobs, device, cache, cluster, save_vectors, progress
     )
+    checked = check_study(study, grid.material)
+    for warning in checked.warnings:
+        LOGGER.warning(warning)
+    if strict and checked.scan.severe:
+        found = "; ".join(f.text for f in checked.scan.severe)
+        raise LeakageError(f"study {study.name!r}: severe findings, nothing was trained: {found}")
     changed = since(folder, study, hashes(study, grid.material, cohort))
     folder.mkdir(parents=True, exist_ok=True)
     kept = sum(grid.folder(*task).finished for task in grid.tasks)
@@ -164,7 +183,7 @@ def run(
         "changed": changed,
     }
     return _results(
-        study, grid, finished, tested, cohort, folder, about, command, started, progress
+        study, grid, finished, tested, cohort, folder, about, checked, command, started, progress
     )
 
 
@@ -194,6 +213,7 @@ def _results(
     frame: pd.DataFrame | None,
     folder: Path,
     fits: dict[str, Any],
+    checked: StudyCheck,
     command: str,
     started: float,
     progress: Progress,
@@ -202,7 +222,6 @@ def _results(
 
     import pandas as pd
 
-    from outcome.checks import study_warnings
     from outcome.cohort import splits_table
     from outcome.crossval import manifest
     from outcome.crossval.arm_fold import joined_predictions
@@ -240,7 +259,7 @@ def _results(
         *evaluation.notes,
     ]
     about["warnings"] = [
-        *study_warnings(study, material), *fit_warnings(finished), *evaluation.warnings,
+        *checked.warnings, *fit_warnings(finished), *evaluation.warnings,
     ]  # fmt: skip
     tables = {
         "predictions": predictions.table,

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from outcome import Study
-from outcome.checks import scan_leaks, study_warnings
+from outcome.checks import check_study, scan_leaks
 from outcome.dataset.study_data import prepare
 
 N = 160
@@ -249,7 +249,7 @@ def test_a_slide_that_carries_another_patients_id(cohort):
 def test_findings_become_warnings_of_a_run(cohort):
     cohort.sizes[7], cohort.bags[7] = cohort.sizes[3], cohort.bags[3]
     material, study = cohort.prepared()
-    warnings = study_warnings(study, material)
+    warnings = check_study(study, material).warnings
     assert warnings[0].startswith("Leak scan, severe: 1 bags")
     assert any("site_preserved" in w for w in warnings[1:])
 

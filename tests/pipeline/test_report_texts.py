@@ -1,5 +1,6 @@
 """Studies that name report texts, and the command that makes vectors of them."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -148,7 +149,16 @@ def test_reports_of_strangers_are_counted_and_texts_of_nobody_refused(texts, tmp
         prepare(Study.read(path), tmp_path / "cache")
 
 
-def test_check_shows_the_leak_and_run_warns_of_it(texts, outcome, tmp_path):
+class Recorder(logging.Handler):
+    def __init__(self, seen):
+        super().__init__()
+        self.seen = seen
+
+    def emit(self, record):
+        self.seen.append(record.getMessage())
+
+
+def test_check_shows_the_leak_and_run_warns_of_it_before_training(texts, outcome, tmp_path):
     path, table = texts
     frame = pd.read_csv(table, dtype=str)
     frame["report"] += " vital status: Dead."
@@ -159,7 +169,18 @@ def test_check_shows_the_leak_and_run_warns_of_it(texts, outcome, tmp_path):
     assert "warning: Leak scan, severe: 58 of 58 reports (58 sentences)" in found.out
     probes = pd.read_csv(tmp_path / "check" / "leak_probes.csv")
     assert {"covariate age", "the site"} <= set(probes["probe"])
-    results = run(Study.read(path), out=tmp_path / "run", jobs=1)
+    refused = outcome("run", path, "--out", tmp_path / "strict", "--strict")
+    assert refused.code == 2
+    assert "severe findings, nothing was trained: 58 of 58 reports" in refused.err
+    assert not (tmp_path / "strict").exists()
+    seen = []
+    logging.getLogger("outcome").addHandler(handler := Recorder(seen))
+    results = run(
+        Study.read(path), out=tmp_path / "run", jobs=1, progress=lambda what, *_: seen.append(what)
+    )
+    logging.getLogger("outcome").removeHandler(handler)
+    (first,) = [i for i, s in enumerate(seen) if "severe: 58 of 58 reports" in s]
+    assert first < seen.index("training")
     assert any("severe: 58 of 58 reports" in w for w in results.warnings)
     assert "severe: 58 of 58 reports" in results.report.read_text()
     redacted = outcome("check", path, "--set", "embeddings.reports.redact=true")
