@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 
@@ -24,7 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Does this slide, and this report, tell how the patient will do?",
 )
-# In the order in which a newcomer meets them.
+# In the order in which a new user needs them.
+ARGUMENT = re.compile(r"`([a-z_]+)=(?:True)?`")
+"""How the library names an argument: `out=`."""
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": simulations.demo,
     "init": study_files.init,
@@ -48,6 +51,17 @@ for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
 
 
+def as_options(message: str) -> str:
+    """Write the arguments that a message names as the options of a command.
+
+    Examples
+    --------
+    >>> as_options("name another folder with `out=`, or allow it with `allow_import=True`")
+    'name another folder with --out, or allow it with --allow-import'
+    """
+    return ARGUMENT.sub(lambda m: "--" + m[1].replace("_", "-"), message)
+
+
 def main() -> None:
     """Run a command; bad input ends with status 2 and one message, never a traceback."""
     from outcome.errors import InputError
@@ -56,7 +70,7 @@ def main() -> None:
         app()
     except InputError as error:
         sys.stdout.flush()
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {as_options(str(error))}", err=True)
         sys.exit(2)
     except OSError as error:
         sys.stdout.flush()

@@ -1,4 +1,7 @@
-"""Every exception that a caller may want to catch."""
+"""Every exception that a caller may want to catch.
+
+Messages name an argument as `out=`; the commands print it as an option.
+"""
 
 from __future__ import annotations
 

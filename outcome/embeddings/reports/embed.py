@@ -195,7 +195,7 @@ def _known(out: Path, about: Mapping[str, str]) -> dict[str, str]:
     differing = [k for k in about if found.get(k) != about[k]]
     raise EmbeddingError(
         f"{out} exists and was made otherwise ({', '.join(differing)}): name another file with"
-        " --out, or remove it"
+        " `out=`, or remove it"
     )
 
 

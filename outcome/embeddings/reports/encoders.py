@@ -40,7 +40,7 @@ return the unknown token for every word.
 MUSK_ABSENT = (
     "encoder musk: the package {package!r} is not installed. MUSK is not on PyPI: clone"
     " lilab-stanford/MUSK from GitHub, install its requirements and then the clone (pip install -e"
-    " MUSK), and ask for the weights on its hub page (xiangjx/musk), or name a file with --weights."
+    " MUSK), and ask for the weights on its hub page (xiangjx/musk), or name a file with `weights=`."
     " The tokenizer needs slide-outcome[text]. MUSK's licence (CC-BY-NC-ND 4.0) allows"
     " non-commercial academic research with attribution; commercial use, and passing on what is"
     " derived from it, it does not allow"
@@ -267,7 +267,7 @@ def _musk(device: str, batch: int, half: bool, weights: str, tokenizer: Path | N
     if not tokenizer.is_file():
         raise EmbeddingError(
             f"MUSK's tokenizer is not at {tokenizer}: name tokenizer.spm of its repository with"
-            " --tokenizer"
+            " `tokenizer=`"
         )
     model = found["timm.models"].create_model(MUSK_MODEL)
     if weights.startswith("hf_hub:"):
@@ -277,7 +277,7 @@ def _musk(device: str, batch: int, half: bool, weights: str, tokenizer: Path | N
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise EmbeddingError(
                 f"MUSK's weights cannot be had from {weights} ({reason}): log in to the hub, or"
-                " name a downloaded file with --weights"
+                " name a downloaded file with `weights=`"
             ) from None
         identity = weights
     else:
