@@ -18,8 +18,8 @@ __all__ = ["scan_dates", "scan_follow_up", "scan_language", "scan_words"]
 
 COMMON_SHARE, FEWEST = 0.05, 3
 REDACT = (
-    "remove these sentences (`redact: true` where the study names the texts, or `redact=True`), and ask where the"
-    " texts come from"
+    "remove these sentences (`redact: true` where the study names the texts, or `redact=`),"
+    " and ask where the texts come from"
 )
 ENGLISH = frozenset(
     [

@@ -40,8 +40,9 @@ return the unknown token for every word.
 MUSK_ABSENT = (
     "encoder musk: the package {package!r} is not installed. MUSK is not on PyPI: clone"
     " lilab-stanford/MUSK from GitHub, install its requirements and then the clone (pip install -e"
-    " MUSK), and ask for the weights on its hub page (xiangjx/musk), or name a file with `weights=`."
-    " The tokenizer needs slide-outcome[text]. MUSK's licence (CC-BY-NC-ND 4.0) allows"
+    " MUSK), and ask for the weights on its hub page (xiangjx/musk), or name a file with"
+    " `weights=`. The"
+    " tokenizer needs slide-outcome[text]. MUSK's licence (CC-BY-NC-ND 4.0) allows"
     " non-commercial academic research with attribution; commercial use, and passing on what is"
     " derived from it, it does not allow"
 )
