@@ -5,19 +5,19 @@ from __future__ import annotations
 from outcome.checks.findings import Finding
 from outcome.checks.leak_scan import LeakScan, scan_leaks
 from outcome.checks.study_limits import study_limits
-from outcome.dataset.study_data import Material
+from outcome.dataset.study_data import StudyData
 from outcome.study import Study
 
 __all__ = ["Finding", "LeakScan", "scan_leaks", "study_limits", "study_warnings"]
 
 
-def study_warnings(study: Study, material: Material) -> list[str]:
+def study_warnings(study: Study, study_data: StudyData) -> list[str]:
     """Return what limits a study and what may have leaked into it, in sentences.
 
     Parameters
     ----------
     study : Study
-    material : Material
+    study_data : StudyData
     """
-    scan = scan_leaks(study, material)
-    return [*scan.warnings, *study_limits(study, material)]
+    scan = scan_leaks(study, study_data)
+    return [*scan.warnings, *study_limits(study, study_data)]
