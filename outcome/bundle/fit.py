@@ -30,7 +30,7 @@ from outcome.crossval.late_fusion import MemberScores
 from outcome.crossval.outer_fold import HISTORY, chosen_network, chosen_step, few_events
 from outcome.crossval.scheduler import train
 from outcome.crossval.selection import combine
-from outcome.dataset.study_data import Material
+from outcome.dataset.study_data import StudyData
 from outcome.devices import pinned_threads
 from outcome.embeddings.patches.find import find_slide_files, patch_geometry
 from outcome.endpoint import TimeToEvent
@@ -80,7 +80,7 @@ def _check_storable(study: Study, arm: Arm) -> None:
         )
 
 
-def choose_fold(study: Study, material: Material, without: str | None) -> Fold:
+def choose_fold(study: Study, study_data: StudyData, without: str | None) -> Fold:
     """Return all patients as development, or what the study's own fold of that name develops on.
 
     Raises
@@ -90,11 +90,11 @@ def choose_fold(study: Study, material: Material, without: str | None) -> Fold:
     """
     if without is None:
         problems = Problems(f"study {study.name!r}")
-        fold = whole_fold(material.cohort, study.split, problems, networks=study.networks)
+        fold = whole_fold(study_data.cohort, study.split, problems, networks=study.networks)
         problems.raise_if_any(CohortError)
         assert fold is not None
         return fold
-    first = [f for f in material.folds if f.repeat == 0]
+    first = [f for f in study_data.folds if f.repeat == 0]
     for fold in first:
         if fold.name == without:
             return replace(fold, test=())
@@ -103,7 +103,7 @@ def choose_fold(study: Study, material: Material, without: str | None) -> Fold:
 
 def fit_bundle(
     study: Study,
-    material: Material,
+    study_data: StudyData,
     arm: Arm,
     fold: Fold,
     *,
@@ -116,7 +116,7 @@ def fit_bundle(
 
     Parameters
     ----------
-    study, material
+    study, study_data
         As for a run.
     arm : Arm
     fold : Fold
@@ -135,7 +135,7 @@ def fit_bundle(
     _check_storable(study, arm)
     study = resolved(study, device)
     alone = study.model_copy(update={"arms": (arm,), "baseline": arm.name, "contrasts": ()})
-    grid = Grid(alone, replace(material, folds=(fold,)), fits, device)
+    grid = Grid(alone, replace(study_data, folds=(fold,)), fits, device)
     for error in network_errors(alone):
         raise error
     train(grid, Here(jobs), progress)
@@ -143,15 +143,15 @@ def fit_bundle(
         made = [_member(grid, fold, member) for member in members(arm)]
         data = _projected(grid, fold, arm)
         settled = settle(
-            alone, grid.material, fold, arm, [s for _, s in made], few=few_events(grid, fold)
+            alone, grid.study_data, fold, arm, [s for _, s in made], few=few_events(grid, fold)
         )
         parts = [
             replace(m, weight=float(w)) for (m, _), w in zip(made, settled.weights, strict=True)
         ]
-        ranges = _ranges(alone, material, fold, data, arm)
+        ranges = _ranges(alone, study_data, fold, data, arm)
     shutil.rmtree(grid.scratch, ignore_errors=True)
-    bundle = _bundle(alone, material, arm, fold, data, parts, settled, ranges)
-    return _checked(bundle, material, fold)
+    bundle = _bundle(alone, study_data, arm, fold, data, parts, settled, ranges)
+    return _checked(bundle, study_data, fold)
 
 
 def _projected(grid: Grid, fold: Fold, arm: Arm) -> FoldData:
@@ -187,12 +187,12 @@ def _networks(grid: Grid, fold: Fold, member: Member) -> Models:
 
 def _linear(grid: Grid, fold: Fold, member: Member) -> Models:
     everybody = list(fold.development)
-    rows = design_rows(grid.material, grid.study, member.inputs, fold, everybody)
+    rows = design_rows(grid.study_data, grid.study, member.inputs, fold, everybody)
     vectors = dict(zip(everybody, rows, strict=True))
     paths, raw = [], []
     for inner in fold.inner:
         learn = np.stack([vectors[p] for p in inner.train])
-        outcomes = target(grid.material, inner.train, fold.development)
+        outcomes = target(grid.study_data, inner.train, fold.development)
         path = fit_linear(learn, outcomes, grid.head)
         paths.append(path)
         raw.append(path(np.stack([vectors[p] for p in inner.tune])))
@@ -206,19 +206,19 @@ def _linear(grid: Grid, fold: Fold, member: Member) -> Models:
 
 
 def _ranges(
-    study: Study, material: Material, fold: Fold, data: FoldData, arm: Arm
+    study: Study, study_data: StudyData, fold: Fold, data: FoldData, arm: Arm
 ) -> dict[str, VectorRange | ClinicalRange]:
     """Measure where training patients lie, with distances of patients held out."""
     found: dict[str, VectorRange | ClinicalRange] = {}
     for name in arm.inputs:
         if name == "clinical":
-            rows = material.cohort.patients.loc[list(fold.development)]
+            rows = study_data.cohort.patients.loc[list(fold.development)]
             found[name] = ClinicalRange.of(rows, study.covariates)
             continue
         bags = data.development(Member((name,), "mean"), fold.development).bags[name]
         there = [i for i, bag in enumerate(bags) if bag is not None]
         seen = np.stack([bag.double().mean(0).numpy() for bag in bags if bag is not None])
-        means = [material.mean(name, fold.development[i]) for i in there]
+        means = [study_data.mean(name, fold.development[i]) for i in there]
         raw = np.stack([m for m in means if m is not None])
         place = {fold.development[i]: row for row, i in enumerate(there)}
         held_out = [
@@ -231,7 +231,7 @@ def _ranges(
 
 def _bundle(
     study: Study,
-    material: Material,
+    study_data: StudyData,
     arm: Arm,
     fold: Fold,
     data: FoldData,
@@ -239,8 +239,8 @@ def _bundle(
     settled: Settled,
     ranges: Mapping[str, VectorRange | ClinicalRange],
 ) -> Bundle:
-    patients = material.cohort.patients.loc[list(fold.development)]
-    slides = material.cohort.slides
+    patients = study_data.cohort.patients.loc[list(fold.development)]
+    slides = study_data.cohort.slides
     own = slides.loc[slides["patient_id"].isin(patients.index), "slide_id"]
     salt = secrets.token_hex(8)
     return Bundle(
@@ -254,17 +254,17 @@ def _bundle(
         projections={
             name: (p.mean.numpy(), p.matrix.numpy()) for name, p in data.projections.items()
         },
-        clinical=clinical_coding(material, study, fold) if "clinical" in arm.inputs else None,
+        clinical=clinical_coding(study_data, study, fold) if "clinical" in arm.inputs else None,
         calibration=settled.calibration,
         cuts=settled.cuts,
         threshold=settled.threshold,
         horizons=_horizons(study, patients),
         strata=tuple(sorted(set(patients["strata"]))) if "strata" in patients else ("",),
-        contracts=_contracts(study, material, arm),
+        contracts=_contracts(study, study_data, arm),
         ranges=ranges,
         salt=salt,
         known=frozenset(fingerprint(salt, i) for i in [*patients.index, *own]),
-        facts=_facts(study, material, fold, patients),
+        facts=_facts(study, study_data, fold, patients),
     )
 
 
@@ -279,14 +279,14 @@ def _horizons(study: Study, patients: pd.DataFrame) -> tuple[float, ...]:
     return tuple(h for h in asked if int((patients["time"] > h).sum()) >= FEWEST_AT_RISK)
 
 
-def _contracts(study: Study, material: Material, arm: Arm) -> dict[str, Contract]:
+def _contracts(study: Study, study_data: StudyData, arm: Arm) -> dict[str, Contract]:
     found = {}
     if "image" in arm.inputs:
-        slides = [s for own in material.slides.values() for s in own if s.n]
+        slides = [s for own in study_data.slides.values() for s in own if s.n]
         first, geometry = slides[0], {}
         if study.embeddings.patches is not None:
             files = find_slide_files(study.embeddings.patches, study.embeddings.layout).files
-            named = [n for n in material.cohort.slides["slide_id"] if n in files]
+            named = [n for n in study_data.cohort.slides["slide_id"] if n in files]
             geometry = patch_geometry(files[named[0]].first) if named else {}
         size = {k: v for k, v in geometry.items() if k not in ("width", "height")}
         found["image"] = Contract(
@@ -297,14 +297,16 @@ def _contracts(study: Study, material: Material, arm: Arm) -> dict[str, Contract
             geometry=size,
         )
     if "report" in arm.inputs:
-        assert material.reports is not None
+        assert study_data.reports is not None
         found["report"] = Contract(
-            dimension=material.reports.dimension, encoder=material.reports.encoder
+            dimension=study_data.reports.dimension, encoder=study_data.reports.encoder
         )
     return found
 
 
-def _facts(study: Study, material: Material, fold: Fold, patients: pd.DataFrame) -> dict[str, Any]:
+def _facts(
+    study: Study, study_data: StudyData, fold: Fold, patients: pd.DataFrame
+) -> dict[str, Any]:
     versions = {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}}
     facts: dict[str, Any] = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -313,19 +315,19 @@ def _facts(study: Study, material: Material, fold: Fold, patients: pd.DataFrame)
         "events": int(study.endpoint.positive_outcome(patients).sum()),
         "inner_models": len(fold.inner),
         "left_out_fold": None if fold.name == "all" else fold.name,
-        "simulated": material.facts().get("encoder") == "simulated",
-        "notes": list(material.notes),
+        "simulated": study_data.facts().get("encoder") == "simulated",
+        "notes": list(study_data.notes),
     }
     if "time" in patients:
         facts["longest_follow_up"] = float(patients["time"].max())
     return facts
 
 
-def _checked(bundle: Bundle, material: Material, fold: Fold) -> Bundle:
+def _checked(bundle: Bundle, study_data: StudyData, fold: Fold) -> Bundle:
     """Apply networks with numpy where that gives what torch gives, for some patients."""
     some = fold.development[:: max(1, len(fold.development) // 5)][:5]
     ensemble = Ensemble(replace(bundle, members=()))
-    seen = [_vectors(ensemble, bundle, material, p) for p in some]
+    seen = [_vectors(ensemble, bundle, study_data, p) for p in some]
     parts = []
     for m in bundle.members:
         plain = not m.member.linear and PlainNetwork.possible(m)
@@ -339,16 +341,16 @@ def _checked(bundle: Bundle, material: Material, fold: Fold) -> Bundle:
 
 
 def _vectors(
-    ensemble: Ensemble, bundle: Bundle, material: Material, patient: str
+    ensemble: Ensemble, bundle: Bundle, study_data: StudyData, patient: str
 ) -> PatientVectors:
     given: dict[str, NDArray[Any] | None] = {}
-    sample = material.sample(patient)
+    sample = study_data.sample(patient)
     if "image" in bundle.inputs:
         given["image"] = sample.patches
     if "report" in bundle.inputs:
         given["report"] = sample.report
     if bundle.clinical is not None:
-        given["clinical"] = bundle.clinical(material.cohort.patients.loc[[patient]])[0]
+        given["clinical"] = bundle.clinical(study_data.cohort.patients.loc[[patient]])[0]
     return ensemble.see(**given)
 
 

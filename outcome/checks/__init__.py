@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from outcome.checks.findings import Finding
 from outcome.checks.leak_scan import LeakScan, scan_leaks
 from outcome.checks.study_limits import study_limits
-from outcome.dataset.study_data import Material
+from outcome.dataset.study_data import StudyData
 from outcome.study import Study
 
 __all__ = ["Finding", "LeakScan", "StudyCheck", "check_study", "scan_leaks", "study_limits"]
@@ -34,13 +34,13 @@ class StudyCheck:
         return [*self.scan.warnings, *self.limits]
 
 
-def check_study(study: Study, material: Material) -> StudyCheck:
+def check_study(study: Study, study_data: StudyData) -> StudyCheck:
     """Check a study before any model is trained.
 
     Parameters
     ----------
     study : Study
-    material : Material
+    study_data : StudyData
         Its patients, joined.
     """
-    return StudyCheck(scan_leaks(study, material), study_limits(study, material))
+    return StudyCheck(scan_leaks(study, study_data), study_limits(study, study_data))

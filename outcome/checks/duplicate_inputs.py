@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Mapping
 import pandas as pd
 
 from outcome.checks.findings import Finding, Severity
-from outcome.dataset.study_data import Material
+from outcome.dataset.study_data import StudyData
 
 __all__ = ["foreign_slide_ids", "identical_bags", "identical_reports"]
 
@@ -28,9 +28,9 @@ def _shared(keys: Iterable[tuple[str, Hashable]]) -> list[list[str]]:
     return [who for who in groups.values() if len(who) > 1]
 
 
-def identical_bags(material: Material) -> list[Finding]:
+def identical_bags(study_data: StudyData) -> list[Finding]:
     """Find slides whose patches are the same, to the last digit, under different patients."""
-    bags = [(p, s.content) for p, slides in material.slides.items() for s in slides if s.n]
+    bags = [(p, s.content) for p, slides in study_data.slides.items() for s in slides if s.n]
     groups = _shared(bags)
     if not groups:
         return []
@@ -45,13 +45,13 @@ def identical_bags(material: Material) -> list[Finding]:
     ]
 
 
-def identical_reports(material: Material, texts: Mapping[str, str]) -> list[Finding]:
+def identical_reports(study_data: StudyData, texts: Mapping[str, str]) -> list[Finding]:
     """Find reports that are the same under different patients; severe where they are long."""
     if texts:
         keys = [(p, " ".join(t.split())) for p, t in texts.items()]
         long_ones = {k for _, k in keys if len(k.split()) >= LONG_REPORT}
-    elif material.reports is not None:
-        reports = material.reports
+    elif study_data.reports is not None:
+        reports = study_data.reports
         keys = [(p, reports.content(p).hex()) for p in reports.rows]
         long_ones = {
             k for p, k in keys if (v := reports.vectors(p)) is not None and len(v) >= LONG_BAG

@@ -16,7 +16,7 @@ from outcome.checks.duplicate_inputs import foreign_slide_ids, identical_bags, i
 from outcome.checks.findings import SEVERITIES, Finding, Severity
 from outcome.checks.probes import Accuracy, Outcomes, joint, single, tokens
 from outcome.checks.report_text_leaks import scan_follow_up, scan_words
-from outcome.dataset.study_data import Material
+from outcome.dataset.study_data import StudyData
 from outcome.embeddings.reports.study_texts import StudyTexts, study_texts
 from outcome.endpoint import is_blank
 from outcome.study import ReportTexts, Study
@@ -116,13 +116,13 @@ class LeakScan:
         return pd.DataFrame(rows, columns=columns)
 
 
-def scan_leaks(study: Study, material: Material) -> LeakScan:
+def scan_leaks(study: Study, study_data: StudyData) -> LeakScan:
     """Look for the outcome in texts, vectors, covariates and ids.
 
     Parameters
     ----------
     study : Study
-    material : Material
+    study_data : StudyData
 
     Notes
     -----
@@ -130,27 +130,27 @@ def scan_leaks(study: Study, material: Material) -> LeakScan:
     patients share to the last digit stand in for tokens, since a leak that is plain in a word can
     be all but invisible in the mean of the vectors.
     """
-    patients = material.cohort.patients
-    table = _texts(study, material)
-    findings = [*identical_bags(material), *identical_reports(material, table.texts)]
-    findings += foreign_slide_ids(material.cohort.slides)
+    patients = study_data.cohort.patients
+    table = _texts(study, study_data)
+    findings = [*identical_bags(study_data), *identical_reports(study_data, table.texts)]
+    findings += foreign_slide_ids(study_data.cohort.slides)
     if table.texts:
         findings += scan_words(table.texts, table.dates)
         findings += scan_follow_up(table.texts, patients)
-    outcomes = Outcomes.of(material)
+    outcomes = Outcomes.of(study_data)
     metric = "AUROC" if outcomes.time is None else "C-index"
-    probes = [p for p in _probes(study, material, table.texts, outcomes) if _usable(p)]
+    probes = [p for p in _probes(study, study_data, table.texts, outcomes) if _usable(p)]
     findings += [f for p in probes if (f := _told(p, metric)) is not None]
     findings.sort(key=lambda f: SEVERITIES.index(f.severity))
     return LeakScan(tuple(findings), tuple(probes), metric)
 
 
-def _texts(study: Study, material: Material) -> StudyTexts:
+def _texts(study: Study, study_data: StudyData) -> StudyTexts:
     source = study.embeddings.reports
     if not isinstance(source, ReportTexts):
         return StudyTexts({}, {})
     found = study_texts(source, study.columns.patient)
-    mine = {p: t for p, t in found.texts.items() if p in material.cohort.patients.index}
+    mine = {p: t for p, t in found.texts.items() if p in study_data.cohort.patients.index}
     return StudyTexts(mine, found.dates)
 
 
@@ -171,13 +171,13 @@ def _told(probe: Probe, metric: str) -> Finding | None:
 
 
 def _probes(
-    study: Study, material: Material, texts: Mapping[str, str], outcomes: Outcomes
+    study: Study, study_data: StudyData, texts: Mapping[str, str], outcomes: Outcomes
 ) -> Iterator[Probe]:
     if texts:
         yield from _text_probes(texts, outcomes)
-    if material.reports is not None and not _learned(study):
-        yield from _report_probes(material, outcomes)
-    rows = material.cohort.patients.loc[list(outcomes.patients)]
+    if study_data.reports is not None and not _learned(study):
+        yield from _report_probes(study_data, outcomes)
+    rows = study_data.cohort.patients.loc[list(outcomes.patients)]
     for name in study.covariates.numeric:
         text = rows[f"column:{name}"]
         number = pd.to_numeric(text.where(~is_blank(text)), errors="coerce").to_numpy(dtype=float)
@@ -185,13 +185,13 @@ def _probes(
     for name in study.covariates.categorical:
         levels = rows[f"column:{name}"].astype(str).to_numpy()
         yield Probe("covariate", f"covariate {name}", _levels(levels, outcomes))
-    if material.slides:
-        means = [material.mean("image", p) for p in outcomes.patients]
-        width = material.dimensions["image"]
+    if study_data.slides:
+        means = [study_data.mean("image", p) for p in outcomes.patients]
+        width = study_data.dimensions["image"]
         x = np.stack([np.full(width, np.nan) if m is None else m for m in means])
         if (best := single(x, outcomes)) is not None:
             yield Probe("feature", f"feature {best.index} of the mean patch vector", best)
-    yield from _nuisances(material, rows, outcomes)
+    yield from _nuisances(study_data, rows, outcomes)
 
 
 def _learned(study: Study) -> bool:
@@ -224,23 +224,23 @@ def _text_probes(texts: Mapping[str, str], outcomes: Outcomes) -> Iterator[Probe
     yield Probe("text", "all words of the reports together (TF-IDF, ridge)", joint(x, outcomes))
 
 
-def _report_probes(material: Material, outcomes: Outcomes) -> Iterator[Probe]:
-    means = [material.mean("report", p) for p in outcomes.patients]
-    width = material.dimensions["report"]
+def _report_probes(study_data: StudyData, outcomes: Outcomes) -> Iterator[Probe]:
+    means = [study_data.mean("report", p) for p in outcomes.patients]
+    width = study_data.dimensions["report"]
     x = np.stack([np.full(width, np.nan) if m is None else m for m in means])
     yield Probe("report", "mean report vectors (ridge)", joint(x, outcomes))
     if (best := single(x, outcomes)) is not None:
         yield Probe("feature", f"feature {best.index} of the mean report vector", best)
-    for found in tokens(_shared_chunks(material, outcomes), outcomes)[:1]:
+    for found in tokens(_shared_chunks(study_data, outcomes), outcomes)[:1]:
         yield Probe("token", "a report chunk that many patients share", found)
 
 
-def _shared_chunks(material: Material, outcomes: Outcomes) -> sparse.csc_matrix:
+def _shared_chunks(study_data: StudyData, outcomes: Outcomes) -> sparse.csc_matrix:
     """Which patients have which chunk vector; of vectors that are the same to three digits."""
     index: dict[bytes, int] = {}
     rows, columns = [], []
     for row, patient in enumerate(outcomes.patients):
-        vectors = material.reports.vectors(patient) if material.reports is not None else None
+        vectors = study_data.reports.vectors(patient) if study_data.reports is not None else None
         if vectors is None:
             continue
         rounded = np.round(vectors, 3) + 0.0
@@ -275,17 +275,17 @@ def _levels(levels: NDArray[Any], outcomes: Outcomes) -> Accuracy:
     return outcomes.accuracy(score, group=group)
 
 
-def _nuisances(material: Material, rows: pd.DataFrame, outcomes: Outcomes) -> Iterator[Probe]:
+def _nuisances(study_data: StudyData, rows: pd.DataFrame, outcomes: Outcomes) -> Iterator[Probe]:
     """Probe what should tell nothing: where, and how much, was collected."""
     patients = outcomes.patients
     if "site" in rows:
         levels = rows["site"].astype(str).to_numpy()
         yield Probe("nuisance", "the site", _levels(levels, outcomes))
-    if material.slides:
-        patches = np.array([float(sum(s.n for s in material.slides[p])) for p in patients])
+    if study_data.slides:
+        patches = np.array([float(sum(s.n for s in study_data.slides[p])) for p in patients])
         yield from _one("nuisance", "the number of patches", patches, outcomes)
-        slides = np.array([float(len(material.slides[p])) for p in patients])
+        slides = np.array([float(len(study_data.slides[p])) for p in patients])
         yield from _one("nuisance", "the number of slides", slides, outcomes)
-    if material.reports is not None:
-        has = np.array([float(p in material.reports.rows) for p in patients])
+    if study_data.reports is not None:
+        has = np.array([float(p in study_data.reports.rows) for p in patients])
         yield from _one("nuisance", "whether there is a report", has, outcomes)

@@ -19,7 +19,7 @@ from scipy.stats import rankdata
 from sklearn.linear_model import Ridge, RidgeCV
 from threadpoolctl import threadpool_limits
 
-from outcome.dataset.study_data import Material
+from outcome.dataset.study_data import StudyData
 from outcome.statistics.concordance import harrell
 from outcome.statistics.kaplan_meier import step_values
 from outcome.statistics.roc import roc_area
@@ -74,14 +74,14 @@ class Outcomes:
     stratum: NDArray[np.str_]
 
     @classmethod
-    def of(cls, material: Material) -> Outcomes:
+    def of(cls, study_data: StudyData) -> Outcomes:
         """Take them from the first repeat; of a single division, its inner folds count too."""
-        first = [f for f in material.folds if f.repeat == material.folds[0].repeat]
+        first = [f for f in study_data.folds if f.repeat == study_data.folds[0].repeat]
         parts = [f.test for f in first]
         if len(first) == 1:
             parts += [inner.tune for inner in first[0].inner]
         place = {p: k for k, part in enumerate(parts) for p in part}
-        rows = material.cohort.patients.loc[sorted(place)]
+        rows = study_data.cohort.patients.loc[sorted(place)]
         named = "event" if "event" in rows else "label"
         time = rows["time"].to_numpy(dtype=float) if "time" in rows else None
         n = len(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from outcome.cohort import count_events
-from outcome.dataset.study_data import Material
+from outcome.dataset.study_data import StudyData
 from outcome.study import Study
 
 __all__ = ["study_limits"]
@@ -11,15 +11,15 @@ __all__ = ["study_limits"]
 FEW_EVENTS = 50
 
 
-def study_limits(study: Study, material: Material) -> list[str]:
+def study_limits(study: Study, study_data: StudyData) -> list[str]:
     """Return what limits a study, in sentences; empty where nothing does.
 
     Parameters
     ----------
     study : Study
-    material : Material
+    study_data : StudyData
     """
-    cohort, found = material.cohort, []
+    cohort, found = study_data.cohort, []
     survival = "event" in cohort.patients
     what = "events" if survival else "patients of the rarer class"
     events = count_events(cohort, list(cohort.patients.index))
@@ -34,15 +34,15 @@ def study_limits(study: Study, material: Material) -> list[str]:
             " may have been dropped for want of a time: GDC's days_to_death is empty for them, and"
             " days_to_last_follow_up belongs into the same column."
         )
-    reduced = [f for f in material.folds if len(f.inner) < study.split.inner_folds]
+    reduced = [f for f in study_data.folds if len(f.inner) < study.split.inner_folds]
     if reduced:
         fewest = min(len(f.inner) for f in reduced)
         found.append(
-            f"{len(reduced)} of {len(material.folds)} outer folds have fewer than"
+            f"{len(reduced)} of {len(study_data.folds)} outer folds have fewer than"
             f" {study.split.inner_folds} inner folds (as few as {fewest}), so that each holds"
             f" enough {what}."
         )
-    bare = [f for f in material.folds if count_events(cohort, f.test) == 0]
+    bare = [f for f in study_data.folds if count_events(cohort, f.test) == 0]
     if bare:
         names = ", ".join(f"{f.name} (repeat {f.repeat})" for f in bare[:3])
         found.append(f"Test folds without {what} cannot be scored and are left out: {names}.")

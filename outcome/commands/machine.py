@@ -25,18 +25,18 @@ def pack(
 
     read = Study.read(study, set_ or [])
     with progress_bars() as progress:
-        material = prepare(
+        study_data = prepare(
             read,
             cache or default_cache(),
             jobs=jobs or os.cpu_count() or 1,
             progress=lambda done, total: progress("packing", done, total),
         )
-    removed = material.store.remove_leftovers()
-    slides = [s for found in material.slides.values() for s in found]
+    removed = study_data.store.remove_leftovers()
+    slides = [s for found in study_data.slides.values() for s in found]
     patches = sum(s.n for s in slides)
-    size = sum(material.store.size(s) for s in slides)
+    size = sum(study_data.store.size(s) for s in slides)
     typer.echo(f"{len(slides)} slides, {patches} patches, {size / 2**30:.2f} GiB")
-    typer.echo(f"cache: {material.store.folder}")
+    typer.echo(f"cache: {study_data.store.folder}")
     if removed:
         typer.echo(f"{removed} files that were left half-written by killed processes are removed")
 

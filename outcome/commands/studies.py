@@ -154,18 +154,18 @@ def check(
 
     read = Study.read(study, set_ or [])
     with progress_bars() as progress:
-        material = prepare(
+        study_data = prepare(
             read,
             cache or default_cache(),
             known=network_errors(read) if read.networks else (),
             progress=lambda done, total: progress("reading", done, total),
         )
-    flow = material.cohort.flow_table()
+    flow = study_data.cohort.flow_table()
     print_table("Cohort flow", flow.columns, flow.to_numpy().tolist())
-    for key, value in material.facts().items():
+    for key, value in study_data.facts().items():
         typer.echo(f"{key}: {fact(value)}")
-    typer.echo(f"folds: {len(material.folds)}")
-    checked = check_study(read, material)
+    typer.echo(f"folds: {len(study_data.folds)}")
+    checked = check_study(read, study_data)
     scan = checked.scan
     print_table(
         f"Leak probes ({scan.metric} out of fold; the interval wholly above the bound is severe)",
@@ -176,11 +176,11 @@ def check(
             for p in scan.probes
         ],
     )  # fmt: skip
-    say([*material.notes, *(f.text for f in scan.findings if f.severity == "note")],
+    say([*study_data.notes, *(f.text for f in scan.findings if f.severity == "note")],
         checked.warnings)  # fmt: skip
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         flow.to_csv(out / "cohort_flow.csv", index=False)
-        material.cohort.lost_table().to_csv(out / "cohort_lost.csv", index=False)
+        study_data.cohort.lost_table().to_csv(out / "cohort_lost.csv", index=False)
         scan.table().to_csv(out / "leak_probes.csv", index=False)
     typer.echo(f"{study} can be run: outcome run {shlex.quote(str(study))}")

@@ -14,7 +14,7 @@ from outcome.cohort import Cohort, Fold
 from outcome.crossval.late_fusion import MemberScores, fuse
 from outcome.crossval.outer_fold import HISTORY
 from outcome.crossval.selection import specificity_threshold
-from outcome.dataset.study_data import Material
+from outcome.dataset.study_data import StudyData
 from outcome.endpoint import Binary, Endpoint, Landmark, TimeToEvent
 from outcome.evaluation.horizon_columns import horizon_name
 from outcome.risk.cutoffs import cut_offs, cut_p_value, risk_groups
@@ -79,10 +79,10 @@ class ArmFold:
 
 
 def fold_outcomes(
-    material: Material, patients: Sequence[str], development: Sequence[str]
+    study_data: StudyData, patients: Sequence[str], development: Sequence[str]
 ) -> Outcomes:
     """Outcomes of some patients; censoring weights are those of `development`."""
-    return cohort_outcomes(material.cohort, patients, development)
+    return cohort_outcomes(study_data.cohort, patients, development)
 
 
 def cohort_outcomes(
@@ -135,7 +135,7 @@ class Settled:
 
 def settle(
     study: Study,
-    material: Material,
+    study_data: StudyData,
     fold: Fold,
     arm: Arm,
     scores: Sequence[MemberScores],
@@ -144,7 +144,7 @@ def settle(
 ) -> Settled:
     """Join the members of an arm, calibrate it and cut it; parameters as `assemble`."""
     patients = [p for i in fold.inner for p in i.tune]
-    outcomes = fold_outcomes(material, patients, fold.development)
+    outcomes = fold_outcomes(study_data, patients, fold.development)
     tune, risk, weights = fuse(scores, outcomes, learned=arm.fusion == "stacked", fixed_slope=few)
     joined = np.concatenate(tune)
     return Settled(
@@ -164,7 +164,7 @@ def settle(
 
 def assemble(
     study: Study,
-    material: Material,
+    study_data: StudyData,
     fold: Fold,
     arm: Arm,
     scores: Sequence[MemberScores],
@@ -180,14 +180,14 @@ def assemble(
     few : bool
         Too few development events to calibrate: slope 1, equal weights.
     """
-    found = settle(study, material, fold, arm, scores, few=few)
+    found = settle(study, study_data, fold, arm, scores, few=few)
     tune, risk, calibration, cuts = found.tune, found.test, found.calibration, found.cuts
     where = {"arm": arm.name, "repeat": fold.repeat, "fold": fold.name}
     inner = [
         pd.DataFrame({**where, "inner_fold": i.name, "patient_id": i.tune, "risk": r})
         for i, r in zip(fold.inner, tune, strict=True)
     ]
-    strata = fold_outcomes(material, fold.test, fold.development).strata.tolist()
+    strata = fold_outcomes(study_data, fold.test, fold.development).strata.tolist()
     test = pd.DataFrame({"arm": arm.name, "patient_id": fold.test})
     test = test.assign(repeat=fold.repeat, fold=fold.name, risk=risk)
     test["risk_group"] = risk_groups(risk, strata, cuts)
@@ -244,10 +244,10 @@ def _models(
 
 
 def joined_predictions(
-    finished: Sequence[ArmFold], material: Material, secondary: Sequence[Endpoint] = ()
+    finished: Sequence[ArmFold], study_data: StudyData, secondary: Sequence[Endpoint] = ()
 ) -> pd.DataFrame:
     """Join test scores with outcomes; columns in the order of the run folder."""
-    patients, endpoint = material.cohort.patients, material.cohort.endpoint
+    patients, endpoint = study_data.cohort.patients, study_data.cohort.endpoint
     outcome = [c for c in OUTCOMES if c in patients]
     further = [f"{e.name}_{c}" for e in secondary for c in OUTCOMES]
     columns = [*outcome, *patients.columns.intersection(["strata", *further], sort=False)]
@@ -256,32 +256,32 @@ def joined_predictions(
     joined = pd.concat([scores, known], axis=1)
     joined = joined.astype({c: int for c in ("event", "label") if c in joined})
     if isinstance(endpoint, Landmark):
-        parts = [own.weight for _, own in _of_test_patients(finished, material)]
+        parts = [own.weight for _, own in _of_test_patients(finished, study_data)]
         joined["weight"] = np.concatenate(parts)
         outcome.append("weight")
     elif isinstance(endpoint, TimeToEvent):
-        for column, values in _at_own_times(finished, material).items():
+        for column, values in _at_own_times(finished, study_data).items():
             joined[column] = values
     first = ["arm", "patient_id", "repeat", "fold", *outcome, "risk", "risk_group"]
     return joined[[*first, *(c for c in joined.columns if c not in first)]]
 
 
 def _of_test_patients(
-    finished: Sequence[ArmFold], material: Material
+    finished: Sequence[ArmFold], study_data: StudyData
 ) -> Iterator[tuple[ArmFold, Outcomes]]:
     """Yield the outcomes of each fold's test patients, now that predictions are made."""
-    folds = {fold.key: fold for fold in material.folds}
+    folds = {fold.key: fold for fold in study_data.folds}
     for f in finished:
         development = folds[f.repeat, f.fold].development
-        yield f, fold_outcomes(material, f.test["patient_id"].tolist(), development)
+        yield f, fold_outcomes(study_data, f.test["patient_id"].tolist(), development)
 
 
 def _at_own_times(
-    finished: Sequence[ArmFold], material: Material
+    finished: Sequence[ArmFold], study_data: StudyData
 ) -> dict[str, NDArray[np.float64]]:
     parts = [
         survival_at_time(f.calibration, f.test["risk"].to_numpy(dtype=float), own)
-        for f, own in _of_test_patients(finished, material)
+        for f, own in _of_test_patients(finished, study_data)
     ]
     if not all(parts):
         return {}

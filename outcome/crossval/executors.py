@@ -208,7 +208,7 @@ def _checked(versions: tuple[str, str, str], work: Work, grid: Grid, task: tuple
             f"worker {worker.address} works on {worker.state.nthreads} tasks at once: start"
             " workers with --nthreads 1 (and as many --nworkers as there are processors)"
         )
-    for path in (grid.fits.parent, grid.material.store.folder):
+    for path in (grid.fits.parent, grid.study_data.store.folder):
         if not path.is_dir():
             raise WorkersError(
                 f"worker {worker.address} does not see {path}: put --out and --cache on a path"

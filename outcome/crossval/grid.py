@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from outcome.cohort import Fold
-from outcome.dataset.study_data import Material
+from outcome.dataset.study_data import StudyData
 from outcome.endpoint import Binary, TimeToEvent
 from outcome.errors import StudyError
 from outcome.models.heads import CoxHead, Head, LogisticHead
@@ -29,7 +29,7 @@ class Grid:
     Parameters
     ----------
     study : Study
-    material : Material
+    study_data : StudyData
     fits : Path
         Folder of finished fits.
     device : str
@@ -38,7 +38,7 @@ class Grid:
     """
 
     study: Study
-    material: Material
+    study_data: StudyData
     fits: Path
     device: str
     save_vectors: bool = False
@@ -77,7 +77,7 @@ class Grid:
         """Every network to be trained: outer fold, member, number of the inner fold."""
         return [
             (fold, variant, i)
-            for fold in self.material.folds
+            for fold in self.study_data.folds
             for member in self.members
             if not member.linear
             for variant in self.variants(member)
@@ -87,12 +87,12 @@ class Grid:
     def data(self, fold: Fold, inputs: Sequence[str] | None = None) -> FoldData:
         """Return the fold's vectors, of every input that some network sees."""
         wanted = self.inputs if inputs is None else inputs
-        return fold_data(self.material, fold, wanted, self.study, self.scratch)
+        return fold_data(self.study_data, fold, wanted, self.study, self.scratch)
 
     def folder(self, fold: Fold, member: Member, inner_index: int) -> FitFolder:
         """Return where a fit is, or will be."""
         inner = fold.inner[inner_index]
-        key = fit_key(self.material, self.study, member, fold, inner, self.device)
+        key = fit_key(self.study_data, self.study, member, fold, inner, self.device)
         return FitFolder(self.fits / key)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from outcome.crossval.arm_fold import ArmFold
-from outcome.dataset.study_data import Material
+from outcome.dataset.study_data import StudyData
 from outcome.endpoint import Binary
 from outcome.risk.recalibration import summary
 from outcome.study import ReportTexts, Study
@@ -34,15 +34,19 @@ PACKAGES = (
 
 
 def describe(
-    study: Study, material: Material, device: str, command: str, frame: pd.DataFrame | None = None
+    study: Study,
+    study_data: StudyData,
+    device: str,
+    command: str,
+    frame: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of a run, without results."""
-    facts = material.facts()
+    facts = study_data.facts()
     versions = {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}}
     training = resolved(study, device).training
     if any(compiles(training, arm.aggregator, device) for arm in study.arms):
         versions["numba"] = version("numba")
-    folds = material.folds
+    folds = study_data.folds
     per_repeat = len([f for f in folds if f.repeat == folds[0].repeat])
     return {
         "format": 1,
@@ -91,8 +95,8 @@ def describe(
         "covariates": study.covariates.model_dump(mode="json"),
         "secondary": [{"name": e.name, "kind": e.kind} for e in study.secondary],
         "training": study.training.model_dump(),
-        "inputs": hashes(study, material, frame),
-        "notes": list(material.notes),
+        "inputs": hashes(study, study_data, frame),
+        "notes": list(study_data.notes),
         "warnings": [],
     }
 
@@ -148,7 +152,7 @@ def _source(study: Study) -> str:
     return "drawn" + (", stratified by outcome" if split.stratify else "")
 
 
-def hashes(study: Study, material: Material, frame: pd.DataFrame | None) -> dict[str, str]:
+def hashes(study: Study, study_data: StudyData, frame: pd.DataFrame | None) -> dict[str, str]:
     """Return a hash of the content of each input."""
     found = {}
     if frame is not None:
@@ -161,7 +165,7 @@ def hashes(study: Study, material: Material, frame: pd.DataFrame | None) -> dict
         if path is not None and path.is_file():
             with path.open("rb") as file:
                 found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    if material.slides:
-        text = "".join(s.content for p in sorted(material.slides) for s in material.slides[p])
+    if study_data.slides:
+        text = "".join(s.content for p in sorted(study_data.slides) for s in study_data.slides[p])
         found["patch features (all slides)"] = hashlib.sha256(text.encode()).hexdigest()
     return found

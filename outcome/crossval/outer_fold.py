@@ -35,7 +35,7 @@ def member_scores(grid: Grid, fold: Fold, member: Member) -> MemberScores:
 
 def few_events(grid: Grid, fold: Fold) -> bool:
     """Whether the development patients have too few events to choose or calibrate by."""
-    outcomes = target(grid.material, fold.development, fold.development)
+    outcomes = target(grid.study_data, fold.development, fold.development)
     return int(outcomes.event.sum()) < FEW_EVENTS
 
 
@@ -88,8 +88,8 @@ def _linear(grid: Grid, fold: Fold, member: Member) -> MemberScores:
     """Fit, choose the penalty as an epoch is chosen, and score."""
     head = grid.head
     patients = [*fold.development, *fold.test]
-    rows = design_rows(grid.material, grid.study, member.inputs, fold, patients)
-    targets = {i.name: target(grid.material, i.train, fold.development) for i in fold.inner}
+    rows = design_rows(grid.study_data, grid.study, member.inputs, fold, patients)
+    targets = {i.name: target(grid.study_data, i.train, fold.development) for i in fold.inner}
     with pinned_threads(grid.study.training.threads):
         found = fit_linear_fold(fold, dict(zip(patients, rows, strict=True)), targets, head)
     chosen = chosen_step(grid, fold, found.tune) - 1
@@ -109,7 +109,7 @@ def _judged(grid: Grid, fold: Fold, raw: Sequence[NDArray[np.float64]]) -> tuple
     if few_events(grid, fold):
         # Too few to choose by: half of the epochs, whatever the losses say.
         return max(1, len(raw[0]) // 2), 0.0
-    targets = [target(grid.material, i.tune, fold.development) for i in fold.inner]
+    targets = [target(grid.study_data, i.tune, fold.development) for i in fold.inner]
     losses = epoch_losses(raw, targets, grid.head)
     best = int(np.argmin(losses))
     return best + 1, float(losses[best])

@@ -16,7 +16,7 @@ from outcome.crossval.arm_fold import joined_predictions
 from outcome.crossval.executors import Here
 from outcome.crossval.grid import Grid
 from outcome.crossval.scheduler import run_grid
-from outcome.dataset.study_data import Material
+from outcome.dataset.study_data import StudyData
 from outcome.errors import InputError, Problems
 from outcome.evaluation.endpoints import evaluate_endpoint
 from outcome.predictions import Predictions
@@ -37,7 +37,7 @@ Progress = Callable[[int, int], None]
 
 def permutation_test(
     study: Study,
-    material: Material,
+    study_data: StudyData,
     *,
     n: int,
     networks: bool,
@@ -49,7 +49,7 @@ def permutation_test(
 
     Parameters
     ----------
-    study, material
+    study, study_data
         As they were run.
     n : int
         Permutations; at least 199.
@@ -84,9 +84,9 @@ def permutation_test(
     if not networks:
         arms = tuple(arm.model_copy(update={"aggregator": "linear"}) for arm in study.arms)
         study = study.model_copy(update={"arms": arms})
-    observed = _statistics(study, material, device)
+    observed = _statistics(study, study_data, device)
     found = []
-    grid = Grid(study, material, Path(), device)
+    grid = Grid(study, study_data, Path(), device)
     for one in Here(jobs).map(_one, grid, [(k,) for k in range(n)]):
         found.append(one)
         progress(len(found), n)
@@ -142,23 +142,23 @@ def permuted(cohort: Cohort, rng: np.random.Generator) -> Cohort:
 
 
 def _one(grid: Grid, k: int) -> pd.DataFrame:
-    study, material = grid.study, grid.material
+    study, study_data = grid.study, grid.study_data
     rng = np.random.default_rng([study.split.seed, k, 20110301])
-    cohort = permuted(material.cohort, rng)
+    cohort = permuted(study_data.cohort, rng)
     problems = Problems("permutation")
     folds = make_folds(cohort, study.split, problems, networks=study.networks)
     # A fold that permutation leaves without enough events is skipped, as it would be in a study.
-    changed = replace(material, cohort=cohort, folds=tuple(folds))
+    changed = replace(study_data, cohort=cohort, folds=tuple(folds))
     return pd.DataFrame([_statistics(study, changed, grid.device)])
 
 
-def _statistics(study: Study, material: Material, device: str) -> dict[tuple[str, str], float]:
+def _statistics(study: Study, study_data: StudyData, device: str) -> dict[tuple[str, str], float]:
     """Return the main metric and the log-rank statistic (-log10 p) of every arm."""
     with TemporaryDirectory() as scratch:
-        grid = Grid(study, material, Path(scratch), device)
+        grid = Grid(study, study_data, Path(scratch), device)
         finished = run_grid(grid, 1, lambda what, done, total: None)
     evaluation = evaluate_endpoint(
-        Predictions(joined_predictions(finished, material)), study.endpoint, n_resamples=0
+        Predictions(joined_predictions(finished, study_data)), study.endpoint, n_resamples=0
     )
     metric = "harrell_c" if study.endpoint.kind == "survival" else "auroc"
     rows = evaluation.metrics[evaluation.metrics["metric"] == metric]

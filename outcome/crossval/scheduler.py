@@ -98,7 +98,7 @@ def run_grid(
         Instead of `jobs` processes of this machine.
     """
     workers = workers or Here(jobs)
-    folds = grid.material.folds
+    folds = grid.study_data.folds
     train(grid, workers, progress)
     _prepare(grid, folds, workers, progress)
     # Members of one fold lie together, so that a worker maps the fold's vectors only once.
@@ -116,7 +116,7 @@ def run_grid(
     return [
         assemble(
             grid.study,
-            grid.material,
+            grid.study_data,
             fold,
             arm,
             [scores[fold.key, member] for member in members(arm)],

@@ -67,7 +67,7 @@ def write_vectors(
     with h5py.File(building, "w") as file:
         for arm in grid.study.arms:
             for member in members(arm):
-                for fold in grid.material.folds:
+                for fold in grid.study_data.folds:
                     _append(file, arm.name, member, fold, scores[fold.key, member])
     building.replace(path)
 

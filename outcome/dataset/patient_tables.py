@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
-from outcome.dataset.study_data import Material
+from outcome.dataset.study_data import StudyData
 from outcome.study import Study
 
 __all__ = ["patient_tables"]
 
 
-def patient_tables(study: Study, material: Material) -> dict[str, pd.DataFrame]:
+def patient_tables(study: Study, study_data: StudyData) -> dict[str, pd.DataFrame]:
     """Return the declared covariates, and how the material of each patient was gathered.
 
     Returns
@@ -20,17 +20,17 @@ def patient_tables(study: Study, material: Material) -> dict[str, pd.DataFrame]:
         `acquisition`: `patient_id` and, where the study has them, `site`, numbers of `slides` and
         `patches`, and `report missing` (1 = missing).
     """
-    patients = material.cohort.patients
+    patients = study_data.cohort.patients
     names = [*study.covariates.numeric, *study.covariates.categorical]
     covariates = pd.DataFrame({n: patients[f"column:{n}"] for n in names}, index=patients.index)
     gathered = pd.DataFrame(index=patients.index)
     if "site" in patients:
         gathered["site"] = patients["site"]
-    if material.slides:
-        bags = [material.slides.get(p, ()) for p in patients.index]
+    if study_data.slides:
+        bags = [study_data.slides.get(p, ()) for p in patients.index]
         gathered["slides"] = [len(b) for b in bags]
         gathered["patches"] = [sum(s.n for s in b) for b in bags]
-    if material.reports is not None:
-        gathered["report missing"] = [int(p not in material.reports.rows) for p in patients.index]
+    if study_data.reports is not None:
+        gathered["report missing"] = [int(p not in study_data.reports.rows) for p in patients.index]
     tables = {"covariates": covariates, "acquisition": gathered}
     return {k: t.rename_axis("patient_id").reset_index() for k, t in tables.items()}

@@ -22,7 +22,7 @@ from outcome.endpoint import is_blank
 from outcome.errors import CohortError, InputError, Problems
 from outcome.study import ReportTexts, Study, missing_places
 
-__all__ = ["Material", "PatientSample", "prepare"]
+__all__ = ["PatientSample", "StudyData", "prepare"]
 
 Progress = Callable[[int, int], None]
 FEW = 5
@@ -37,7 +37,7 @@ class PatientSample:
 
 
 @dataclass(frozen=True)
-class Material:
+class StudyData:
     """A cohort joined with its embeddings and divided into folds.
 
     Parameters
@@ -82,8 +82,8 @@ class Material:
         report = self.reports.vectors(patient) if self.reports is not None else None
         return None if report is None else report.mean(axis=0, dtype=np.float64)
 
-    def of_fold(self, fold: Fold) -> Material:
-        """Return the material as models of one outer fold see it.
+    def of_fold(self, fold: Fold) -> StudyData:
+        """Return the data as models of one outer fold see it.
 
         Report vectors that are learned from texts are learned from its development patients.
         """
@@ -141,7 +141,7 @@ def prepare(
     jobs: int = 1,
     known: Sequence[InputError] = (),
     progress: Progress = lambda done, total: None,
-) -> Material:
+) -> StudyData:
     """Read and check everything a study names; nothing is written but the packed store.
 
     Parameters
@@ -194,7 +194,7 @@ def prepare(
     if reports is not None:
         reports = reports.only(cohort.patients.index)
     contents = {p: _contents(slides.get(p, ()), reports, p) for p in cohort.patients.index}
-    return Material(cohort, tuple(folds), store, slides, reports, contents, tuple(notes))
+    return StudyData(cohort, tuple(folds), store, slides, reports, contents, tuple(notes))
 
 
 def _contents(slides: Sequence[Packed], reports: Reports | None, patient: str) -> dict[str, str]:

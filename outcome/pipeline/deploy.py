@@ -142,13 +142,13 @@ def fit(
     folder = Path(out) if out is not None else Path("reports") / f"{study.name}-bundle"
     check_place(folder)
     device = choose_device(device)
-    material = prepare(
+    study_data = prepare(
         study,
         Path(cache) if cache is not None else default_cache(),
         frame=cohort,
         progress=lambda done, total: progress("reading", done, total),
     )
-    fold = choose_fold(study, material, without_fold)
+    fold = choose_fold(study, study_data, without_fold)
     if jobs is None:
         jobs = max(1, available_cpus() // study.training.threads) if device == "cpu" else 1
     earlier = Path(run) if run is not None else Path("reports") / study.name
@@ -156,7 +156,7 @@ def fit(
         kept = earlier.absolute() / "fits"  # processes may be in another folder
         fits = kept if kept.is_dir() else Path(scratch) / "fits"
         bundle = fit_bundle(
-            study, material, chosen, fold, fits=fits, device=device, jobs=jobs, progress=progress
+            study, study_data, chosen, fold, fits=fits, device=device, jobs=jobs, progress=progress
         )
     bundle = with_facts(bundle, performance=performance(earlier, study, chosen))
     write_bundle(bundle, folder, model_card(bundle))

@@ -41,7 +41,7 @@ def start(
     device = choose_device(device)
     settled = resolved(study, device)
     n = processes(jobs, study, device)
-    material = prepare(
+    study_data = prepare(
         study,
         (Path(cache) if cache is not None else default_cache()).absolute(),
         frame=cohort,
@@ -49,7 +49,7 @@ def start(
         known=network_errors(settled),
         progress=lambda done, total: progress("reading", done, total),
     )
-    grid = Grid(settled, material, folder.absolute() / "fits", device, save_vectors)
+    grid = Grid(settled, study_data, folder.absolute() / "fits", device, save_vectors)
     if cluster is None:
         return grid, Here(n)
     workers = Cluster(cluster)

@@ -155,13 +155,13 @@ def run(
     grid, workers = start(
         study, cohort, folder, jobs, device, cache, cluster, save_vectors, progress
     )
-    checked = check_study(study, grid.material)
+    checked = check_study(study, grid.study_data)
     for warning in checked.warnings:
         LOGGER.warning(warning)
     if strict and checked.scan.severe:
         found = "; ".join(f.text for f in checked.scan.severe)
         raise LeakageError(f"study {study.name!r}: severe findings, nothing was trained: {found}")
-    changed = since(folder, study, hashes(study, grid.material, cohort))
+    changed = since(folder, study, hashes(study, grid.study_data, cohort))
     folder.mkdir(parents=True, exist_ok=True)
     kept = sum(grid.folder(*task).finished for task in grid.tasks)
     finished = run_grid(grid, 1, progress, workers)
@@ -170,7 +170,7 @@ def run(
     if permutations:
         tested = permutation_test(
             grid.study,
-            grid.material,
+            grid.study_data,
             n=permutations,
             networks=permute_networks,
             device=grid.device,
@@ -234,8 +234,8 @@ def _results(
     from outcome.run_folder.write import write_run_folder
 
     progress("evaluating", 0, 1)
-    material = grid.material
-    predictions = Predictions(joined_predictions(finished, material, study.secondary))
+    study_data = grid.study_data
+    predictions = Predictions(joined_predictions(finished, study_data, study.secondary))
     evaluation = evaluate_endpoints(
         predictions,
         study.endpoint,
@@ -246,7 +246,7 @@ def _results(
         seed=study.split.seed,
     )
     progress("evaluating", 1, 1)
-    about = manifest.describe(study, material, grid.device, command, frame) | fits
+    about = manifest.describe(study, study_data, grid.device, command, frame) | fits
     if fits["changed"]:
         about["notes"].append(
             f"changed since the last run in this folder: {'; '.join(fits['changed'])}."
@@ -267,13 +267,13 @@ def _results(
         "metrics": evaluation.metrics,
         "comparisons": evaluation.comparisons,
         "risk_groups": evaluation.risk_groups,
-        "cohort_flow": material.cohort.flow_table(),
-        "splits": splits_table(material.folds, material.cohort),
+        "cohort_flow": study_data.cohort.flow_table(),
+        "splits": splits_table(study_data.folds, study_data.cohort),
         "history": pd.concat(
             [f.history for f in finished if len(f.history)] or [finished[0].history]
         ),
     }
-    further = {"cohort_lost": material.cohort.lost_table(), **patient_tables(study, material)}
+    further = {"cohort_lost": study_data.cohort.lost_table(), **patient_tables(study, study_data)}
     if tested is not None:
         further["permutations"] = tested
         about["notes"] += permutation_notes(tested)

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from outcome.cohort import Fold, InnerFold
-from outcome.dataset.study_data import Material
+from outcome.dataset.study_data import StudyData
 from outcome.endpoint import Landmark
 from outcome.study import Study, Training
 from outcome.training.arm_members import Member
@@ -40,7 +40,7 @@ def fit_seed(settings: Training, fold: Fold, inner: InnerFold) -> int:
 
 
 def fit_key(
-    material: Material, study: Study, member: Member, fold: Fold, inner: InnerFold, device: str
+    study_data: StudyData, study: Study, member: Member, fold: Fold, inner: InnerFold, device: str
 ) -> str:
     """Hash of everything that affects a fit: patients, vectors, outcomes, settings, seed, device.
 
@@ -60,15 +60,15 @@ def fit_key(
         "settings": settings.model_dump(exclude={"search"}),
         "seed": fit_seed(settings, fold, inner),
         "device": device.partition(":")[0],
-        "train": outcome_rows(material, inner.train, member.inputs),
-        "tune": outcome_rows(material, inner.tune, member.inputs),
+        "train": outcome_rows(study_data, inner.train, member.inputs),
+        "tune": outcome_rows(study_data, inner.tune, member.inputs),
     }
     if compiles(settings, member.aggregator, device):
         about["passes"] = "compiled"
     if isinstance(endpoint, Landmark):
         about["horizon"] = endpoint.horizon
     if "clinical" in member.inputs:
-        about["clinical"] = clinical_rows(material, study, fold.development)
+        about["clinical"] = clinical_rows(study_data, study, fold.development)
         about["start"] = "ridge model of the clinical data"
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:24]
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from outcome.cohort import Fold
-from outcome.dataset.study_data import Material
+from outcome.dataset.study_data import StudyData
 from outcome.endpoint import Landmark
 from outcome.models.heads import Target
 from outcome.statistics.censoring import Censoring, censoring_curve, landmark_weights
@@ -42,7 +42,7 @@ class FoldData:
 
     Parameters
     ----------
-    material : Material
+    study_data : StudyData
     fold : Fold
     projections : mapping of input to Projection
         Fitted on the development patients.
@@ -55,7 +55,7 @@ class FoldData:
         Where projected vectors lie while a run lasts.
     """
 
-    material: Material
+    study_data: StudyData
     fold: Fold
     projections: Mapping[str, Projection]
     clinical: ClinicalCoding | None
@@ -68,36 +68,36 @@ class FoldData:
         bags: dict[str, list[Tensor | None]] = {
             name: [self.vectors[name][p] for p in patients] for name in member.inputs
         }
-        return Patients(bags, target(self.material, patients, self.fold.development))
+        return Patients(bags, target(self.study_data, patients, self.fold.development))
 
     def test(self, member: Member, patients: Sequence[str]) -> Patients:
         """Read and project other patients, as the member sees them."""
         bags: dict[str, list[Tensor | None]] = {}
         for name in member.inputs:
             if self.clinical is not None and name == "clinical":
-                found = _coded(self.material, self.clinical, patients)
+                found = _coded(self.study_data, self.clinical, patients)
             else:
                 found = self._projected(name, patients)
             bags[name] = [found[p] for p in patients]
-        return Patients(bags, target(self.material, patients, self.fold.development))
+        return Patients(bags, target(self.study_data, patients, self.fold.development))
 
     def slides(self, patients: Sequence[str]) -> list[tuple[str, Tensor]]:
         """Return the id and the projected patches of every slide of these patients."""
-        table, vectors = self.material.cohort.slides, self._projected("image", patients)
+        table, vectors = self.study_data.cohort.slides, self._projected("image", patients)
         found = []
         for patient in patients:
             bag = vectors[patient]
             if bag is None:
                 continue
             names = table.loc[table["patient_id"] == patient, "slide_id"].tolist()
-            parts = torch.split(bag, [s.n for s in self.material.slides[patient]])
+            parts = torch.split(bag, [s.n for s in self.study_data.slides[patient]])
             found += list(zip(names, parts, strict=True))
         return found
 
     def _projected(self, name: str, patients: Sequence[str]) -> Vectors:
         low = self.study.training.precision == "bfloat16"
         return test_vectors(
-            self.material,
+            self.study_data,
             name,
             patients,
             self.projections[name],
@@ -117,7 +117,7 @@ class FoldData:
 class _Source:
     """What `fold_data` depends on; equal where its key is, so that a process can remember it."""
 
-    material: Material
+    study_data: StudyData
     fold: Fold
     inputs: tuple[str, ...]
     study: Study
@@ -132,7 +132,7 @@ class _Source:
 
 
 def fold_data(
-    material: Material, fold: Fold, inputs: Iterable[str], study: Study, scratch: Path
+    study_data: StudyData, fold: Fold, inputs: Iterable[str], study: Study, scratch: Path
 ) -> FoldData:
     """Map the development patients of a fold; a process remembers the last one.
 
@@ -141,11 +141,11 @@ def fold_data(
     inputs, settings = tuple(inputs), study.training
     rows = [fold.repeat, fold.name, inputs, settings.components, settings.threads]
     rows += [settings.precision, str(scratch.absolute())]
-    rows += [[p, material.content(p, inputs)] for p in fold.development]
+    rows += [[p, study_data.content(p, inputs)] for p in fold.development]
     if "clinical" in inputs:
-        rows.append(clinical_rows(material, study, fold.development))
+        rows.append(clinical_rows(study_data, study, fold.development))
     key = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-    return _remembered(_Source(material, fold, inputs, study, scratch, key))
+    return _remembered(_Source(study_data, fold, inputs, study, scratch, key))
 
 
 @lru_cache(maxsize=1)
@@ -153,14 +153,14 @@ def _remembered(source: _Source) -> FoldData:
     projections: dict[str, Projection] = {}
     vectors: dict[str, Vectors] = {}
     clinical, settings = None, source.study.training
-    material = source.material.of_fold(source.fold)
+    study_data = source.study_data.of_fold(source.fold)
     for name in source.inputs:
         if name == "clinical":
-            clinical = clinical_coding(material, source.study, source.fold)
-            vectors[name] = _coded(material, clinical, source.fold.development)
+            clinical = clinical_coding(study_data, source.study, source.fold)
+            vectors[name] = _coded(study_data, clinical, source.fold.development)
             continue
         projections[name], vectors[name] = development_vectors(
-            material,
+            study_data,
             name,
             source.fold.development,
             components=settings.components,
@@ -168,7 +168,7 @@ def _remembered(source: _Source) -> FoldData:
             scratch=source.scratch,
         )
     return FoldData(
-        material,
+        study_data,
         source.fold,
         projections,
         clinical,
@@ -178,29 +178,31 @@ def _remembered(source: _Source) -> FoldData:
     )
 
 
-def clinical_coding(material: Material, study: Study, fold: Fold) -> ClinicalCoding:
+def clinical_coding(study_data: StudyData, study: Study, fold: Fold) -> ClinicalCoding:
     """Fit the coding of clinical columns on the development patients of a fold."""
-    rows = material.cohort.patients.loc[list(fold.development)]
+    rows = study_data.cohort.patients.loc[list(fold.development)]
     return ClinicalCoding.fit(rows, study.covariates)
 
 
-def clinical_rows(material: Material, study: Study, patients: Sequence[str]) -> list[Any]:
+def clinical_rows(study_data: StudyData, study: Study, patients: Sequence[str]) -> list[Any]:
     """Clinical values of each patient: what a fit that sees them depends on."""
     names = [*study.covariates.numeric, *study.covariates.categorical]
     columns = [f"column:{name}" for name in names]
-    values = material.cohort.patients.loc[list(patients), columns].astype(str)
+    values = study_data.cohort.patients.loc[list(patients), columns].astype(str)
     return [names, values.to_numpy().tolist()]
 
 
-def _coded(material: Material, coding: ClinicalCoding, patients: Sequence[str]) -> Vectors:
+def _coded(study_data: StudyData, coding: ClinicalCoding, patients: Sequence[str]) -> Vectors:
     """Clinical vectors as bags of one."""
-    rows = coding(material.cohort.patients.loc[list(patients)])
+    rows = coding(study_data.cohort.patients.loc[list(patients)])
     return dict(zip(patients, torch.from_numpy(rows).float()[:, None], strict=True))
 
 
-def target(material: Material, patients: Sequence[str], development: Sequence[str] = ()) -> Target:
+def target(
+    study_data: StudyData, patients: Sequence[str], development: Sequence[str] = ()
+) -> Target:
     """Outcomes of these patients as tensors; censoring weights are those of `development`."""
-    table, endpoint = material.cohort.patients, material.cohort.endpoint
+    table, endpoint = study_data.cohort.patients, study_data.cohort.endpoint
     rows = table.loc[list(patients)]
     event = torch.from_numpy(rows["event" if "event" in rows else "label"].to_numpy() == 1)
     if isinstance(endpoint, Landmark):
@@ -222,11 +224,11 @@ def censoring(patients: pd.DataFrame) -> Censoring:
 
 
 def outcome_rows(
-    material: Material, patients: Sequence[str], inputs: Iterable[str]
+    study_data: StudyData, patients: Sequence[str], inputs: Iterable[str]
 ) -> list[list[Any]]:
     """Id, content of the inputs and outcome of each patient: what a fit depends on."""
-    table = material.cohort.patients
+    table = study_data.cohort.patients
     columns = [c for c in ("time", "event", "label", "strata") if c in table]
     values = table.loc[list(patients), columns].to_numpy(dtype=object).tolist()
     inputs = tuple(inputs)
-    return [[p, material.content(p, inputs), *v] for p, v in zip(patients, values, strict=True)]
+    return [[p, study_data.content(p, inputs), *v] for p, v in zip(patients, values, strict=True)]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcome.cohort import Fold
-from outcome.dataset.study_data import Material
+from outcome.dataset.study_data import StudyData
 from outcome.models.heads import Head, Target
 from outcome.models.ridge import fit_linear
 from outcome.study import Study
@@ -37,27 +37,27 @@ class LinearFold:
     test: list[Array]
 
 
-def mean_vectors(material: Material, inputs: Sequence[str], patients: Sequence[str]) -> Array:
+def mean_vectors(study_data: StudyData, inputs: Sequence[str], patients: Sequence[str]) -> Array:
     """Mean vector of each patient, inputs side by side, shape (n, d); NaN where one is missing."""
     blocks = []
     for name in inputs:
-        rows = [material.mean(name, p) for p in patients]
-        width = material.dimensions[name]
+        rows = [study_data.mean(name, p) for p in patients]
+        width = study_data.dimensions[name]
         blocks.append(np.stack([np.full(width, np.nan) if r is None else r for r in rows]))
     return np.concatenate(blocks, axis=1)
 
 
 def design_rows(
-    material: Material, study: Study, inputs: Sequence[str], fold: Fold, patients: Sequence[str]
+    study_data: StudyData, study: Study, inputs: Sequence[str], fold: Fold, patients: Sequence[str]
 ) -> Array:
     """Features of a linear model: mean vectors and coded clinical columns, shape (n, d)."""
-    blocks, material = [], material.of_fold(fold)
+    blocks, study_data = [], study_data.of_fold(fold)
     for name in inputs:
         if name == "clinical":
-            coding = clinical_coding(material, study, fold)
-            blocks.append(coding(material.cohort.patients.loc[list(patients)]))
+            coding = clinical_coding(study_data, study, fold)
+            blocks.append(coding(study_data.cohort.patients.loc[list(patients)]))
         else:
-            blocks.append(mean_vectors(material, [name], patients))
+            blocks.append(mean_vectors(study_data, [name], patients))
     return np.concatenate(blocks, axis=1)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from outcome.dataset.study_data import Material
+from outcome.dataset.study_data import StudyData
 
 __all__ = ["SCRATCH", "Projection", "Vectors", "development_vectors", "raw_vectors", "test_vectors"]
 
@@ -111,7 +111,7 @@ Vectors = Mapping[str, Tensor | None]
 
 
 def development_vectors(
-    material: Material,
+    study_data: StudyData,
     name: str,
     patients: Sequence[str],
     *,
@@ -123,7 +123,7 @@ def development_vectors(
 
     Parameters
     ----------
-    material : Material
+    study_data : StudyData
     name : {"image", "report"}
     patients : sequence of str
         The development patients of an outer fold.
@@ -140,17 +140,17 @@ def development_vectors(
     vectors : mapping of patient to Tensor, shape (n, k)
         Mapped from disk; None for a patient without this input.
     """
-    folder = scratch / _key(material, name, patients, components, low_precision)
+    folder = scratch / _key(study_data, name, patients, components, low_precision)
 
     def fit() -> Projection:
-        bags = (raw_vectors(material, name, p) for p in patients)
+        bags = (raw_vectors(study_data, name, p) for p in patients)
         return Projection.fit((b for b in bags if b is not None), components)
 
-    return _obtain(folder, material, name, patients, fit, low_precision)
+    return _obtain(folder, study_data, name, patients, fit, low_precision)
 
 
 def test_vectors(
-    material: Material,
+    study_data: StudyData,
     name: str,
     patients: Sequence[str],
     projection: Projection,
@@ -161,20 +161,20 @@ def test_vectors(
     """Apply a projection to other patients; see `development_vectors`."""
     matrix = projection.matrix.numpy().tobytes() + projection.mean.numpy().tobytes()
     fitted = hashlib.sha256(matrix).hexdigest()
-    folder = scratch / _key(material, name, patients, fitted, low_precision)
-    return _obtain(folder, material, name, patients, lambda: projection, low_precision)[1]
+    folder = scratch / _key(study_data, name, patients, fitted, low_precision)
+    return _obtain(folder, study_data, name, patients, lambda: projection, low_precision)[1]
 
 
-def raw_vectors(material: Material, name: str, patient: str) -> Tensor | None:
+def raw_vectors(study_data: StudyData, name: str, patient: str) -> Tensor | None:
     """Vectors of one patient as they are stored; None without this input."""
-    sample = material.sample(patient)
+    sample = study_data.sample(patient)
     array = sample.patches if name == "image" else sample.report
     # A copy: the store is mapped read-only, and torch wants memory that it may write to.
     return None if array is None else torch.from_numpy(np.array(array))
 
 
-def _key(material: Material, name: str, patients: Sequence[str], *settings: Any) -> str:
-    rows = [[p, material.content(p, [name])] for p in patients]
+def _key(study_data: StudyData, name: str, patients: Sequence[str], *settings: Any) -> str:
+    rows = [[p, study_data.content(p, [name])] for p in patients]
     about = [FORMAT, torch.__version__, torch.get_num_threads(), name, *settings, rows]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:24]
 
@@ -192,7 +192,7 @@ def _obtain(folder: Path, *how: Any) -> tuple[Projection, Vectors]:
 
 def _write_once(
     folder: Path,
-    material: Material,
+    study_data: StudyData,
     name: str,
     patients: Sequence[str],
     fit: Callable[[], Projection],
@@ -205,7 +205,7 @@ def _write_once(
     try:
         projection = fit()
         lengths = _write_vectors(
-            building / "vectors.npy", material, name, patients, projection, low_precision
+            building / "vectors.npy", study_data, name, patients, projection, low_precision
         )
         np.savez(
             building / "projection.npz",
@@ -224,7 +224,7 @@ def _write_once(
 
 def _write_vectors(
     path: Path,
-    material: Material,
+    study_data: StudyData,
     name: str,
     patients: Sequence[str],
     projection: Projection,
@@ -236,7 +236,7 @@ def _write_vectors(
     with path.open("wb") as out:
         _header(out, 0, projection.components, kind)
         for patient in patients:
-            raw = raw_vectors(material, name, patient)
+            raw = raw_vectors(study_data, name, patient)
             lengths.append((patient, 0 if raw is None else len(raw)))
             if raw is not None:
                 vectors = projection(raw)

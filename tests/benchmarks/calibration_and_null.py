@@ -67,12 +67,12 @@ def calibration(out: Path, seeds) -> None:
             [f"endpoint.horizons={HORIZONS}", "split={column: fold}", f"name=calibration-{seed}",
              "arms=[image, report, clinical, image+report, image+report+clinical]"],
         )  # fmt: skip
-        material = prepare(study, out / "cache", frame=table)
-        fresh = tuple(f for f in material.folds if f.name == "fresh")
-        grid = Grid(study, replace(material, folds=fresh), folder / "fits", "cpu")
+        study_data = prepare(study, out / "cache", frame=table)
+        fresh = tuple(f for f in study_data.folds if f.name == "fresh")
+        grid = Grid(study, replace(study_data, folds=fresh), folder / "fits", "cpu")
         finished = run_grid(grid, 2, lambda what, done, total: None)
-        predicted = joined_predictions(finished, grid.material)
-        events = int(material.cohort.patients.loc[sorted(known), "event"].sum())
+        predicted = joined_predictions(finished, grid.study_data)
+        events = int(study_data.cohort.patients.loc[sorted(known), "event"].sum())
         truth = pd.read_csv(folder / "truth.csv").set_index("patient_id")
         rows += _against_truth(predicted, truth["log_hazard"], seed, events)
         rows += _against_truth(_true_scores(table, truth), truth["log_hazard"], seed, events)

@@ -31,7 +31,7 @@ from torch import nn
 
 import outcome
 from outcome.cohort import Fold
-from outcome.dataset.study_data import Material, prepare
+from outcome.dataset.study_data import StudyData, prepare
 from outcome.evaluation.endpoints import evaluate_endpoint
 from outcome.predictions import Predictions
 from outcome.simulation.simulate import Simulation, simulate
@@ -174,10 +174,10 @@ def _baselines(study: outcome.Study, table: pd.DataFrame, folder: Path, options)
     for arm, name in BASELINES.items():
         scores = folder / f"{name.strip('_')}.csv"
         if not scores.is_file():
-            material = prepare(study, options.out / "cache")
+            study_data = prepare(study, options.out / "cache")
             pool = joblib.Parallel(n_jobs=options.jobs or -1)
             work = joblib.delayed(globals()[name])
-            pd.concat(pool(work(study, material, f) for f in material.folds)).to_csv(
+            pd.concat(pool(work(study, study_data, f) for f in study_data.folds)).to_csv(
                 scores, index=False
             )
         theirs = pd.read_csv(scores, dtype={"patient_id": str, "fold": str})
@@ -185,10 +185,10 @@ def _baselines(study: outcome.Study, table: pd.DataFrame, folder: Path, options)
     return found
 
 
-def _ridge(study: outcome.Study, material: Material, fold: Fold) -> pd.DataFrame:
+def _ridge(study: outcome.Study, study_data: StudyData, fold: Fold) -> pd.DataFrame:
     """Mean vectors, PCA, ridge Cox or logistic; the penalty by inner cross-validation."""
-    rows = material.cohort.patients.loc[list(fold.development)]
-    x = np.stack([material.mean("image", p) for p in rows.index])
+    rows = study_data.cohort.patients.loc[list(fold.development)]
+    x = np.stack([study_data.mean("image", p) for p in rows.index])
     parts = [StandardScaler(), PCA(min(32, len(x) // 4, x.shape[1]), random_state=0)]
     divided = KFold(5, shuffle=True, random_state=0)
     if "time" in rows:
@@ -203,7 +203,7 @@ def _ridge(study: outcome.Study, material: Material, fold: Fold) -> pd.DataFrame
         penalties = LogisticRegressionCV(Cs=[1e-4, 1e-3, 1e-2, 1e-1, 1], cv=divided, max_iter=1000)
         model = make_pipeline(*parts, penalties).fit(x, rows["label"].astype(int))
         decide = model.decision_function
-    risk = decide(np.stack([material.mean("image", p) for p in fold.test]))
+    risk = decide(np.stack([study_data.mean("image", p) for p in fold.test]))
     return pd.DataFrame(
         {"patient_id": fold.test, "repeat": fold.repeat, "fold": fold.name, "risk": risk}
     )
@@ -222,16 +222,18 @@ class _Abmil(nn.Module):
         return self.out((a * h).sum(0))
 
 
-def _abmil(study: outcome.Study, material: Material, fold: Fold, epochs: int = 20) -> pd.DataFrame:
+def _abmil(
+    study: outcome.Study, study_data: StudyData, fold: Fold, epochs: int = 20
+) -> pd.DataFrame:
     """Train on all development patients for a fixed number of epochs, one bag a step."""
     torch.set_num_threads(1)
-    patients = material.cohort.patients
+    patients = study_data.cohort.patients
     survival = "time" in patients
     rows = patients.loc[list(fold.development)]
     bins = 4 if survival else 1
     with torch.random.fork_rng():
         torch.manual_seed(len(fold.development))  # noqa: TID251 - a script of its own
-        network = _Abmil(material.dimensions["image"], bins)
+        network = _Abmil(study_data.dimensions["image"], bins)
         optimizer = torch.optim.Adam(network.parameters(), lr=2e-4, weight_decay=1e-5)
         edges = []
         if survival:
@@ -239,7 +241,7 @@ def _abmil(study: outcome.Study, material: Material, fold: Fold, epochs: int = 2
         network.train()
         for _ in range(epochs):
             for i in torch.randperm(len(rows)).tolist():
-                x = torch.from_numpy(np.array(material.sample(rows.index[i]).patches)).float()
+                x = torch.from_numpy(np.array(study_data.sample(rows.index[i]).patches)).float()
                 loss = _peer_loss(network(x), rows.iloc[i], edges)
                 optimizer.zero_grad()
                 loss.backward()
@@ -248,7 +250,7 @@ def _abmil(study: outcome.Study, material: Material, fold: Fold, epochs: int = 2
         risk = []
         with torch.no_grad():
             for patient in fold.test:
-                x = torch.from_numpy(np.array(material.sample(patient).patches)).float()
+                x = torch.from_numpy(np.array(study_data.sample(patient).patches)).float()
                 out = network(x)
                 survived = torch.cumprod(1 - torch.sigmoid(out), 0)
                 risk.append(float(-survived.sum()) if survival else float(out[0]))

@@ -138,7 +138,7 @@ def torchmil(files: list[Path], train: list[int], test: list[int], label, folder
 def ours(
     name: str,
     study,
-    material,
+    study_data,
     train,
     test,
     target: Target,
@@ -148,7 +148,7 @@ def ours(
     bags: int = 8,
 ):
     """A step per so many bags of `outcome.training.trainer`, on vectors that it maps from disk."""
-    patients = list(material.cohort.patients.index)
+    patients = list(study_data.cohort.patients.index)
     settings = study.training.model_copy(
         update={"components": 0, "batch_size": bags, "dropout": 0.0}
         | {"learning_rate": RATE if bags == 1 else 2 * RATE}
@@ -156,10 +156,10 @@ def ours(
     )
     learned = [patients[i] for i in train]
     projection, vectors = development_vectors(
-        material, "image", learned, components=0, low_precision=low, scratch=scratch
+        study_data, "image", learned, components=0, low_precision=low, scratch=scratch
     )
     others = [patients[i] for i in test]
-    far = test_vectors(material, "image", others, projection, low_precision=low, scratch=scratch)
+    far = test_vectors(study_data, "image", others, projection, low_precision=low, scratch=scratch)
     seen = Patients({"image": [vectors[p] for p in learned]}, target[torch.tensor(train)])
     held_out = Patients({"image": [far[p] for p in others]}, target[torch.tensor(test)])
     member = Member(("image",), "abmil", options=tuple(WIDTHS.items()))
@@ -187,8 +187,8 @@ def main() -> None:
         asked.folder / f"cohort-{asked.slides}-{asked.patches}", asked.slides, asked.patches
     )
     study = outcome.Study.read(path)
-    material = prepare(study, asked.folder / "cache")
-    table = material.cohort.patients
+    study_data = prepare(study, asked.folder / "cache")
+    table = study_data.cohort.patients
     files = sorted((path.parent / "features").iterdir())
     train, test = list(range(0, asked.slides, 2)), list(range(1, asked.slides, 2))
     time_, event = table["time"].to_numpy(float), table["event"].to_numpy(int)
@@ -196,7 +196,7 @@ def main() -> None:
     binary = Target(None, label)
     cox = Target(torch.tensor(time_), torch.tensor(event == 1))
     scratch = asked.folder / "projected"
-    args = (study, material, train, test)
+    args = (study, study_data, train, test)
     contenders = [
         torchmil(files, train, test, label, asked.folder / f"torchmil-{asked.slides}"),
         plain("plain loop, float32", files, train, test, label, False),

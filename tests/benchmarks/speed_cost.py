@@ -40,26 +40,26 @@ def measured(folder: Path, slides: int, dimension: int) -> tuple[list[float], fl
     for name in ("cache", "scratch"):
         shutil.rmtree(folder / name, ignore_errors=True)
     start = time.process_time()
-    material = prepare(study, folder / "cache")
+    study_data = prepare(study, folder / "cache")
     found = [time.process_time() - start]
-    names = list(material.cohort.patients.index)
+    names = list(study_data.cohort.patients.index)
     for components, low in ((64, False), (0, True)):
         start = time.process_time()
         _, vectors = development_vectors(
-            material, "image", names, components=components, low_precision=low,
+            study_data, "image", names, components=components, low_precision=low,
             scratch=folder / "scratch",
         )  # fmt: skip
         if components:
             found.append(time.process_time() - start)
             scratch = sum(f.stat().st_size for f in (folder / "scratch").rglob("vectors.npy"))
-        found.append(epoch(study, material, [vectors[n] for n in names], components, low))
+        found.append(epoch(study, study_data, [vectors[n] for n in names], components, low))
     packed = sum(f.stat().st_size for f in (folder / "cache").rglob("*.npy"))
     return [1e6 * f / patches for f in found], packed / patches, scratch / patches
 
 
-def epoch(study, material, bags, components: int, low: bool) -> float:
+def epoch(study, study_data, bags, components: int, low: bool) -> float:
     """Processor time of the second epoch: the first makes what is made once."""
-    table = material.cohort.patients
+    table = study_data.cohort.patients
     target = Target(
         torch.tensor(table["time"].to_numpy(float)), torch.tensor(table["event"].to_numpy() == 1)
     )

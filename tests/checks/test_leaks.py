@@ -55,8 +55,8 @@ class Planted:
         return self.table["event"].to_numpy() == 1
 
     def scan(self, *, endpoint=None, reports="texts", images=True, **texts):
-        material, study = self.prepared(endpoint, reports, images, texts)
-        return scan_leaks(study, material)
+        study_data, study = self.prepared(endpoint, reports, images, texts)
+        return scan_leaks(study, study_data)
 
     def prepared(self, endpoint=None, reports="texts", images=True, texts=None):
         folder = self.folder
@@ -163,9 +163,9 @@ def test_dates_after_the_report_need_its_date(cohort):
 def test_redaction_removes_the_sentences_counts_them_and_silences_the_scan(cohort):
     for i, died in enumerate(cohort.died):
         cohort.texts[i] += f" vital status: {'Dead' if died else 'Alive'}." * (1 + i % 2)
-    material, study = cohort.prepared(texts={"redact": True})
-    assert not scan_leaks(study, material).severe
-    assert any("240 sentences" in n and "160 patients" in n for n in material.notes)
+    study_data, study = cohort.prepared(texts={"redact": True})
+    assert not scan_leaks(study, study_data).severe
+    assert any("240 sentences" in n and "160 patients" in n for n in study_data.notes)
 
 
 def test_a_chunk_vector_that_gives_it_away_is_found_though_the_mean_hides_it(cohort):
@@ -248,8 +248,8 @@ def test_a_slide_that_carries_another_patients_id(cohort):
 
 def test_findings_become_warnings_of_a_run(cohort):
     cohort.sizes[7], cohort.bags[7] = cohort.sizes[3], cohort.bags[3]
-    material, study = cohort.prepared()
-    warnings = check_study(study, material).warnings
+    study_data, study = cohort.prepared()
+    warnings = check_study(study, study_data).warnings
     assert warnings[0].startswith("Leak scan, severe: 1 bags")
     assert any("site_preserved" in w for w in warnings[1:])
 

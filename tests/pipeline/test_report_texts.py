@@ -110,13 +110,13 @@ def test_vectors_of_an_encoder_are_made_on_first_use_and_kept(texts, letters, tm
     path, table = texts
     data = yaml.safe_load(path.read_text())["embeddings"]["reports"]
     study = Study.read(name_reports(path, {**data, "encoder": letters}))
-    material = prepare(study, tmp_path / "cache")
+    study_data = prepare(study, tmp_path / "cache")
     asked = sys.modules["letters_encoder"].Letters.asked
-    assert len(asked) == len(material.reports.rows) == 58
-    assert material.reports.dimension == 5
+    assert len(asked) == len(study_data.reports.rows) == 58
+    assert study_data.reports.dimension == 5
     first = pd.read_csv(table, dtype=str).iloc[0]
     expected = [[first["report"].count(c) for c in "aeiou"]]
-    np.testing.assert_array_equal(material.reports.vectors(first["who"]), expected)
+    np.testing.assert_array_equal(study_data.reports.vectors(first["who"]), expected)
     prepare(study, tmp_path / "cache")
     assert len(asked) == 58
     change(table, 0, "and so too")
@@ -142,8 +142,8 @@ def test_reports_of_strangers_are_counted_and_texts_of_nobody_refused(texts, tmp
     frame = pd.read_csv(table, dtype=str)
     frame.loc[len(frame)] = ["somebody else", "A text."]
     frame.to_csv(table, index=False)
-    material = prepare(Study.read(path), tmp_path / "cache")
-    assert any(n.startswith("1 reports belong to nobody") for n in material.notes)
+    study_data = prepare(Study.read(path), tmp_path / "cache")
+    assert any(n.startswith("1 reports belong to nobody") for n in study_data.notes)
     frame.assign(who="x").to_csv(table, index=False)
     with pytest.raises(CohortError, match="a report of none of the 60 patients"):
         prepare(Study.read(path), tmp_path / "cache")

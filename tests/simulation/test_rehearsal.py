@@ -35,9 +35,9 @@ def test_the_result_is_a_study_that_can_be_run(study, small, tmp_path):
     assert again.cohort.read_bytes() == study.cohort.read_bytes()
     assert again.name == study.name
     assert again.arms == study.arms
-    material = prepare(again, tmp_path / "cache")
-    assert len(material.cohort.patients) == made.patients == 60
-    assert material.facts()["encoder"] == "simulated"
+    study_data = prepare(again, tmp_path / "cache")
+    assert len(study_data.cohort.patients) == made.patients == 60
+    assert study_data.facts()["encoder"] == "simulated"
     assert "SIMULATED" in made.study.read_text().splitlines()[0]
 
 
@@ -100,6 +100,6 @@ def test_a_table_without_slides_and_folds_in_files(study, tmp_path):
         "split": {"files": "splits", "inner_folds": 2},
     }  # fmt: skip
     made = rehearse(tmp_path / "out", Study.parse(data, folder=tmp_path), SMALL)
-    material = prepare(Study.read(made.study), tmp_path / "cache")
-    assert len(material.cohort.patients) == 60
-    assert len(material.folds) == 3
+    study_data = prepare(Study.read(made.study), tmp_path / "cache")
+    assert len(study_data.cohort.patients) == 60
+    assert len(study_data.folds) == 3

@@ -202,7 +202,7 @@ class TextReports:
 
     def vectors(self, patient: str) -> NDArray[np.float32] | None:
         """Refuse: vectors exist only once a development set is known (see `fitted`)."""
-        raise RuntimeError("these report vectors depend on the fold: use Material.of_fold")
+        raise RuntimeError("these report vectors depend on the fold: use StudyData.of_fold")
 
     def content(self, patient: str) -> bytes:
         """Return what a fit depends on, with the texts of the other development patients."""
