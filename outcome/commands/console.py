@@ -15,7 +15,7 @@ import typer
 
 if TYPE_CHECKING:
     from outcome.pipeline.run import Results
-    from outcome.processes import Progress
+    from outcome.pipeline.prepare import Progress
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]
 Set = Annotated[
