@@ -407,7 +407,7 @@ def test_what_is_no_error_is_told_and_counted(study, outcome, tmp_path):
     done = outcome("check", study.path, "--out", tmp_path / "out")
     assert done.code == 0, done.err
     assert "1 feature files belong to no slide of the cohort table" in done.out
-    assert "1 reports belong to nobody" in done.out
+    assert "1 reports belong to no patient" in done.out
     assert "patients have no report; they are kept" in done.out
     flow = pd.read_csv(tmp_path / "out" / "cohort_flow.csv")
     assert flow["patients"].tolist() == [60, 59]

@@ -143,7 +143,7 @@ def test_reports_of_strangers_are_counted_and_texts_of_nobody_refused(texts, tmp
     frame.loc[len(frame)] = ["somebody else", "A text."]
     frame.to_csv(table, index=False)
     study_data = prepare(Study.read(path), tmp_path / "cache")
-    assert any(n.startswith("1 reports belong to nobody") for n in study_data.notes)
+    assert any(n.startswith("1 reports belong to no patient") for n in study_data.notes)
     frame.assign(who="x").to_csv(table, index=False)
     with pytest.raises(CohortError, match="a report of none of the 60 patients"):
         prepare(Study.read(path), tmp_path / "cache")

@@ -60,7 +60,7 @@ def embed_texts(
     encoder : TextEncoder
     out : Path
         A file that was made with the same settings is brought up to date: only new and changed
-        texts are encoded. Until all is done, the work lies in a file beside it.
+        texts are encoded. Until all is done, the work lies in a file in the same folder.
     limit : int, optional
         Greatest length of a chunk, where that should be less than the encoder takes.
     progress : callable

@@ -147,7 +147,7 @@ class FittedReports:
     rows: Mapping[str, NDArray[np.float32]]
     dimension: int
     encoder: str
-    strangers: int
+    unmatched: int
 
     def only(self, patients: Collection[str]) -> FittedReports:
         """Return the reports of some patients."""
@@ -177,14 +177,14 @@ class TextReports:
     patient_column : str
     rows : mapping of patient to str
         A hash of the patient's chunks and of the settings.
-    strangers : int
-        Texts of nobody in the cohort.
+    unmatched : int
+        Texts of patients who are not in the cohort.
     """
 
     source: ReportTexts
     patient_column: str
     rows: Mapping[str, str]
-    strangers: int
+    unmatched: int
 
     @property
     def dimension(self) -> int:
@@ -244,7 +244,7 @@ def _remembered(fitting: _Fitting) -> FittedReports:
     vectors = model([chunk for p in patients for chunk in found[p][1]])
     ends = np.cumsum([len(found[p][1]) for p in patients])
     rows = dict(zip(patients, np.split(vectors, ends[:-1]), strict=True))
-    return FittedReports(rows, vectors.shape[1], reports.encoder, reports.strangers)
+    return FittedReports(rows, vectors.shape[1], reports.encoder, reports.unmatched)
 
 
 def report_chunks(

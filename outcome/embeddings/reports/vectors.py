@@ -41,8 +41,8 @@ class Reports(Protocol):
         """Where the vectors come from; empty where nothing says so."""
 
     @property
-    def strangers(self) -> int:
-        """Reports in the source that belong to nobody in the cohort."""
+    def unmatched(self) -> int:
+        """Reports in the source of patients who are not in the cohort."""
 
     def only(self, patients: Collection[str]) -> Reports:
         """Return the reports of some patients."""
@@ -70,15 +70,15 @@ class VectorReports:
     dimension : int
     encoder : str
         As the source names it; empty where it does not.
-    strangers : int
-        Datasets in the source that belong to nobody in the cohort.
+    unmatched : int
+        Datasets in the source of patients who are not in the cohort.
     """
 
     path: Path
     rows: Mapping[str, tuple[int, int]]
     dimension: int
     encoder: str
-    strangers: int
+    unmatched: int
 
     def only(self, patients: Collection[str]) -> VectorReports:
         """Return the reports of some patients."""
@@ -111,7 +111,7 @@ def read_reports(
 ) -> Reports | None:
     """Read the reports that a study names, as vectors or as texts.
 
-    Texts are turned into vectors on first use, and these are kept beside the packed store; those
+    Texts are turned into vectors on first use, and these are kept with the packed store; those
     of `tfidf-svd` are made anew for each fold.
 
     Returns
@@ -142,8 +142,8 @@ def _texts(source: ReportTexts, study: Study, cohort: Cohort) -> TextReports:
         raise EmbeddingError(
             f"{source.texts.name} holds a report of none of the {len(cohort.patients)} patients"
         )
-    strangers = sum(p not in cohort.named for p in found)
-    return TextReports(source, study.columns.patient, rows, strangers)
+    unmatched = sum(p not in cohort.named for p in found)
+    return TextReports(source, study.columns.patient, rows, unmatched)
 
 
 def _read_vectors(
@@ -168,7 +168,7 @@ def _read_vectors(
     bad: dict[str, list[str]] = {}
     try:
         with h5py.File(path, "r") as file:
-            strangers = sum(1 for key in file if key not in cohort.named)
+            unmatched = sum(1 for key in file if key not in cohort.named)
             encoder = str(file.attrs.get("encoder", ""))
             for patient in sorted(wanted & set(file)):
                 try:
@@ -196,7 +196,7 @@ def _read_vectors(
     starts = [0, *ends[:-1]]
     rows = {p: (a, b) for p, a, b in zip(vectors, starts, ends, strict=True)}
     packed = store.add_array(np.concatenate(list(vectors.values())))
-    return VectorReports(packed, rows, next(iter(vectors.values())).shape[1], encoder, strangers)
+    return VectorReports(packed, rows, next(iter(vectors.values())).shape[1], encoder, unmatched)
 
 
 def _one_dimension(
