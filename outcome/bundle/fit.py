@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import secrets
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -27,28 +27,24 @@ from outcome.crossval.arm_fold import Settled, settle
 from outcome.crossval.executors import Here
 from outcome.crossval.grid import Grid, network_errors
 from outcome.crossval.late_fusion import MemberScores
-from outcome.crossval.outer_fold import HISTORY, chosen_network, chosen_step, few_events
+from outcome.crossval.outer_fold import HISTORY, chosen_network, chosen_penalty, few_events
 from outcome.crossval.scheduler import train
 from outcome.crossval.selection import combine
 from outcome.dataset.study_data import StudyData
 from outcome.devices import pinned_threads
 from outcome.embeddings.patches.find import find_slide_files, patch_geometry
-from outcome.endpoint import TimeToEvent
 from outcome.errors import CohortError, Problems, StudyError
-from outcome.models.ridge import PENALTIES, fit_linear
+from outcome.models.ridge import PENALTIES
+from outcome.progress import Progress, no_progress
 from outcome.study import Arm, Study
 from outcome.training.arm_members import Member, members
-from outcome.training.fold_data import FoldData, clinical_coding, target
-from outcome.training.linear_models import design_rows
+from outcome.training.fold_data import FoldData, clinical_coding
+from outcome.training.linear_models import fit_linear_fold
 from outcome.training.precision import resolved
 
 __all__ = ["choose_arm", "choose_fold", "fit_bundle", "performance"]
 
 PACKAGES = ("slide-outcome", "torch", "numpy", "pandas", "scipy", "scikit-learn", "safetensors")
-FEWEST_AT_RISK = 10
-YEARS = {"days": 365.0, "months": 12.0, "years": 1.0}
-
-Progress = Callable[[str, int, int], None]
 
 
 def choose_arm(study: Study, name: str | None) -> Arm:
@@ -110,7 +106,7 @@ def fit_bundle(
     fits: Path,
     device: str,
     jobs: int,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = no_progress,
 ) -> Bundle:
     """Fit an arm on the development patients of a fold, and gather what predicting needs.
 
@@ -164,9 +160,11 @@ def _projected(grid: Grid, fold: Fold, arm: Arm) -> FoldData:
 
 def _member(grid: Grid, fold: Fold, member: Member) -> tuple[BundleMember, MemberScores]:
     """Return a member's inner models, and their risks of the patients held out from them."""
-    if not member.linear:
-        member, _ = chosen_network(grid, fold, member)
-    step, raw, models = (_linear if member.linear else _networks)(grid, fold, member)
+    if member.linear:
+        step, raw, models = _linear(grid, fold, member)
+    else:
+        member, epoch = chosen_network(grid, fold, member)
+        step, raw, models = _networks(grid, fold, member, epoch)
     tune = [grid.head.risk(r) for r in raw]
     centred, test = combine(tune, [np.empty(0) for _ in tune])
     scores = MemberScores(centred, test, pd.DataFrame(columns=HISTORY[1:]))
@@ -177,32 +175,21 @@ def _member(grid: Grid, fold: Fold, member: Member) -> tuple[BundleMember, Membe
 Models = tuple[float, list[NDArray[np.float64]], list[dict[str, NDArray[Any]]]]
 
 
-def _networks(grid: Grid, fold: Fold, member: Member) -> Models:
+def _networks(grid: Grid, fold: Fold, member: Member, epoch: int) -> Models:
     folders = [grid.folder(fold, member, i) for i in range(len(fold.inner))]
-    raw = [folder.tune_raw() for folder in folders]
-    epoch = chosen_step(grid, fold, raw)
     states = [{k: v.numpy() for k, v in f.state(epoch).items()} for f in folders]
-    return epoch, [r[epoch - 1] for r in raw], states
+    return epoch, [folder.tune_raw()[epoch - 1] for folder in folders], states
 
 
 def _linear(grid: Grid, fold: Fold, member: Member) -> Models:
-    everybody = list(fold.development)
-    rows = design_rows(grid.study_data, grid.study, member.inputs, fold, everybody)
-    vectors = dict(zip(everybody, rows, strict=True))
-    paths, raw = [], []
-    for inner in fold.inner:
-        learn = np.stack([vectors[p] for p in inner.train])
-        outcomes = target(grid.study_data, inner.train, fold.development)
-        path = fit_linear(learn, outcomes, grid.head)
-        paths.append(path)
-        raw.append(path(np.stack([vectors[p] for p in inner.tune])))
-    k = chosen_step(grid, fold, raw) - 1
+    found = fit_linear_fold(grid.study_data, grid.study, member.inputs, fold, grid.head)
+    k = chosen_penalty(grid, fold, found)
     models = [
         {"mean": p.mean, "scale": p.scale, "weights": p.weights[k],
          "intercept": p.intercepts[k : k + 1]}
-        for p in paths
+        for p in found.paths
     ]  # fmt: skip
-    return PENALTIES[k], [r[k] for r in raw], models
+    return PENALTIES[k], [r[k] for r in found.tune], models
 
 
 def _ranges(
@@ -258,7 +245,7 @@ def _bundle(
         calibration=settled.calibration,
         cuts=settled.cuts,
         threshold=settled.threshold,
-        horizons=_horizons(study, patients),
+        horizons=study.endpoint.default_horizons(patients),
         strata=tuple(sorted(set(patients["strata"]))) if "strata" in patients else ("",),
         contracts=_contracts(study, study_data, arm),
         ranges=ranges,
@@ -266,17 +253,6 @@ def _bundle(
         known=frozenset(fingerprint(salt, i) for i in [*patients.index, *own]),
         facts=_facts(study, study_data, fold, patients),
     )
-
-
-def _horizons(study: Study, patients: pd.DataFrame) -> tuple[float, ...]:
-    """Return the study's horizons, or 1, 3 and 5 years where patients are still followed."""
-    endpoint = study.endpoint
-    if not isinstance(endpoint, TimeToEvent):
-        return endpoint.horizons if endpoint.kind == "landmark" else ()
-    if endpoint.horizons:
-        return endpoint.horizons
-    asked = [n * YEARS[endpoint.unit] for n in (1, 3, 5)]
-    return tuple(h for h in asked if int((patients["time"] > h).sum()) >= FEWEST_AT_RISK)
 
 
 def _contracts(study: Study, study_data: StudyData, arm: Arm) -> dict[str, Contract]:
@@ -318,9 +294,8 @@ def _facts(
         "simulated": study_data.facts().get("encoder") == "simulated",
         "notes": list(study_data.notes),
     }
-    if "time" in patients:
-        facts["longest_follow_up"] = float(patients["time"].max())
-    return facts
+    longest = study.endpoint.longest_follow_up(patients)
+    return facts if longest is None else facts | {"longest_follow_up": longest}
 
 
 def _checked(bundle: Bundle, study_data: StudyData, fold: Fold) -> Bundle:

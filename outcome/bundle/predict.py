@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +15,13 @@ from outcome.bundle.bundle import Bundle
 from outcome.bundle.ensemble import Ensemble
 from outcome.bundle.new_patients import Newcomers
 from outcome.bundle.out_of_distribution import ClinicalRange, VectorRange
-from outcome.endpoint import Binary, TimeToEvent
+from outcome.crossval.absolute_risk import absolute_risk
 from outcome.errors import BundleError, EmbeddingError, Problems
-from outcome.evaluation.horizon_columns import horizon_name
+from outcome.progress import Progress, no_progress
 from outcome.risk.cutoffs import risk_groups
-from outcome.risk.recalibration import LogisticCalibration
 
 __all__ = [
     "Scored",
-    "absolute_risk",
     "arm_table",
     "met_before",
     "predict_newcomers",
@@ -31,7 +29,6 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
-Progress = Callable[[str, int, int], None]
 AT_ONCE = 16
 WORTH_A_POOL = 32
 FEWEST_TO_SHIFT, LARGEST_SHIFT = 20, 0.5
@@ -62,7 +59,7 @@ def score_newcomers(
     newcomers: Newcomers,
     *,
     jobs: int = 1,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = no_progress,
 ) -> Scored:
     """Score every patient by every inner model.
 
@@ -178,14 +175,16 @@ def predict_newcomers(
         a range, not a confidence interval.
     warnings : list of str
     """
-    cohort = newcomers.cohort.patients
     risk = scored.risks.mean(axis=1)
-    strata = cohort["strata"].tolist() if "strata" in cohort else [""] * len(risk)
+    strata = newcomers.cohort.strata(scored.patients)
     table = pd.DataFrame({"patient_id": scored.patients, "risk": risk})
     table["risk_lowest"], table["risk_highest"] = scored.risks.min(axis=1), scored.risks.max(axis=1)
     table["linear_predictor"] = bundle.calibration.linear_predictor(risk)
     table["risk_group"] = risk_groups(risk, strata, bundle.cuts)
-    inner = [absolute_risk(bundle, column, strata, horizons) for column in (risk, *scored.risks.T)]
+    inner = [
+        absolute_risk(bundle.endpoint, bundle.calibration, column, strata, horizons)
+        for column in (risk, *scored.risks.T)
+    ]
     for name, values in inner[0].items():
         every = np.stack([one[name] for one in inner[1:]])
         table[name] = values
@@ -210,20 +209,6 @@ def met_before(bundle: Bundle, newcomers: Newcomers) -> list[str]:
 
 def _ids(newcomers: Newcomers) -> list[str]:
     return [str(p) for p in newcomers.cohort.patients.index]
-
-
-def absolute_risk(
-    bundle: Bundle, risk: Array, strata: Sequence[str], horizons: Sequence[float]
-) -> dict[str, Array]:
-    """Columns of calibrated absolute risk, as in `predictions.csv`."""
-    endpoint, calibration = bundle.endpoint, bundle.calibration
-    if isinstance(calibration, LogisticCalibration):
-        worse = calibration.probability(risk)
-        if isinstance(endpoint, Binary):
-            return {"probability": 1 - worse if endpoint.favourable else worse}
-        return {f"survival_{horizon_name(endpoint.horizons[0])}": 1 - worse}
-    assert isinstance(endpoint, TimeToEvent)
-    return {f"survival_{horizon_name(h)}": calibration.survival(risk, strata, h) for h in horizons}
 
 
 def _familiar(

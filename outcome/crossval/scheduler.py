@@ -8,7 +8,7 @@ once, with the epoch that the second has fixed.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,14 +23,13 @@ from outcome.crossval.outer_fold import few_events, member_scores
 from outcome.crossval.slide_vectors import write_vectors
 from outcome.devices import choose_device, pinned_threads
 from outcome.errors import InputError
+from outcome.progress import Progress
 from outcome.training.arm_members import Member, members
 from outcome.training.checkpoints import fit_seed, remove_unfinished
 from outcome.training.data_parallel import Ranks
 from outcome.training.trainer import fit_network
 
 __all__ = ["ArmFold", "Grid", "Shard", "choose_device", "run_grid", "train"]
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

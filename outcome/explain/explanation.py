@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,10 @@ from outcome.explain.faithfulness import deletion_rows
 from outcome.explain.geojson import feature_collection
 from outcome.explain.input_shares import modality_values
 from outcome.explain.thumbnails import Thumbnail, find_thumbnail
+from outcome.progress import Progress, no_progress
 
 __all__ = ["Explanation", "explain"]
 
-Progress = Callable[[str, int, int], None]
 ABOUT = "attention.json"
 
 
@@ -70,7 +70,7 @@ def explain(
     top: int = 20,
     images: Path | None = None,
     seed: int = 0,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = no_progress,
 ) -> Explanation:
     """Explain some slides or patients; parameters as for `outcome.attention`.
 
@@ -255,7 +255,7 @@ class _Slides:
             side * factor,
             title=f"{slide}{simulated}",
             unit="level-0 pixels" if pixels else "micrometres",
-            scale="log hazard" if self.bundle.endpoint.kind == "survival" else "logit",
+            scale=self.bundle.endpoint.scale,
             thumbnail=thumbnail,
         )
         save_map(figure, out / f"{slide}.png")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outcome.pipeline.prepare import Progress, start
+from outcome.pipeline.prepare import start
+from outcome.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from outcome.study import Study
@@ -21,7 +22,7 @@ def run_shard(
     jobs: int | None = None,
     device: str = "auto",
     cache: str | Path | None = None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = no_progress,
 ) -> tuple[int, int]:
     """Train one part of a study's fits; a plain `run` with the same settings uses them.
 
@@ -59,7 +60,7 @@ def train_together(
     out: str | Path | None = None,
     device: str = "auto",
     cache: str | Path | None = None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = no_progress,
 ) -> tuple[int, int]:
     """Train every fit of a study with all processes that torchrun has started, one fit at a time.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from outcome.progress import Progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,9 +14,7 @@ if TYPE_CHECKING:
     from outcome.crossval.grid import Grid
     from outcome.study import Study
 
-__all__ = ["Progress", "processes", "start"]
-
-Progress = Callable[[str, int, int], None]
+__all__ = ["processes", "start"]
 
 
 def start(

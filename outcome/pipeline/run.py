@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from outcome.pipeline.prepare import Progress, processes, start
+from outcome.pipeline.prepare import processes, start
+from outcome.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +89,7 @@ def run(
     save_vectors: bool = False,
     strict: bool = False,
     command: str = "",
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = no_progress,
 ) -> Results:
     """Train every arm of a study under cross-validation, compare them, and write the report.
 
@@ -224,8 +225,8 @@ def _results(
 
     from outcome.cohort import splits_table
     from outcome.crossval import manifest
-    from outcome.crossval.arm_fold import joined_predictions
     from outcome.crossval.fit_notes import fit_notes, fit_warnings
+    from outcome.crossval.joined_predictions import joined_predictions
     from outcome.crossval.permutation_test import permutation_notes
     from outcome.dataset.patient_tables import patient_tables
     from outcome.evaluation.endpoints import evaluate_endpoints

@@ -34,7 +34,7 @@ many patients: models trained on few patients are worse.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +46,7 @@ from scipy.stats import norm
 from outcome.cohort import Cohort, read_cohort
 from outcome.endpoint import Binary, TimeToEvent
 from outcome.errors import CohortError, InputError, Problems
+from outcome.progress import CountProgress, no_progress
 from outcome.statistics.aalen_johansen import cumulative_incidence
 from outcome.statistics.concordance import harrell
 from outcome.statistics.kaplan_meier import KaplanMeier, kaplan_meier
@@ -146,7 +147,7 @@ def power(
     sizes: Sequence[int] = SIZES,
     simulations: int = 400,
     seed: int = 0,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: CountProgress = no_progress,
 ) -> Power:
     """Simulate cohorts of several sizes that are followed as the study's cohort was.
 

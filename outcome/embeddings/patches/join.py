@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from uuid import uuid4
 
@@ -14,11 +14,11 @@ from outcome.embeddings.patches.find import Found, SlideFiles, find_slide_files
 from outcome.embeddings.patches.packed_store import Packed, PackedStore
 from outcome.errors import EmbeddingError, Problems
 from outcome.processes import in_processes
+from outcome.progress import CountProgress
 from outcome.study import Study
 
 __all__ = ["join_slides"]
 
-Progress = Callable[[int, int], None]
 PACK_HERE = 32
 """So few slides are packed faster than processes are started."""
 
@@ -30,7 +30,7 @@ def join_slides(
     notes: list[str],
     problems: Problems,
     jobs: int,
-    progress: Progress,
+    progress: CountProgress,
 ) -> tuple[Cohort, dict[str, tuple[Packed, ...]]]:
     """Join a cohort with its feature files, packing those that are not packed yet.
 
@@ -117,7 +117,7 @@ def _pack(
     files: Mapping[str, SlideFiles],
     problems: Problems,
     jobs: int,
-    progress: Progress,
+    progress: CountProgress,
 ) -> dict[str, Packed]:
     found: dict[str, Packed | str] = {}
     for slide, source in files.items():
