@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcome.bundle.bundle import Bundle
-from outcome.bundle.new_patients import Newcomers
+from outcome.bundle.new_patients import NewPatients
 from outcome.bundle.predict import Scored, arm_table
 from outcome.cohort import Cohort
 from outcome.crossval.absolute_risk import absolute_risk
@@ -54,7 +54,7 @@ class External:
     notes: list[str]
 
 
-def check_endpoint(bundle: Bundle, newcomers: Newcomers) -> tuple[Newcomers, list[str]]:
+def check_endpoint(bundle: Bundle, new: NewPatients) -> tuple[NewPatients, list[str]]:
     """Bring follow-up into the unit of the bundle.
 
     Raises
@@ -62,7 +62,7 @@ def check_endpoint(bundle: Bundle, newcomers: Newcomers) -> tuple[Newcomers, lis
     BundleError
         The study predicts something else.
     """
-    ours, theirs = bundle.endpoint, newcomers.study.endpoint
+    ours, theirs = bundle.endpoint, new.study.endpoint
     if not same_question(ours, theirs):
         raise BundleError(
             f"the model predicts {ours.label!r} ({ours.kind}), and the study's endpoint is"
@@ -73,14 +73,14 @@ def check_endpoint(bundle: Bundle, newcomers: Newcomers) -> tuple[Newcomers, lis
     if ours.unit != theirs.unit:
         notes.append(f"follow-up was converted from {theirs.unit} to {ours.unit}, as in training")
     # Horizons, and how outcomes are weighted, are those of the model.
-    converted = theirs.in_unit_of(ours, newcomers.cohort.patients)
-    cohort = replace(newcomers.cohort, patients=converted, endpoint=ours)
-    return replace(newcomers, cohort=cohort), notes
+    converted = theirs.in_unit_of(ours, new.cohort.patients)
+    cohort = replace(new.cohort, patients=converted, endpoint=ours)
+    return replace(new, cohort=cohort), notes
 
 
 def without_training_patients(
-    newcomers: Newcomers, met: Sequence[str]
-) -> tuple[Newcomers, list[str]]:
+    new: NewPatients, met: Sequence[str]
+) -> tuple[NewPatients, list[str]]:
     """Leave out those whom the model was trained on.
 
     Raises
@@ -89,21 +89,21 @@ def without_training_patients(
         Nobody is left.
     """
     if not met:
-        return newcomers, []
-    kept = [p for p in newcomers.cohort.patients.index if p not in set(met)]
+        return new, []
+    kept = [p for p in new.cohort.patients.index if p not in set(met)]
     if not kept:
         raise BundleError(
             f"all {len(met)} patients were in the training cohort: nothing can be validated on"
-            " them. To do: give other patients, or fit with --without-fold and validate on those"
+            " them. To do: give other patients, or fit without a fold and validate on its patients"
         )
     reason = f"{len(met)} patients of the training cohort"
-    cohort = newcomers.cohort.keep(kept, "not in the training cohort", reason)
-    slides = {p: s for p, s in newcomers.slides.items() if p in set(kept)}
+    cohort = new.cohort.keep(kept, "not in the training cohort", reason)
+    slides = {p: s for p, s in new.slides.items() if p in set(kept)}
     note = (
         f"{len(met)} of {len(met) + len(kept)} patients were in the training cohort, and are left"
         " out"
     )
-    return replace(newcomers, cohort=cohort, slides=slides), [note]
+    return replace(new, cohort=cohort, slides=slides), [note]
 
 
 def external_predictions(
@@ -118,7 +118,7 @@ def external_predictions(
         With outcomes, in the unit of the bundle.
     scored : Scored
     table : DataFrame
-        What `predict_newcomers` made.
+        What `prediction_table` made.
     horizons : sequence of float
 
     Notes

@@ -58,7 +58,7 @@ def start(
 
 def processes(jobs: int | None, study: Study, device: str) -> int:
     """Return how many processes: as asked for, or as the processors allow; on a GPU one."""
-    from outcome.devices import available_cpus
+    from outcome.processes import available_cpus
 
     if jobs is not None:
         return jobs

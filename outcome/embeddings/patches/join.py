@@ -17,7 +17,7 @@ from outcome.processes import in_processes
 from outcome.progress import CountProgress
 from outcome.study import Study
 
-__all__ = ["join_slides"]
+__all__ = ["join_slides", "locate_slides"]
 
 PACK_HERE = 32
 """So few slides are packed faster than processes are started."""
@@ -54,11 +54,25 @@ def join_slides(
         Without what was dropped, which is counted in its flow.
     slides : dict of patient to tuple of Packed
     """
-    found = _slide_files(study, cohort, notes, problems)
-    cohort, files = _link(study, cohort, found, problems)
+    cohort, files = locate_slides(study, cohort, notes, problems)
     packed = _pack(store, files, problems, jobs, progress)
     _check_same_encoder(packed, problems)
     return _by_patient(study, cohort, packed, problems)
+
+
+def locate_slides(
+    study: Study, cohort: Cohort, notes: list[str], problems: Problems
+) -> tuple[Cohort, dict[str, SlideFiles]]:
+    """Find the feature files of a cohort's slides; parameters as for `join_slides`.
+
+    Returns
+    -------
+    cohort : Cohort
+        Without the slides that have no file; its patients are all there.
+    files : dict of slide to SlideFiles
+    """
+    found = _slide_files(study, cohort, notes, problems)
+    return _link(study, cohort, found, problems)
 
 
 def _slide_files(study: Study, cohort: Cohort, notes: list[str], problems: Problems) -> Found:
