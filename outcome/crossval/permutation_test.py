@@ -19,7 +19,7 @@ from outcome.dataset.study_data import StudyData
 from outcome.errors import InputError, Problems
 from outcome.evaluation.endpoints import evaluate_endpoint
 from outcome.predictions import Predictions
-from outcome.progress import CountProgress, no_progress
+from outcome.progress import CountProgress
 from outcome.study import Study
 
 __all__ = [
@@ -153,7 +153,7 @@ def _statistics(study: Study, study_data: StudyData, device: str) -> dict[tuple[
     """Return the main metric and the log-rank statistic (-log10 p) of every arm."""
     with TemporaryDirectory() as scratch:
         grid = Grid(study, study_data, Path(scratch), device)
-        finished = run_grid(grid, 1, no_progress)
+        finished = run_grid(grid, Here())
     evaluation = evaluate_endpoint(
         Predictions(joined_predictions(finished, study_data)), study.endpoint, n_resamples=0
     )

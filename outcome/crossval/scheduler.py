@@ -16,25 +16,25 @@ import torch
 
 from outcome.cohort import Fold
 from outcome.crossval.arm_fold import ArmFold, assemble
-from outcome.crossval.executors import Here, Workers
+from outcome.crossval.executors import Workers
 from outcome.crossval.grid import Grid
 from outcome.crossval.late_fusion import MemberScores
 from outcome.crossval.outer_fold import few_events, member_scores
 from outcome.crossval.slide_vectors import write_vectors
-from outcome.devices import choose_device, pinned_threads
+from outcome.devices import pinned_threads
 from outcome.errors import InputError
-from outcome.progress import Progress
+from outcome.progress import Progress, no_progress
 from outcome.training.arm_members import Member, members
 from outcome.training.checkpoints import fit_seed, remove_unfinished
 from outcome.training.data_parallel import Ranks
 from outcome.training.trainer import fit_network
 
-__all__ = ["ArmFold", "Grid", "Shard", "choose_device", "run_grid", "train"]
+__all__ = ["Shard", "run_grid", "train"]
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One of several parts of the fits, for machines that know nothing of each other.
+    """One of several parts of the fits, for machines that do not communicate.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Shard:
         """
         number, _, of = text.partition("/")
         if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
-            raise InputError(f"--shard {text!r}: write e.g. 3/25, from 1/25 to 25/25")
+            raise InputError(f"part {text!r} of the fits: give e.g. 3/25, from 1/25 to 25/25")
         return cls(int(number), int(of))
 
     def rows(self, n: int) -> range:
@@ -81,22 +81,17 @@ def train(grid: Grid, workers: Workers, progress: Progress, shard: Shard | None 
     return len(waiting)
 
 
-def run_grid(
-    grid: Grid, jobs: int, progress: Progress, workers: Workers | None = None
-) -> list[ArmFold]:
+def run_grid(grid: Grid, workers: Workers, progress: Progress = no_progress) -> list[ArmFold]:
     """Train every fit that is not there yet, then predict every test fold.
 
     Parameters
     ----------
     grid : Grid
-    jobs : int
-        Processes. The results do not depend on it.
+    workers : Workers
+        Where the work is done. The results do not depend on it.
     progress : callable
         Called with what is being done, how much of it is done, and how much there is.
-    workers : Workers, optional
-        Instead of `jobs` processes of this machine.
     """
-    workers = workers or Here(jobs)
     folds = grid.study_data.folds
     train(grid, workers, progress)
     _prepare(grid, folds, workers, progress)
@@ -127,7 +122,7 @@ def run_grid(
 
 
 def _prepare(grid: Grid, folds: Sequence[Fold], workers: Workers, progress: Progress) -> None:
-    """Project what the fits of a fold have in common, before several of them ask for it at once."""
+    """Project the vectors that the fits of a fold share, before several of them need it at once."""
     tasks = [(fold, name) for fold in folds for name in grid.inputs if name != "clinical"]
     progress("projecting", 0, len(tasks))
     for done, _ in enumerate(workers.map(_project, grid, tasks), 1):

@@ -1,4 +1,4 @@
-"""Training alone, by processes that share a run folder; a plain `run` then evaluates."""
+"""Training by several processes that share a run folder; a plain `run` then evaluates."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run_shard(
 
     part = Shard.parse(shard)
     folder = Path(out) if out is not None else Path("reports") / study.name
-    grid, workers = start(study, None, folder, jobs, device, cache, None, False, progress)
+    grid, workers = start(study, folder, jobs=jobs, device=device, cache=cache, progress=progress)
     claim(folder, study)
     train(grid, workers, progress, part)
     return sum(grid.folder(*task).finished for task in grid.tasks), len(grid.tasks)
@@ -92,7 +92,7 @@ def train_together(
     folder = Path(out) if out is not None else Path("reports") / study.name
     device = device_of_rank(device)
     with Ranks.joined() as ranks:
-        grid, _ = start(study, None, folder, 1, device, cache, None, False, progress)
+        grid, _ = start(study, folder, jobs=1, device=device, cache=cache, progress=progress)
         # Also a barrier: all have looked at the folder before anything is in it.
         fits = [grid.folder(*task) for task in grid.tasks]
         ranks.check_same([(fit.path.name, fit.finished) for fit in fits])

@@ -154,7 +154,15 @@ def run(
         raise InputError(f"give at least {FEWEST_PERMUTATIONS} permutations, or none")
     folder = Path(out) if out is not None else Path("reports") / study.name
     grid, workers = start(
-        study, cohort, folder, jobs, device, cache, cluster, save_vectors, progress
+        study,
+        folder,
+        cohort=cohort,
+        jobs=jobs,
+        device=device,
+        cache=cache,
+        cluster=cluster,
+        save_vectors=save_vectors,
+        progress=progress,
     )
     checked = check_study(study, grid.study_data)
     for warning in checked.warnings:
@@ -165,7 +173,7 @@ def run(
     changed = since(folder, study, hashes(study, grid.study_data, cohort))
     folder.mkdir(parents=True, exist_ok=True)
     kept = sum(grid.folder(*task).finished for task in grid.tasks)
-    finished = run_grid(grid, 1, progress, workers)
+    finished = run_grid(grid, workers, progress)
     n = processes(jobs, study, grid.device)
     tested = None
     if permutations:

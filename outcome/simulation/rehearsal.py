@@ -35,8 +35,8 @@ import yaml
 from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
-from outcome.cohort import Cohort, read_cohort
-from outcome.errors import CohortError, InputError, Problems
+from outcome.cohort import Cohort
+from outcome.errors import InputError
 from outcome.progress import CountProgress, no_progress
 from outcome.simulation.files import (
     N_COMMON,
@@ -46,6 +46,7 @@ from outcome.simulation.files import (
     write_reports,
 )
 from outcome.simulation.simulate import Simulation, draw_tissues
+from outcome.simulation.source_cohort import read_source_cohort
 from outcome.statistics.concordance import harrell
 from outcome.study import Study
 
@@ -110,7 +111,9 @@ def rehearse(
     for name, value in (("image_c", image_c), ("report_c", report_c)):
         if not 0.5 <= value <= 0.95:
             raise InputError(f"simulate: {name} must be in [0.5, 0.95], not {value}")
-    cohort = _cohort(study)
+    if study.embeddings.patches is None:
+        raise InputError("the study names no `embeddings.patches`: there is nothing to simulate")
+    cohort = read_source_cohort(study)
     rng = np.random.default_rng([s.seed, 20261125])
     patients = _latents(cohort, s, {"image": image_c, "report": report_c}, rng)
     slides = _slides(cohort, s, rng)
@@ -125,17 +128,6 @@ def rehearse(
     path = _write_study(out, study, features, s, image_c, report_c)
     carried = {part: _agreement(cohort, truth[part].to_numpy()) for part in ("image", "report")}
     return Rehearsal(path, len(patients), len(slides), carried)
-
-
-def _cohort(study: Study) -> Cohort:
-    if study.embeddings.patches is None:
-        raise InputError("the study names no `embeddings.patches`: there is nothing to simulate")
-    problems = Problems(str(study.cohort))
-    cohort = read_cohort(study, problems)
-    problems.raise_if_any(CohortError)
-    if cohort is None or cohort.outcome.nunique() < 2:
-        raise InputError(f"{study.cohort}: an outcome that differs between patients is needed")
-    return cohort
 
 
 def _latents(
