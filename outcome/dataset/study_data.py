@@ -213,7 +213,9 @@ def _redactions(study: Study) -> list[str]:
 
 def _reports_in_flow(study: Study, cohort: Cohort, reports: Reports, notes: list[str]) -> Cohort:
     if reports.unmatched:
-        notes.append(f"{reports.unmatched} reports belong to no patient of the cohort table: not used")
+        notes.append(
+            f"{reports.unmatched} reports belong to no patient of the cohort table: not used"
+        )
     without = [p for p in cohort.patients.index if p not in reports.rows]
     if not without:
         return cohort
