@@ -32,7 +32,8 @@ class ArmFold:
     development, test : DataFrame
         Rows of `development.csv` and `predictions.csv`, without the outcomes.
     history : DataFrame
-        Losses per model, inner fold and epoch; empty for a linear arm.
+        Losses and ranking of tune patients per model, inner fold and epoch; empty for a linear
+        arm.
     models : list of dict
         Per member: `model`, `epochs` or `penalty`, `weight`.
     calibration : Calibration
@@ -147,15 +148,13 @@ def assemble(
         test[column] = values
     if endpoint.has_threshold:
         test["threshold"] = found.threshold
-    history = [s.history for s in scores if len(s.history)]
-    empty = pd.DataFrame(columns=HISTORY)
     return ArmFold(
         arm=arm.name,
         repeat=fold.repeat,
         fold=fold.name,
         development=pd.concat(inner, ignore_index=True),
         test=test,
-        history=pd.concat(history).assign(arm=arm.name)[HISTORY] if history else empty,
+        history=_history(arm, scores),
         models=_models(arm, scores, found.weights),
         calibration=calibration,
         cuts=cuts,
@@ -163,6 +162,15 @@ def assemble(
         inner_folds=len(fold.inner),
         few=few,
     )
+
+
+def _history(arm: Arm, scores: Sequence[MemberScores]) -> pd.DataFrame:
+    """Join the learning curves of the members; those of linear models have no rows."""
+    found = [s.history for s in scores if len(s.history)]
+    if not found:
+        return pd.DataFrame(columns=HISTORY)
+    joined = pd.concat(found).assign(arm=arm.name)
+    return joined[[*HISTORY, *(c for c in joined if c not in HISTORY)]]
 
 
 def _models(

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import torch
 
 from outcome.cohort import Fold
@@ -102,6 +103,10 @@ def run_grid(grid: Grid, workers: Workers, progress: Progress = no_progress) -> 
     for key, found in workers.map(_score, grid, cells):
         scores[key] = found
         progress("predicting", len(scores), len(cells))
+    for fold, member in cells:
+        if not member.linear:
+            key = fold.key, member
+            scores[key] = _with_tune_metrics(grid, fold, member, scores[key])
     if grid.save_vectors:
         write_vectors(grid.fits.parent / "slide_vectors.h5", grid, scores)
     few = {fold.key: few_events(grid, fold) for fold in folds}
@@ -155,6 +160,27 @@ def _fit(grid: Grid, fold: Fold, member: Member, inner_index: int) -> None:
     about = {"inputs": member.inputs, "repeat": fold.repeat, "fold": fold.name, "inner": inner.name}
     about["processes"] = ranks.world
     grid.folder(fold, member, inner_index).write(trained, about)
+
+
+def _with_tune_metrics(
+    grid: Grid, fold: Fold, member: Member, scores: MemberScores
+) -> MemberScores:
+    """Add to the learning curves how well tune patients are ranked after every epoch.
+
+    It is done here, once, since torchmetrics takes seconds to be imported in every process.
+    """
+    from outcome.crossval.tune_metrics import tune_metrics
+
+    used = replace(member, changes=tuple(scores.changes.items()))
+    found = [
+        tune_metrics(
+            grid.folder(fold, used, i).tune_raw(),
+            grid.study_data.cohort.outcomes(inner.tune, fold.development),
+        )
+        for i, inner in enumerate(fold.inner)
+    ]
+    measured = pd.concat(found, ignore_index=True)
+    return replace(scores, history=pd.concat([scores.history, measured], axis=1))
 
 
 def _score(
