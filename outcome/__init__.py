@@ -7,11 +7,12 @@ Examples
 >>> results = outcome.run(study)  # doctest: +SKIP
 >>> results.metrics  # doctest: +SKIP
 
-A trained model in use: see `outcome.pipeline.deploy`.
+A trained model: see `outcome.fit`, `outcome.predict`, `outcome.validate` and `outcome.attention`.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 # `run` is imported here and now: a later import of the module would put itself in the function's
@@ -19,7 +20,10 @@ from typing import TYPE_CHECKING, Any
 from outcome.pipeline.run import Results, run
 
 if TYPE_CHECKING:
-    from outcome.pipeline.deploy import attention, fit, predict, validate
+    from outcome.pipeline.explain_model import attention
+    from outcome.pipeline.fit_model import fit
+    from outcome.pipeline.predict_patients import predict
+    from outcome.pipeline.validate_model import validate
     from outcome.simulation.simulate import Simulation
     from outcome.study import Study
 
@@ -36,17 +40,18 @@ __all__ = [
 ]
 
 
+_PLACES = {
+    "Simulation": "outcome.simulation.simulate",
+    "Study": "outcome.study",
+    "attention": "outcome.pipeline.explain_model",
+    "fit": "outcome.pipeline.fit_model",
+    "predict": "outcome.pipeline.predict_patients",
+    "validate": "outcome.pipeline.validate_model",
+}
+"""Where the public names are, which are imported when they are first used."""
+
+
 def __getattr__(name: str) -> Any:
-    if name == "Study":
-        from outcome.study import Study
-
-        return Study
-    if name == "Simulation":
-        from outcome.simulation.simulate import Simulation
-
-        return Simulation
-    if name in ("attention", "fit", "predict", "validate"):
-        from outcome import use
-
-        return getattr(use, name)
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
     raise AttributeError(f"module 'outcome' has no attribute {name!r}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ import torch
 
 from outcome.errors import InputError
 
-__all__ = ["available_cpus", "choose_device", "pinned_threads"]
+__all__ = ["choose_device", "pinned_threads"]
 
 DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -24,23 +23,16 @@ def choose_device(asked: str) -> str:
     InputError
         There is no such device.
     """
-    import torch
-
     if not DEVICES.fullmatch(asked):
-        raise InputError(f"--device {asked!r}: write auto, cpu, cuda, cuda:0 (1, ...) or mps")
+        raise InputError(f"device {asked!r}: give auto, cpu, cuda, cuda:0 (1, ...) or mps")
     if asked == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.zeros(1, device=asked)
     except (RuntimeError, AssertionError) as error:
         reason = (str(error).splitlines() or [""])[0]
-        raise InputError(f"--device {asked!r} cannot be used here: {reason}") from None
+        raise InputError(f"device {asked!r} cannot be used here: {reason}") from None
     return asked
-
-
-def available_cpus() -> int:
-    """Return the processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -1,4 +1,10 @@
-"""What is predicted: the time to an event, an event by a horizon, or a yes/no outcome."""
+"""What is predicted: the time to an event, an event by a horizon, or a yes/no outcome.
+
+Whatever differs between the kinds of endpoint and needs neither torch nor a fitted model is said by
+their classes: how outcomes are read from a table, what they are called, how they are counted.
+Registries by class say the rest, one per concern: `outcome.models.heads.HEADS` (losses) and
+`outcome.crossval.absolute_risk.COLUMNS` (predicted probabilities).
+"""
 
 from __future__ import annotations
 
@@ -6,13 +12,15 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from outcome.errors import Problems
+from outcome.outcomes import Outcomes
+from outcome.statistics.censoring import Censoring, censoring_curve, landmark_weights
 
 __all__ = [
     "LONGEST_FOLLOW_UP",
@@ -21,13 +29,21 @@ __all__ = [
     "Landmark",
     "TimeToEvent",
     "canonical_code",
+    "describe",
     "is_blank",
     "is_formula",
+    "same_question",
 ]
 
 Unit = Literal["days", "months", "years"]
 LONGEST_FOLLOW_UP = {"days": 50_000.0, "months": 1_600.0, "years": 130.0}
 """A life, generously: longer times are in another unit than they say."""
+DAYS = {"days": 1.0, "months": 365.25 / 12, "years": 365.25}
+"""Length of a unit."""
+YEAR = {"days": 365.0, "months": 12.0, "years": 1.0}
+"""A year for people, in each unit."""
+FEWEST_AT_RISK = 10
+"""Patients who are still followed at a horizon that is proposed."""
 NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 BLANKS = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>", "#n/a"})
 
@@ -62,9 +78,44 @@ class _Spec(BaseModel):
     name: str = ""
     """What the report calls it; by default made from the column."""
 
+    outcome_columns: ClassVar[tuple[str, ...]]
+    """Columns that `decode` returns."""
+    limiting: ClassVar[str]
+    """What `rarer` counts, in words."""
+    main_metric: ClassVar[str]
+    """Key of the metric of discrimination that is reported first."""
+    scale: ClassVar[str]
+    """Scale of a linear predictor, in words."""
+    calibration: ClassVar[str]
+    """What calibration estimates besides the slope, in words."""
+    has_threshold: ClassVar[bool] = False
+    """Whether predictions are also classified, at a threshold of the risk."""
+    any_horizon: ClassVar[bool] = False
+    """Whether absolute risk can be predicted at any horizon within follow-up."""
+
+    def default_horizons(self, patients: pd.DataFrame) -> tuple[float, ...]:
+        """Return where a trained model gives absolute risk unless other horizons are asked for."""
+        return ()
+
+    def longest_follow_up(self, patients: pd.DataFrame) -> float | None:
+        """Return the longest follow-up, in `unit`; None where there are no times."""
+        return None
+
+    def in_unit_of(self, other: Endpoint, patients: pd.DataFrame) -> pd.DataFrame:
+        """Return outcomes of this endpoint with follow-up in the unit of another one."""
+        return patients
+
+    def fit_settings(self) -> dict[str, Any]:
+        """Return what a fit depends on besides the columns of the outcome."""
+        return {}
+
 
 class _Timed(_Spec):
     """A time and an indicator of how follow-up ended."""
+
+    outcome_columns: ClassVar[tuple[str, ...]] = ("time", "event")
+    limiting: ClassVar[str] = "events"
+    favourable: ClassVar[bool] = False
 
     time: str
     """Column of follow-up times, in `unit`."""
@@ -112,6 +163,37 @@ class _Timed(_Spec):
     def columns(self) -> tuple[str, ...]:
         """Columns that the cohort table must have."""
         return (self.time, self.indicator)
+
+    def observed(self, patients: pd.DataFrame) -> Outcomes:
+        """Return follow-up and how it ended, whatever the horizon.
+
+        Parameters
+        ----------
+        patients : DataFrame
+            Columns `time`, `event` and, with strata, `strata`.
+        """
+        code = patients["event"].to_numpy(dtype=np.int64)
+        time = patients["time"].to_numpy(dtype=np.float64)
+        return Outcomes(code == 1, time, code, _strata(patients))
+
+    def longest_follow_up(self, patients: pd.DataFrame) -> float | None:
+        """Return the longest follow-up, in `unit`."""
+        return float(patients["time"].max())
+
+    def in_unit_of(self, other: Endpoint, patients: pd.DataFrame) -> pd.DataFrame:
+        """Return outcomes of this endpoint with follow-up in the unit of another one."""
+        if other.unit == self.unit:
+            return patients
+        return patients.assign(time=patients["time"] * (DAYS[self.unit] / DAYS[other.unit]))
+
+    def _details(self, horizons: Sequence[float]) -> dict[str, Any]:
+        return {
+            "time": self.time,
+            "event": self.indicator,
+            "unit": self.unit,
+            "horizons": list(horizons),
+            "competing": 2 in (self.event_codes or {}).values(),
+        }
 
     def decode(self, table: pd.DataFrame, ids: Sequence[str], problems: Problems) -> pd.DataFrame:
         """Turn text columns into `time` (float) and `event` (0/1), missing outcomes into NaN.
@@ -172,6 +254,11 @@ class TimeToEvent(_Timed):
     competing events (code 2) training is cause-specific: they end follow-up as censoring does.
     """
 
+    main_metric: ClassVar[str] = "harrell_c"
+    scale: ClassVar[str] = "log hazard"
+    calibration: ClassVar[str] = "Breslow's baseline hazard"
+    any_horizon: ClassVar[bool] = True
+
     kind: Literal["survival"]
     """A time to an event."""
     horizons: tuple[float, ...] = ()
@@ -194,6 +281,27 @@ class TimeToEvent(_Timed):
         """Events: what limits how much can be learned."""
         return int((patients["event"] == 1).sum())
 
+    def outcomes(self, patients: pd.DataFrame, development: pd.DataFrame | None = None) -> Outcomes:
+        """Return follow-up and events; the development patients play no part.
+
+        Parameters
+        ----------
+        patients, development : DataFrame
+            See `observed`.
+        """
+        return self.observed(patients)
+
+    def details(self) -> dict[str, Any]:
+        """Return what the manifest of a run keeps."""
+        return self._details(self.horizons)
+
+    def default_horizons(self, patients: pd.DataFrame) -> tuple[float, ...]:
+        """Return the horizons, or 1, 3 and 5 years where 10 patients are still followed."""
+        if self.horizons:
+            return self.horizons
+        asked = [n * YEAR[self.unit] for n in (1, 3, 5)]
+        return tuple(h for h in asked if int((patients["time"] > h).sum()) >= FEWEST_AT_RISK)
+
 
 class Landmark(_Timed):
     """The event by a fixed horizon from the origin, yes or no; a network gives a logit.
@@ -203,6 +311,10 @@ class Landmark(_Timed):
     the inverse probability of not being censored. A competing event (code 2) before the horizon
     is a known "no".
     """
+
+    main_metric: ClassVar[str] = "auroc"
+    scale: ClassVar[str] = "logit"
+    calibration: ClassVar[str] = "an intercept, logistic"
 
     kind: Literal["landmark"]
     """An event by a fixed horizon."""
@@ -226,6 +338,45 @@ class Landmark(_Timed):
         known = positive | (patients["time"] >= self.horizon) | (patients["event"] == 2)
         return int(min(positive.sum(), (known & ~positive).sum()))
 
+    def outcomes(self, patients: pd.DataFrame, development: pd.DataFrame) -> Outcomes:
+        """Return events by the horizon, and the weight of each patient.
+
+        Parameters
+        ----------
+        patients : DataFrame
+            See `observed`.
+        development : DataFrame
+            Patients on whom the probability of not being censored is estimated.
+        """
+        seen = self.observed(patients)
+        by_then, weight = landmark_weights(
+            patients["time"], seen.code, self.horizon, censoring(development)
+        )
+        return Outcomes(by_then, None, seen.code, seen.strata, weight)
+
+    def details(self) -> dict[str, Any]:
+        """Return what the manifest of a run keeps."""
+        return self._details(self.horizons)
+
+    def default_horizons(self, patients: pd.DataFrame) -> tuple[float, ...]:
+        """Return the one horizon."""
+        return self.horizons
+
+    def fit_settings(self) -> dict[str, Any]:
+        """Return the horizon."""
+        return {"horizon": self.horizon}
+
+
+def censoring(patients: pd.DataFrame) -> Censoring:
+    """Estimate the probability of not being censored; a competing event is no censoring."""
+    return censoring_curve(patients["time"].to_numpy(dtype=float), patients["event"] > 0)
+
+
+def _strata(patients: pd.DataFrame) -> np.ndarray:
+    if "strata" in patients:
+        return patients["strata"].to_numpy(dtype=str)
+    return np.full(len(patients), "")
+
 
 def _tell(
     bad: np.ndarray,
@@ -245,6 +396,15 @@ def _tell(
 
 class Binary(_Spec):
     """A yes/no outcome; a network gives a logit."""
+
+    outcome_columns: ClassVar[tuple[str, ...]] = ("label",)
+    limiting: ClassVar[str] = "patients of the rarer class"
+    main_metric: ClassVar[str] = "auroc"
+    scale: ClassVar[str] = "logit"
+    calibration: ClassVar[str] = "an intercept, logistic"
+    has_threshold: ClassVar[bool] = True
+    horizons: ClassVar[tuple[float, ...]] = ()
+    unit: ClassVar[str] = ""
 
     kind: Literal["binary"]
     """A yes/no outcome."""
@@ -292,6 +452,29 @@ class Binary(_Spec):
         positive = int(patients["label"].sum())
         return min(positive, len(patients) - positive)
 
+    def observed(self, patients: pd.DataFrame) -> Outcomes:
+        """Return the labels.
+
+        Parameters
+        ----------
+        patients : DataFrame
+            Column `label`: 1 for the positive class.
+        """
+        positive = patients["label"].to_numpy() == 1
+        return Outcomes(positive, strata=_strata(patients), favourable=self.favourable)
+
+    def outcomes(self, patients: pd.DataFrame, development: pd.DataFrame | None = None) -> Outcomes:
+        """Return the labels; the development patients play no part."""
+        return self.observed(patients)
+
+    def details(self) -> dict[str, Any]:
+        """Return what the manifest of a run keeps."""
+        return {
+            "label": self.label_column,
+            "positive": ", ".join(self.positive),
+            "favourable": self.favourable,
+        }
+
     def decode(self, table: pd.DataFrame, ids: Sequence[str], problems: Problems) -> pd.DataFrame:
         """Turn the text column into `label` (1 = positive), missing outcomes into NaN."""
         text = table[self.label_column]
@@ -326,3 +509,18 @@ class Binary(_Spec):
 
 
 Endpoint = Annotated[TimeToEvent | Binary | Landmark, Field(discriminator="kind")]
+
+
+def same_question(ours: Endpoint, theirs: Endpoint) -> bool:
+    """Whether a model of one endpoint can be judged on outcomes of the other."""
+    return (ours.kind, ours.strata is None, ours.favourable) == (
+        theirs.kind,
+        theirs.strata is None,
+        theirs.favourable,
+    )
+
+
+def describe(endpoint: Endpoint) -> dict[str, Any]:
+    """Return what the manifest of a run keeps of its endpoint."""
+    about = {"kind": endpoint.kind, "name": endpoint.label, "strata": endpoint.strata}
+    return about | endpoint.details()

@@ -6,51 +6,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
+from outcome.bundle.contracts import Contract
 from outcome.bundle.out_of_distribution import ClinicalRange, VectorRange
 from outcome.endpoint import Endpoint
+from outcome.errors import BundleError
 from outcome.risk.recalibration import Calibration
 from outcome.study import Arm, Columns, Covariates, Training
 from outcome.training.arm_members import Member
 from outcome.training.clinical import ClinicalCoding
 
-__all__ = ["Bundle", "BundleMember", "Contract", "fingerprint", "with_facts"]
+__all__ = ["Bundle", "BundleMember", "fingerprint", "with_facts"]
 
 Array = NDArray[Any]
 Arrays = dict[str, Array]
-
-
-class Part(BaseModel):
-    """A field that a later release of the same format adds is not known here, and no error."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class Contract(Part):
-    """What vectors of one input must be.
-
-    Parameters
-    ----------
-    dimension : int
-    encoder : str
-        As the files name it; empty where they do not.
-    layout, dtype : str
-        Of the training files; others are read too.
-    geometry : mapping
-        Magnification and patch size, where the files say them.
-    """
-
-    dimension: int
-    encoder: str = ""
-    layout: str = ""
-    dtype: str = ""
-    geometry: dict[str, float] = {}
 
 
 @dataclass(frozen=True)
@@ -138,6 +112,32 @@ class Bundle:
     def inputs(self) -> tuple[str, ...]:
         """What the arm sees."""
         return tuple(self.arm.inputs)
+
+    def horizons_for(self, asked: Sequence[float]) -> list[float]:
+        """Return horizons at which absolute risk is given; those of the bundle where none is asked.
+
+        Raises
+        ------
+        BundleError
+            The endpoint has no free horizons; or they are not positive and increasing, or lie
+            beyond the follow-up of training.
+        """
+        if not asked:
+            return list(self.horizons)
+        if not self.endpoint.any_horizon:
+            raise BundleError(
+                f"horizons can be chosen for a survival endpoint, and this model predicts"
+                f" {self.endpoint.label!r} ({self.endpoint.kind}). To do: leave them out"
+            )
+        if list(asked) != sorted(set(asked)) or asked[0] <= 0:
+            raise BundleError(f"horizons {list(asked)}: give positive, increasing numbers")
+        longest = self.facts.get("longest_follow_up", float("inf"))
+        if asked[-1] > longest:
+            raise BundleError(
+                f"horizon {asked[-1]:g} lies beyond the follow-up of training ({longest:g}"
+                f" {self.endpoint.unit}), where nothing is known"
+            )
+        return [float(h) for h in asked]
 
     def knows(self, text: str) -> bool:
         """Whether this is the id of a training patient, or of one of their slides."""

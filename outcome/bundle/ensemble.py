@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from outcome.bundle.bundle import Bundle, BundleMember
 from outcome.bundle.patient_vectors import Array, InnerModel, PatientVectors
-from outcome.endpoint import Binary
 
 __all__ = ["Ensemble", "LinearModel", "PlainNetwork"]
 Arrays = Mapping[str, Array]
@@ -158,8 +157,7 @@ class Ensemble:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        endpoint = bundle.endpoint
-        self.sign = -1.0 if isinstance(endpoint, Binary) and endpoint.favourable else 1.0
+        self.sign = -1.0 if bundle.endpoint.favourable else 1.0
         self.members = [(m, self._models(m)) for m in bundle.members]
 
     def see(

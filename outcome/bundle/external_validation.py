@@ -10,17 +10,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcome.bundle.bundle import Bundle
-from outcome.bundle.new_patients import Newcomers
-from outcome.bundle.predict import Scored, absolute_risk, arm_table
+from outcome.bundle.new_patients import NewPatients
+from outcome.bundle.predict import Scored, arm_table
 from outcome.cohort import Cohort
-from outcome.crossval.arm_fold import cohort_outcomes
-from outcome.endpoint import Binary, Landmark
+from outcome.crossval.absolute_risk import absolute_risk
+from outcome.endpoint import same_question
 from outcome.errors import BundleError
 from outcome.evaluation.horizon_columns import horizon_name
+from outcome.outcomes import Outcomes
 from outcome.risk.recalibration import (
     Calibration,
     LogisticCalibration,
-    Outcomes,
     SurvivalCalibration,
     fit_calibration,
     survival_at_time,
@@ -28,7 +28,6 @@ from outcome.risk.recalibration import (
 
 __all__ = ["External", "external_predictions", "without_training_patients"]
 
-IN_DAYS = {"days": 1.0, "months": 365.25 / 12, "years": 365.25}
 RECALIBRATION_FOLDS = 5
 FEWEST_EVENTS = 16
 
@@ -55,7 +54,7 @@ class External:
     notes: list[str]
 
 
-def check_endpoint(bundle: Bundle, newcomers: Newcomers) -> tuple[Newcomers, list[str]]:
+def check_endpoint(bundle: Bundle, new: NewPatients) -> tuple[NewPatients, list[str]]:
     """Bring follow-up into the unit of the bundle.
 
     Raises
@@ -63,32 +62,25 @@ def check_endpoint(bundle: Bundle, newcomers: Newcomers) -> tuple[Newcomers, lis
     BundleError
         The study predicts something else.
     """
-    ours, theirs = bundle.endpoint, newcomers.study.endpoint
-    same = ours.kind == theirs.kind and (ours.strata is None) == (theirs.strata is None)
-    if isinstance(ours, Binary) and isinstance(theirs, Binary):
-        same = same and ours.favourable == theirs.favourable
-    if not same:
+    ours, theirs = bundle.endpoint, new.study.endpoint
+    if not same_question(ours, theirs):
         raise BundleError(
             f"the model predicts {ours.label!r} ({ours.kind}), and the study's endpoint is"
             f" {theirs.label!r} ({theirs.kind}). To do: declare the same kind of endpoint, with"
             " the same `favourable` and `strata`"
         )
-    if isinstance(ours, Binary) or isinstance(theirs, Binary):
-        return newcomers, []
     notes = []
-    cohort = newcomers.cohort
     if ours.unit != theirs.unit:
-        factor = IN_DAYS[theirs.unit] / IN_DAYS[ours.unit]
-        patients = cohort.patients.assign(time=cohort.patients["time"] * factor)
-        cohort = replace(cohort, patients=patients)
         notes.append(f"follow-up was converted from {theirs.unit} to {ours.unit}, as in training")
     # Horizons, and how outcomes are weighted, are those of the model.
-    return replace(newcomers, cohort=replace(cohort, endpoint=ours)), notes
+    converted = theirs.in_unit_of(ours, new.cohort.patients)
+    cohort = replace(new.cohort, patients=converted, endpoint=ours)
+    return replace(new, cohort=cohort), notes
 
 
 def without_training_patients(
-    newcomers: Newcomers, met: Sequence[str]
-) -> tuple[Newcomers, list[str]]:
+    new: NewPatients, met: Sequence[str]
+) -> tuple[NewPatients, list[str]]:
     """Leave out those whom the model was trained on.
 
     Raises
@@ -97,21 +89,21 @@ def without_training_patients(
         Nobody is left.
     """
     if not met:
-        return newcomers, []
-    kept = [p for p in newcomers.cohort.patients.index if p not in set(met)]
+        return new, []
+    kept = [p for p in new.cohort.patients.index if p not in set(met)]
     if not kept:
         raise BundleError(
             f"all {len(met)} patients were in the training cohort: nothing can be validated on"
-            " them. To do: give other patients, or fit with --without-fold and validate on those"
+            " them. To do: give other patients, or fit without a fold and validate on its patients"
         )
     reason = f"{len(met)} patients of the training cohort"
-    cohort = newcomers.cohort.keep(kept, "not in the training cohort", reason)
-    slides = {p: s for p, s in newcomers.slides.items() if p in set(kept)}
+    cohort = new.cohort.keep(kept, "not in the training cohort", reason)
+    slides = {p: s for p, s in new.slides.items() if p in set(kept)}
     note = (
         f"{len(met)} of {len(met) + len(kept)} patients were in the training cohort, and are left"
         " out"
     )
-    return replace(newcomers, cohort=cohort, slides=slides), [note]
+    return replace(new, cohort=cohort, slides=slides), [note]
 
 
 def external_predictions(
@@ -126,7 +118,7 @@ def external_predictions(
         With outcomes, in the unit of the bundle.
     scored : Scored
     table : DataFrame
-        What `predict_newcomers` made.
+        What `prediction_table` made.
     horizons : sequence of float
 
     Notes
@@ -137,11 +129,11 @@ def external_predictions(
     a calibration fitted on the very patients that it is judged on looks better than it is.
     """
     patients = scored.patients
-    outcomes = cohort_outcomes(cohort, patients, patients)
+    outcomes = cohort.outcomes(patients, patients)
     known = _outcome_columns(cohort, patients, outcomes)
     risk = table["risk"].to_numpy(dtype=float)
     frozen = arm_table(table, bundle.arm.name)
-    if isinstance(bundle.endpoint, Binary):
+    if bundle.endpoint.has_threshold:
         frozen["threshold"] = bundle.threshold
     frozen = frozen.assign(**survival_at_time(bundle.calibration, risk, outcomes))
     score = np.asarray(bundle.calibration.linear_predictor(risk))
@@ -159,10 +151,10 @@ def external_predictions(
 
 
 def _outcome_columns(cohort: Cohort, patients: Sequence[str], outcomes: Outcomes) -> pd.DataFrame:
-    columns = [c for c in ("time", "event", "label", "strata") if c in cohort.patients]
-    known = cohort.patients.loc[list(patients), columns]
-    known = known.astype({c: int for c in ("event", "label") if c in known})
-    if isinstance(cohort.endpoint, Landmark):
+    known = cohort.outcome_table(patients)
+    if outcomes.stratified:
+        known = known.assign(strata=outcomes.strata)
+    if outcomes.weight is not None:
         known = known.assign(weight=outcomes.weight)
     return known
 
@@ -199,38 +191,24 @@ def _recalibrated(
     table = frozen.assign(arm=f"{bundle.arm.name}, {name}")
     divide = StratifiedKFold(RECALIBRATION_FOLDS, shuffle=True, random_state=0)
     for rest, rows in divide.split(score[:, None], outcomes.worse):
-        learned = Outcomes(
-            outcomes.worse[rest],
-            None if outcomes.time is None else outcomes.time[rest],
-            outcomes.code[rest],
-            outcomes.strata[rest],
-            outcomes.weight[rest],
-        )
-        calibration = fit_calibration(score[rest], learned, fixed_slope=fixed)
-        other = replace(bundle, calibration=calibration)
+        calibration = fit_calibration(score[rest], outcomes[rest], fixed_slope=fixed)
         strata = outcomes.strata[rows].tolist()
-        for column, values in absolute_risk(other, score[rows], strata, horizons).items():
+        columns = absolute_risk(bundle.endpoint, calibration, score[rows], strata, horizons)
+        for column, values in columns.items():
             table.loc[table.index[rows], column] = values
         linear = calibration.linear_predictor(score[rows])
         table.loc[table.index[rows], "linear_predictor"] = linear
-        own = Outcomes(
-            outcomes.worse[rows],
-            None if outcomes.time is None else outcomes.time[rows],
-            outcomes.code[rows],
-            outcomes.strata[rows],
-            outcomes.weight[rows],
-        )
-        for column, values in survival_at_time(calibration, score[rows], own).items():
+        for column, values in survival_at_time(calibration, score[rows], outcomes[rows]).items():
             table.loc[table.index[rows], column] = values
     return table
 
 
 def usable_horizons(horizons: Sequence[float], cohort: Cohort) -> tuple[list[float], list[str]]:
     """Leave out horizons that nobody of the cohort was followed to, and say so."""
-    if "time" not in cohort.patients:
+    longest = cohort.endpoint.longest_follow_up(cohort.patients)
+    if longest is None:
         return [], []
-    longest = float(cohort.patients["time"].max())
     kept = [h for h in horizons if h < longest]
     gone = [horizon_name(h) for h in horizons if h >= longest]
-    notes = [f"nobody is followed beyond {', '.join(gone)}: left out"] if gone else []
+    notes = [f"no patient is followed beyond {', '.join(gone)}: left out"] if gone else []
     return kept, notes

@@ -1,73 +1,45 @@
-"""A final model: the procedure of one outer fold, on all patients or on those outside a fold."""
+"""Fit a bundle: the procedure of one outer fold, on all patients or on those outside a fold."""
 
 from __future__ import annotations
 
-import platform
 import secrets
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from numpy.typing import NDArray
 
-from outcome.bundle.bundle import Bundle, BundleMember, Contract, fingerprint
+from outcome.bundle.bundle import Bundle, BundleMember, fingerprint
+from outcome.bundle.contracts import contracts_of
 from outcome.bundle.ensemble import Ensemble, PlainNetwork
 from outcome.bundle.ensemble_torch import torch_networks
 from outcome.bundle.out_of_distribution import ClinicalRange, VectorRange
 from outcome.bundle.patient_vectors import PatientVectors
-from outcome.cohort import Fold, whole_fold
+from outcome.bundle.provenance import training_facts
+from outcome.cohort import Fold
 from outcome.crossval.arm_fold import Settled, settle
 from outcome.crossval.executors import Here
 from outcome.crossval.grid import Grid, network_errors
 from outcome.crossval.late_fusion import MemberScores
-from outcome.crossval.outer_fold import HISTORY, chosen_network, chosen_step, few_events
+from outcome.crossval.outer_fold import HISTORY, chosen_network, chosen_penalty, few_events
 from outcome.crossval.scheduler import train
 from outcome.crossval.selection import combine
 from outcome.dataset.study_data import StudyData
 from outcome.devices import pinned_threads
-from outcome.embeddings.patches.find import find_slide_files, patch_geometry
-from outcome.endpoint import TimeToEvent
-from outcome.errors import CohortError, Problems, StudyError
-from outcome.models.ridge import PENALTIES, fit_linear
+from outcome.errors import StudyError
+from outcome.models.ridge import PENALTIES
+from outcome.progress import Progress, no_progress
 from outcome.study import Arm, Study
 from outcome.training.arm_members import Member, members
-from outcome.training.fold_data import FoldData, clinical_coding, target
-from outcome.training.linear_models import design_rows
+from outcome.training.fold_data import FoldData, clinical_coding
+from outcome.training.linear_models import fit_linear_fold
 from outcome.training.precision import resolved
 
-__all__ = ["choose_arm", "choose_fold", "fit_bundle", "performance"]
-
-PACKAGES = ("slide-outcome", "torch", "numpy", "pandas", "scipy", "scikit-learn", "safetensors")
-FEWEST_AT_RISK = 10
-YEARS = {"days": 365.0, "months": 12.0, "years": 1.0}
-
-Progress = Callable[[str, int, int], None]
-
-
-def choose_arm(study: Study, name: str | None) -> Arm:
-    """Return an arm by name; by default the first that is not the baseline.
-
-    Raises
-    ------
-    StudyError
-        There is no such arm.
-    """
-    if name is None:
-        others = [a for a in study.arms if a.name != study.baseline]
-        return (others or list(study.arms))[0]
-    for arm in study.arms:
-        if arm.name == name:
-            break
-    else:
-        raise StudyError(f"there is no arm {name!r}: {', '.join(a.name for a in study.arms)}")
-    return arm
+__all__ = ["fit_bundle"]
 
 
 def _check_storable(study: Study, arm: Arm) -> None:
@@ -80,27 +52,6 @@ def _check_storable(study: Study, arm: Arm) -> None:
         )
 
 
-def choose_fold(study: Study, study_data: StudyData, without: str | None) -> Fold:
-    """Return all patients as development, or what the study's own fold of that name develops on.
-
-    Raises
-    ------
-    CohortError
-        There is no such fold, or there are too few events.
-    """
-    if without is None:
-        problems = Problems(f"study {study.name!r}")
-        fold = whole_fold(study_data.cohort, study.split, problems, networks=study.networks)
-        problems.raise_if_any(CohortError)
-        assert fold is not None
-        return fold
-    first = [f for f in study_data.folds if f.repeat == 0]
-    for fold in first:
-        if fold.name == without:
-            return replace(fold, test=())
-    raise CohortError(f"there is no fold {without!r}: {', '.join(f.name for f in first)}")
-
-
 def fit_bundle(
     study: Study,
     study_data: StudyData,
@@ -110,7 +61,7 @@ def fit_bundle(
     fits: Path,
     device: str,
     jobs: int,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = no_progress,
 ) -> Bundle:
     """Fit an arm on the development patients of a fold, and gather what predicting needs.
 
@@ -120,7 +71,7 @@ def fit_bundle(
         As for a run.
     arm : Arm
     fold : Fold
-        See `choose_fold`.
+        Its development patients are trained on; it has no test patients.
     fits : Path
         Folder of finished fits: those of a run are used where they are the same.
     device : str
@@ -155,7 +106,7 @@ def fit_bundle(
 
 
 def _projected(grid: Grid, fold: Fold, arm: Arm) -> FoldData:
-    """Project every input of vectors, those that only a linear model sees too."""
+    """Project every input of vectors, including those that only a linear model sees."""
     inputs = [name for name in arm.inputs if name != "clinical"]
     pooled = tuple(Arm(name=name, inputs=(name,), aggregator="mean") for name in inputs)
     study = grid.study.model_copy(update={"arms": pooled})
@@ -164,9 +115,11 @@ def _projected(grid: Grid, fold: Fold, arm: Arm) -> FoldData:
 
 def _member(grid: Grid, fold: Fold, member: Member) -> tuple[BundleMember, MemberScores]:
     """Return a member's inner models, and their risks of the patients held out from them."""
-    if not member.linear:
-        member, _ = chosen_network(grid, fold, member)
-    step, raw, models = (_linear if member.linear else _networks)(grid, fold, member)
+    if member.linear:
+        step, raw, models = _linear(grid, fold, member)
+    else:
+        member, epoch = chosen_network(grid, fold, member)
+        step, raw, models = _networks(grid, fold, member, epoch)
     tune = [grid.head.risk(r) for r in raw]
     centred, test = combine(tune, [np.empty(0) for _ in tune])
     scores = MemberScores(centred, test, pd.DataFrame(columns=HISTORY[1:]))
@@ -177,32 +130,21 @@ def _member(grid: Grid, fold: Fold, member: Member) -> tuple[BundleMember, Membe
 Models = tuple[float, list[NDArray[np.float64]], list[dict[str, NDArray[Any]]]]
 
 
-def _networks(grid: Grid, fold: Fold, member: Member) -> Models:
+def _networks(grid: Grid, fold: Fold, member: Member, epoch: int) -> Models:
     folders = [grid.folder(fold, member, i) for i in range(len(fold.inner))]
-    raw = [folder.tune_raw() for folder in folders]
-    epoch = chosen_step(grid, fold, raw)
     states = [{k: v.numpy() for k, v in f.state(epoch).items()} for f in folders]
-    return epoch, [r[epoch - 1] for r in raw], states
+    return epoch, [folder.tune_raw()[epoch - 1] for folder in folders], states
 
 
 def _linear(grid: Grid, fold: Fold, member: Member) -> Models:
-    everybody = list(fold.development)
-    rows = design_rows(grid.study_data, grid.study, member.inputs, fold, everybody)
-    vectors = dict(zip(everybody, rows, strict=True))
-    paths, raw = [], []
-    for inner in fold.inner:
-        learn = np.stack([vectors[p] for p in inner.train])
-        outcomes = target(grid.study_data, inner.train, fold.development)
-        path = fit_linear(learn, outcomes, grid.head)
-        paths.append(path)
-        raw.append(path(np.stack([vectors[p] for p in inner.tune])))
-    k = chosen_step(grid, fold, raw) - 1
+    found = fit_linear_fold(grid.study_data, grid.study, member.inputs, fold, grid.head)
+    k = chosen_penalty(grid, fold, found)
     models = [
         {"mean": p.mean, "scale": p.scale, "weights": p.weights[k],
          "intercept": p.intercepts[k : k + 1]}
-        for p in paths
+        for p in found.paths
     ]  # fmt: skip
-    return PENALTIES[k], [r[k] for r in raw], models
+    return PENALTIES[k], [r[k] for r in found.tune], models
 
 
 def _ranges(
@@ -258,69 +200,14 @@ def _bundle(
         calibration=settled.calibration,
         cuts=settled.cuts,
         threshold=settled.threshold,
-        horizons=_horizons(study, patients),
+        horizons=study.endpoint.default_horizons(patients),
         strata=tuple(sorted(set(patients["strata"]))) if "strata" in patients else ("",),
-        contracts=_contracts(study, study_data, arm),
+        contracts=contracts_of(study, study_data, arm),
         ranges=ranges,
         salt=salt,
         known=frozenset(fingerprint(salt, i) for i in [*patients.index, *own]),
-        facts=_facts(study, study_data, fold, patients),
+        facts=training_facts(study, study_data, fold, patients),
     )
-
-
-def _horizons(study: Study, patients: pd.DataFrame) -> tuple[float, ...]:
-    """Return the study's horizons, or 1, 3 and 5 years where patients are still followed."""
-    endpoint = study.endpoint
-    if not isinstance(endpoint, TimeToEvent):
-        return endpoint.horizons if endpoint.kind == "landmark" else ()
-    if endpoint.horizons:
-        return endpoint.horizons
-    asked = [n * YEARS[endpoint.unit] for n in (1, 3, 5)]
-    return tuple(h for h in asked if int((patients["time"] > h).sum()) >= FEWEST_AT_RISK)
-
-
-def _contracts(study: Study, study_data: StudyData, arm: Arm) -> dict[str, Contract]:
-    found = {}
-    if "image" in arm.inputs:
-        slides = [s for own in study_data.slides.values() for s in own if s.n]
-        first, geometry = slides[0], {}
-        if study.embeddings.patches is not None:
-            files = find_slide_files(study.embeddings.patches, study.embeddings.layout).files
-            named = [n for n in study_data.cohort.slides["slide_id"] if n in files]
-            geometry = patch_geometry(files[named[0]].first) if named else {}
-        size = {k: v for k, v in geometry.items() if k not in ("width", "height")}
-        found["image"] = Contract(
-            dimension=first.dimension,
-            encoder=first.encoder,
-            layout=first.layout,
-            dtype=first.dtype,
-            geometry=size,
-        )
-    if "report" in arm.inputs:
-        assert study_data.reports is not None
-        found["report"] = Contract(
-            dimension=study_data.reports.dimension, encoder=study_data.reports.encoder
-        )
-    return found
-
-
-def _facts(
-    study: Study, study_data: StudyData, fold: Fold, patients: pd.DataFrame
-) -> dict[str, Any]:
-    versions = {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}}
-    facts: dict[str, Any] = {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions,
-        "patients": len(patients),
-        "events": int(study.endpoint.positive_outcome(patients).sum()),
-        "inner_models": len(fold.inner),
-        "left_out_fold": None if fold.name == "all" else fold.name,
-        "simulated": study_data.facts().get("encoder") == "simulated",
-        "notes": list(study_data.notes),
-    }
-    if "time" in patients:
-        facts["longest_follow_up"] = float(patients["time"].max())
-    return facts
 
 
 def _checked(bundle: Bundle, study_data: StudyData, fold: Fold) -> Bundle:
@@ -352,29 +239,3 @@ def _vectors(
     if bundle.clinical is not None:
         given["clinical"] = bundle.clinical(study_data.cohort.patients.loc[[patient]])[0]
     return ensemble.see(**given)
-
-
-def performance(run: Path, study: Study, arm: Arm) -> list[dict[str, Any]]:
-    """Return what a run of the same study measured for the arm; empty where there is none.
-
-    Parameters
-    ----------
-    run : Path
-        Folder of the run.
-    """
-    try:
-        written = yaml.safe_load((run / "study.yaml").read_text(encoding="utf-8"))
-        metrics = pd.read_csv(run / "metrics.csv")
-    except (OSError, ValueError, yaml.YAMLError):
-        return []
-    ours = yaml.safe_load(study.to_yaml())
-    same = all(written.get(k) == ours[k] for k in ("endpoint", "covariates", "training", "split"))
-    described = arm.model_dump(mode="json")
-    if not same or described not in written.get("arms", []) or "arm" not in metrics:
-        return []
-    rows = metrics[metrics["arm"] == arm.name]
-    if "endpoint" in rows:
-        rows = rows[rows["endpoint"].isna() | (rows["endpoint"] == "")]
-    columns = ["metric", "estimate", "lower", "upper", "n", "events"]
-    known = rows.loc[rows["estimate"].notna(), columns].to_dict("records")
-    return [{str(k): None if pd.isna(v) else v for k, v in row.items()} for row in known]

@@ -6,7 +6,6 @@ from typing import Any
 
 from outcome.bundle.bundle import Bundle
 from outcome.bundle.serialization import bundle_digest
-from outcome.endpoint import Binary
 
 __all__ = ["about_bundle", "model_card"]
 
@@ -33,7 +32,7 @@ def _what(bundle: Bundle) -> str:
     endpoint = bundle.endpoint
     simulated = " Trained on SIMULATED patients." if bundle.facts.get("simulated") else ""
     worse = "Higher risk is worse."
-    if isinstance(endpoint, Binary) and endpoint.favourable:
+    if endpoint.favourable:
         worse = "The probability is of the favourable label; higher risk is worse."
     return (
         f"Predicts {endpoint.label} ({endpoint.kind}) from {', '.join(bundle.inputs)}."
@@ -69,8 +68,7 @@ def _trained(bundle: Bundle) -> str:
     if left is not None:
         lines.append(f"- the patients of fold {left} were left out")
     if "longest_follow_up" in facts:
-        unit = getattr(bundle.endpoint, "unit", "")
-        lines.append(f"- followed for up to {facts['longest_follow_up']:g} {unit}")
+        lines.append(f"- followed for up to {facts['longest_follow_up']:g} {bundle.endpoint.unit}")
     lines += [f"- {note}" for note in facts.get("notes", [])]
     return "\n".join(lines)
 
@@ -117,9 +115,9 @@ def about_bundle(bundle: Bundle) -> dict[str, Any]:
             "kind": endpoint.kind,
             "name": endpoint.label,
             "strata": endpoint.strata,
-            "unit": getattr(endpoint, "unit", ""),
-            "favourable": getattr(endpoint, "favourable", False),
-            "positive": ", ".join(getattr(endpoint, "positive", ())),
+            "unit": endpoint.unit,
+            "favourable": endpoint.favourable,
+            "positive": endpoint.details().get("positive", ""),
         },
         "inputs_of_arm": list(bundle.inputs),
         "model": {

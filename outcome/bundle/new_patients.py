@@ -1,54 +1,34 @@
-"""Patients whom a trained model has not met: read, checked against what the model expects."""
+"""New patients of a trained model: read, and checked against what the model was trained on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from outcome.bundle.bundle import Bundle, Contract
+from outcome.bundle.bundle import Bundle
+from outcome.bundle.contracts import Contract
 from outcome.cohort import Cohort, read_cohort
 from outcome.embeddings.patches.bag import Bag
-from outcome.embeddings.patches.find import (
-    SlideFiles,
-    SlidePatches,
-    find_slide_files,
-    patch_geometry,
-)
-from outcome.embeddings.patches.packed_store import PackedStore, half
+from outcome.embeddings.patches.find import SlideFiles, SlidePatches
+from outcome.embeddings.patches.join import locate_slides
+from outcome.embeddings.patches.packed_store import PackedStore, default_cache, half
 from outcome.embeddings.reports.vectors import Reports, read_reports
-from outcome.errors import BundleError, CohortError, EmbeddingError, Problems
+from outcome.errors import BundleError, CohortError, Problems
 from outcome.study import Covariates, Embeddings, OnMissing, Split, Study
 
-__all__ = ["Newcomers", "as_study", "read_newcomers"]
+__all__ = ["NewPatients", "as_study", "read_new_patients"]
 
 Array = NDArray[Any]
-
-
-class NoOutcome:
-    """Stands for the endpoint where outcomes are not read."""
-
-    columns: tuple[str, ...] = ()
-
-    def __init__(self, strata: str | None) -> None:
-        self.strata = strata
-
-    def decode(self, table: pd.DataFrame, ids: Sequence[str], problems: Problems) -> pd.DataFrame:
-        """Return no column."""
-        return pd.DataFrame(index=table.index)
-
-    def positive_outcome(self, patients: pd.DataFrame) -> pd.Series:
-        """Nobody is known to have an event."""
-        return pd.Series(0.0, index=patients.index)
+Slides = Mapping[str, tuple[tuple[str, SlideFiles], ...]]
 
 
 @dataclass(frozen=True)
-class Newcomers:
+class NewPatients:
     """New patients and where their vectors are; patches are read one patient at a time.
 
     Parameters
@@ -68,11 +48,16 @@ class Newcomers:
 
     study: Study
     cohort: Cohort
-    slides: Mapping[str, tuple[tuple[str, SlideFiles], ...]]
+    slides: Slides
     reports: Reports | None
     clinical: Mapping[str, NDArray[np.float64]]
     contract: Contract | None
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of the patients, in the order of the predictions."""
+        return [str(p) for p in self.cohort.patients.index]
 
     def given(self, patient: str, image: Array | None = None) -> dict[str, Array | None]:
         """Read what there is of a patient: `image` (unless it is given), `report`, `clinical`.
@@ -107,51 +92,92 @@ class Newcomers:
         slide = files.read()
         assert self.contract is not None
         if len(slide.features):
-            _check(self.contract, files.first.name, slide.features.shape[1], slide.encoder)
+            self.contract.check(files.first.name, slide.features.shape[1], slide.encoder)
         return slide
 
 
 def as_study(
     bundle: Bundle,
     source: Study | str | Path,
-    patches: Path | None = None,
-    reports: Path | None = None,
+    patches: str | Path | None = None,
+    reports: str | Path | None = None,
 ) -> Study:
-    """Return a study file as it is, or a cohort table as a study with the bundle's columns.
+    """Return a study, or a cohort table as a study with the columns and the arm of the bundle.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    source : Study or path
+        A study file (`.yaml`), or a cohort table.
+    patches, reports : path, optional
+        Where vectors are, instead of what the study says.
 
     Raises
     ------
     StudyError
         The study file cannot be understood.
+    CohortError
+        With a cohort table, the vectors of an input of the model were not given.
     """
-    if isinstance(source, Study):
-        study = source
-    elif Path(source).suffix.lower() in (".yaml", ".yml"):
-        study = Study.read(source)
-    else:
-        study = Study(
-            name=Path(source).stem.strip(" .+-") or "cohort",
-            cohort=Path(source),
-            columns=bundle.columns,
-            endpoint=bundle.endpoint,
-            embeddings=Embeddings(patches=(patches or Path(),), reports=reports or Path()),
-            covariates=bundle.covariates,
-            arms=(bundle.arm,),
-            baseline=bundle.arm.name,
-            on_missing=OnMissing(slide="drop"),
-        )
-        found = Embeddings(patches=_folders(patches), reports=reports)
-        return study.model_copy(update={"embeddings": found})
-    pairs = (("patches", _folders(patches)), ("reports", reports))
-    given = {k: v for k, v in pairs if v is not None}
-    return study.model_copy(update={"embeddings": study.embeddings.model_copy(update=given)})
+    given: dict[str, Any] = {}
+    if patches is not None:
+        given["patches"] = (Path(patches),)
+    if reports is not None:
+        given["reports"] = Path(reports)
+    if not isinstance(source, Study):
+        if Path(source).suffix.lower() not in (".yaml", ".yml"):
+            return _study_of_table(bundle, Path(source), Embeddings(**given))
+        source = Study.read(source)
+    embeddings = source.embeddings.model_copy(update=given)
+    return source.model_copy(update={"embeddings": embeddings})
 
 
-def _folders(patches: Path | None) -> tuple[Path, ...] | None:
-    return None if patches is None else (patches,)
+def _study_of_table(bundle: Bundle, table: Path, embeddings: Embeddings) -> Study:
+    problems = Problems(_where(bundle, table.stem, table))
+    _check_given(bundle, embeddings, problems)
+    problems.raise_if_any(CohortError)
+    return Study(
+        name=table.stem.strip(" .+-") or "cohort",
+        cohort=table,
+        columns=bundle.columns,
+        endpoint=bundle.endpoint,
+        embeddings=embeddings,
+        covariates=bundle.covariates,
+        arms=(bundle.arm,),
+        baseline=bundle.arm.name,
+        on_missing=OnMissing(slide="drop"),
+    )
 
 
-def read_newcomers(bundle: Bundle, study: Study, cache: Path, *, outcomes: bool) -> Newcomers:
+def _where(bundle: Bundle, name: str, table: Path) -> str:
+    return f"{name!r} (cohort table: {table}) for the model {bundle.arm.name!r} of {bundle.name!r}"
+
+
+def _check_given(bundle: Bundle, embeddings: Embeddings, problems: Problems) -> None:
+    """Check that the vectors of every input of the model are given."""
+    for name, key in (("image", "patches"), ("report", "reports")):
+        place = getattr(embeddings, key)
+        if name not in bundle.inputs:
+            continue
+        if place is None:
+            problems.add(
+                f"the model sees {name!r}, and no {key} are given",
+                remedy=f"give `{key}`, or `embeddings: {{{key}: ...}}` in a study file",
+            )
+        elif getattr(place, "learned", False):
+            problems.add(
+                f"the model sees vectors of one encoder, and `{place.encoder}` learns its own",
+                remedy="embed the texts with the encoder of the model (`outcome embed-reports`)",
+            )
+
+
+def read_new_patients(
+    bundle: Bundle,
+    study: Study,
+    cache: str | Path | None = None,
+    *,
+    with_outcomes: bool,
+) -> NewPatients:
     """Read a cohort as the model needs it; patches stay in their files.
 
     Parameters
@@ -159,10 +185,10 @@ def read_newcomers(bundle: Bundle, study: Study, cache: Path, *, outcomes: bool)
     bundle : Bundle
     study : Study
         See `as_study`. Only columns and folders that the bundle's arm uses are read.
-    cache : Path
-        Where report vectors are kept.
-    outcomes : bool
-        Whether to read the study's endpoint.
+    cache : path, optional
+        Where report vectors are kept; by default the user's cache.
+    with_outcomes : bool
+        Also read the outcomes of the study's endpoint.
 
     Raises
     ------
@@ -171,53 +197,44 @@ def read_newcomers(bundle: Bundle, study: Study, cache: Path, *, outcomes: bool)
     BundleError
         The files are not what the model was trained on.
     """
-    problems = Problems(
-        f"{study.name!r} (cohort table: {study.cohort}) for the model {bundle.arm.name!r} of"
-        f" {bundle.name!r}"
-    )
-    wanted = _needed(bundle, study, outcomes, problems)
-    cohort = read_cohort(wanted, problems) if not problems else None
+    problems = Problems(_where(bundle, study.name, study.cohort))
+    _check_given(bundle, study.embeddings, problems)
+    wanted = _needed(bundle, study, with_outcomes=with_outcomes)
+    cohort = None
+    if not problems:
+        cohort = read_cohort(wanted, problems, with_outcomes=with_outcomes)
     problems.raise_if_any(CohortError)
     assert cohort is not None
     warnings: list[str] = []
-    slides: dict[str, tuple[tuple[str, SlideFiles], ...]] = {}
+    slides: Slides = {}
     reports = None
     if "image" in bundle.inputs:
         cohort, slides = _slides(wanted, cohort, problems, warnings)
     if "report" in bundle.inputs and wanted.embeddings.reports is not None:
-        reports = read_reports(wanted, cohort, PackedStore(cache), problems)
+        store = PackedStore(default_cache() if cache is None else Path(cache))
+        reports = read_reports(wanted, cohort, store, problems)
     problems.raise_if_any(CohortError)
-    _check_first(bundle, cohort, slides, reports, warnings)
+    if slides:
+        _check_slides(bundle.contracts["image"], slides, warnings)
+    if reports is not None:
+        _check_reports(bundle.contracts["report"], reports, cohort, warnings)
+    _check_strata(bundle, cohort)
     clinical: dict[str, NDArray[np.float64]] = {}
     if bundle.clinical is not None:
         rows = bundle.clinical(cohort.patients)
         clinical = dict(zip(cohort.patients.index, rows, strict=True))
     contract = bundle.contracts.get("image")
-    return Newcomers(wanted, cohort, slides, reports, clinical, contract, warnings)
+    return NewPatients(wanted, cohort, slides, reports, clinical, contract, warnings)
 
 
-def _needed(bundle: Bundle, study: Study, outcomes: bool, problems: Problems) -> Study:
+def _needed(bundle: Bundle, study: Study, *, with_outcomes: bool) -> Study:
     """Leave out of the study what the model does not need."""
-    embeddings = study.embeddings
-    for name, key in (("image", "patches"), ("report", "reports")):
-        place = getattr(embeddings, key)
-        if name not in bundle.inputs:
-            embeddings = embeddings.model_copy(update={key: None})
-        elif place is None:
-            problems.add(
-                f"the model sees {name!r}, and no {key} are given",
-                remedy=f"give them with --{key}, or `embeddings: {{{key}: ...}}` in a study file",
-            )
-        elif getattr(place, "learned", False):
-            problems.add(
-                f"the model sees vectors of one encoder, and `{place.encoder}` learns its own",
-                remedy="embed the texts with the encoder of the model (`outcome embed-reports`)",
-            )
-    endpoint: Any = study.endpoint if outcomes else NoOutcome(bundle.endpoint.strata)
+    inputs = {"patches": "image", "reports": "report"}
+    unused = {key: None for key, name in inputs.items() if name not in bundle.inputs}
     changed: dict[str, Any] = {
-        "embeddings": embeddings,
+        "embeddings": study.embeddings.model_copy(update=unused),
         "covariates": bundle.covariates if "clinical" in bundle.inputs else Covariates(),
-        "endpoint": endpoint,
+        "endpoint": study.endpoint if with_outcomes else bundle.endpoint,
         "secondary": (),
         "split": Split(),
     }
@@ -226,110 +243,62 @@ def _needed(bundle: Bundle, study: Study, outcomes: bool, problems: Problems) ->
 
 def _slides(
     study: Study, cohort: Cohort, problems: Problems, warnings: list[str]
-) -> tuple[Cohort, dict[str, tuple[tuple[str, SlideFiles], ...]]]:
-    assert study.embeddings.patches is not None
-    try:
-        located = find_slide_files(study.embeddings.patches, study.embeddings.layout)
-    except EmbeddingError as error:
-        problems.extend([str(error)])
-        return cohort, {}
-    found = located.files
-    names = cohort.slides["slide_id"].tolist()
-    if twice := [s for s in names if s in located.doubled]:
-        problems.add("several feature files have the name of one slide", twice, "keep one of them")
-    missing = [s for s in names if s not in found]
-    without = sorted(set(cohort.patients.index) - set(cohort.slides["patient_id"]))
-    if study.on_missing.slide == "error" and (missing or without):
-        problems.add(
-            f"slides without a feature file in {', '.join(map(str, study.embeddings.patches))},"
-            " or patients without any",
-            [*missing, *without],
-            "add the files, correct the ids, or set `on_missing: {slide: drop}`",
-        )
-        return cohort, {}
-    cohort = cohort.keep_slides(
-        [s for s in names if s in found], "slides with a feature file",
-        f"{len(missing)} slides without a file",
-    )  # fmt: skip
+) -> tuple[Cohort, Slides]:
+    """Find the files of every slide; patients left without any are dropped and counted."""
+    cohort, files = locate_slides(study, cohort, [], problems)
     slides = {
-        str(patient): tuple((s, found[s]) for s in rows["slide_id"])
+        str(patient): tuple((s, files[s]) for s in rows["slide_id"] if s in files)
         for patient, rows in cohort.slides.groupby("patient_id")
     }
-    kept = [p for p in cohort.patients.index if p in slides]
-    lost = [p for p in cohort.patients.index if p not in slides]
+    kept = [p for p in cohort.patients.index if slides.get(p)]
+    lost = [p for p in cohort.patients.index if not slides.get(p)]
+    if problems:
+        return cohort, {}
+    if not kept:
+        names = cohort.slides["slide_id"].tolist()
+        problems.add("no patient has a slide with a feature file", names, "correct the slide ids")
+        return cohort, {}
+    if lost and study.on_missing.slide == "error":
+        problems.add(
+            "patients without any slide",
+            lost,
+            "add their slides, or set `on_missing: {slide: drop}`",
+        )
+        return cohort, {}
     if lost:
         shown = ", ".join(lost[:3])
         warnings.append(f"{len(lost)} patients without a slide are not scored, e.g. {shown}")
-    if not kept:
-        problems.add("no patient has a slide with a feature file", names, "correct the slide ids")
-        return cohort, {}
     reason = f"{len(lost)} patients without any slide"
     return cohort.keep(kept, "patients with a slide", reason), slides
 
 
-def _check_geometry(contract: Contract, files: Sequence[Path]) -> None:
-    """Look at the patches of every file: cohorts with several magnifications exist."""
-    if not contract.geometry:
-        return
-    found = {path: patch_geometry(path) for path in files}
-    for key in ("magnification", "patch_px", "patch_um"):
-        ours = contract.geometry.get(key)
-        other = [
-            f"{p.name} ({g[key]:g})"
-            for p, g in found.items()
-            if ours is not None and g.get(key, ours) != ours
-        ]
-        if other:
-            raise BundleError(
-                f"{key.replace('_', ' ')} of {len(other)} feature files is not {ours:g}, on which"
-                f" the model was trained, e.g. {', '.join(other[:3])}. To do: extract patches as"
-                " for the training cohort"
-            )
+def _check_slides(contract: Contract, slides: Slides, warnings: list[str]) -> None:
+    """Look at the geometry of every file, and at the vectors of the first one."""
+    contract.check_geometry([files.first for own in slides.values() for _, files in own])
+    files = next(iter(slides.values()))[0][1]
+    slide = files.read()
+    if len(slide.features):
+        contract.check(files.first.name, slide.features.shape[1], slide.encoder)
+    if contract.encoder and not slide.encoder:
+        warnings.append(
+            "the feature files do not name their encoder, so it cannot be checked that it is"
+            f" {contract.encoder!r}"
+        )
 
 
-def _check_first(
-    bundle: Bundle,
-    cohort: Cohort,
-    slides: Mapping[str, tuple[tuple[str, SlideFiles], ...]],
-    reports: Reports | None,
-    warnings: list[str],
+def _check_reports(
+    contract: Contract, reports: Reports, cohort: Cohort, warnings: list[str]
 ) -> None:
-    """Look at the first file of each input before anything long begins."""
-    if slides:
-        files = next(iter(slides.values()))[0][1]
-        contract = bundle.contracts["image"]
-        _check_geometry(contract, [f.first for of in slides.values() for _, f in of])
-        slide = files.read()
-        if len(slide.features):
-            _check(contract, files.first.name, slide.features.shape[1], slide.encoder)
-        if contract.encoder and not slide.encoder:
-            warnings.append(
-                f"the feature files do not name their encoder, so it cannot be checked that it is"
-                f" {contract.encoder!r}"
-            )
-    if reports is not None:
-        contract = bundle.contracts["report"]
-        _check(contract, "the reports", reports.dimension, reports.encoder)
-        without = sum(p not in reports.rows for p in cohort.patients.index)
-        if without:
-            warnings.append(f"{without} of {len(cohort.patients)} patients have no report")
-    strata = cohort.patients["strata"] if "strata" in cohort.patients else pd.Series(dtype=str)
-    if new := sorted(set(strata) - set(bundle.strata)):
+    contract.check("the reports", reports.dimension, reports.encoder)
+    if without := sum(p not in reports.rows for p in cohort.patients.index):
+        warnings.append(f"{without} of {len(cohort.patients)} patients have no report")
+
+
+def _check_strata(bundle: Bundle, cohort: Cohort) -> None:
+    """Refuse strata that were not trained on: their baseline hazard is not known."""
+    strata = set(cohort.strata(cohort.patients.index.tolist()))
+    if bundle.endpoint.strata and (new := sorted(strata - set(bundle.strata))):
         raise BundleError(
             f"strata that the model was not trained on: {', '.join(new[:3])} (it knows"
             f" {', '.join(bundle.strata[:10])}). To do: leave these patients out"
-        )
-
-
-def _check(contract: Contract, where: str, dimension: int, encoder: str) -> None:
-    if dimension != contract.dimension:
-        raise BundleError(
-            f"{where}: vectors of {dimension} numbers, and the model was trained on"
-            f" {contract.dimension}. To do: use the encoder of training"
-            + (f", {contract.encoder!r}" if contract.encoder else "")
-        )
-    if encoder and contract.encoder and encoder.lower() != contract.encoder.lower():
-        raise BundleError(
-            f"{where}: made by encoder {encoder!r}, and the model was trained on"
-            f" {contract.encoder!r}. To do: embed these slides or reports with that encoder"
         )

@@ -48,7 +48,7 @@ class VectorRange:
 
     Distances of patients from a centre that they helped to place are too short, the more so the
     more components there are. Those of training patients are therefore each measured without the
-    patient's inner fold, as a newcomer is.
+    patient's inner fold, as a new patient is.
     """
 
     centre: Array

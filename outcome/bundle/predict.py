@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,27 +13,25 @@ from threadpoolctl import threadpool_limits
 
 from outcome.bundle.bundle import Bundle
 from outcome.bundle.ensemble import Ensemble
-from outcome.bundle.new_patients import Newcomers
+from outcome.bundle.new_patients import NewPatients
 from outcome.bundle.out_of_distribution import ClinicalRange, VectorRange
-from outcome.endpoint import Binary, TimeToEvent
+from outcome.crossval.absolute_risk import absolute_risk
 from outcome.errors import BundleError, EmbeddingError, Problems
-from outcome.evaluation.horizon_columns import horizon_name
+from outcome.progress import Progress, no_progress
 from outcome.risk.cutoffs import risk_groups
-from outcome.risk.recalibration import LogisticCalibration
 
 __all__ = [
     "Scored",
-    "absolute_risk",
     "arm_table",
-    "met_before",
-    "predict_newcomers",
-    "score_newcomers",
+    "prediction_table",
+    "score_patients",
+    "training_patients",
 ]
 
 Array = NDArray[np.float64]
-Progress = Callable[[str, int, int], None]
 AT_ONCE = 16
 WORTH_A_POOL = 32
+MANY_PATIENTS = 200
 FEWEST_TO_SHIFT, LARGEST_SHIFT = 20, 0.5
 
 
@@ -57,26 +55,36 @@ class Scored:
     shifts: dict[str, float]
 
 
-def score_newcomers(
+def score_patients(
     bundle: Bundle,
-    newcomers: Newcomers,
+    new: NewPatients,
     *,
-    jobs: int = 1,
-    progress: Progress = lambda what, done, total: None,
+    jobs: int | None = 1,
+    progress: Progress = no_progress,
 ) -> Scored:
     """Score every patient by every inner model.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    new : NewPatients
+    jobs : int, optional
+        Processes; None is one for fewer than 200 patients, and else one per processor.
+    progress : callable
 
     Raises
     ------
     EmbeddingError
         Every file that cannot be used.
     """
-    patients = _ids(newcomers)
+    patients = new.ids
+    if jobs is None:
+        jobs = _processes_for(len(patients))
     parts = [patients[i : i + AT_ONCE] for i in range(0, len(patients), AT_ONCE)]
     risks: list[Array] = []
-    found: list[dict[str, Middles]] = []
+    found: list[dict[str, MeanVectors]] = []
     bad: list[str] = []
-    for rows, middles, wrong in _map(bundle, newcomers, parts, jobs, len(patients)):
+    for rows, middles, wrong in _map(bundle, new, parts, jobs, len(patients)):
         risks.append(rows)
         found.append(middles)
         bad += wrong
@@ -95,7 +103,7 @@ def score_newcomers(
 
 
 @dataclass(frozen=True)
-class Middles:
+class MeanVectors:
     """Distances of some patients' mean vectors, and the sums of these vectors.
 
     Parameters
@@ -109,16 +117,24 @@ class Middles:
     sums: tuple[Array, Array]
 
 
+def _processes_for(patients: int) -> int:
+    if patients < MANY_PATIENTS:
+        return 1  # a pool takes longer to start than so few patients take
+    from outcome.processes import available_cpus
+
+    return available_cpus()
+
+
 def _vector_ranges(bundle: Bundle) -> dict[str, VectorRange]:
     return {name: r for name, r in bundle.ranges.items() if isinstance(r, VectorRange)}
 
 
 def _map(
-    bundle: Bundle, newcomers: Newcomers, parts: list[list[str]], jobs: int, n: int
-) -> Iterator[tuple[Array, dict[str, Middles], list[str]]]:
+    bundle: Bundle, new: NewPatients, parts: list[list[str]], jobs: int, n: int
+) -> Iterator[tuple[Array, dict[str, MeanVectors], list[str]]]:
     if jobs == 1 or n < WORTH_A_POOL:
         ensemble = Ensemble(bundle)
-        yield from (_score(ensemble, newcomers, part) for part in parts)
+        yield from (_score(ensemble, new, part) for part in parts)
         return
     # Late: one patient is predicted without them.
     import joblib
@@ -126,13 +142,13 @@ def _map(
     from outcome.processes import in_processes
 
     ensemble = Ensemble(bundle)
-    calls = (joblib.delayed(_score)(ensemble, newcomers, part) for part in parts)
+    calls = (joblib.delayed(_score)(ensemble, new, part) for part in parts)
     yield from in_processes(calls, jobs, ordered=True)
 
 
 def _score(
-    ensemble: Ensemble, newcomers: Newcomers, patients: Sequence[str]
-) -> tuple[Array, dict[str, Middles], list[str]]:
+    ensemble: Ensemble, new: NewPatients, patients: Sequence[str]
+) -> tuple[Array, dict[str, MeanVectors], list[str]]:
     """Score some patients; one BLAS thread, since a sum depends on their number."""
     bundle = ensemble.bundle
     ranges = _vector_ranges(bundle)
@@ -143,7 +159,7 @@ def _score(
     with threadpool_limits(limits=1, user_api="blas"):
         for row, patient in enumerate(patients):
             try:
-                seen = ensemble.see(**newcomers.given(patient))
+                seen = ensemble.see(**new.given(patient))
             except (EmbeddingError, BundleError) as error:
                 bad.append(str(error))
                 continue
@@ -155,12 +171,14 @@ def _score(
                     distances[name][row] = known.distance(middle[None], raw[None])[0]
                     sums[name][0] += middle
                     sums[name][1] += raw
-    middles = {name: Middles(distances[name], (sums[name][0], sums[name][1])) for name in ranges}
+    middles = {
+        name: MeanVectors(distances[name], (sums[name][0], sums[name][1])) for name in ranges
+    }
     return risks, middles, bad
 
 
-def predict_newcomers(
-    bundle: Bundle, newcomers: Newcomers, scored: Scored, horizons: Sequence[float]
+def prediction_table(
+    bundle: Bundle, new: NewPatients, scored: Scored, horizons: Sequence[float]
 ) -> tuple[pd.DataFrame, list[str]]:
     """Make the table of predictions, and say what a reader must know.
 
@@ -178,20 +196,22 @@ def predict_newcomers(
         a range, not a confidence interval.
     warnings : list of str
     """
-    cohort = newcomers.cohort.patients
     risk = scored.risks.mean(axis=1)
-    strata = cohort["strata"].tolist() if "strata" in cohort else [""] * len(risk)
+    strata = new.cohort.strata(scored.patients)
     table = pd.DataFrame({"patient_id": scored.patients, "risk": risk})
     table["risk_lowest"], table["risk_highest"] = scored.risks.min(axis=1), scored.risks.max(axis=1)
     table["linear_predictor"] = bundle.calibration.linear_predictor(risk)
     table["risk_group"] = risk_groups(risk, strata, bundle.cuts)
-    inner = [absolute_risk(bundle, column, strata, horizons) for column in (risk, *scored.risks.T)]
+    inner = [
+        absolute_risk(bundle.endpoint, bundle.calibration, column, strata, horizons)
+        for column in (risk, *scored.risks.T)
+    ]
     for name, values in inner[0].items():
         every = np.stack([one[name] for one in inner[1:]])
         table[name] = values
         table[f"lowest_{name}"], table[f"highest_{name}"] = every.min(axis=0), every.max(axis=0)
-    warnings = [*newcomers.warnings, *_familiar(bundle, newcomers, scored, table)]
-    known = met_before(bundle, newcomers)
+    warnings = [*new.warnings, *_add_distances(bundle, new, scored, table)]
+    known = training_patients(bundle, new)
     table["in_training"] = [p in known for p in scored.patients]
     if known:
         warnings.append(
@@ -202,32 +222,14 @@ def predict_newcomers(
     return table, warnings
 
 
-def met_before(bundle: Bundle, newcomers: Newcomers) -> list[str]:
+def training_patients(bundle: Bundle, new: NewPatients) -> list[str]:
     """Return the patients whose id, or a slide's id, belonged to the training cohort."""
-    ids = {p: [p, *(s for s, _ in newcomers.slides.get(p, ()))] for p in _ids(newcomers)}
+    ids = {p: [p, *(s for s, _ in new.slides.get(p, ()))] for p in new.ids}
     return [p for p, own in ids.items() if any(bundle.knows(i) for i in own)]
 
 
-def _ids(newcomers: Newcomers) -> list[str]:
-    return [str(p) for p in newcomers.cohort.patients.index]
-
-
-def absolute_risk(
-    bundle: Bundle, risk: Array, strata: Sequence[str], horizons: Sequence[float]
-) -> dict[str, Array]:
-    """Columns of calibrated absolute risk, as in `predictions.csv`."""
-    endpoint, calibration = bundle.endpoint, bundle.calibration
-    if isinstance(calibration, LogisticCalibration):
-        worse = calibration.probability(risk)
-        if isinstance(endpoint, Binary):
-            return {"probability": 1 - worse if endpoint.favourable else worse}
-        return {f"survival_{horizon_name(endpoint.horizons[0])}": 1 - worse}
-    assert isinstance(endpoint, TimeToEvent)
-    return {f"survival_{horizon_name(h)}": calibration.survival(risk, strata, h) for h in horizons}
-
-
-def _familiar(
-    bundle: Bundle, newcomers: Newcomers, scored: Scored, table: pd.DataFrame
+def _add_distances(
+    bundle: Bundle, new: NewPatients, scored: Scored, table: pd.DataFrame
 ) -> list[str]:
     """Add columns of distance from the training patients; warn of a cohort that lies outside."""
     found: list[str] = []
@@ -235,7 +237,7 @@ def _familiar(
     outside = np.zeros(len(table), dtype=bool)
     for name, seen in bundle.ranges.items():
         if isinstance(seen, ClinicalRange):
-            found += seen.warnings(newcomers.cohort.patients)
+            found += seen.warnings(new.cohort.patients)
             continue
         distance = scored.distances[name]
         there = np.isfinite(distance)

@@ -18,7 +18,8 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from outcome.bundle.bundle import Bundle, BundleMember, Contract, Part
+from outcome.bundle.bundle import Bundle, BundleMember
+from outcome.bundle.contracts import Contract, Part
 from outcome.bundle.out_of_distribution import ClinicalRange, VectorRange
 from outcome.endpoint import Endpoint
 from outcome.errors import BundleError
@@ -27,7 +28,7 @@ from outcome.study import Arm, Columns, Covariates, Training
 from outcome.training.arm_members import Member
 from outcome.training.clinical import ClinicalCoding
 
-__all__ = ["FORMAT", "bundle_digest", "check_place", "read_bundle", "write_bundle"]
+__all__ = ["FORMAT", "as_bundle", "bundle_digest", "check_place", "read_bundle", "write_bundle"]
 
 FORMAT = 1
 DOCUMENT, WEIGHTS, CARD = "bundle.json", "weights.safetensors", "MODEL_CARD.md"
@@ -62,7 +63,7 @@ def write_bundle(bundle: Bundle, folder: Path, card: str) -> None:
     files = {WEIGHTS: packed, CARD: card.encode(), DOCUMENT: text.encode()}
     for name, content in files.items():
         (folder / f".{name}.part").write_bytes(content)
-    # The document goes last: with old weights beside it, its hash would not agree.
+    # The document goes last: its hash would not agree with old weights.
     for name in files:
         (folder / f".{name}.part").replace(folder / name)
 
@@ -228,9 +229,14 @@ def read_bundle(folder: str | Path, *, allow_import: bool = False) -> Bundle:
     if outside and not allow_import:
         raise BundleError(
             f"{folder} needs code from outside: {', '.join(outside)}. To do: if you trust it,"
-            " install its package and allow it with --allow-import"
+            " install its package, and allow the import"
         )
     return bundle
+
+
+def as_bundle(bundle: str | Path | Bundle, *, allow_import: bool = False) -> Bundle:
+    """Return a bundle as it is, or read it from its folder; see `read_bundle`."""
+    return bundle if isinstance(bundle, Bundle) else read_bundle(bundle, allow_import=allow_import)
 
 
 def _join(document: _Document, arrays: Arrays) -> Bundle:
@@ -318,6 +324,6 @@ def _digest(document: Mapping[str, Any]) -> str:
 def check_place(folder: Path) -> None:
     """Refuse to write among files that are not a bundle."""
     if folder.is_file():
-        raise BundleError(f"{folder} is a file: name another folder with --out")
+        raise BundleError(f"{folder} is a file: give another folder")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / DOCUMENT).is_file():
-        raise BundleError(f"{folder} holds other files: name another folder with --out")
+        raise BundleError(f"{folder} holds other files: give another folder")

@@ -14,7 +14,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from outcome.checks.duplicate_inputs import foreign_slide_ids, identical_bags, identical_reports
 from outcome.checks.findings import SEVERITIES, Finding, Severity
-from outcome.checks.probes import Accuracy, Outcomes, joint, single, tokens
+from outcome.checks.probes import Accuracy, ProbeOutcomes, joint, single, tokens
 from outcome.checks.report_text_leaks import scan_follow_up, scan_words
 from outcome.dataset.study_data import StudyData
 from outcome.embeddings.reports.study_texts import StudyTexts, study_texts
@@ -137,7 +137,7 @@ def scan_leaks(study: Study, study_data: StudyData) -> LeakScan:
     if table.texts:
         findings += scan_words(table.texts, table.dates)
         findings += scan_follow_up(table.texts, patients)
-    outcomes = Outcomes.of(study_data)
+    outcomes = ProbeOutcomes.of(study_data)
     metric = "AUROC" if outcomes.time is None else "C-index"
     probes = [p for p in _probes(study, study_data, table.texts, outcomes) if _usable(p)]
     findings += [f for p in probes if (f := _told(p, metric)) is not None]
@@ -171,7 +171,7 @@ def _told(probe: Probe, metric: str) -> Finding | None:
 
 
 def _probes(
-    study: Study, study_data: StudyData, texts: Mapping[str, str], outcomes: Outcomes
+    study: Study, study_data: StudyData, texts: Mapping[str, str], outcomes: ProbeOutcomes
 ) -> Iterator[Probe]:
     if texts:
         yield from _text_probes(texts, outcomes)
@@ -199,7 +199,7 @@ def _learned(study: Study) -> bool:
     return isinstance(source, ReportTexts) and source.learned
 
 
-def _text_probes(texts: Mapping[str, str], outcomes: Outcomes) -> Iterator[Probe]:
+def _text_probes(texts: Mapping[str, str], outcomes: ProbeOutcomes) -> Iterator[Probe]:
     ordered = [texts.get(p, "") for p in outcomes.patients]
     counter = CountVectorizer(binary=True, ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b")
     try:
@@ -224,7 +224,7 @@ def _text_probes(texts: Mapping[str, str], outcomes: Outcomes) -> Iterator[Probe
     yield Probe("text", "all words of the reports together (TF-IDF, ridge)", joint(x, outcomes))
 
 
-def _report_probes(study_data: StudyData, outcomes: Outcomes) -> Iterator[Probe]:
+def _report_probes(study_data: StudyData, outcomes: ProbeOutcomes) -> Iterator[Probe]:
     means = [study_data.mean("report", p) for p in outcomes.patients]
     width = study_data.dimensions["report"]
     x = np.stack([np.full(width, np.nan) if m is None else m for m in means])
@@ -235,7 +235,7 @@ def _report_probes(study_data: StudyData, outcomes: Outcomes) -> Iterator[Probe]
         yield Probe("token", "a report chunk that many patients share", found)
 
 
-def _shared_chunks(study_data: StudyData, outcomes: Outcomes) -> sparse.csc_matrix:
+def _shared_chunks(study_data: StudyData, outcomes: ProbeOutcomes) -> sparse.csc_matrix:
     """Which patients have which chunk vector; of vectors that are the same to three digits."""
     index: dict[bytes, int] = {}
     rows, columns = [], []
@@ -251,12 +251,12 @@ def _shared_chunks(study_data: StudyData, outcomes: Outcomes) -> sparse.csc_matr
     return sparse.csc_matrix((np.ones(len(rows)), (rows, columns)), shape)
 
 
-def _one(kind: str, name: str, x: Array, outcomes: Outcomes) -> Iterator[Probe]:
+def _one(kind: str, name: str, x: Array, outcomes: ProbeOutcomes) -> Iterator[Probe]:
     if np.isfinite(x).any() and (best := single(x[:, None], outcomes)) is not None:
         yield Probe(kind, name, best)
 
 
-def _levels(levels: NDArray[Any], outcomes: Outcomes) -> Accuracy:
+def _levels(levels: NDArray[Any], outcomes: ProbeOutcomes) -> Accuracy:
     """Accuracy of the mean outcome of other patients of the same level.
 
     On folds of its own: where those of the study keep sites together, a site is never seen twice.
@@ -275,7 +275,9 @@ def _levels(levels: NDArray[Any], outcomes: Outcomes) -> Accuracy:
     return outcomes.accuracy(score, group=group)
 
 
-def _nuisances(study_data: StudyData, rows: pd.DataFrame, outcomes: Outcomes) -> Iterator[Probe]:
+def _nuisances(
+    study_data: StudyData, rows: pd.DataFrame, outcomes: ProbeOutcomes
+) -> Iterator[Probe]:
     """Probe what should tell nothing: where, and how much, was collected."""
     patients = outcomes.patients
     if "site" in rows:

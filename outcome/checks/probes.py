@@ -24,7 +24,7 @@ from outcome.statistics.concordance import harrell
 from outcome.statistics.kaplan_meier import step_values
 from outcome.statistics.roc import roc_area
 
-__all__ = ["Accuracy", "Outcomes", "joint", "single", "tokens", "wilson"]
+__all__ = ["Accuracy", "ProbeOutcomes", "joint", "single", "tokens", "wilson"]
 
 Array = NDArray[np.float64]
 CANDIDATES = 25
@@ -53,8 +53,8 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
-class Outcomes:
-    """Outcomes of patients, and the folds of one repeat that a probe is cross-validated on.
+class ProbeOutcomes:
+    """ProbeOutcomes of patients, and the folds of one repeat that a probe is cross-validated on.
 
     Parameters
     ----------
@@ -74,20 +74,17 @@ class Outcomes:
     stratum: NDArray[np.str_]
 
     @classmethod
-    def of(cls, study_data: StudyData) -> Outcomes:
+    def of(cls, study_data: StudyData) -> ProbeOutcomes:
         """Take them from the first repeat; of a single division, its inner folds count too."""
         first = [f for f in study_data.folds if f.repeat == study_data.folds[0].repeat]
         parts = [f.test for f in first]
         if len(first) == 1:
             parts += [inner.tune for inner in first[0].inner]
         place = {p: k for k, part in enumerate(parts) for p in part}
-        rows = study_data.cohort.patients.loc[sorted(place)]
-        named = "event" if "event" in rows else "label"
-        time = rows["time"].to_numpy(dtype=float) if "time" in rows else None
-        n = len(rows)
-        stratum = rows["strata"].to_numpy(dtype=str) if "strata" in rows else np.full(n, "")
-        fold = np.array([place[p] for p in rows.index])
-        return cls(tuple(map(str, rows.index)), time, rows[named].to_numpy() == 1, fold, stratum)
+        patients = sorted(place)
+        seen = study_data.cohort.endpoint.observed(study_data.cohort.patients.loc[patients])
+        fold = np.array([place[p] for p in patients])
+        return cls(tuple(patients), seen.time, seen.event, fold, seen.strata)
 
     @property
     def group(self) -> list[str]:
@@ -143,14 +140,14 @@ class Outcomes:
         return Accuracy(value, max(0.0, value - half), min(1.0, value + half), tested=tested)
 
 
-def joint(x: Any, outcomes: Outcomes) -> Accuracy:
+def joint(x: Any, outcomes: ProbeOutcomes) -> Accuracy:
     """Accuracy of ridge regression on all columns of `x` together, out of fold.
 
     Parameters
     ----------
     x : array or sparse matrix, shape (n, d)
         Dense columns are standardised; missing values count as the mean.
-    outcomes : Outcomes
+    outcomes : ProbeOutcomes
     """
     score = np.zeros(len(outcomes.event))
     for fold in np.unique(outcomes.fold):
@@ -174,7 +171,7 @@ def _ridge(x: Any, learn: NDArray[np.bool_], residual: Array) -> Array:
     return np.asarray(model.predict(standard[~learn]))
 
 
-def single(x: Array, outcomes: Outcomes) -> Accuracy | None:
+def single(x: Array, outcomes: ProbeOutcomes) -> Accuracy | None:
     """Accuracy of the best single column, its direction taken from the other folds.
 
     Parameters
@@ -209,7 +206,7 @@ def single(x: Array, outcomes: Outcomes) -> Accuracy | None:
     return best
 
 
-def tokens(present: sparse.csc_matrix, outcomes: Outcomes) -> list[Accuracy]:
+def tokens(present: sparse.csc_matrix, outcomes: ProbeOutcomes) -> list[Accuracy]:
     """Accuracy of single tokens among the pairs of patients of whom one has the token.
 
     A token that few have leaves most pairs tied, so that its plain C stays near 0.5 however much
@@ -248,7 +245,7 @@ def tokens(present: sparse.csc_matrix, outcomes: Outcomes) -> list[Accuracy]:
     return sorted(found, key=lambda a: -a.lower)
 
 
-def _among_differing(has: NDArray[np.bool_], outcomes: Outcomes) -> tuple[float, int]:
+def _among_differing(has: NDArray[np.bool_], outcomes: ProbeOutcomes) -> tuple[float, int]:
     """Share of pairs in which the patient with the token is worse off, and how many events."""
     score = has.astype(float)
     if outcomes.time is None:

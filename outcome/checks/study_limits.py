@@ -20,15 +20,14 @@ def study_limits(study: Study, study_data: StudyData) -> list[str]:
     study_data : StudyData
     """
     cohort, found = study_data.cohort, []
-    survival = "event" in cohort.patients
-    what = "events" if survival else "patients of the rarer class"
+    what = cohort.endpoint.limiting
     events = count_events(cohort, list(cohort.patients.index))
     if events < FEW_EVENTS:
         found.append(
             f"There are {events} {what}: intervals are wide, and differences between arms of"
             " less than about 0.05 cannot be told from chance."
         )
-    if survival and events == len(cohort.patients):
+    if events == len(cohort.patients):
         found.append(
             "Every patient has the event, and nobody is censored. If the table has survivors, they"
             " may have been dropped for want of a time: GDC's days_to_death is empty for them, and"

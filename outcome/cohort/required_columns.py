@@ -46,6 +46,8 @@ def decimal_commas(study: Study, table: pd.DataFrame, notes: list[str]) -> pd.Da
     endpoints = (study.endpoint, *study.secondary)
     times = [e.time for e in endpoints if isinstance(e, TimeToEvent | Landmark)]
     for column in dict.fromkeys([*times, *study.covariates.numeric]):
+        if column not in table:  # outcomes are not read
+            continue
         values, n = comma_numbers(table[column])
         if n:
             table = table.assign(**{column: values})
@@ -53,12 +55,12 @@ def decimal_commas(study: Study, table: pd.DataFrame, notes: list[str]) -> pd.Da
     return table
 
 
-def needed_columns(study: Study) -> dict[str, str]:
+def needed_columns(study: Study, *, with_outcomes: bool = True) -> dict[str, str]:
     """Column -> where the study file names it."""
     wanted: list[tuple[str | None, str]] = [(study.columns.patient, "columns.patient")]
     if study.embeddings.patches is not None:
         wanted.append((study.columns.slide, "columns.slide"))
-    wanted += [(c, "endpoint") for c in study.endpoint.columns]
+    wanted += [(c, "endpoint") for c in study.endpoint.columns if with_outcomes]
     wanted += [(c, "secondary") for e in study.secondary for c in e.columns]
     wanted += [(study.endpoint.strata, "endpoint.strata"), (study.split.site, "split.site")]
     wanted += [(c, "split.column") for c in study.split.column]

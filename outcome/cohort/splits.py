@@ -100,7 +100,7 @@ def make_folds(
         repeat, name, development = outer.repeat, outer.name, list(outer.development)
         events = count_events(cohort, development)
         if events < (needed := MIN_EVENTS_NETWORK if networks else MIN_EVENTS_LINEAR):
-            what = "events" if "event" in cohort.patients else "patients of the rarer class"
+            what = cohort.endpoint.limiting
             use = ", or `aggregator: linear` in every arm" if networks else ""
             problems.add(
                 f"fold {name} (repeat {repeat}) leaves {events} {what} for development; training"
@@ -124,7 +124,7 @@ def whole_fold(
     everybody = list(cohort.patients.index)
     events = count_events(cohort, everybody)
     if events < (needed := MIN_EVENTS_NETWORK if networks else MIN_EVENTS_LINEAR):
-        what = "events" if "event" in cohort.patients else "patients of the rarer class"
+        what = cohort.endpoint.limiting
         problems.add(
             f"there are {events} {what}; a final model needs {needed}",
             remedy="use a larger cohort",
@@ -212,7 +212,7 @@ def _from_columns(cohort: Cohort, split: Split, problems: Problems) -> Iterator[
 
 def _drawn(cohort: Cohort, split: Split, problems: Problems, notes: list[str]) -> Iterator[_Outer]:
     if (rare := count_events(cohort, list(cohort.patients.index))) < split.folds:
-        what = "events" if "event" in cohort.patients else "patients in the rarer class"
+        what = cohort.endpoint.limiting
         problems.add(
             f"there are {rare} {what} for {split.folds} folds",
             remedy="use fewer folds (`split: {folds: ...}`), or a larger cohort",

@@ -20,6 +20,7 @@ from outcome.cohort.required_columns import (
 )
 from outcome.endpoint import Endpoint, canonical_code, is_blank
 from outcome.errors import CohortError, Problems
+from outcome.outcomes import Outcomes
 from outcome.study import Study
 
 __all__ = ["Cohort", "FlowStep", "read_cohort", "slide_name"]
@@ -43,9 +44,9 @@ class Cohort:
     Parameters
     ----------
     patients : DataFrame
-        Indexed by `patient_id`, sorted. Columns `time` and `event`, or `label`; then, where the
-        study names them, `strata` and `site`; covariates and fold columns as `column:<name>`, as
-        text.
+        Indexed by `patient_id`, sorted. Columns `time` and `event`, or `label`, where outcomes
+        were read; then, where the study names them, `strata` and `site`; covariates and fold
+        columns as `column:<name>`, as text.
     slides : DataFrame
         Columns `patient_id, slide_id`, sorted.
     endpoint : Endpoint
@@ -56,6 +57,8 @@ class Cohort:
         Every patient and slide that the table names, kept or not.
     notes : tuple of str
         How the table was understood, where that is not plain.
+    with_outcomes : bool
+        Outcomes were read. Otherwise there are patients and slides to predict, and no events.
     """
 
     patients: pd.DataFrame
@@ -65,11 +68,37 @@ class Cohort:
     lost: tuple[tuple[str, str, str, str], ...] = ()
     named: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    with_outcomes: bool = True
 
     @property
     def outcome(self) -> pd.Series:
         """1 where the event was seen (by the horizon), or the label is positive; else 0."""
         return self.endpoint.positive_outcome(self.patients)
+
+    def outcomes(self, patients: Sequence[str], development: Sequence[str]) -> Outcomes:
+        """Return the outcomes of some patients as arrays.
+
+        Parameters
+        ----------
+        patients : sequence of str
+        development : sequence of str
+            Patients on whom censoring is estimated, where the endpoint needs its weights.
+        """
+        return self.endpoint.outcomes(
+            self.patients.loc[list(patients)], self.patients.loc[list(development)]
+        )
+
+    def outcome_table(self, patients: Sequence[str]) -> pd.DataFrame:
+        """Return the outcomes of some patients as results give them: events and labels as 0, 1."""
+        names = list(self.endpoint.outcome_columns)
+        rows = self.patients.loc[list(patients), names]
+        return rows.astype({names[-1]: int})  # after the time, where there is one
+
+    def strata(self, patients: Sequence[str]) -> list[str]:
+        """Return the stratum of some patients; `""` where the study has no strata."""
+        if "strata" not in self.patients:
+            return [""] * len(patients)
+        return [str(s) for s in self.patients.loc[list(patients), "strata"]]
 
     def keep(self, patients: Collection[str], step: str, reason: str) -> Cohort:
         """Return the cohort of these patients only, the loss written into the flow.
@@ -99,9 +128,8 @@ class Cohort:
 
     def noted(self, step: str, reason: str) -> Cohort:
         """Return the same cohort with a line added to its flow."""
-        line = FlowStep(
-            step, len(self.patients), len(self.slides), int(self.outcome.sum(skipna=True)), reason
-        )
+        events = int(self.outcome.sum(skipna=True)) if self.with_outcomes else 0
+        line = FlowStep(step, len(self.patients), len(self.slides), events, reason)
         return replace(self, flow=(*self.flow, line))
 
     def flow_table(self) -> pd.DataFrame:
@@ -116,7 +144,11 @@ class Cohort:
 
 
 def read_cohort(
-    study: Study, problems: Problems, frame: pd.DataFrame | None = None
+    study: Study,
+    problems: Problems,
+    frame: pd.DataFrame | None = None,
+    *,
+    with_outcomes: bool = True,
 ) -> Cohort | None:
     """Read and validate the cohort table.
 
@@ -128,6 +160,9 @@ def read_cohort(
         Receives everything that is wrong with the table.
     frame : DataFrame, optional
         Used instead of the file, with the same columns.
+    with_outcomes : bool
+        Read the outcomes. Without them the table need not have their columns, and clinical
+        columns may be empty: the cohort is one to predict.
 
     Returns
     -------
@@ -141,7 +176,7 @@ def read_cohort(
         problems.extend([str(error)])
         return None
     study = with_slide_column(study, table, notes)
-    needed = needed_columns(study)
+    needed = needed_columns(study, with_outcomes=with_outcomes)
     table = same_spelling(table, needed)
     if double := sorted(id_columns(study) & {c for c, w in needed.items() if "columns." not in w}):
         problems.add("an id column cannot have another role too", double, "name another column")
@@ -158,7 +193,7 @@ def read_cohort(
     table = table[list(needed)]
     if frame is None and semicolons(study.cohort):
         table = decimal_commas(study, table, notes)
-    cohort = _build(study, table, _places(study, frame), problems)
+    cohort = _build(study, table, _places(study, frame), problems, with_outcomes)
     return None if missing else replace(cohort, notes=tuple(notes))
 
 
@@ -170,7 +205,11 @@ def _places(study: Study, frame: pd.DataFrame | None) -> Callable[[int], str]:
 
 
 def _build(
-    study: Study, table: pd.DataFrame, place: Callable[[int], str], problems: Problems
+    study: Study,
+    table: pd.DataFrame,
+    place: Callable[[int], str],
+    problems: Problems,
+    with_outcomes: bool,
 ) -> Cohort:
     patient = study.columns.patient
     slide = study.columns.slide or patient
@@ -185,18 +224,22 @@ def _build(
     patients = _one_row_per_patient(table, patient, slide, place, problems)
     first = table[patient].drop_duplicates()
     places = {p: f"{p} in {place(i)}" for i, p in zip(first.index, first, strict=True)}
-    outcome = study.endpoint.decode(patients, [places[p] for p in patients.index], problems)
+    outcome = pd.DataFrame(index=patients.index)
+    if with_outcomes:
+        outcome = study.endpoint.decode(patients, [places[p] for p in patients.index], problems)
     others = (*study.split.column, *study.covariates.numeric, *study.covariates.categorical)
     extra = {f"column:{c}": patients[c] for c in others}
     if study.split.site:
         extra["site"] = _site(study, patients, places, problems)
     extra |= _secondary(study, patients, places, problems)
-    _check_covariates(study, patients, places, problems)
+    _check_covariates(study, patients, places, problems, may_be_empty=not with_outcomes)
     if study.endpoint.strata:
         extra["strata"] = patients[study.endpoint.strata]
         check_names(extra["strata"], study.endpoint.strata, problems)
     named = frozenset(patients.index) | frozenset(slides["slide_id"])
-    cohort = Cohort(outcome.assign(**extra), slides, study.endpoint, named=named)
+    cohort = Cohort(
+        outcome.assign(**extra), slides, study.endpoint, named=named, with_outcomes=with_outcomes
+    )
     cohort = cohort.noted("in the cohort table", "")
     if slide in table.columns and (blank := table.loc[is_blank(table[slide]), patient].tolist()):
         reason = f"{len(blank)} rows without a slide id"
@@ -249,7 +292,12 @@ def _site(
 
 
 def _check_covariates(
-    study: Study, table: pd.DataFrame, places: Mapping[str, str], problems: Problems
+    study: Study,
+    table: pd.DataFrame,
+    places: Mapping[str, str],
+    problems: Problems,
+    *,
+    may_be_empty: bool,
 ) -> None:
     for column in study.covariates.numeric:
         blank = is_blank(table[column])
@@ -263,9 +311,8 @@ def _check_covariates(
             )
     columns = [*study.covariates.numeric, *study.covariates.categorical]
     for column in columns:
-        # A model in use has learned what to put there: see `Newcomers`.
-        learned = not study.endpoint.columns
-        if is_blank(table[column]).all() and not learned:
+        # A trained model has learned what to fill in.
+        if is_blank(table[column]).all() and not may_be_empty:
             problems.add(f"column {column!r} is empty", remedy="leave it out of `covariates`")
     if study.on_missing.covariate == "error":
         for column in columns:

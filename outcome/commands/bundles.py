@@ -68,7 +68,7 @@ def fit(
 ) -> None:
     """Fit one arm on all patients, by the procedure of cross-validation: a model to use."""
     from outcome import Study
-    from outcome.pipeline.deploy import fit as fit_model
+    from outcome.pipeline.fit_model import fit as fit_model
 
     read = Study.read(study, set_ or [])
     folder = out or Path("reports") / f"{read.name}-bundle"
@@ -97,7 +97,7 @@ def predict(
 ) -> None:
     """Predict new patients: risk, survival at horizons, risk group. Outcomes are not needed."""
     from outcome.commands.tables import numbers
-    from outcome.pipeline.deploy import predict as predict_patients
+    from outcome.pipeline.predict_patients import predict as predict_patients
 
     with progress_bars() as progress:
         found = predict_patients(
@@ -129,7 +129,7 @@ def validate(
 ) -> None:
     """Judge a trained model on an external cohort; write the report."""
     from outcome.commands.tables import numbers
-    from outcome.pipeline.deploy import validate as validate_model
+    from outcome.pipeline.validate_model import validate as validate_model
 
     with progress_bars() as progress:
         found = validate_model(
@@ -174,7 +174,7 @@ def attention(
     seed: Annotated[int, typer.Option(min=0, help="Of the random deletions.")] = 0,
 ) -> None:
     """Map what a model looked at, what raised and what lowered the risk, patch by patch."""
-    from outcome.pipeline.deploy import attention as explain
+    from outcome.pipeline.explain_model import attention as explain
 
     with progress_bars() as progress:
         found = explain(

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from outcome.pipeline.prepare import Progress
     from outcome.pipeline.run import Results
+    from outcome.progress import Progress
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]
 Set = Annotated[

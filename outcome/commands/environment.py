@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 
 from outcome.crossval.manifest import PACKAGES
-from outcome.crossval.scheduler import choose_device
-from outcome.devices import available_cpus
+from outcome.devices import choose_device
+from outcome.processes import available_cpus
 from outcome.training.precision import computes_bfloat16
 
 __all__ = ["facts", "findings"]

@@ -32,11 +32,11 @@ def power(
     Event rate and censoring are those of the study's cohort table; embeddings are not needed.
     """
     from outcome import Study
-    from outcome.simulation.power import Difference
+    from outcome.simulation.power import ExpectedDifference
     from outcome.simulation.power import power as simulate
 
     read = Study.read(study, set_ or [])
-    wanted = Difference(
+    wanted = ExpectedDifference(
         baseline=baseline_c, arm=arm_c, correlation=correlation, alpha=alpha, target=target
     )
     with progress_bars() as progress:

@@ -72,7 +72,7 @@ class Here:
                 if failures == MOST_FAILURES:
                     raise WorkersError(
                         "a worker process was killed (out of memory?). What is finished is kept:"
-                        " run the same command again, with fewer --jobs"
+                        " run the study again, with fewer jobs"
                     ) from None
 
     def _pool(
@@ -147,7 +147,7 @@ class Cluster:
             except dask.KilledWorker:
                 raise WorkersError(
                     "several workers of the cluster were killed by the same task (out of memory?)."
-                    " What is finished is kept: run the same command again"
+                    " What is finished is kept: run the study again"
                 ) from None
             finally:
                 client.cancel(futures)
@@ -158,21 +158,19 @@ class Cluster:
             dask: Any = importlib.import_module("distributed")
         except ImportError:
             raise WorkersError(
-                "--cluster needs Dask: pip install 'slide-outcome[cluster]'"
+                "a cluster needs Dask: pip install 'slide-outcome[cluster]'"
             ) from None
         where = {"scheduler_file" if self.address.endswith(".json") else "address": self.address}
         try:
             client = dask.Client(**where, timeout=CONNECT, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:
-            raise WorkersError(
-                f"--cluster {self.address}: no scheduler answers ({error})"
-            ) from None
+            raise WorkersError(f"cluster {self.address}: no scheduler answers ({error})") from None
         with client:
             try:
                 client.wait_for_workers(1, timeout=WORKERS)
             except TimeoutError:
                 raise WorkersError(
-                    f"--cluster {self.address}: the scheduler has no worker yet: start some"
+                    f"cluster {self.address}: the scheduler has no worker yet: start some"
                 ) from None
             yield client
 
@@ -206,12 +204,12 @@ def _checked(versions: tuple[str, str, str], work: Work, grid: Grid, task: tuple
     if worker.state.nthreads != 1:
         raise WorkersError(
             f"worker {worker.address} works on {worker.state.nthreads} tasks at once: start"
-            " workers with --nthreads 1 (and as many --nworkers as there are processors)"
+            " workers with one thread each (and as many workers as there are processors)"
         )
     for path in (grid.fits.parent, grid.study_data.store.folder):
         if not path.is_dir():
             raise WorkersError(
-                f"worker {worker.address} does not see {path}: put --out and --cache on a path"
-                " that all machines share"
+                f"worker {worker.address} does not see {path}: put the run folder and the cache"
+                " on a path that all machines share"
             )
     return _pinned(work, grid, task)

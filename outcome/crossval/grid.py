@@ -8,9 +8,8 @@ from pathlib import Path
 
 from outcome.cohort import Fold
 from outcome.dataset.study_data import StudyData
-from outcome.endpoint import Binary, TimeToEvent
 from outcome.errors import StudyError
-from outcome.models.heads import CoxHead, Head, LogisticHead
+from outcome.models.heads import Head, head_of
 from outcome.study import Study
 from outcome.training.arm_members import Member, members
 from outcome.training.checkpoints import FitFolder, fit_key
@@ -46,10 +45,7 @@ class Grid:
     @property
     def head(self) -> Head:
         """What the endpoint means to a network."""
-        endpoint = self.study.endpoint
-        if isinstance(endpoint, TimeToEvent):
-            return CoxHead()
-        return LogisticHead(isinstance(endpoint, Binary) and endpoint.favourable)
+        return head_of(self.study.endpoint)
 
     @property
     def members(self) -> list[Member]:

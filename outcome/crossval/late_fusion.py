@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcome.risk.recalibration import Array, Outcomes, fit_calibration, fit_weights
+from outcome.outcomes import Outcomes
+from outcome.risk.recalibration import Array, fit_calibration, fit_weights
 
 __all__ = ["MemberScores", "fuse"]
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from outcome.crossval.arm_fold import ArmFold
 from outcome.dataset.study_data import StudyData
-from outcome.endpoint import Binary
+from outcome.endpoint import describe as describe_endpoint
 from outcome.risk.recalibration import summary
 from outcome.study import ReportTexts, Study
 from outcome.training.precision import compiles, resolved
@@ -58,7 +58,7 @@ def describe(
         "platform": platform.platform(),
         "device": device,
         "threads": study.training.threads,
-        "endpoint": _endpoint(study),
+        "endpoint": describe_endpoint(study.endpoint),
         "arms": [
             {
                 "name": a.name,
@@ -83,12 +83,8 @@ def describe(
             if isinstance(study.risk_groups, str)
             else list(study.risk_groups),
             "calibration": (
-                "one slope (normal prior around 1, SD 0.5, wider for risks that hardly differ) and "
-            )
-            + (
-                "Breslow's baseline hazard"
-                if study.endpoint.kind == "survival"
-                else "an intercept, logistic"
+                "one slope (normal prior around 1, SD 0.5, wider for risks that hardly differ) and"
+                f" {study.endpoint.calibration}"
             ),
             "epochs (linear arms: penalty)": "least inner-fold loss after one calibration slope",
         },
@@ -116,29 +112,6 @@ def epochs(finished: Sequence[ArmFold]) -> list[dict[str, Any]]:
         for f in finished
         for model in f.models
     ]
-
-
-def _endpoint(study: Study) -> dict[str, Any]:
-    endpoint = study.endpoint
-    about: dict[str, Any] = {
-        "kind": endpoint.kind,
-        "name": endpoint.label,
-        "strata": endpoint.strata,
-    }
-    if isinstance(endpoint, Binary):
-        about |= {
-            "label": endpoint.label_column,
-            "positive": ", ".join(endpoint.positive),
-            "favourable": endpoint.favourable,
-        }
-        return about
-    return about | {
-        "time": endpoint.time,
-        "event": endpoint.indicator,
-        "unit": endpoint.unit,
-        "horizons": list(endpoint.horizons),
-        "competing": 2 in (endpoint.event_codes or {}).values(),
-    }
 
 
 def _source(study: Study) -> str:

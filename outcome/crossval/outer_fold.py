@@ -16,13 +16,13 @@ from outcome.crossval.late_fusion import MemberScores
 from outcome.crossval.selection import combine, epoch_losses
 from outcome.crossval.slide_vectors import held_out_vectors
 from outcome.devices import pinned_threads
+from outcome.models.heads import Target
 from outcome.models.ridge import PENALTIES
 from outcome.training.arm_members import Member
-from outcome.training.fold_data import target
-from outcome.training.linear_models import design_rows, fit_linear_fold
+from outcome.training.linear_models import LinearFold, fit_linear_fold
 from outcome.training.trainer import build, predict
 
-__all__ = ["HISTORY", "chosen_network", "chosen_step", "few_events", "member_scores"]
+__all__ = ["HISTORY", "chosen_network", "chosen_penalty", "few_events", "member_scores"]
 
 FEW_EVENTS = 16
 HISTORY = ["arm", "model", "repeat", "fold", "inner_fold", "epoch", "train_loss", "tune_loss"]
@@ -35,7 +35,7 @@ def member_scores(grid: Grid, fold: Fold, member: Member) -> MemberScores:
 
 def few_events(grid: Grid, fold: Fold) -> bool:
     """Whether the development patients have too few events to choose or calibrate by."""
-    outcomes = target(grid.study_data, fold.development, fold.development)
+    outcomes = grid.study_data.cohort.outcomes(fold.development, fold.development)
     return int(outcomes.event.sum()) < FEW_EVENTS
 
 
@@ -87,21 +87,18 @@ def chosen_network(grid: Grid, fold: Fold, member: Member) -> tuple[Member, int]
 def _linear(grid: Grid, fold: Fold, member: Member) -> MemberScores:
     """Fit, choose the penalty as an epoch is chosen, and score."""
     head = grid.head
-    patients = [*fold.development, *fold.test]
-    rows = design_rows(grid.study_data, grid.study, member.inputs, fold, patients)
-    targets = {i.name: target(grid.study_data, i.train, fold.development) for i in fold.inner}
     with pinned_threads(grid.study.training.threads):
-        found = fit_linear_fold(fold, dict(zip(patients, rows, strict=True)), targets, head)
-    chosen = chosen_step(grid, fold, found.tune) - 1
+        found = fit_linear_fold(grid.study_data, grid.study, member.inputs, fold, head)
+    chosen = chosen_penalty(grid, fold, found)
     centred, risk = combine(
         [head.risk(r[chosen]) for r in found.tune], [head.risk(r[chosen]) for r in found.test]
     )
     return MemberScores(centred, risk, pd.DataFrame(columns=HISTORY[1:]), penalty=PENALTIES[chosen])
 
 
-def chosen_step(grid: Grid, fold: Fold, raw: Sequence[NDArray[np.float64]]) -> int:
-    """Return the epoch, or the place of the penalty (from 1), that all inner models use."""
-    return _judged(grid, fold, raw)[0]
+def chosen_penalty(grid: Grid, fold: Fold, fitted: LinearFold) -> int:
+    """Return the place in `PENALTIES` of the penalty that all inner models use."""
+    return _judged(grid, fold, fitted.tune)[0] - 1
 
 
 def _judged(grid: Grid, fold: Fold, raw: Sequence[NDArray[np.float64]]) -> tuple[int, float]:
@@ -109,7 +106,8 @@ def _judged(grid: Grid, fold: Fold, raw: Sequence[NDArray[np.float64]]) -> tuple
     if few_events(grid, fold):
         # Too few to choose by: half of the epochs, whatever the losses say.
         return max(1, len(raw[0]) // 2), 0.0
-    targets = [target(grid.study_data, i.tune, fold.development) for i in fold.inner]
+    cohort = grid.study_data.cohort
+    targets = [Target.of(cohort.outcomes(i.tune, fold.development)) for i in fold.inner]
     losses = epoch_losses(raw, targets, grid.head)
     best = int(np.argmin(losses))
     return best + 1, float(losses[best])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,14 +11,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcome.cohort import Cohort, make_folds
-from outcome.crossval.arm_fold import joined_predictions
 from outcome.crossval.executors import Here
 from outcome.crossval.grid import Grid
+from outcome.crossval.joined_predictions import joined_predictions
 from outcome.crossval.scheduler import run_grid
 from outcome.dataset.study_data import StudyData
 from outcome.errors import InputError, Problems
 from outcome.evaluation.endpoints import evaluate_endpoint
 from outcome.predictions import Predictions
+from outcome.progress import CountProgress
 from outcome.study import Study
 
 __all__ = [
@@ -30,9 +30,6 @@ __all__ = [
 ]
 
 FEWEST_PERMUTATIONS = 199
-OUTCOMES = ("time", "event", "label")
-
-Progress = Callable[[int, int], None]
 
 
 def permutation_test(
@@ -43,7 +40,7 @@ def permutation_test(
     networks: bool,
     device: str,
     jobs: int,
-    progress: Progress,
+    progress: CountProgress,
 ) -> pd.DataFrame:
     """Compare each arm's discrimination with that under permuted outcomes.
 
@@ -80,7 +77,7 @@ def permutation_test(
     .. [1] Simon et al. (2011), Briefings in Bioinformatics 12:203-214.
     """
     if n < FEWEST_PERMUTATIONS:
-        raise InputError(f"--permutations {n}: at least {FEWEST_PERMUTATIONS} are needed")
+        raise InputError(f"{n} permutations: give at least {FEWEST_PERMUTATIONS}")
     if not networks:
         arms = tuple(arm.model_copy(update={"aggregator": "linear"}) for arm in study.arms)
         study = study.model_copy(update={"arms": arms})
@@ -127,7 +124,7 @@ def permutation_notes(tested: pd.DataFrame) -> list[str]:
 def permuted(cohort: Cohort, rng: np.random.Generator) -> Cohort:
     """Exchange the outcomes of patients of the same stratum and site."""
     patients = cohort.patients
-    columns = [c for c in OUTCOMES if c in patients]
+    columns = list(cohort.endpoint.outcome_columns)
     groups = [patients[c] for c in ("strata", "site") if c in patients]
     codes = pd.Series(0, index=patients.index)
     if groups:
@@ -156,11 +153,11 @@ def _statistics(study: Study, study_data: StudyData, device: str) -> dict[tuple[
     """Return the main metric and the log-rank statistic (-log10 p) of every arm."""
     with TemporaryDirectory() as scratch:
         grid = Grid(study, study_data, Path(scratch), device)
-        finished = run_grid(grid, 1, lambda what, done, total: None)
+        finished = run_grid(grid, Here())
     evaluation = evaluate_endpoint(
         Predictions(joined_predictions(finished, study_data)), study.endpoint, n_resamples=0
     )
-    metric = "harrell_c" if study.endpoint.kind == "survival" else "auroc"
+    metric = study.endpoint.main_metric
     rows = evaluation.metrics[evaluation.metrics["metric"] == metric]
     named = zip(rows["arm"], rows["estimate"].to_numpy(dtype=float), strict=True)
     found = {(str(arm), metric): float(c) for arm, c in named}

@@ -62,7 +62,7 @@ def claim(folder: Path, study: Study) -> None:
     if changed:
         raise RunFolderError(
             f"{folder} was begun with other settings ({'; '.join(changed)}), and parts are not"
-            " mixed: use these settings, or another --out"
+            " mixed: use these settings, or another folder"
         )
     # First what tells a run from a folder of the user's that holds a study file.
     (folder / "fits").mkdir(parents=True, exist_ok=True)

@@ -8,34 +8,34 @@ once, with the epoch that the second has fixed.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import torch
 
 from outcome.cohort import Fold
 from outcome.crossval.arm_fold import ArmFold, assemble
-from outcome.crossval.executors import Here, Workers
+from outcome.crossval.executors import Workers
 from outcome.crossval.grid import Grid
 from outcome.crossval.late_fusion import MemberScores
 from outcome.crossval.outer_fold import few_events, member_scores
 from outcome.crossval.slide_vectors import write_vectors
-from outcome.devices import choose_device, pinned_threads
+from outcome.devices import pinned_threads
 from outcome.errors import InputError
+from outcome.progress import Progress, no_progress
 from outcome.training.arm_members import Member, members
 from outcome.training.checkpoints import fit_seed, remove_unfinished
 from outcome.training.data_parallel import Ranks
 from outcome.training.trainer import fit_network
 
-__all__ = ["ArmFold", "Grid", "Shard", "choose_device", "run_grid", "train"]
-
-Progress = Callable[[str, int, int], None]
+__all__ = ["Shard", "run_grid", "train"]
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One of several parts of the fits, for machines that know nothing of each other.
+    """One of several parts of the fits, for machines that do not communicate.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Shard:
         """
         number, _, of = text.partition("/")
         if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
-            raise InputError(f"--shard {text!r}: write e.g. 3/25, from 1/25 to 25/25")
+            raise InputError(f"part {text!r} of the fits: give e.g. 3/25, from 1/25 to 25/25")
         return cls(int(number), int(of))
 
     def rows(self, n: int) -> range:
@@ -82,22 +82,17 @@ def train(grid: Grid, workers: Workers, progress: Progress, shard: Shard | None 
     return len(waiting)
 
 
-def run_grid(
-    grid: Grid, jobs: int, progress: Progress, workers: Workers | None = None
-) -> list[ArmFold]:
+def run_grid(grid: Grid, workers: Workers, progress: Progress = no_progress) -> list[ArmFold]:
     """Train every fit that is not there yet, then predict every test fold.
 
     Parameters
     ----------
     grid : Grid
-    jobs : int
-        Processes. The results do not depend on it.
+    workers : Workers
+        Where the work is done. The results do not depend on it.
     progress : callable
         Called with what is being done, how much of it is done, and how much there is.
-    workers : Workers, optional
-        Instead of `jobs` processes of this machine.
     """
-    workers = workers or Here(jobs)
     folds = grid.study_data.folds
     train(grid, workers, progress)
     _prepare(grid, folds, workers, progress)
@@ -108,6 +103,10 @@ def run_grid(
     for key, found in workers.map(_score, grid, cells):
         scores[key] = found
         progress("predicting", len(scores), len(cells))
+    for fold, member in cells:
+        if not member.linear:
+            key = fold.key, member
+            scores[key] = _with_tune_metrics(grid, fold, member, scores[key])
     if grid.save_vectors:
         write_vectors(grid.fits.parent / "slide_vectors.h5", grid, scores)
     few = {fold.key: few_events(grid, fold) for fold in folds}
@@ -128,7 +127,7 @@ def run_grid(
 
 
 def _prepare(grid: Grid, folds: Sequence[Fold], workers: Workers, progress: Progress) -> None:
-    """Project what the fits of a fold have in common, before several of them ask for it at once."""
+    """Project the vectors that the fits of a fold share, before several of them need it at once."""
     tasks = [(fold, name) for fold in folds for name in grid.inputs if name != "clinical"]
     progress("projecting", 0, len(tasks))
     for done, _ in enumerate(workers.map(_project, grid, tasks), 1):
@@ -161,6 +160,27 @@ def _fit(grid: Grid, fold: Fold, member: Member, inner_index: int) -> None:
     about = {"inputs": member.inputs, "repeat": fold.repeat, "fold": fold.name, "inner": inner.name}
     about["processes"] = ranks.world
     grid.folder(fold, member, inner_index).write(trained, about)
+
+
+def _with_tune_metrics(
+    grid: Grid, fold: Fold, member: Member, scores: MemberScores
+) -> MemberScores:
+    """Add to the learning curves how well tune patients are ranked after every epoch.
+
+    It is done here, once, since torchmetrics takes seconds to be imported in every process.
+    """
+    from outcome.crossval.tune_metrics import tune_metrics
+
+    used = replace(member, changes=tuple(scores.changes.items()))
+    found = [
+        tune_metrics(
+            grid.folder(fold, used, i).tune_raw(),
+            grid.study_data.cohort.outcomes(inner.tune, fold.development),
+        )
+        for i, inner in enumerate(fold.inner)
+    ]
+    measured = pd.concat(found, ignore_index=True)
+    return replace(scores, history=pd.concat([scores.history, measured], axis=1))
 
 
 def _score(

@@ -1,4 +1,4 @@
-"""The protocol inside one outer fold: one epoch count, one scale, cut-offs. Pure functions.
+"""The protocol inside one outer fold: one epoch count and one scale. Pure functions.
 
 Nothing here sees a test outcome, and nothing chooses by concordance.
 """
@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from outcome.models.heads import Head, Target
-from outcome.risk.recalibration import Outcomes
 
 __all__ = [
     "combine",
     "epoch_losses",
-    "specificity_threshold",
 ]
 
 MAX_SLOPE = 3.0
@@ -87,19 +85,3 @@ def combine(tune: Sequence[Array], test: Sequence[Array]) -> tuple[list[Array], 
     centred = [r - c for r, c in zip(tune, centres, strict=True)]
     mean = np.mean([r - c for r, c in zip(test, centres, strict=True)], axis=0)
     return centred, np.asarray(mean, dtype=np.float64)
-
-
-def specificity_threshold(
-    risk: Array, outcomes: Outcomes, specificity: float = 0.9, *, favourable: bool = False
-) -> float:
-    """Risk that so many of the development patients with the better outcome do not exceed.
-
-    With `favourable` the positive class is the better outcome, called so below the threshold:
-    then it is the risk that so many of those with the worse outcome reach.
-    """
-    known = outcomes.weight > 0
-    negative = -risk[outcomes.worse & known] if favourable else risk[~outcomes.worse & known]
-    if not len(negative):
-        return np.nan
-    threshold = float(np.quantile(negative, specificity, method="higher"))
-    return -threshold if favourable else threshold

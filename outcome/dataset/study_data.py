@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,11 @@ from outcome.embeddings.reports.study_texts import study_texts
 from outcome.embeddings.reports.vectors import Reports, read_reports
 from outcome.endpoint import is_blank
 from outcome.errors import CohortError, InputError, Problems
+from outcome.progress import CountProgress, no_progress
 from outcome.study import ReportTexts, Study, missing_places
 
 __all__ = ["PatientSample", "StudyData", "prepare"]
 
-Progress = Callable[[int, int], None]
 FEW = 5
 
 
@@ -140,7 +140,7 @@ def prepare(
     frame: pd.DataFrame | None = None,
     jobs: int = 1,
     known: Sequence[InputError] = (),
-    progress: Progress = lambda done, total: None,
+    progress: CountProgress = no_progress,
 ) -> StudyData:
     """Read and check everything a study names; nothing is written but the packed store.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from outcome.bundle.bundle import Bundle
 from outcome.bundle.ensemble import Ensemble
-from outcome.bundle.new_patients import Newcomers
+from outcome.bundle.new_patients import NewPatients
 from outcome.bundle.serialization import bundle_digest
 from outcome.cohort import slide_name
 from outcome.embeddings.patches.bag import Bag
@@ -25,10 +25,10 @@ from outcome.explain.faithfulness import deletion_rows
 from outcome.explain.geojson import feature_collection
 from outcome.explain.input_shares import modality_values
 from outcome.explain.thumbnails import Thumbnail, find_thumbnail
+from outcome.progress import Progress, no_progress
 
 __all__ = ["Explanation", "explain"]
 
-Progress = Callable[[str, int, int], None]
 ABOUT = "attention.json"
 
 
@@ -62,7 +62,7 @@ class Explanation:
 
 def explain(
     bundle: Bundle,
-    newcomers: Newcomers,
+    new_patients: NewPatients,
     *,
     slides: Sequence[str],
     patients: Sequence[str],
@@ -70,7 +70,7 @@ def explain(
     top: int = 20,
     images: Path | None = None,
     seed: int = 0,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = no_progress,
 ) -> Explanation:
     """Explain some slides or patients; parameters as for `outcome.attention`.
 
@@ -81,13 +81,13 @@ def explain(
     RunFolderError
         The folder holds something else.
     """
-    chosen = _choose(newcomers, slides, patients, "image" in bundle.inputs)
+    chosen = _choose(new_patients, slides, patients, "image" in bundle.inputs)
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / ABOUT).is_file()):
-        raise RunFolderError(f"{out} holds other files: name another folder with --out")
+        raise RunFolderError(f"{out} holds other files: give another folder")
     ensemble = Ensemble(bundle)
     found: dict[str, pd.DataFrame] = {}
     shares, deletions = [], []
-    warnings = list(newcomers.warnings)
+    warnings = list(new_patients.warnings)
     if bundle.calibration.slope == 0:
         warnings.append("the calibration slope is 0: contributions are to the uncalibrated risk")
     exact = True
@@ -95,9 +95,9 @@ def explain(
     for done, (patient, wanted) in enumerate(chosen.items()):
         progress("explaining", done, len(chosen))
         with threadpool_limits(limits=1, user_api="blas"):
-            bag = newcomers.bag(patient) if wanted else None
+            bag = new_patients.bag(patient) if wanted else None
             features = None if bag is None else bag.features
-            seen = ensemble.see(**newcomers.given(patient, features))
+            seen = ensemble.see(**new_patients.given(patient, features))
             shares.append(_shares(patient, ensemble, modality_values(ensemble, seen), seen))
             if bag is None:
                 continue
@@ -106,7 +106,7 @@ def explain(
             rows = deletion_rows(ensemble, seen, values.value, rng)
             deletions += [{"patient_id": patient, **row} for row in rows]
         exact = exact and values.exact
-        group = _Slides(bundle, newcomers, patient, bag, values, top, images)
+        group = _Slides(bundle, new_patients, patient, bag, values, top, images)
         for slide in wanted:
             found[slide] = group.write(out, slide, warnings)
     progress("explaining", len(chosen), len(chosen))
@@ -119,22 +119,22 @@ def explain(
 
 
 def _choose(
-    newcomers: Newcomers, slides: Sequence[str], patients: Sequence[str], image: bool
+    new_patients: NewPatients, slides: Sequence[str], patients: Sequence[str], image: bool
 ) -> dict[str, list[str]]:
     """Return patient -> slides to draw, in the order of the request."""
-    owner = {s: p for p, own in newcomers.slides.items() for s, _ in own}
+    owner = {s: p for p, own in new_patients.slides.items() for s, _ in own}
     names = [slide_name(s) for s in slides]
     strangers = [s for s in names if s not in owner]
-    strangers += [p for p in patients if p not in newcomers.cohort.patients.index]
+    strangers += [p for p in patients if p not in new_patients.cohort.patients.index]
     if strangers:
         shown = ", ".join(strangers[:3])
-        some = ", ".join([*owner][:3] or [*newcomers.cohort.patients.index[:3]])
+        some = ", ".join([*owner][:3] or [*new_patients.cohort.patients.index[:3]])
         raise BundleError(f"not in the cohort: {shown}. To do: name others, e.g. {some}")
     if not names and not patients:
-        raise BundleError("name slides with --slide, or patients with --patient")
+        raise BundleError("name slides or patients to explain")
     chosen: dict[str, list[str]] = {}
     for patient in patients:
-        own = [s for s, _ in newcomers.slides.get(patient, ())]
+        own = [s for s, _ in new_patients.slides.get(patient, ())]
         chosen[patient] = own if image else []
     for slide in names:
         mine = chosen.setdefault(owner[slide], [])
@@ -157,7 +157,7 @@ class _Slides:
     """Writes the slides of one patient."""
 
     bundle: Bundle
-    newcomers: Newcomers
+    new_patients: NewPatients
     patient: str
     bag: Bag
     values: Contributions
@@ -166,7 +166,7 @@ class _Slides:
 
     def write(self, out: Path, slide: str, warnings: list[str]) -> pd.DataFrame:
         """Write the tables and the map of one slide; returns all its patches."""
-        names = [s for s, _ in self.newcomers.slides[self.patient]]
+        names = [s for s, _ in self.new_patients.slides[self.patient]]
         place = names.index(slide)
         rows = self.bag.slide == place
         table = self._table(rows)
@@ -176,7 +176,7 @@ class _Slides:
         if not np.isfinite(table[["x", "y"]].to_numpy()).all() or table.empty:
             warnings.append(f"{slide}: no coordinates, so no map and no GeoJSON")
             return table
-        geometry = patch_geometry(self.newcomers.slides[self.patient][place][1].first)
+        geometry = patch_geometry(self.new_patients.slides[self.patient][place][1].first)
         side = patch_side(geometry, self.bag.coords[rows])
         thumbnail, reason = find_thumbnail(self.images, slide)
         if reason:
@@ -223,7 +223,7 @@ class _Slides:
             if thumbnail is None or thumbnail.micrometres is None:
                 warnings.append(
                     f"{slide}: coordinates are in micrometres, and QuPath wants pixels: no GeoJSON"
-                    " (with --images, the slide itself says how large its pixels are)"
+                    " (give the folder of the slides as `images`: they say how large a pixel is)"
                 )
                 return
             factor = 1 / thumbnail.micrometres
@@ -255,7 +255,7 @@ class _Slides:
             side * factor,
             title=f"{slide}{simulated}",
             unit="level-0 pixels" if pixels else "micrometres",
-            scale="log hazard" if self.bundle.endpoint.kind == "survival" else "logit",
+            scale=self.bundle.endpoint.scale,
             thumbnail=thumbnail,
         )
         save_map(figure, out / f"{slide}.png")

@@ -1,9 +1,10 @@
-"""Heads: the only place that knows what an endpoint means to a network."""
+"""Heads: what an endpoint means to a network, as a loss and a risk."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,14 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from outcome.endpoint import Binary, Endpoint, Landmark, TimeToEvent
 from outcome.models.losses import cox_nll
+from outcome.outcomes import Outcomes
 
-__all__ = ["CoxHead", "Head", "LogisticHead", "Target"]
+__all__ = ["HEADS", "CoxHead", "Head", "LogisticHead", "Target", "head_of"]
 
 
 @dataclass(frozen=True)
 class Target:
-    """Outcomes of some patients, each of shape (n,).
+    """Outcomes of some patients as tensors, each of shape (n,).
 
     Parameters
     ----------
@@ -36,6 +39,20 @@ class Target:
     strata: Tensor | None = None
     weight: Tensor | None = None
 
+    @classmethod
+    def of(cls, outcomes: Outcomes) -> Target:
+        """Return outcomes as tensors; strata are numbered in the order of their names."""
+        strata = None
+        if outcomes.stratified:
+            numbers = np.unique(outcomes.strata, return_inverse=True)[1]
+            strata = torch.from_numpy(numbers.astype(np.int64))
+        return cls(
+            None if outcomes.time is None else torch.from_numpy(outcomes.time),
+            torch.from_numpy(outcomes.event),
+            strata,
+            None if outcomes.weight is None else torch.from_numpy(outcomes.weight),
+        )
+
     def __getitem__(self, rows: Tensor) -> Target:
         time = None if self.time is None else self.time[rows]
         strata = None if self.strata is None else self.strata[rows]
@@ -51,7 +68,7 @@ class Head(Protocol):
         ...
 
     def weight(self, target: Target) -> float:
-        """How much `loss` of these patients counts beside that of others."""
+        """Weight of `loss` of these patients in a sum over groups of patients."""
         ...
 
     def usable(self, target: Target) -> bool:
@@ -135,3 +152,16 @@ class LogisticHead:
     def risk(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the logit, negated where the positive label is the better outcome."""
         return -raw if self.favourable else raw
+
+
+HEADS: Mapping[type, Callable[[Any], Head]] = {
+    TimeToEvent: lambda endpoint: CoxHead(),
+    Landmark: lambda endpoint: LogisticHead(),
+    Binary: lambda endpoint: LogisticHead(endpoint.favourable),
+}
+"""Head of each kind of endpoint."""
+
+
+def head_of(endpoint: Endpoint) -> Head:
+    """Return the loss and the risk that an endpoint means to a network."""
+    return HEADS[type(endpoint)](endpoint)

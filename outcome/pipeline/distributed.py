@@ -1,11 +1,12 @@
-"""Training alone, by processes that share a run folder; a plain `run` then evaluates."""
+"""Training by several processes that share a run folder; a plain `run` then evaluates."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outcome.pipeline.prepare import Progress, start
+from outcome.pipeline.prepare import start
+from outcome.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from outcome.study import Study
@@ -21,7 +22,7 @@ def run_shard(
     jobs: int | None = None,
     device: str = "auto",
     cache: str | Path | None = None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = no_progress,
 ) -> tuple[int, int]:
     """Train one part of a study's fits; a plain `run` with the same settings uses them.
 
@@ -47,7 +48,7 @@ def run_shard(
 
     part = Shard.parse(shard)
     folder = Path(out) if out is not None else Path("reports") / study.name
-    grid, workers = start(study, None, folder, jobs, device, cache, None, False, progress)
+    grid, workers = start(study, folder, jobs=jobs, device=device, cache=cache, progress=progress)
     claim(folder, study)
     train(grid, workers, progress, part)
     return sum(grid.folder(*task).finished for task in grid.tasks), len(grid.tasks)
@@ -59,7 +60,7 @@ def train_together(
     out: str | Path | None = None,
     device: str = "auto",
     cache: str | Path | None = None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = no_progress,
 ) -> tuple[int, int]:
     """Train every fit of a study with all processes that torchrun has started, one fit at a time.
 
@@ -91,7 +92,7 @@ def train_together(
     folder = Path(out) if out is not None else Path("reports") / study.name
     device = device_of_rank(device)
     with Ranks.joined() as ranks:
-        grid, _ = start(study, None, folder, 1, device, cache, None, False, progress)
+        grid, _ = start(study, folder, jobs=1, device=device, cache=cache, progress=progress)
         # Also a barrier: all have looked at the folder before anything is in it.
         fits = [grid.folder(*task) for task in grid.tasks]
         ranks.check_same([(fit.path.name, fit.finished) for fit in fits])

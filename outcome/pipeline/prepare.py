@@ -1,10 +1,11 @@
-"""The beginning of a run: everything is read and checked, and nothing written but the store."""
+"""The start of a run: everything is read and checked; only the packed store is written."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from outcome.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,23 +14,43 @@ if TYPE_CHECKING:
     from outcome.crossval.grid import Grid
     from outcome.study import Study
 
-__all__ = ["Progress", "processes", "start"]
-
-Progress = Callable[[str, int, int], None]
+__all__ = ["processes", "start"]
 
 
 def start(
     study: Study,
-    cohort: pd.DataFrame | None,
     folder: Path,
-    jobs: int | None,
-    device: str,
-    cache: str | Path | None,
-    cluster: str | None,
-    save_vectors: bool,
-    progress: Progress,
+    *,
+    cohort: pd.DataFrame | None = None,
+    jobs: int | None = None,
+    device: str = "auto",
+    cache: str | Path | None = None,
+    cluster: str | None = None,
+    save_vectors: bool = False,
+    progress: Progress = no_progress,
 ) -> tuple[Grid, Workers]:
-    """Read and check everything; nothing is written but the packed store."""
+    """Read and check everything; nothing is written but the packed store.
+
+    Parameters
+    ----------
+    study : Study
+    folder : Path
+        The run folder.
+    cohort, jobs, device, cache, cluster, save_vectors, progress
+        As for `outcome.run`.
+
+    Returns
+    -------
+    grid : Grid
+        The fits of the study.
+    workers : Workers
+        What trains them.
+
+    Raises
+    ------
+    InputError
+        Everything that is wrong with the input, at once.
+    """
     from outcome.crossval.executors import Cluster, Here
     from outcome.crossval.grid import Grid, network_errors
     from outcome.dataset.study_data import prepare
@@ -59,7 +80,7 @@ def start(
 
 def processes(jobs: int | None, study: Study, device: str) -> int:
     """Return how many processes: as asked for, or as the processors allow; on a GPU one."""
-    from outcome.devices import available_cpus
+    from outcome.processes import available_cpus
 
     if jobs is not None:
         return jobs
@@ -75,16 +96,16 @@ def _check_folder(folder: Path, study: Study) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not folder.is_dir():
-        raise RunFolderError(f"{folder} is a file: name another folder with --out")
+        raise RunFolderError(f"{folder} is a file: give another folder")
     written = folder / "study.yaml"
     if not (folder / "manifest.json").is_file() and not (folder / "fits").is_dir():
-        raise RunFolderError(f"{folder} holds other files: name another folder with --out")
+        raise RunFolderError(f"{folder} holds other files: give another folder")
     try:
         name = yaml.safe_load(written.read_text()).get("name") if written.is_file() else study.name
     except (yaml.YAMLError, AttributeError, OSError):
         name = "something unreadable"
     if name != study.name:
         raise RunFolderError(
-            f"{folder} holds a run of study {name!r}, not of {study.name!r}: name another folder"
-            " with --out, or remove it"
+            f"{folder} holds a run of study {name!r}, not of {study.name!r}: give another folder,"
+            " or remove it"
         )

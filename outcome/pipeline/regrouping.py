@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from outcome.endpoint import Endpoint, TimeToEvent, is_blank
 from outcome.errors import InputError, PredictionsError, Problems
+from outcome.outcomes import Outcomes
 from outcome.pipeline.sources import Source
 from outcome.predictions import Predictions
 from outcome.risk.cutoffs import cut_offs, cut_words, group_names, risk_groups, shares_of
-from outcome.risk.recalibration import Outcomes
 from outcome.study import RiskGroups
 
 __all__ = ["Grouped", "group_again", "read_rule"]

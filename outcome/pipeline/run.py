@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from outcome.pipeline.prepare import Progress, processes, start
+from outcome.pipeline.prepare import processes, start
+from outcome.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +89,7 @@ def run(
     save_vectors: bool = False,
     strict: bool = False,
     command: str = "",
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = no_progress,
 ) -> Results:
     """Train every arm of a study under cross-validation, compare them, and write the report.
 
@@ -153,7 +154,15 @@ def run(
         raise InputError(f"give at least {FEWEST_PERMUTATIONS} permutations, or none")
     folder = Path(out) if out is not None else Path("reports") / study.name
     grid, workers = start(
-        study, cohort, folder, jobs, device, cache, cluster, save_vectors, progress
+        study,
+        folder,
+        cohort=cohort,
+        jobs=jobs,
+        device=device,
+        cache=cache,
+        cluster=cluster,
+        save_vectors=save_vectors,
+        progress=progress,
     )
     checked = check_study(study, grid.study_data)
     for warning in checked.warnings:
@@ -164,7 +173,7 @@ def run(
     changed = since(folder, study, hashes(study, grid.study_data, cohort))
     folder.mkdir(parents=True, exist_ok=True)
     kept = sum(grid.folder(*task).finished for task in grid.tasks)
-    finished = run_grid(grid, 1, progress, workers)
+    finished = run_grid(grid, workers, progress)
     n = processes(jobs, study, grid.device)
     tested = None
     if permutations:
@@ -224,8 +233,8 @@ def _results(
 
     from outcome.cohort import splits_table
     from outcome.crossval import manifest
-    from outcome.crossval.arm_fold import joined_predictions
     from outcome.crossval.fit_notes import fit_notes, fit_warnings
+    from outcome.crossval.joined_predictions import joined_predictions
     from outcome.crossval.permutation_test import permutation_notes
     from outcome.dataset.patient_tables import patient_tables
     from outcome.evaluation.endpoints import evaluate_endpoints

@@ -62,7 +62,7 @@ def write_validation(
     Returns
     -------
     dict
-        The fields of `outcome.pipeline.deploy.Validation`.
+        The fields of `outcome.pipeline.validate_model.Validation`.
     """
     predictions = Predictions(table)
     judged = endpoint

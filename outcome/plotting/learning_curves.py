@@ -1,4 +1,4 @@
-"""Learning curves: the loss by epoch."""
+"""Learning curves: loss, and ranking of the tune patients, by epoch."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import (
-    MaxNLocator,
-)
+from matplotlib.ticker import MaxNLocator
 
-from outcome.plotting.palette import ARM_COLOURS, INK
+from outcome.plotting.palette import ARM_COLOURS, INK, MUTED
 from outcome.plotting.style import clean, legend_above, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["plot_loss"]
+
+RANKING = {"tune_concordance": "C-index", "tune_auroc": "AUROC"}
 
 
 def plot_loss(
@@ -30,10 +30,13 @@ def plot_loss(
 ) -> Axes:
     """Training and tuning loss over epochs, the mean over the inner folds of each outer fold.
 
+    Where the history has a ranking metric of the tune patients, its mean is drawn on a second axis.
+
     Parameters
     ----------
     history : DataFrame
-        Rows of one arm: `repeat, fold, epoch, train_loss, tune_loss`.
+        Rows of one arm: `repeat, fold, epoch, train_loss, tune_loss`, and `tune_concordance` or
+        `tune_auroc` where they are known.
     ax : Axes
         Drawn on.
     colour : str
@@ -76,6 +79,13 @@ def plot_loss(
             label="chosen",
             zorder=5,
         )
+    ranking = next((k for k in RANKING if k in history and history[k].notna().any()), None)
+    if ranking is not None:
+        right = ax.twinx()
+        mean = history.groupby("epoch")[ranking].mean()
+        right.plot(mean.index, mean, color=MUTED, linewidth=1.2, linestyle=":")
+        right.set_ylabel(f"{RANKING[ranking]}, tuning", color=MUTED)
+        right.spines[["top", "left"]].set_visible(False)
     ax.set(xlabel="Epoch", ylabel="Loss")
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     legend_above(ax, shorten(title, 60, 1) if title else "", columns=3)

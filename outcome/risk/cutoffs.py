@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from outcome.risk.recalibration import MIN_STRATUM_EVENTS, Outcomes
+from outcome.outcomes import Outcomes
+from outcome.risk.recalibration import MIN_STRATUM_EVENTS
 from outcome.statistics.cutpoint import maximally_selected_cut
 from outcome.study import RiskGroups
 
@@ -19,6 +20,7 @@ __all__ = [
     "order_groups",
     "risk_groups",
     "shares_of",
+    "specificity_threshold",
 ]
 
 Array = NDArray[np.float64]
@@ -93,6 +95,33 @@ def shares_of(rule: RiskGroups) -> Array:
     """Return the shares of patients below each cut-off, for a rule that looks at no outcome."""
     shares = {"median": (0.5,), "tertiles": (1 / 3, 2 / 3)}.get(str(rule), rule)
     return np.asarray(shares, dtype=float)
+
+
+def specificity_threshold(risk: Array, outcomes: Outcomes, specificity: float = 0.9) -> float:
+    """Return the risk that a share of the patients with the better outcome do not exceed.
+
+    Where the positive class is the better outcome, patients are called positive below the
+    threshold: then it is the risk that this share of those with the worse outcome reach.
+
+    Parameters
+    ----------
+    risk : array, shape (n,)
+        Higher is worse.
+    outcomes : Outcomes
+        Of the same patients; those whose outcome is unknown are left out.
+    specificity : float
+        The share.
+
+    Returns
+    -------
+    float
+        NaN without such patients.
+    """
+    sign = -1.0 if outcomes.favourable else 1.0
+    negative = sign * risk[~outcomes.event & outcomes.known]
+    if not len(negative):
+        return np.nan
+    return sign * float(np.quantile(negative, specificity, method="higher"))
 
 
 _CUTS = {

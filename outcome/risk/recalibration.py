@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from outcome.outcomes import Outcomes
 from outcome.statistics.cox import event_terms
 
 __all__ = [
     "Calibration",
     "LogisticCalibration",
-    "Outcomes",
     "SurvivalCalibration",
     "fit_calibration",
     "fit_weights",
@@ -29,30 +29,6 @@ PRIOR_SPREAD = 0.25
 MIN_STRATUM_EVENTS = 10
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Outcomes:
-    """Outcomes of some patients, each of shape (n,), for a calibration.
-
-    Parameters
-    ----------
-    worse : array of bool
-        The event, or the label that is the worse of the two.
-    time : array, optional
-        Follow-up; None for a label or an event by a horizon.
-    code : array
-        0 censored, 1 event, 2 competing event.
-    strata : array of str
-    weight : array
-        Of the patient in a logistic likelihood.
-    """
-
-    worse: NDArray[np.bool_]
-    time: Array | None
-    code: NDArray[np.int64]
-    strata: NDArray[np.str_]
-    weight: Array
 
 
 @dataclass(frozen=True)
@@ -221,7 +197,7 @@ def _cox_loss(theta: Array, scores: Array, outcomes: Outcomes) -> tuple[float, A
 
 def _logistic_loss(theta: Array, scores: Array, outcomes: Outcomes) -> tuple[float, Array]:
     logit = scores @ theta[:-1] + theta[-1]
-    y, w = outcomes.worse, outcomes.weight
+    y, w = outcomes.worse, outcomes.weights
     value = float(w @ (np.logaddexp(0.0, logit) - y * logit))
     away = w * (expit(logit) - y)
     return value, np.append(away @ scores, away.sum())

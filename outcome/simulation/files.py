@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,6 +9,8 @@ import h5py
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from outcome.progress import CountProgress
 
 __all__ = ["N_COMMON", "PATCH_PX", "TISSUES", "features_folder", "write_features", "write_reports"]
 
@@ -42,7 +43,7 @@ def write_features(
     slides: pd.DataFrame,
     tissue: list[NDArray[np.int64]],
     rng: np.random.Generator,
-    progress: Callable[[int, int], None],
+    progress: CountProgress,
 ) -> None:
     """Write one file per slide.
 

@@ -34,7 +34,7 @@ many patients: models trained on few patients are worse.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,16 +43,26 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from outcome.cohort import Cohort, read_cohort
-from outcome.endpoint import Binary, TimeToEvent
-from outcome.errors import CohortError, InputError, Problems
+from outcome.cohort import Cohort
+from outcome.endpoint import Binary, Landmark, TimeToEvent
+from outcome.errors import InputError
+from outcome.progress import CountProgress, no_progress
+from outcome.simulation.source_cohort import read_source_cohort
 from outcome.statistics.aalen_johansen import cumulative_incidence
 from outcome.statistics.concordance import harrell
 from outcome.statistics.kaplan_meier import KaplanMeier, kaplan_meier
 from outcome.statistics.roc import delong
 from outcome.study import Study
 
-__all__ = ["SIZES", "Difference", "Power", "inflation", "power"]
+__all__ = [
+    "SIZES",
+    "ExpectedDifference",
+    "FollowUpModel",
+    "LabelModel",
+    "Power",
+    "inflation",
+    "power",
+]
 
 SIZES = (100, 200, 400, 800, 1600)
 Array = NDArray[np.float64]
@@ -60,8 +70,8 @@ Scored = tuple[Array, Array, Array, Array]  # time or label, event, baseline sco
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
-    """What is to be seen.
+class ExpectedDifference:
+    """The difference between two arms that is to be detected.
 
     Parameters
     ----------
@@ -86,8 +96,8 @@ class Difference:
         wrong = [
             f"{name} must be {what}, not {value}"
             for name, value, good, what in (
-                ("baseline-c", self.baseline, 0.5 <= self.baseline < 0.99, "in [0.5, 0.99)"),
-                ("arm-c", self.arm, 0.5 <= self.arm < 0.99, "in [0.5, 0.99)"),
+                ("baseline", self.baseline, 0.5 <= self.baseline < 0.99, "in [0.5, 0.99)"),
+                ("arm", self.arm, 0.5 <= self.arm < 0.99, "in [0.5, 0.99)"),
                 ("alpha", self.alpha, 0 < self.alpha < 1, "between 0 and 1"),
                 ("target", self.target, 0 < self.target < 1, "between 0 and 1"),
             )
@@ -141,12 +151,12 @@ def inflation(patients: int) -> float:
 
 def power(
     study: Study,
-    difference: Difference,
+    difference: ExpectedDifference,
     *,
     sizes: Sequence[int] = SIZES,
     simulations: int = 400,
     seed: int = 0,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: CountProgress = no_progress,
 ) -> Power:
     """Simulate cohorts of several sizes that are followed as the study's cohort was.
 
@@ -154,7 +164,7 @@ def power(
     ----------
     study : Study
         Its cohort table and endpoint are read; embeddings are not needed.
-    difference : Difference
+    difference : ExpectedDifference
     sizes : sequence of int
         Numbers of patients; the cohort's own is added.
     simulations : int
@@ -174,8 +184,8 @@ def power(
     """
     if simulations < 10 or any(n < 20 for n in sizes):
         raise InputError("power: simulate at least 10 cohorts, of at least 20 patients")
-    cohort = _cohort(study)
-    source = _Labels(cohort) if not isinstance(cohort.endpoint, TimeToEvent) else _Times(cohort)
+    cohort = read_source_cohort(study)
+    source = SOURCES[type(cohort.endpoint)](cohort)
     source.prepare(difference)
     wanted = sorted({*sizes, len(cohort.patients)})
     folds = 5 if study.split.column else study.split.folds
@@ -197,15 +207,6 @@ def power(
     return Power(table, needed, source.correlation, share)
 
 
-def _cohort(study: Study) -> Cohort:
-    problems = Problems(str(study.cohort))
-    cohort = read_cohort(study, problems)
-    problems.raise_if_any(CohortError)
-    if cohort is None or cohort.outcome.nunique() < 2:
-        raise InputError(f"{study.cohort}: patients with and without the event are needed")
-    return cohort
-
-
 def _correlated(c0: float, c1: float, wanted: float | None) -> tuple[float, float]:
     """Correlation of two scores and of their noises, given how each goes with the rank."""
     r = wanted if wanted is not None else (min(c0, c1) / max(c0, c1) if max(c0, c1) > 0 else 0.0)
@@ -214,7 +215,7 @@ def _correlated(c0: float, c1: float, wanted: float | None) -> tuple[float, floa
     if abs(noise) > 1:
         raise InputError(
             f"power: scores with these concordances cannot have the correlation {r:g}; "
-            "with a higher one they would rank alike. To do: give another --correlation"
+            "with a higher one they would rank alike. To do: give another correlation"
         )
     return r, float(noise)
 
@@ -224,18 +225,19 @@ def _noises(n: int, correlation: float, rng: np.random.Generator) -> tuple[Array
     return first, correlation * first + np.sqrt(1 - correlation**2) * second
 
 
-class _Times:
+class FollowUpModel:
     """Draws follow-up and two scores like those of a cohort with follow-up times."""
 
     def __init__(self, cohort: Cohort) -> None:
-        time = cohort.patients["time"].to_numpy(dtype=float)
-        event = cohort.patients["event"].to_numpy() == 1
-        self.events, self.censoring = kaplan_meier(time, event), kaplan_meier(time, ~event)
+        seen = cohort.endpoint.observed(cohort.patients)
+        time, event = seen.time, seen.event
+        assert time is not None
+        self.event_free, self.censoring = kaplan_meier(time, event), kaplan_meier(time, ~event)
         self.end = float(time.max())
         self.rho = (0.0, 0.0)
         self.correlation = self.noise = 0.0
 
-    def prepare(self, difference: Difference) -> None:
+    def prepare(self, difference: ExpectedDifference) -> None:
         """Find the correlations that give the concordances under this censoring."""
         gaps = self._reference()
         self.rho = (self._rho_for(difference.baseline, gaps), self._rho_for(difference.arm, gaps))
@@ -266,7 +268,7 @@ class _Times:
 
     def _follow_up(self, rank: Array, rng: np.random.Generator) -> tuple[Array, Array]:
         # A high rank is an early event.
-        time = _quantile(self.events, norm.sf(rank))
+        time = _quantile(self.event_free, norm.sf(rank))
         stop = np.minimum(_quantile(self.censoring, rng.random(len(rank))), self.end)
         return np.minimum(time, stop), (time <= stop).astype(float)
 
@@ -281,6 +283,16 @@ class _Times:
         return time, event, first, second
 
     @staticmethod
+    def outcome(drawn: Scored) -> Array:
+        """Whether each patient has the event: what folds are stratified by."""
+        return drawn[1]
+
+    @staticmethod
+    def events(drawn: Scored) -> float:
+        """Return the number of events."""
+        return float(drawn[1].sum())
+
+    @staticmethod
     def compare(drawn: Scored) -> tuple[float, float]:
         """Difference and variance within one fold."""
         time, event, first, second = drawn
@@ -289,23 +301,15 @@ class _Times:
         return a.c - b.c, float(influence @ influence)
 
 
-class _Labels:
+class LabelModel:
     """Draws labels and two scores that are normal within each class."""
 
-    def __init__(self, cohort: Cohort) -> None:
-        table, endpoint = cohort.patients, cohort.endpoint
-        if isinstance(endpoint, Binary):
-            self.share, self.known = float(table["label"].mean()), 1.0
-        else:
-            horizon = endpoint.horizons[0]
-            time = table["time"].to_numpy(dtype=float)
-            event = table["event"].to_numpy()
-            self.share = float(cumulative_incidence(time, event).at([horizon])[0])
-            self.known = float(((time >= horizon) | (event > 0)).mean())
+    def __init__(self, share: float, known: float) -> None:
+        self.share, self.known = share, known
         self.shift = (0.0, 0.0)
         self.correlation = self.noise = 0.0
 
-    def prepare(self, difference: Difference) -> None:
+    def prepare(self, difference: ExpectedDifference) -> None:
         """Find the distance of the classes."""
         a, b = (float(np.sqrt(2) * norm.ppf(auc)) for auc in (difference.baseline, difference.arm))
         self.shift = (a, b)
@@ -322,12 +326,42 @@ class _Labels:
         return label, known, first, second
 
     @staticmethod
+    def outcome(drawn: Scored) -> Array:
+        """Label of each patient: what folds are stratified by."""
+        return drawn[0]
+
+    @staticmethod
+    def events(drawn: Scored) -> float:
+        """Return the number of positives whose label is known."""
+        return float((drawn[0] * drawn[1]).sum())
+
+    @staticmethod
     def compare(drawn: Scored) -> tuple[float, float]:
         """Difference and variance within one fold, among those whose label is known."""
         label, _, first, second = (x[drawn[1] == 1] for x in drawn)
         areas, covariance = delong(label, np.stack([first, second]))
         variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
         return float(areas[1] - areas[0]), float(variance)
+
+
+def _labels(cohort: Cohort) -> LabelModel:
+    return LabelModel(float(cohort.outcome.mean()), 1.0)
+
+
+def _events_by_horizon(cohort: Cohort) -> LabelModel:
+    seen = cohort.endpoint.observed(cohort.patients)
+    (horizon,) = cohort.endpoint.horizons
+    assert seen.time is not None
+    share = float(cumulative_incidence(seen.time, seen.code).at([horizon])[0])
+    return LabelModel(share, float(((seen.time >= horizon) | (seen.code > 0)).mean()))
+
+
+SOURCES: Mapping[type, Callable[[Cohort], FollowUpModel | LabelModel]] = {
+    TimeToEvent: FollowUpModel,
+    Landmark: _events_by_horizon,
+    Binary: _labels,
+}
+"""What draws outcomes and scores, for each kind of endpoint."""
 
 
 def _quantile(curve: KaplanMeier, share: Array) -> Array:
@@ -338,28 +372,27 @@ def _quantile(curve: KaplanMeier, share: Array) -> Array:
 
 
 def _one_cohort(
-    source: _Times | _Labels, n: int, folds: int, rng: np.random.Generator
+    source: FollowUpModel | LabelModel, n: int, folds: int, rng: np.random.Generator
 ) -> tuple[float, float, float]:
     """Difference, its standard error, and the events of one simulated cohort."""
     drawn = source.draw(n, rng)
-    by_outcome = drawn[1] if isinstance(source, _Times) else drawn[0]
     # Events are spread evenly, as stratified folds do.
     fold = np.empty(n, dtype=int)
-    fold[np.lexsort((rng.random(n), by_outcome))] = np.arange(n) % folds
+    fold[np.lexsort((rng.random(n), source.outcome(drawn)))] = np.arange(n) % folds
     found = []
     for k in range(folds):
         part = tuple(x[fold == k] for x in drawn)
         value, variance = source.compare(part)
         if np.isfinite(value) and np.isfinite(variance):
             found.append((value, variance))
-    events = drawn[1].sum() if isinstance(source, _Times) else (drawn[0] * drawn[1]).sum()
+    events = source.events(drawn)
     if not found:
-        return 0.0, np.inf, float(events)
+        return 0.0, np.inf, events
     values, variances = np.array(found).T
-    return float(values.mean()), float(np.sqrt(variances.sum()) / len(found)), float(events)
+    return float(values.mean()), float(np.sqrt(variances.sum()) / len(found)), events
 
 
-def _row(n: int, found: Array, difference: Difference) -> dict[str, float]:
+def _row(n: int, found: Array, difference: ExpectedDifference) -> dict[str, float]:
     value, se, events = found.T
     sign = 1.0 if difference.arm >= difference.baseline else -1.0
     z = np.divide(sign * value, se, out=np.zeros_like(value), where=se > 0)

@@ -35,9 +35,9 @@ import yaml
 from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
-from outcome.cohort import Cohort, read_cohort
-from outcome.endpoint import Binary
-from outcome.errors import CohortError, InputError, Problems
+from outcome.cohort import Cohort
+from outcome.errors import InputError
+from outcome.progress import CountProgress, no_progress
 from outcome.simulation.files import (
     N_COMMON,
     TISSUES,
@@ -46,6 +46,7 @@ from outcome.simulation.files import (
     write_reports,
 )
 from outcome.simulation.simulate import Simulation, draw_tissues
+from outcome.simulation.source_cohort import read_source_cohort
 from outcome.statistics.concordance import harrell
 from outcome.study import Study
 
@@ -80,7 +81,7 @@ def rehearse(
     *,
     image_c: float = 0.68,
     report_c: float = 0.64,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: CountProgress = no_progress,
 ) -> Rehearsal:
     """Write simulated embeddings for a study's own cohort table.
 
@@ -110,7 +111,9 @@ def rehearse(
     for name, value in (("image_c", image_c), ("report_c", report_c)):
         if not 0.5 <= value <= 0.95:
             raise InputError(f"simulate: {name} must be in [0.5, 0.95], not {value}")
-    cohort = _cohort(study)
+    if study.embeddings.patches is None:
+        raise InputError("the study names no `embeddings.patches`: there is nothing to simulate")
+    cohort = read_source_cohort(study)
     rng = np.random.default_rng([s.seed, 20261125])
     patients = _latents(cohort, s, {"image": image_c, "report": report_c}, rng)
     slides = _slides(cohort, s, rng)
@@ -125,17 +128,6 @@ def rehearse(
     path = _write_study(out, study, features, s, image_c, report_c)
     carried = {part: _agreement(cohort, truth[part].to_numpy()) for part in ("image", "report")}
     return Rehearsal(path, len(patients), len(slides), carried)
-
-
-def _cohort(study: Study) -> Cohort:
-    if study.embeddings.patches is None:
-        raise InputError("the study names no `embeddings.patches`: there is nothing to simulate")
-    problems = Problems(str(study.cohort))
-    cohort = read_cohort(study, problems)
-    problems.raise_if_any(CohortError)
-    if cohort is None or cohort.outcome.nunique() < 2:
-        raise InputError(f"{study.cohort}: an outcome that differs between patients is needed")
-    return cohort
 
 
 def _latents(
@@ -166,16 +158,16 @@ def _latents(
 
 def _standing(cohort: Cohort) -> Array:
     """How ill each patient fared: mean 0, SD about 1, higher is worse."""
-    table, endpoint = cohort.patients, cohort.endpoint
-    if isinstance(endpoint, Binary):
-        label = table["label"].to_numpy(dtype=float)
-        score: Array = (label - label.mean()) / label.std()
-        return -score if endpoint.favourable else score
-    strata = table.get("strata", pd.Series("", index=table.index))
-    score = np.zeros(len(table))
-    for _, rows in table.groupby(strata).indices.items():
-        time = table["time"].to_numpy(dtype=float)[rows]
-        event = (table["event"].to_numpy()[rows] == 1).astype(float)
+    seen = cohort.endpoint.observed(cohort.patients)
+    score: Array
+    if seen.time is None:
+        label = seen.event.astype(float)
+        score = (label - label.mean()) / label.std()
+        return -score if seen.favourable else score
+    score = np.zeros(len(seen))
+    for stratum in np.unique(seen.strata):
+        rows = np.flatnonzero(seen.strata == stratum)
+        time, event = seen.time[rows], seen.event[rows].astype(float)
         at_risk = (time[None, :] >= time[:, None]).sum(axis=1)
         hazard = np.array([(event / at_risk)[time <= t].sum() for t in time])
         score[rows] = norm.ppf((rankdata(event - hazard) - 0.5) / len(rows))
@@ -184,14 +176,13 @@ def _standing(cohort: Cohort) -> Array:
 
 def _agreement(cohort: Cohort, score: Array) -> float:
     """Harrell's C within strata, or the AUROC of the worse class."""
-    table, endpoint = cohort.patients, cohort.endpoint
-    if isinstance(endpoint, Binary):
-        worse = table["label"].to_numpy(dtype=float) == (0.0 if endpoint.favourable else 1.0)
+    seen = cohort.endpoint.observed(cohort.patients)
+    if seen.time is None:
+        worse = seen.worse
         high = rankdata(score)[worse].sum() - worse.sum() * (worse.sum() + 1) / 2
         return float(high / (worse.sum() * (~worse).sum()))
-    group = table["strata"].to_numpy() if "strata" in table else None
-    event = (table["event"].to_numpy() == 1).astype(float)
-    return harrell(table["time"].to_numpy(dtype=float), event, score, group=group).c
+    group = seen.strata if seen.stratified else None
+    return harrell(seen.time, seen.event.astype(float), score, group=group).c
 
 
 def _mixed(

@@ -27,7 +27,6 @@ patients have the event. A binary relapse or a response is drawn with the logit 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +37,7 @@ import yaml
 from numpy.typing import NDArray
 
 from outcome.errors import InputError
+from outcome.progress import CountProgress, no_progress
 from outcome.simulation.files import (
     N_COMMON,
     TISSUES,
@@ -122,7 +122,7 @@ def simulate(
     out: Path,
     simulation: Simulation | None = None,
     *,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: CountProgress = no_progress,
 ) -> Path:
     """Write a simulated cohort: study.yaml, cohort.csv, patch features, reports.h5, truth.csv.
 

@@ -19,7 +19,6 @@ from safetensors.torch import save_file
 
 from outcome.cohort import Fold, InnerFold
 from outcome.dataset.study_data import StudyData
-from outcome.endpoint import Landmark
 from outcome.study import Study, Training
 from outcome.training.arm_members import Member
 from outcome.training.fold_data import clinical_rows, outcome_rows
@@ -49,7 +48,7 @@ def fit_key(
     Names of arms, horizons and everything that only the report uses are left out on purpose:
     changing them refits nothing.
     """
-    settings, endpoint = member.settings(study.training), study.endpoint
+    settings = member.settings(study.training)
     about: dict[str, Any] = {
         "format": FORMAT,
         "torch": torch.__version__.partition("+")[0],
@@ -65,8 +64,7 @@ def fit_key(
     }
     if compiles(settings, member.aggregator, device):
         about["passes"] = "compiled"
-    if isinstance(endpoint, Landmark):
-        about["horizon"] = endpoint.horizon
+    about |= study.endpoint.fit_settings()
     if "clinical" in member.inputs:
         about["clinical"] = clinical_rows(study_data, study, fold.development)
         about["start"] = "ridge model of the clinical data"

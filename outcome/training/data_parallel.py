@@ -146,7 +146,7 @@ class Ranks:
             raise WorkersError(
                 "processes of torchrun differ in the study, the cohort, the kind of device or the"
                 " fits that are there: start all with the same study file, environment and device,"
-                " and put --out and --cache on paths that all machines share"
+                " and put the run folder and the cache on paths that all machines share"
             )
 
     def wait(self) -> None:
@@ -167,10 +167,9 @@ def device_of_rank(device: str) -> str:
     if device == "cpu" or (device == "auto" and not gpus):
         return "cpu"
     if device not in ("auto", "cuda"):
-        raise WorkersError(f"--device {device}: under torchrun say auto, cpu or cuda")
+        raise WorkersError(f"device {device}: under torchrun give auto, cpu or cuda")
     if here > gpus:
         raise WorkersError(
-            f"{here} processes for {gpus} GPUs: start one per GPU (--nproc-per-node), or say"
-            " --device cpu"
+            f"{here} processes for {gpus} GPUs: start one per GPU, or choose the device cpu"
         )
     return f"cuda:{local}"

@@ -1,4 +1,4 @@
-"""Patients of one outer fold as a network wants them: projected vectors and outcome tensors."""
+"""Patients of one outer fold as a network needs them: projected vectors and outcome tensors."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import Tensor
 
 from outcome.cohort import Fold
 from outcome.dataset.study_data import StudyData
-from outcome.endpoint import Landmark
 from outcome.models.heads import Target
-from outcome.statistics.censoring import Censoring, censoring_curve, landmark_weights
 from outcome.study import Study
 from outcome.training.arm_members import Member
 from outcome.training.batching import Patients
@@ -27,12 +24,10 @@ from outcome.training.projection import Projection, Vectors, development_vectors
 
 __all__ = [
     "FoldData",
-    "censoring",
     "clinical_coding",
     "clinical_rows",
     "fold_data",
     "outcome_rows",
-    "target",
 ]
 
 
@@ -68,7 +63,7 @@ class FoldData:
         bags: dict[str, list[Tensor | None]] = {
             name: [self.vectors[name][p] for p in patients] for name in member.inputs
         }
-        return Patients(bags, target(self.study_data, patients, self.fold.development))
+        return Patients(bags, self._target(patients))
 
     def test(self, member: Member, patients: Sequence[str]) -> Patients:
         """Read and project other patients, as the member sees them."""
@@ -79,7 +74,10 @@ class FoldData:
             else:
                 found = self._projected(name, patients)
             bags[name] = [found[p] for p in patients]
-        return Patients(bags, target(self.study_data, patients, self.fold.development))
+        return Patients(bags, self._target(patients))
+
+    def _target(self, patients: Sequence[str]) -> Target:
+        return Target.of(self.study_data.cohort.outcomes(patients, self.fold.development))
 
     def slides(self, patients: Sequence[str]) -> list[tuple[str, Tensor]]:
         """Return the id and the projected patches of every slide of these patients."""
@@ -198,37 +196,12 @@ def _coded(study_data: StudyData, coding: ClinicalCoding, patients: Sequence[str
     return dict(zip(patients, torch.from_numpy(rows).float()[:, None], strict=True))
 
 
-def target(
-    study_data: StudyData, patients: Sequence[str], development: Sequence[str] = ()
-) -> Target:
-    """Outcomes of these patients as tensors; censoring weights are those of `development`."""
-    table, endpoint = study_data.cohort.patients, study_data.cohort.endpoint
-    rows = table.loc[list(patients)]
-    event = torch.from_numpy(rows["event" if "event" in rows else "label"].to_numpy() == 1)
-    if isinstance(endpoint, Landmark):
-        known = table.loc[list(development)]
-        curve = censoring(known)
-        by_then, weight = landmark_weights(rows["time"], rows["event"], endpoint.horizon, curve)
-        return Target(None, torch.from_numpy(by_then), None, torch.from_numpy(weight))
-    time = torch.from_numpy(rows["time"].to_numpy(dtype=float)) if "time" in rows else None
-    strata = None
-    if "strata" in rows:
-        codes = {s: i for i, s in enumerate(sorted(set(table["strata"])))}
-        strata = torch.tensor([codes[s] for s in rows["strata"]])
-    return Target(time, event, strata)
-
-
-def censoring(patients: pd.DataFrame) -> Censoring:
-    """Estimate G on some patients; a competing event ends follow-up, and is no censoring."""
-    return censoring_curve(patients["time"].to_numpy(dtype=float), patients["event"] > 0)
-
-
 def outcome_rows(
     study_data: StudyData, patients: Sequence[str], inputs: Iterable[str]
 ) -> list[list[Any]]:
     """Id, content of the inputs and outcome of each patient: what a fit depends on."""
-    table = study_data.cohort.patients
-    columns = [c for c in ("time", "event", "label", "strata") if c in table]
+    table, endpoint = study_data.cohort.patients, study_data.cohort.endpoint
+    columns = [*endpoint.outcome_columns, *(["strata"] if endpoint.strata else [])]
     values = table.loc[list(patients), columns].to_numpy(dtype=object).tolist()
     inputs = tuple(inputs)
     return [[p, study_data.content(p, inputs), *v] for p, v in zip(patients, values, strict=True)]

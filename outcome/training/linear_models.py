@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from outcome.cohort import Fold
 from outcome.dataset.study_data import StudyData
 from outcome.models.heads import Head, Target
-from outcome.models.ridge import fit_linear
+from outcome.models.ridge import LinearPath, fit_linear
 from outcome.study import Study
 from outcome.training.fold_data import clinical_coding
 
@@ -25,14 +25,16 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LinearFold:
-    """Raw outputs of the inner models, per penalty.
+    """The inner models of one outer fold, and their raw outputs per penalty.
 
     Parameters
     ----------
+    paths : list of LinearPath
     tune, test : list of array, shape (penalties, n)
         Per inner fold.
     """
 
+    paths: list[LinearPath]
     tune: list[Array]
     test: list[Array]
 
@@ -62,22 +64,31 @@ def design_rows(
 
 
 def fit_linear_fold(
-    fold: Fold, vectors: dict[str, Array], targets: dict[int, Target], head: Head
+    study_data: StudyData, study: Study, inputs: Sequence[str], fold: Fold, head: Head
 ) -> LinearFold:
     """Fit the path of penalties on every inner fold; score its tune and the test patients.
 
     Parameters
     ----------
+    study_data : StudyData
+    study : Study
+    inputs : sequence of str
     fold : Fold
-    vectors : mapping of patient to array, shape (d,)
-    targets : mapping of inner fold to the outcomes of its training patients
+        Its test patients may be none.
     head : Head
     """
-    held_out = np.stack([vectors[p] for p in fold.test])
-    tune, test = [], []
+    patients = [*fold.development, *fold.test]
+    rows = design_rows(study_data, study, inputs, fold, patients)
+    place = {p: i for i, p in enumerate(patients)}
+
+    def of(some: Sequence[str]) -> Array:
+        return rows[[place[p] for p in some]]
+
+    paths, tune, test = [], [], []
     for inner in fold.inner:
-        learn = np.stack([vectors[p] for p in inner.train])
-        path = fit_linear(learn, targets[inner.name], head)
-        tune.append(path(np.stack([vectors[p] for p in inner.tune])))
-        test.append(path(held_out))
-    return LinearFold(tune, test)
+        known = Target.of(study_data.cohort.outcomes(inner.train, fold.development))
+        path = fit_linear(of(inner.train), known, head)
+        paths.append(path)
+        tune.append(path(of(inner.tune)))
+        test.append(path(of(fold.test)))
+    return LinearFold(paths, tune, test)

@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 
 from outcome.checks.leak_scan import Probe, _text_probes
-from outcome.checks.probes import Outcomes, joint, single
+from outcome.checks.probes import ProbeOutcomes, joint, single
 from outcome.embeddings.reports.chunking import chunks
 from outcome.embeddings.reports.tfidf import TfidfSvd
 
@@ -45,7 +45,7 @@ def false_alarms(cohorts: int = 40) -> None:
         n, events = (120, 300)[k % 2], (0.15, 0.4)[k // 4 % 2]
         times = None if k % 4 >= 2 else rng.exponential(900, n).round() + 1
         ids = tuple(str(i) for i in range(n))
-        known = Outcomes(ids, times, rng.random(n) < events, np.arange(n) % 5, np.full(n, ""))
+        known = ProbeOutcomes(ids, times, rng.random(n) < events, np.arange(n) % 5, np.full(n, ""))
         x = rng.normal(size=(n, 512))
         probes = [*_text_probes(dict(zip(ids, written(n, 100, rng), strict=True)), known)]
         probes += [Probe("feature", "", single(x, known)), Probe("report", "", joint(x, known))]

@@ -253,7 +253,7 @@ def test_every_unusable_file_is_named(fitted, study, tmp_path):
 
 
 def test_what_the_model_needs_is_asked_for(fitted, study, tmp_path):
-    with pytest.raises(InputError, match="give them with --reports"):
+    with pytest.raises(InputError, match="no reports are given"):
         outcome.predict(fitted, study.cohort, patches=study.embeddings.patches[0])
     table = pd.read_csv(study.cohort, dtype=str).drop(columns="stage")
     table.to_csv(tmp_path / "c.csv", index=False)

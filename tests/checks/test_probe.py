@@ -5,14 +5,14 @@ import pytest
 from scipy import sparse
 from scipy.stats import binomtest
 
-from outcome.checks.probes import Outcomes, joint, single, tokens, wilson
+from outcome.checks.probes import ProbeOutcomes, joint, single, tokens, wilson
 
 
 def outcomes(n=200, seed=0, binary=False):
     rng = np.random.default_rng(seed)
     time = None if binary else rng.exponential(10, n)
     event, fold = rng.random(n) < 0.5, np.arange(n) % 4
-    return Outcomes(tuple(map(str, range(n))), time, event, fold, np.full(n, ""))
+    return ProbeOutcomes(tuple(map(str, range(n))), time, event, fold, np.full(n, ""))
 
 
 def test_residuals_are_those_of_lifelines():

@@ -17,8 +17,7 @@ import outcome
 from outcome import Study
 from outcome.bundle.ensemble import Ensemble
 from outcome.bundle.ensemble_torch import torch_networks
-from outcome.bundle.new_patients import read_newcomers
-from outcome.embeddings.patches.packed_store import default_cache
+from outcome.bundle.new_patients import read_new_patients
 from outcome.errors import InputError
 from outcome.explain.contributions import patch_contributions
 from outcome.explain.geojson import feature_collection
@@ -125,10 +124,10 @@ def seen(planted):
     study, bundles = planted
 
     def look(arm, n=3):
-        newcomers = read_newcomers(bundles[arm], study, default_cache(), outcomes=False)
+        new = read_new_patients(bundles[arm], study, with_outcomes=False)
         ensemble = Ensemble(bundles[arm])
-        patients = list(newcomers.cohort.patients.index)[:n]
-        return ensemble, [ensemble.see(**newcomers.given(p)) for p in patients]
+        patients = list(new.cohort.patients.index)[:n]
+        return ensemble, [ensemble.see(**new.given(p)) for p in patients]
 
     return look
 

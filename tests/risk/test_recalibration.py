@@ -3,7 +3,8 @@ import pytest
 from sksurv.linear_model import CoxPHSurvivalAnalysis
 from sksurv.util import Surv
 
-from outcome.risk.recalibration import Outcomes, fit_calibration, fit_weights, survival_at_time
+from outcome.outcomes import Outcomes
+from outcome.risk.recalibration import fit_calibration, fit_weights, survival_at_time
 from outcome.statistics.aalen_johansen import cumulative_incidence
 
 

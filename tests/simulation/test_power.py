@@ -10,7 +10,8 @@ from scipy.stats import norm
 
 from outcome import Study
 from outcome.errors import InputError
-from outcome.simulation.power import Difference, _cohort, _Labels, _Times, power
+from outcome.simulation.power import ExpectedDifference, FollowUpModel, power
+from outcome.simulation.source_cohort import read_source_cohort
 
 COHORTS = Path(__file__).parents[2] / "cohorts"
 
@@ -26,9 +27,9 @@ def response():
 
 
 def test_simulated_follow_up_and_scores_are_as_asked_for(survival):
-    cohort = _cohort(survival)
-    source = _Times(cohort)
-    source.prepare(Difference(baseline=0.62, arm=0.70))
+    cohort = read_source_cohort(survival)
+    source = FollowUpModel(cohort)
+    source.prepare(ExpectedDifference(baseline=0.62, arm=0.70))
     time, event, first, second = source.draw(20_000, np.random.default_rng(3))
     assert event.mean() == pytest.approx(cohort.patients["event"].mean(), abs=0.01)
     assert np.median(time) == pytest.approx(cohort.patients["time"].median(), rel=0.08)
@@ -41,7 +42,10 @@ def test_simulated_follow_up_and_scores_are_as_asked_for(survival):
 
 def test_equal_arms_are_seldom_called_different(survival):
     found = power(
-        survival, Difference(baseline=0.65, arm=0.65, correlation=0.6), sizes=[150], simulations=400
+        survival,
+        ExpectedDifference(baseline=0.65, arm=0.65, correlation=0.6),
+        sizes=[150],
+        simulations=400,
     )
     row = found.table[found.table["patients"] == 1200].iloc[0]
     # One of the two signs counts: 2.5% expected, 3 standard errors allowed.
@@ -51,9 +55,9 @@ def test_equal_arms_are_seldom_called_different(survival):
 
 def test_labels_need_what_the_closed_form_says(response):
     """Binormal scores, uncorrelated: the areas' large-sample variances, then the usual formula."""
-    wanted = Difference(baseline=0.6, arm=0.75, correlation=0.0)
+    wanted = ExpectedDifference(baseline=0.6, arm=0.75, correlation=0.0)
     found = power(response, wanted, sizes=[150, 300, 500], simulations=300)
-    share = _Labels(_cohort(response)).share
+    share = float(read_source_cohort(response).outcome.mean())
 
     def variance(auc):  # Obuchowski (1994), equal variances
         a = np.sqrt(2) * norm.ppf(auc)
@@ -69,7 +73,7 @@ def test_labels_need_what_the_closed_form_says(response):
 def test_half_the_difference_needs_about_four_times_the_patients(survival):
     sizes = [100, 200, 400, 800, 1600]
     large, small = (
-        power(survival, Difference(baseline=0.6, arm=c, correlation=0.5), sizes=sizes,
+        power(survival, ExpectedDifference(baseline=0.6, arm=c, correlation=0.5), sizes=sizes,
               simulations=150).needed["held_out"]
         for c in (0.72, 0.66)
     )  # fmt: skip
@@ -77,14 +81,16 @@ def test_half_the_difference_needs_about_four_times_the_patients(survival):
 
 
 def test_same_seed_same_power(response):
-    wanted = Difference(baseline=0.6, arm=0.7)
+    wanted = ExpectedDifference(baseline=0.6, arm=0.7)
     tables = [power(response, wanted, sizes=[60], simulations=20).table for _ in range(2)]
     pd.testing.assert_frame_equal(*tables)
 
 
 def test_scores_cannot_rank_alike_and_differ(survival):
-    with pytest.raises(InputError, match="another --correlation"):
-        power(survival, Difference(baseline=0.55, arm=0.9, correlation=0.95), simulations=10)
+    with pytest.raises(InputError, match="another correlation"):
+        power(
+            survival, ExpectedDifference(baseline=0.55, arm=0.9, correlation=0.95), simulations=10
+        )
 
 
 @pytest.mark.parametrize("folder", ["melanoma_relapse", "immunotherapy_response"])

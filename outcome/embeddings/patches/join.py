@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from uuid import uuid4
 
@@ -14,11 +14,11 @@ from outcome.embeddings.patches.find import Found, SlideFiles, find_slide_files
 from outcome.embeddings.patches.packed_store import Packed, PackedStore
 from outcome.errors import EmbeddingError, Problems
 from outcome.processes import in_processes
+from outcome.progress import CountProgress
 from outcome.study import Study
 
-__all__ = ["join_slides"]
+__all__ = ["join_slides", "locate_slides"]
 
-Progress = Callable[[int, int], None]
 PACK_HERE = 32
 """So few slides are packed faster than processes are started."""
 
@@ -30,7 +30,7 @@ def join_slides(
     notes: list[str],
     problems: Problems,
     jobs: int,
-    progress: Progress,
+    progress: CountProgress,
 ) -> tuple[Cohort, dict[str, tuple[Packed, ...]]]:
     """Join a cohort with its feature files, packing those that are not packed yet.
 
@@ -54,11 +54,25 @@ def join_slides(
         Without what was dropped, which is counted in its flow.
     slides : dict of patient to tuple of Packed
     """
-    found = _slide_files(study, cohort, notes, problems)
-    cohort, files = _link(study, cohort, found, problems)
+    cohort, files = locate_slides(study, cohort, notes, problems)
     packed = _pack(store, files, problems, jobs, progress)
     _check_same_encoder(packed, problems)
     return _by_patient(study, cohort, packed, problems)
+
+
+def locate_slides(
+    study: Study, cohort: Cohort, notes: list[str], problems: Problems
+) -> tuple[Cohort, dict[str, SlideFiles]]:
+    """Find the feature files of a cohort's slides; parameters as for `join_slides`.
+
+    Returns
+    -------
+    cohort : Cohort
+        Without the slides that have no file; its patients are all there.
+    files : dict of slide to SlideFiles
+    """
+    found = _slide_files(study, cohort, notes, problems)
+    return _link(study, cohort, found, problems)
 
 
 def _slide_files(study: Study, cohort: Cohort, notes: list[str], problems: Problems) -> Found:
@@ -117,7 +131,7 @@ def _pack(
     files: Mapping[str, SlideFiles],
     problems: Problems,
     jobs: int,
-    progress: Progress,
+    progress: CountProgress,
 ) -> dict[str, Packed]:
     found: dict[str, Packed | str] = {}
     for slide, source in files.items():

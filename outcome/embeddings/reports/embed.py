@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,11 @@ from outcome.embeddings.reports.chunking import chunks
 from outcome.embeddings.reports.encoders import TextEncoder, make_encoder
 from outcome.embeddings.reports.study_texts import study_texts
 from outcome.errors import EmbeddingError
+from outcome.progress import CountProgress, no_progress
 from outcome.study import ReportTexts
 
 __all__ = ["Embedded", "cached_vectors", "embed_texts"]
 
-Progress = Callable[[int, int], None]
 GROUP = 64
 """Patients that are encoded together: what an interrupted run may have to do again."""
 FORMAT = 1
@@ -50,7 +50,7 @@ def embed_texts(
     out: Path,
     *,
     limit: int | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: CountProgress = no_progress,
 ) -> Embedded:
     """Write a dataset (chunks, d) per patient, and how it was made as attributes of the file.
 
@@ -118,7 +118,7 @@ def _write(
 
 
 def cached_vectors(
-    source: ReportTexts, patient_column: str, folder: Path, progress: Progress
+    source: ReportTexts, patient_column: str, folder: Path, progress: CountProgress
 ) -> Path:
     """Make the vectors of a study's texts on first use; return the file in the cache.
 

@@ -5,7 +5,7 @@ In the file there is one dataset per patient, of shape (d,) or (chunks, d).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,11 +18,10 @@ from outcome.cohort import Cohort
 from outcome.embeddings.patches.packed_store import PackedStore
 from outcome.embeddings.reports.tfidf import TextReports, report_chunks
 from outcome.errors import EmbeddingError, Problems
+from outcome.progress import CountProgress, no_progress
 from outcome.study import ReportTexts, Study
 
 __all__ = ["Reports", "VectorReports", "read_reports"]
-
-Progress = Callable[[int, int], None]
 
 
 class Reports(Protocol):
@@ -107,7 +106,7 @@ def read_reports(
     cohort: Cohort,
     store: PackedStore,
     problems: Problems,
-    progress: Progress = lambda done, total: None,
+    progress: CountProgress = no_progress,
 ) -> Reports | None:
     """Read the reports that a study names, as vectors or as texts.
 

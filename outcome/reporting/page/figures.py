@@ -259,7 +259,8 @@ class Drawings:
             (WIDTH - 0.4, 2.5),
             alt=f"Training and tuning loss of {arm}{model} over epochs.",
             caption=f"{arm}{model}: loss over epochs. Thin: one outer fold (mean over its inner "
-            f"folds); thick: their mean, as far as every fold was trained.{marks}",
+            f"folds); thick: their mean, as far as every fold was trained. "
+            f"Dotted, right axis: ranking of the tuning patients; nothing is chosen by it.{marks}",
         )
 
 

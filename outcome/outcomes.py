@@ -1,0 +1,158 @@
+"""Outcomes of some patients as arrays: what models, calibrations and cut-offs learn from.
+
+`outcome.endpoint` makes them from a cohort table. Nothing here depends on the kind of endpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from outcome.errors import InputError
+
+__all__ = ["Outcomes"]
+
+Rows = NDArray[np.bool_] | NDArray[np.integer[Any]] | slice
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Outcomes of n patients.
+
+    Parameters
+    ----------
+    event : bool array, shape (n,)
+        The event of interest was seen (by the horizon, where there is one), or the label is
+        positive.
+    time : float array, shape (n,), optional
+        Follow-up, in the unit of the endpoint. None for a label and for an event by a horizon.
+    code : int array, shape (n,), optional
+        0 censored, 1 event, 2 competing event; by default 1 where `event`, else 0.
+    strata : str array, shape (n,), optional
+        Groups with their own baseline hazard; by default all are in the group `""`.
+    weight : float array, shape (n,), optional
+        Weight of the patient in a logistic likelihood, 0 where the outcome is unknown. None where
+        all count alike.
+    favourable : bool
+        The event, or the positive label, is the better outcome (a response).
+
+    Examples
+    --------
+    >>> outcomes = Outcomes(np.array([True, False]), np.array([12.0, 30.0]))
+    >>> outcomes.to_surv()
+    array([( True, 12.), (False, 30.)],
+          dtype=[('event', '?'), ('time', '<f8')])
+    >>> Outcomes.from_surv(outcomes.to_surv()).time
+    array([12., 30.])
+    """
+
+    event: NDArray[np.bool_]
+    time: NDArray[np.float64] | None = None
+    code: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    strata: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, np.str_))
+    weight: NDArray[np.float64] | None = None
+    favourable: bool = False
+
+    def __post_init__(self) -> None:
+        if not len(self.code):
+            object.__setattr__(self, "code", self.event.astype(np.int64))
+        if not len(self.strata):
+            object.__setattr__(self, "strata", np.full(len(self.event), ""))
+
+    def __len__(self) -> int:
+        return len(self.event)
+
+    def __getitem__(self, rows: Rows) -> Outcomes:
+        """Return the outcomes of some of the patients."""
+        return Outcomes(
+            self.event[rows],
+            None if self.time is None else self.time[rows],
+            self.code[rows],
+            self.strata[rows],
+            None if self.weight is None else self.weight[rows],
+            self.favourable,
+        )
+
+    @property
+    def worse(self) -> NDArray[np.bool_]:
+        """Whether the patient has the worse of the two outcomes, shape (n,)."""
+        return np.asarray(self.event != self.favourable)
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """Weight of each patient, shape (n,); 1 where all count alike."""
+        return np.ones(len(self)) if self.weight is None else self.weight
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Whether the outcome is known, shape (n,)."""
+        return self.weights > 0
+
+    @property
+    def stratified(self) -> bool:
+        """Whether the patients are divided into strata."""
+        return bool((self.strata != "").any())
+
+    def to_surv(self) -> NDArray[np.void]:
+        """Return a structured array (event, time) of scikit-survival, shape (n,).
+
+        Strata are not part of it.
+
+        Raises
+        ------
+        InputError
+            There are no follow-up times, or there are competing events, which such an array
+            cannot hold.
+        """
+        from sksurv.util import Surv
+
+        if self.time is None:
+            raise InputError("outcomes without follow-up times cannot become a Surv array")
+        if n := int((self.code == 2).sum()):
+            raise InputError(
+                f"{n} of {len(self)} patients have a competing event, which a Surv array cannot"
+                " hold. To do: censor them first, if a cause-specific analysis is wanted"
+            )
+        found: NDArray[np.void] = Surv.from_arrays(self.event, self.time)
+        return found
+
+    @classmethod
+    def from_surv(cls, y: NDArray[Any], strata: Sequence[str] | ArrayLike = ()) -> Outcomes:
+        """Take outcomes from a structured array of scikit-survival, or of the same form.
+
+        Parameters
+        ----------
+        y : structured array, shape (n,)
+            Two fields of any name: first the event (bool), then the time (number).
+        strata : array_like of str, shape (n,), optional
+
+        Raises
+        ------
+        InputError
+            It is no such array, a time is not positive and finite, or the strata have another
+            length.
+        """
+        names: tuple[str, ...] = getattr(getattr(y, "dtype", None), "names", None) or ()
+        if len(names) != 2 or y[names[0]].dtype != np.bool_ or y.ndim != 1:
+            raise InputError(
+                "this is no array of survival outcomes. To do: make one with"
+                " sksurv.util.Surv.from_arrays(event, time)"
+            )
+        event = np.array(y[names[0]], dtype=np.bool_)
+        time = np.array(y[names[1]], dtype=np.float64)
+        bad = ~(np.isfinite(time) & (time > 0))
+        if bad.any():
+            shown = ", ".join(f"row {i} ({time[i]:g})" for i in np.flatnonzero(bad)[:3])
+            raise InputError(
+                f"field {names[1]!r}: {int(bad.sum())} times are not positive numbers, e.g. {shown}"
+            )
+        groups = np.asarray(strata, dtype=str)
+        if groups.size == 0:
+            return cls(event, time)
+        if groups.shape != event.shape:
+            raise InputError(f"{groups.size} strata were given for {len(event)} outcomes")
+        return cls(event, time, strata=groups)

@@ -1,0 +1,87 @@
+"""Maps of attention and contribution of a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from outcome.progress import Progress, no_progress
+
+if TYPE_CHECKING:
+    from outcome.bundle.bundle import Bundle
+    from outcome.explain.explanation import Explanation
+    from outcome.study import Study
+
+__all__ = ["attention"]
+
+
+def attention(
+    bundle: str | Path | Bundle,
+    study: str | Path | Study,
+    *,
+    slides: Sequence[str] = (),
+    patients: Sequence[str] = (),
+    out: str | Path | None = None,
+    top: int = 20,
+    images: str | Path | None = None,
+    patches: str | Path | None = None,
+    reports: str | Path | None = None,
+    cache: str | Path | None = None,
+    allow_import: bool = False,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> Explanation:
+    """Say where a trained model looked, and what raised and what lowered the risk.
+
+    Parameters
+    ----------
+    bundle : path or Bundle
+    study : path or Study
+        A study file, or a cohort table as for `predict`.
+    slides, patients : sequence of str
+        Which; a patient stands for all of the patient's slides.
+    out : path, optional
+        Folder of maps and tables; by default `reports/<study name>-attention`.
+    top : int
+        Patches that are listed at either end.
+    images : path, optional
+        Folder of the slides themselves, for a thumbnail under the map (extra `[slides]`).
+    patches, reports, cache, allow_import, progress
+        As for `predict`.
+    seed : int
+        Of the random deletions that the faithfulness is compared with.
+
+    Raises
+    ------
+    InputError
+        Everything that is wrong, at once.
+
+    Examples
+    --------
+    >>> import outcome
+    >>> study = outcome.Study.read("study.yaml")
+    >>> bundle = outcome.fit(study, arm="image", out="bundle")
+    >>> patient = outcome.predict(bundle, study).table["patient_id"][0]
+    >>> explained = outcome.attention(bundle, study, patients=[patient], out="maps")
+    >>> explained.modalities["share_image"].tolist()
+    [1.0]
+    """
+    from outcome.bundle.new_patients import as_study, read_new_patients
+    from outcome.bundle.serialization import as_bundle
+    from outcome.explain.explanation import explain
+
+    model = as_bundle(bundle, allow_import=allow_import)
+    read = as_study(model, study, patches, reports)
+    cohort = read_new_patients(model, read, cache, with_outcomes=False)
+    return explain(
+        model,
+        cohort,
+        slides=slides,
+        patients=patients,
+        out=Path(out) if out is not None else Path("reports") / f"{read.name}-attention",
+        top=top,
+        images=None if images is None else Path(images),
+        seed=seed,
+        progress=progress,
+    )
