@@ -28,9 +28,8 @@ def test_a_search_adds_its_candidates_and_the_settings_of_the_study_come_first(m
 
 
 def test_arms_share_a_member(make_grid):
-    grid = make_grid(
-        arms=["image", {"name": "late", "inputs": ["image", "clinical"], "fusion": "late"}]
-    )
+    late = {"name": "late", "inputs": ["image", "clinical"], "fusion": "late"}
+    grid = make_grid(arms=["image", late])
     assert len(grid.members) == 2
     assert len(grid.tasks) == 4
 
@@ -63,6 +62,6 @@ def test_a_fit_has_a_new_name_where_what_it_depends_on_has_changed(make_grid):
 def test_networks_that_cannot_be_made_are_reported_once(simulated):
     folder, settings = simulated
     arms = [{"name": n, "inputs": ["image"], "aggregator": "no_such_package:Pool"} for n in "ab"]
-    errors = network_errors(Study.parse(settings | {"arms": arms}, folder=folder))
+    errors = network_errors(Study.parse(settings | {"arms": arms, "baseline": "a"}, folder=folder))
     assert len(errors) == 1
     assert "no_such_package" in str(errors[0])
