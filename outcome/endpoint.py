@@ -1,8 +1,8 @@
 """What is predicted: the time to an event, an event by a horizon, or a yes/no outcome.
 
-Whatever differs between the kinds of endpoint and needs neither torch nor a fitted model is said by
+Whatever differs between the kinds of endpoint and needs neither torch nor a fitted model belongs to
 their classes: how outcomes are read from a table, what they are called, how they are counted.
-Registries by class say the rest, one per concern: `outcome.models.heads.HEADS` (losses) and
+There is one registry by class for each other concern: `outcome.models.heads.HEADS` (losses) and
 `outcome.crossval.absolute_risk.COLUMNS` (predicted probabilities).
 """
 

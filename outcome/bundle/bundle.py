@@ -150,5 +150,5 @@ def fingerprint(salt: str, text: str) -> str:
 
 
 def with_facts(bundle: Bundle, **facts: Any) -> Bundle:
-    """Return the bundle with more said about it."""
+    """Return the bundle with further facts."""
     return replace(bundle, facts=bundle.facts | facts)

@@ -1,4 +1,4 @@
-"""A trained model on patients with outcomes: its predictions, and recalibrated versions beside."""
+"""A trained model on patients with outcomes: its predictions, and recalibrated versions of them."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ def check_endpoint(bundle: Bundle, new: NewPatients) -> tuple[NewPatients, list[
 def without_training_patients(
     new: NewPatients, met: Sequence[str]
 ) -> tuple[NewPatients, list[str]]:
-    """Leave out those whom the model was trained on.
+    """Leave out the patients that the model was trained on.
 
     Raises
     ------
     BundleError
-        Nobody is left.
+        No patient is left.
     """
     if not met:
         return new, []
@@ -204,7 +204,7 @@ def _recalibrated(
 
 
 def usable_horizons(horizons: Sequence[float], cohort: Cohort) -> tuple[list[float], list[str]]:
-    """Leave out horizons that nobody of the cohort was followed to, and say so."""
+    """Leave out horizons beyond the follow-up of the cohort, with a note."""
     longest = cohort.endpoint.longest_follow_up(cohort.patients)
     if longest is None:
         return [], []

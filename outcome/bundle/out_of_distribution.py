@@ -1,4 +1,4 @@
-"""What training patients looked like, so that others who lie outside can be told."""
+"""Range of the training data, to recognise patients outside of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check has found, and examples that name nobody."""
+"""Findings of a check, with examples in which no patient can be recognised."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def make_folds(
 def whole_fold(
     cohort: Cohort, split: Split, problems: Problems, *, networks: bool = True
 ) -> Fold | None:
-    """Return a fold in which everybody is development and nobody is tested: for a final model.
+    """Return a fold with all patients in development and none in test: for a final model.
 
     Inner folds are as many as `make_folds` would make. None, and a problem, where there are too
     few events.

@@ -1,4 +1,4 @@
-"""The cohort table: read, validated at once, with a count of everybody who is lost."""
+"""The cohort table: read and validated, with a count of every patient who is dropped."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def read_cohort(
         )
     if double or study.columns.patient in missing:
         return None
-    if missing:  # what can be known of the other columns is told too
+    if missing:  # the other columns are checked all the same
         study, table = without_columns(study, table, missing)
         needed = {c: w for c, w in needed.items() if c in table.columns}
     table = table[list(needed)]

@@ -1,4 +1,4 @@
-"""What the fits of a study have to say: slopes of zero, few events, groups that came out uneven."""
+"""Notes and warnings about the fits: slopes of zero, few events, sizes of risk groups."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def since(folder: Path, study: Study, inputs: Mapping[str, str]) -> list[str]:
     Parameters
     ----------
     folder : Path
-        The run folder; nothing is said of one that holds no run.
+        The run folder; a folder without a run gives no differences.
     study : Study
     inputs : mapping of input to hash
         As the manifest keeps them.
@@ -64,7 +64,7 @@ def claim(folder: Path, study: Study) -> None:
             f"{folder} was begun with other settings ({'; '.join(changed)}), and parts are not"
             " mixed: use these settings, or another folder"
         )
-    # First what tells a run from a folder of the user's that holds a study file.
+    # First what distinguishes a run from a folder of the user's that holds a study file.
     (folder / "fits").mkdir(parents=True, exist_ok=True)
     if not (folder / "study.yaml").exists():
         building = folder / f".study.yaml.{uuid4().hex}"

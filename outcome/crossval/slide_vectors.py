@@ -42,9 +42,12 @@ def held_out_vectors(
     found = {"patients": (patients, _mean(seen, networks, device))}
     if "image" in member.inputs:
         names, bags = zip(*data.slides(patients), strict=True)
-        # Outcomes play no part; the first patient's fill the place.
-        nobody = seen.target[torch.zeros(len(bags), dtype=torch.long)]
-        found["slides"] = (list(names), _mean(Patients({"image": bags}, nobody), networks, device))
+        # Pooling does not use outcomes: those of the first patient are placeholders.
+        placeholder = seen.target[torch.zeros(len(bags), dtype=torch.long)]
+        found["slides"] = (
+            list(names),
+            _mean(Patients({"image": bags}, placeholder), networks, device),
+        )
     return found
 
 

@@ -1,4 +1,4 @@
-"""Tables of patients that a run writes beside its predictions, for Table 1 and subgroups."""
+"""Tables of patients that a run writes along with its predictions, for Table 1 and subgroups."""
 
 from __future__ import annotations
 

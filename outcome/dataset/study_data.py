@@ -154,7 +154,7 @@ def prepare(
     jobs : int
         Processes that pack slides.
     known : sequence of InputError
-        What is known to be wrong already: it is told with the rest.
+        Problems that are known already: they are reported with the others.
     progress : callable
         Called with slides read so far, and in all.
 
@@ -231,7 +231,7 @@ def _reports_in_flow(study: Study, cohort: Cohort, reports: Reports, notes: list
 
 
 def _in_a_fold(study: Study, cohort: Cohort, folds: Sequence[Fold]) -> Cohort:
-    """Count those whom the given folds leave out altogether: nothing is known of them later."""
+    """Drop and count patients that are in none of the given folds."""
     if not study.split.given or not folds:
         return cohort
     used = {p for fold in folds for p in (*fold.test, *fold.development)}
@@ -241,7 +241,7 @@ def _in_a_fold(study: Study, cohort: Cohort, folds: Sequence[Fold]) -> Cohort:
 
 
 def _check_reports_everywhere(folds: Sequence[Fold], reports: Reports, problems: Problems) -> None:
-    """Whoever learns from reports must see some, in every inner fold."""
+    """Check that every inner fold trains on some patients with a report."""
     fewest = min(
         (sum(p in reports.rows for p in i.train) for f in folds for i in f.inner), default=FEW
     )

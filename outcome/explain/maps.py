@@ -77,7 +77,7 @@ def draw_map(
 
 
 def save_map(figure: Figure, path: Path) -> None:
-    """Write a figure beside its place and move it there."""
+    """Write a figure under another name and move it into place."""
     partial = path.with_name(f".{path.name}.part")
     figure.savefig(partial, dpi=200, format="png")
     partial.replace(path)

@@ -159,7 +159,7 @@ def fit_weights(
     intercept : float
         Of a logistic model; 0 for a Cox model.
     """
-    # Imported late: whoever only applies a calibration needs no optimiser.
+    # Imported late: applying a calibration needs no optimiser.
     from scipy.optimize import minimize
 
     m = scores.shape[1]
