@@ -10,7 +10,7 @@ import pandas as pd
 
 from outcome.plotting.numbers import plural
 from outcome.reporting.derived import DERIVED, with_derived
-from outcome.reporting.page.blocks import Section
+from outcome.reporting.page.blocks import ReportSection
 from outcome.reporting.page.figure_files import Gallery, plain_style
 from outcome.reporting.page.figures import Drawings
 from outcome.reporting.page.glossary import glossary
@@ -79,7 +79,7 @@ def make_report(folder: Path, *, show_ids: bool = False) -> Report:
     return Report(page, tables)
 
 
-def _page(run: Run, sections: Sequence[Section]) -> Page:
+def _page(run: Run, sections: Sequence[ReportSection]) -> Page:
     main, _ = main_scores(run)
     return Page(
         title=run.name,

@@ -13,10 +13,10 @@ __all__ = [
     "Fact",
     "Facts",
     "Flow",
-    "Panel",
-    "Panels",
+    "Tab",
+    "Tabs",
     "Picture",
-    "Section",
+    "ReportSection",
     "Step",
     "Text",
 ]
@@ -86,7 +86,7 @@ class Flow:
 
 
 @dataclass(frozen=True)
-class Panel:
+class Tab:
     """What is shown for one arm."""
 
     anchor: str
@@ -95,12 +95,12 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Panels:
+class Tabs:
     """The same content for several arms: tabs with JavaScript, one below the other without."""
 
-    kind: ClassVar[str] = "panels"
+    kind: ClassVar[str] = "tabs"
     label: str
-    panels: Sequence[Panel]
+    tabs: Sequence[Tab]
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,11 @@ class TableBlock:
     table: Table
 
 
-Block = Text | Facts | Picture | Flow | Panels | TableBlock
+Block = Text | Facts | Picture | Flow | Tabs | TableBlock
 
 
 @dataclass
-class Section:
+class ReportSection:
     """A chapter of the report."""
 
     anchor: str

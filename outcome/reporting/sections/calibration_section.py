@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from outcome.reporting.page.blocks import Block, Panel, Panels, Section
+from outcome.reporting.page.blocks import Block, Tab, Tabs, ReportSection
 from outcome.reporting.page.figures import Drawings
 from outcome.reporting.page.metric_names import horizon_text, metric, overall
 from outcome.reporting.sections.discrimination_section import metric_table
@@ -18,7 +18,7 @@ from outcome.run_folder.folder import Run
 __all__ = ["calibration", "decision"]
 
 
-def calibration(run: Run, drawings: Drawings) -> Section | None:
+def calibration(run: Run, drawings: Drawings) -> ReportSection | None:
     """Tell whether the predicted probabilities are right; only where there are any."""
     metrics = overall(run.table("metrics.csv"))
     kinds = [metric(key, run.endpoint) for key in dict.fromkeys(metrics["metric"])]
@@ -26,7 +26,7 @@ def calibration(run: Run, drawings: Drawings) -> Section | None:
     points = run.table("calibration.csv")
     if not shown and points.empty:
         return None
-    section = Section("calibration", "Are the predicted probabilities right?")
+    section = ReportSection("calibration", "Are the predicted probabilities right?")
     section.say(_source(run))
     if shown:
         table = metric_table(run, metrics, shown, "Predicted probabilities: estimate, 95% interval")
@@ -59,12 +59,12 @@ def _source(run: Run) -> str:
     return made
 
 
-def decision(run: Run, drawings: Drawings) -> Section | None:
+def decision(run: Run, drawings: Drawings) -> ReportSection | None:
     """Tell what acting on the probabilities would be worth."""
     table = run.table("decision_curves.csv")
     if table.empty:
         return None
-    section = Section("decision-curve", "Would acting on it help?")
+    section = ReportSection("decision-curve", "Would acting on it help?")
     section.say(
         "Suppose patients are treated when their predicted probability reaches a threshold. The "
         "threshold says how many treatments in vain one accepts for one that was needed; the net "
@@ -75,15 +75,15 @@ def decision(run: Run, drawings: Drawings) -> Section | None:
             f"The probability here is that of the better outcome ({run.endpoint.positive_name}): "
             "“acting” is then treating those who are expected to respond."
         )
-    panels = []
+    tabs = []
     for i, h in enumerate(table["horizon"].drop_duplicates()):
         part = table[table["horizon"].isna()] if np.isnan(h) else table[table["horizon"] == h]
         name = "decision-curve" if i == 0 else f"decision-curve-{i + 1}"
         title = "All" if np.isnan(h) else horizon_text(float(h), run.endpoint.unit)
         picture = draw_decision(drawings, part, float(h), name)
-        panels.append(Panel(f"at-{name}", title, [picture]))
-    if len(panels) == 1:
-        section.show(panels[0].blocks[0])
+        tabs.append(Tab(f"at-{name}", title, [picture]))
+    if len(tabs) == 1:
+        section.show(tabs[0].blocks[0])
     else:
-        section.show(Panels("Horizon", panels))
+        section.show(Tabs("Horizon", tabs))
     return section

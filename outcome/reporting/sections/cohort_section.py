@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from outcome.plotting.numbers import estimate, number, plural
-from outcome.reporting.page.blocks import Flow, Section, Step
+from outcome.reporting.page.blocks import Flow, ReportSection, Step
 from outcome.reporting.page.figures import Drawings
 from outcome.reporting.page.formatting import Cell, Table, entry
 from outcome.reporting.page.metric_names import horizon_text
@@ -18,9 +18,9 @@ from outcome.run_folder.folder import Run
 __all__ = ["cohort"]
 
 
-def cohort(run: Run, drawings: Drawings) -> Section:
+def cohort(run: Run, drawings: Drawings) -> ReportSection:
     """Tell who was analysed, who was lost on the way, and how long they were followed."""
-    section = Section("cohort", "Cohort")
+    section = ReportSection("cohort", "Cohort")
     flow = run.table("cohort_flow.csv")
     if flow.empty:
         section.say("This run has no cohort_flow.csv, so losses on the way cannot be shown.")
@@ -37,7 +37,7 @@ def cohort(run: Run, drawings: Drawings) -> Section:
     return section
 
 
-def _show_characteristics(run: Run, section: Section) -> None:
+def _show_characteristics(run: Run, section: ReportSection) -> None:
     table = run.table("characteristics.csv")
     if table.empty:
         section.say(
@@ -92,7 +92,7 @@ def _described(row: Mapping[Hashable, Any]) -> Cell:
     )
 
 
-def _show_follow_up(run: Run, section: Section) -> None:
+def _show_follow_up(run: Run, section: ReportSection) -> None:
     table = run.table("follow_up.csv")
     if table.empty:
         return

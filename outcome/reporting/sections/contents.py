@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from outcome.reporting.page.blocks import Section
+from outcome.reporting.page.blocks import ReportSection
 from outcome.reporting.page.figures import Drawings
 from outcome.reporting.sections.attention_section import attention
 from outcome.reporting.sections.calibration_section import calibration, decision
@@ -30,7 +30,7 @@ from outcome.run_folder.folder import Run
 
 __all__ = ["SECTIONS", "Maker", "make_sections"]
 
-Maker = Callable[[Run, Drawings], Section | None]
+Maker = Callable[[Run, Drawings], ReportSection | None]
 
 SECTIONS: tuple[Maker, ...] = (
     cohort,
@@ -55,7 +55,7 @@ SECTIONS: tuple[Maker, ...] = (
 """In the order of the page; a further chapter is one more function here."""
 
 
-def make_sections(run: Run, drawings: Drawings) -> list[Section]:
+def make_sections(run: Run, drawings: Drawings) -> list[ReportSection]:
     """Make every chapter that has a subject, and the checklist that says where things are."""
     made = [section for make in SECTIONS if (section := make(run, drawings)) is not None]
     present = {"answers", *(s.anchor for s in made)}

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from outcome.plotting.numbers import estimate, number, p_value
-from outcome.reporting.page.blocks import Block, Panel, Panels, Picture, Section, TableBlock, Text
+from outcome.reporting.page.blocks import Block, Tab, Tabs, Picture, ReportSection, TableBlock, Text
 from outcome.reporting.page.figures import Drawings
 from outcome.reporting.page.formatting import Cell, Table, column, entry
 from outcome.reporting.page.metric_names import horizon_text
@@ -22,21 +22,21 @@ __all__ = ["arm_panels", "risk_groups", "scores"]
 
 def arm_panels(
     run: Run, drawings: Drawings, prefix: str, make: Callable[[str], Sequence[Block]]
-) -> Panels:
+) -> Tabs:
     """Make a tab for each arm that has something to show."""
     made = [(arm, list(make(arm))) for arm in run.arms]
-    panels = [Panel(f"{prefix}-{drawings.slugs[a]}", a, blocks) for a, blocks in made if blocks]
-    return Panels("Arm", panels)
+    tabs = [Tab(f"{prefix}-{drawings.slugs[a]}", a, blocks) for a, blocks in made if blocks]
+    return Tabs("Arm", tabs)
 
 
-def risk_groups(run: Run, drawings: Drawings) -> Section | None:
+def risk_groups(run: Run, drawings: Drawings) -> ReportSection | None:
     """Kaplan-Meier curves and table of the risk groups of each arm."""
     table = run.table("risk_groups.csv")
     timed = "time" in run.predictions.table
     drawn = timed and "risk_group" in run.predictions.table
     if table.empty and not drawn:
         return None
-    section = Section("risk-groups", "Risk groups")
+    section = ReportSection("risk-groups", "Risk groups")
     section.say(_grouping(run))
     if timed:
         section.say(
@@ -236,11 +236,11 @@ def _group_notes(run: Run, arm: str, rows: pd.DataFrame, table: Table, *, median
         table.notes.append(f"The table counts {counted:,} rows, the figure {drawn:,} patients.")
 
 
-def scores(run: Run, drawings: Drawings) -> Section | None:
+def scores(run: Run, drawings: Drawings) -> ReportSection | None:
     """ROC curves and the distribution of the scores, for a yes/no outcome."""
     if run.endpoint.ordinal:
         return None
-    section = Section("scores", "Scores and outcome")
+    section = ReportSection("scores", "Scores and outcome")
     section.say(
         "A ROC curve shows, for every threshold on the score, how many positive patients are found "
         "(sensitivity) and how many negative ones are called positive (1 − specificity). "

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from outcome.plotting.numbers import number
-from outcome.reporting.page.blocks import Block, Section
+from outcome.reporting.page.blocks import Block, ReportSection
 from outcome.reporting.page.figures import Drawings
 from outcome.reporting.page.formatting import Cell, Table, column
 from outcome.reporting.page.metric_names import metric
@@ -30,7 +30,7 @@ def models_of(run: Run, arm: str) -> list[tuple[str, list[dict[str, Any]]]]:
     return list(found.items())
 
 
-def training(run: Run, drawings: Drawings) -> Section | None:
+def training(run: Run, drawings: Drawings) -> ReportSection | None:
     """Tell how the models of each arm were fitted, and how much the folds differ."""
     history = run.table("history.csv")
     scores = run.table("fold_scores.csv")
@@ -38,7 +38,7 @@ def training(run: Run, drawings: Drawings) -> Section | None:
     spread = run.cross_validated and len(scores) > 0 and scores["estimate"].notna().any()
     if history.empty and not models.rows and not spread:
         return None
-    section = Section("training", "Training")
+    section = ReportSection("training", "Training")
     section.show(models)
     if history.empty:
         section.say("This run has no history.csv, so loss curves cannot be shown.")
@@ -61,7 +61,7 @@ def training(run: Run, drawings: Drawings) -> Section | None:
     return section
 
 
-def _show_folds(run: Run, drawings: Drawings, section: Section, scores: pd.DataFrame) -> None:
+def _show_folds(run: Run, drawings: Drawings, section: ReportSection, scores: pd.DataFrame) -> None:
     main, _ = main_scores(run)
     kind = str(scores["metric"].iloc[0])
     shown = main if main is not None and main.key == kind else metric(kind, run.endpoint)

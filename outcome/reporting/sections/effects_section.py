@@ -9,7 +9,7 @@ import pandas as pd
 
 from outcome.evaluation.subgroups import FEWEST_EVENTS
 from outcome.plotting.numbers import estimate, number, p_value
-from outcome.reporting.page.blocks import Block, Section, TableBlock
+from outcome.reporting.page.blocks import Block, ReportSection, TableBlock
 from outcome.reporting.page.figures import Drawings
 from outcome.reporting.page.formatting import Cell, Table, column
 from outcome.reporting.page.metric_names import metric
@@ -23,14 +23,14 @@ from outcome.run_folder.folder import Run
 __all__ = ["effects", "subgroups"]
 
 
-def effects(run: Run, drawings: Drawings) -> Section | None:
+def effects(run: Run, drawings: Drawings) -> ReportSection | None:
     """Tell hazard (odds) ratios of the score and the covariates, alone and together."""
     table = run.table("effects.csv")
     if table.empty:
         return None
     binary = run.predictions.kind == "binary"
     ratio = "odds ratio" if binary else "hazard ratio"
-    section = Section("effects", f"{ratio.capitalize()}s of the score and the covariates")
+    section = ReportSection("effects", f"{ratio.capitalize()}s of the score and the covariates")
     model = (
         "logistic models with an intercept"
         if binary
@@ -106,12 +106,12 @@ def _effect_table(run: Run, arm: str, rows: pd.DataFrame, ratio: str) -> Table:
     return table
 
 
-def subgroups(run: Run, drawings: Drawings) -> Section | None:
+def subgroups(run: Run, drawings: Drawings) -> ReportSection | None:
     """Tell how the score does in parts of the cohort."""
     table = run.table("subgroups.csv")
     if table.empty:
         return None
-    section = Section("subgroups", "Subgroups and fairness")
+    section = ReportSection("subgroups", "Subgroups and fairness")
     word = "patients of the rarer class" if run.endpoint.kind == "binary" else "events"
     section.say(
         "Does the score work alike for everybody? Each row is judged by itself. Subgroups with "
