@@ -16,7 +16,7 @@ import pandas as pd
 from outcome.endpoint import Endpoint
 from outcome.errors import PredictionsError, Problems, RunFolderError
 from outcome.evaluation.evaluation import Evaluation, PatientTables, evaluate_study
-from outcome.evaluation.outcome_kinds import EvaluatedOutcome, described_outcome
+from outcome.evaluation.outcome_kinds import described_outcome
 from outcome.evaluation.regrouping import Grouped, GroupOrigin, group_again
 from outcome.pipeline.sources import PredictionSource, endpoint_asked, read_sources
 from outcome.predictions import ForeignTables, read_foreign
@@ -147,7 +147,11 @@ def assess(
 
 
 def _read(
-    sources: Sequence[PredictionSource], alone: PredictionSource | None, covariates: Sequence[str], *, favourable: bool
+    sources: Sequence[PredictionSource],
+    alone: PredictionSource | None,
+    covariates: Sequence[str],
+    *,
+    favourable: bool,
 ) -> ForeignTables:
     """Read the tables; of one run alone with all of its covariates, unless some are named."""
     better = any(bool(s.part("endpoint").get("favourable")) for s in sources)
@@ -168,7 +172,10 @@ def _origins(
     by_table: dict[Path, GroupOrigin | None] = {}
     for source in sources:
         protocol = source.part("protocol")
-        by_table[source.table] = source.folder and GroupOrigin(
+        by_table[source.table] = None
+        if source.folder is None:
+            continue
+        by_table[source.table] = GroupOrigin(
             read_development(source.folder, problems),
             protocol.get("cutoffs"),
             str(protocol.get("risk groups") or ""),
@@ -177,7 +184,9 @@ def _origins(
     return {a: by_table[p[0]] if len(p) == 1 else None for a, p in read.origins.items()}
 
 
-def _baseline(asked: str | None, sources: Sequence[PredictionSource], arms: Sequence[str]) -> str | None:
+def _baseline(
+    asked: str | None, sources: Sequence[PredictionSource], arms: Sequence[str]
+) -> str | None:
     declared = [s.manifest.get("baseline") for s in sources]
     known = [str(d) for d in (*declared, "image") if d in arms]
     if asked is not None:

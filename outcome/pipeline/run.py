@@ -309,7 +309,9 @@ def _results(
         )
     about["seconds"] = round(monotonic() - started, 1)
     about["tables"] = evaluation.manifest_part["tables"]
-    write_run_folder(folder, {**tables, **evaluation.tables, **further}, about, study.to_yaml(folder), stale)
+    write_run_folder(
+        folder, {**tables, **evaluation.tables, **further}, about, study.to_yaml(folder), stale
+    )
     progress("reporting", 0, 1)
     report = write_report(folder)
     progress("reporting", 1, 1)

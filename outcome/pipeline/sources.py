@@ -161,13 +161,17 @@ def endpoint_asked(
     for folder, theirs in units.items():
         if (unit or found or theirs) != theirs:
             said = f"unit {unit}" if unit else f"a table has a column time_{found}"
-            remedy = "leave the unit out: nothing is converted" if unit else "bring them to one unit"
+            remedy = (
+                "leave the unit out: nothing is converted" if unit else "bring them to one unit"
+            )
             problems.add(f"{said}, but the times of {folder} are in {theirs}", remedy=remedy)
     if len({_question(e) for e in declared}) > 1:
         problems.add("the runs ask different questions", [*map(_question, declared)])
     first = declared[0] if declared else None
     if isinstance(first, Landmark) and horizons and tuple(horizons) != first.horizons:
-        problems.add("horizons cannot be given: the endpoint of the run is the event by a fixed time")
+        problems.add(
+            "horizons cannot be given: the endpoint of the run is the event by a fixed time"
+        )
     if favourable and any(isinstance(e, Binary) and not e.favourable for e in declared):
         problems.add("favourable, but the study of the run declares the opposite")
     problems.raise_if_any(PredictionsError)

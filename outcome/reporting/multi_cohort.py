@@ -13,9 +13,8 @@ from outcome.errors import Problems, RunFolderError
 from outcome.reporting.multi_cohort_page import Cohorts, cohorts_page
 from outcome.reporting.page.figure_files import Gallery, plain_style
 from outcome.reporting.page.formatting import column
-from outcome.reporting.page.metric_names import Metric
+from outcome.reporting.page.metric_names import Metric, main_scores
 from outcome.reporting.page.render import render, write_page
-from outcome.reporting.sections.summary_section import main_scores
 from outcome.run_folder.folder import Run
 from outcome.run_folder.read import read_run
 from outcome.run_folder.write import write_run_folder

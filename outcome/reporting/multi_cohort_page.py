@@ -13,12 +13,19 @@ from matplotlib.figure import Figure
 from outcome.plotting.forest import plot_forest
 from outcome.plotting.numbers import estimate, number, plural
 from outcome.plotting.palette import INK, arm_colours
-from outcome.reporting.page.blocks import Fact, Tab, Tabs, Picture, ReportSection, TableBlock
+from outcome.reporting.page.blocks import (
+    Answer,
+    Fact,
+    Picture,
+    ReportSection,
+    Tab,
+    TableBlock,
+    Tabs,
+)
 from outcome.reporting.page.figure_files import Gallery
-from outcome.reporting.page.formatting import Cell, Table, slug
+from outcome.reporting.page.formatting import Cell, Table, joined, quote, slug
 from outcome.reporting.page.metric_names import Metric
 from outcome.reporting.page.render import Page
-from outcome.reporting.sections.summary_section import Answer, joined, quote
 from outcome.run_folder.folder import Run
 
 __all__ = ["Cohorts", "cohorts_page"]
@@ -79,7 +86,7 @@ def cohorts_page(
     sections.append(_about(runs, names))
     return Page(
         title=f"{plural(len(runs), 'cohort')}, {main.label}",
-        subtitle=f"{plural(sum(r.patients for r in runs), 'patient')} in all",
+        subtitle=f"{plural(sum(r.n_patients for r in runs), 'patient')} in all",
         simulated=any(r.manifest.get("simulated") for r in runs),
         answers=_answers(made, main),
         trust=_facts(runs, made),
@@ -195,7 +202,7 @@ def _about(runs: Sequence[Run], names: Sequence[str]) -> ReportSection:
     for name, run in zip(names, runs, strict=True):
         warned = len(run.manifest.get("warnings") or []) + len(run.problems)
         table.add(
-            name, run.endpoint.name, run.patients, run.events, run.folds, run.repeats, warned,
+            name, run.endpoint.name, run.n_patients, run.n_events, run.folds, run.repeats, warned,
             str(run.manifest.get("created") or "")[:10],
         )  # fmt: skip
     table.notes.append("Each run has a page of its own, with its warnings and methods.")

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from outcome.reporting.derived import DERIVED
 from PIL import Image, PngImagePlugin
 from run_folders import (
     ARMS,
@@ -20,7 +21,6 @@ from run_folders import (
     with_survival,
 )
 
-from outcome.reporting.derived import DERIVED
 from outcome.reporting.page.blocks import Picture
 from outcome.reporting.page.figure_files import Gallery
 from outcome.reporting.report import write_report

@@ -9,15 +9,16 @@ from typing import ClassVar
 from outcome.reporting.page.formatting import Table
 
 __all__ = [
+    "Answer",
     "Block",
     "Fact",
     "Facts",
     "Flow",
-    "Tab",
-    "Tabs",
     "Picture",
     "ReportSection",
     "Step",
+    "Tab",
+    "Tabs",
     "Text",
 ]
 
@@ -53,7 +54,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: inline in the page, and as files beside it."""
+    """A figure: inline in the page, and as files in `figures/`."""
 
     kind: ClassVar[str] = "picture"
     name: str
@@ -63,7 +64,7 @@ class Picture:
     height: int
     alt: str
     caption: str
-    beside: bool = True
+    as_file: bool = True
     """Whether it also lies in `figures/`."""
 
 
@@ -133,3 +134,12 @@ class ReportSection:
             self.blocks.append(block)
         elif block.rows:
             self.blocks.append(TableBlock(block.without_empty_columns()))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question of the first screen with its answer."""
+
+    question: str
+    short: str
+    sentences: Sequence[str]

@@ -12,8 +12,7 @@ from pathlib import Path
 from jinja2 import DictLoader, Environment, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
-from outcome.reporting.page.blocks import Fact, ReportSection
-from outcome.reporting.sections.summary_section import Answer
+from outcome.reporting.page.blocks import Answer, Fact, ReportSection
 
 __all__ = ["Page", "render", "write_page"]
 

@@ -65,7 +65,7 @@ def _picture(run: Run, path: Path, number: int, about: dict[str, str]) -> Pictur
         return None
     image.thumbnail((LARGEST, LARGEST))
     buffer = io.BytesIO()
-    # Written anew, so that nothing which the file holds beside the pixels comes along.
+    # Written anew, so that no metadata of the file comes along.
     image.save(buffer, format="JPEG", quality=85)
     source = base64.b64encode(buffer.getvalue()).decode("ascii")
     arm = about.get("arm", "")
@@ -81,5 +81,5 @@ def _picture(run: Run, path: Path, number: int, about: dict[str, str]) -> Pictur
         image.height,
         f"Attention map of one slide. {text}.",
         f"{text}.",
-        beside=False,
+        as_file=False,
     )

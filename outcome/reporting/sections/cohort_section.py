@@ -151,15 +151,14 @@ def _counts(row: pd.Series, word: str) -> str:
 
 def _by_fold(run: Run) -> Table:
     """Patients and events in each fold of the first repeat."""
-    yes = run.outcome_words[0]
     name = run.endpoint.counted
     what = "Test patients of each fold" + (", first repeat" if run.repeats > 1 else "")
     table = Table(what, ["Fold", "Patients", name, f"{name}, %"], numeric={1, 2, 3})
     if not run.cross_validated:
         return table
-    rows = run.first_repeat(run.arms[0])
-    for fold, chosen in rows.groupby("fold", sort=False):
-        count = float((chosen["patient_id"].map(run.status) == yes).sum())
-        share = Cell(estimate(100 * count / len(chosen), digits=0), count / len(chosen))
-        table.add(str(fold), len(chosen), count, share)
+    rows = run.table("fold_scores.csv")
+    rows = rows[rows["arm"] == run.arms[0]] if len(rows) else rows
+    for row in rows[rows["repeat"] == rows["repeat"].iloc[0]].itertuples() if len(rows) else ():
+        share = row.events / row.n
+        table.add(str(row.fold), row.n, row.events, Cell(estimate(100 * share, digits=0), share))
     return table

@@ -1,0 +1,120 @@
+"""The chapter on discrimination: how well each arm ranks patients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from outcome.plotting.forest import plot_forest
+from outcome.plotting.numbers import estimate, number, plural
+from outcome.reporting.page.blocks import (
+    Picture,
+    ReportSection,
+)
+from outcome.reporting.page.figures import Drawings
+from outcome.reporting.page.formatting import Cell, Table, column, entry
+from outcome.reporting.page.metric_names import (
+    Metric,
+    main_scores,
+    metric,
+    overall,
+)
+from outcome.reporting.page.metric_tables import metric_table
+from outcome.run_folder.folder import Run
+
+__all__ = ["discrimination"]
+
+
+def discrimination(run: Run, drawings: Drawings) -> ReportSection:
+    """Tell how well each arm ranks patients."""
+    section = ReportSection("discrimination", "How well each arm ranks patients")
+    metrics = overall(run.table("metrics.csv"))
+    main, rows = main_scores(run)
+    if main is None:
+        section.say("This run has no metrics.csv.")
+        return section
+    section.show(draw_arms_forest(drawings, main, rows))
+    kinds = [metric(key, run.endpoint) for key in dict.fromkeys(metrics["metric"])]
+    shown = [m for m in kinds if m.family == "discrimination"]
+    table = metric_table(run, metrics, shown, "Discrimination: estimate and 95% interval")
+    table.notes += [f"{m.label}: {m.meaning}" for m in shown if m.meaning]
+    if "note" in metrics:
+        mine = metrics[metrics["metric"].isin([m.key for m in shown]) & (metrics["note"] != "")]
+        for row in mine[["arm", "metric", "note"]].drop_duplicates().itertuples():
+            label = metric(str(row.metric), run.endpoint).label
+            table.notes.append(f"{row.arm}, {label}: {row.note}")
+    section.show(table)
+    section.say(_spread(run), quiet=True)
+    section.show(_permutations(run))
+    return section
+
+
+def _spread(run: Run) -> str:
+    if not run.cross_validated:
+        return ""
+    given = "95% intervals are given these fitted models."
+    if run.repeats == 1:
+        return f"{given} Spread over repeats: not measured, since there was one repeat."
+    main, _ = main_scores(run)
+    table = run.table("metrics.csv")
+    rows = table[table["metric"] == main.key] if main else table.iloc[:0]
+    spread = column(rows, "repeat_sd")
+    said = [
+        f"{arm} {number(sd, 3)}" for arm, sd in zip(rows["arm"], spread, strict=True) if sd == sd
+    ]
+    found = f" Standard deviation over repeats: {', '.join(said)}." if said else ""
+    return f"{given} Values are averages over {run.repeats} repeats.{found}"
+
+
+def _permutations(run: Run) -> Table:
+    rows = run.table("permutations.csv")
+    columns = ["Arm", "Statistic", "Observed", "p", "Permutations", "Refitted"]
+    table = Table("Permuted outcomes: is there any association?", columns, numeric={2, 3, 4})
+    words = {"harrell_c": "C-index", "auroc": "AUROC", "logrank": "log-rank"}
+    for _, row in rows.iterrows():
+        name, p = str(row["statistic"]), entry(row, "p_value")
+        model = str(row.get("model", ""))
+        table.add(
+            str(row["arm"]), words.get(name, name), Cell(number(row.get("observed"), 2)),
+            Cell(number(p, 3), p), entry(row, "n_permutations"),
+            {"linear": "linear models of the same inputs"}.get(model, model),
+        )  # fmt: skip
+    table.notes.append(
+        "All of cross-validation was repeated on permuted outcomes, so this p is an ordinary one; "
+        "it tests “no association”, not a difference between arms."
+    )
+    return table
+
+
+def draw_arms_forest(d: Drawings, main: Metric, rows: pd.DataFrame) -> Picture:
+    """Draw the main metric of every arm with its interval."""
+    data = rows.rename(columns={"arm": "label"})
+    given = ", given these fitted models" if d.run.cross_validated else ""
+    listed = "; ".join(
+        f"{r.label} {estimate(r.estimate, r.lower, r.upper, main.digits)}"
+        for r in data.itertuples()
+    )
+    chance = f" Dashed line: guessing ({main.chance:g})." if main.chance == main.chance else ""
+    return d.hang(
+        lambda ax: plot_forest(
+            data,
+            ax,
+            xlabel=f"{main.label} (95% interval)",
+            reference=main.chance,
+            digits=main.digits,
+            colours=d.colours,
+        ),
+        "arms",
+        (2.6, 0.7 + 0.42 * len(data)),
+        alt=f"{main.label} with 95% interval of each arm: {listed}.",
+        caption=f"{main.label} of each arm with its 95% interval{given}; "
+        f"{_sizes(rows, d.run.endpoint.word)}.{chance}",
+    )
+
+
+def _sizes(rows: pd.DataFrame, word: str) -> str:
+    n, events = rows["n"].max(), rows["events"].max()
+    if not np.isfinite(n):
+        return "number of patients not recorded"
+    text = plural(int(n), "patient")
+    return f"{text}, {plural(int(events), word)}" if np.isfinite(events) else text

@@ -1,4 +1,4 @@
-"""The chapters on effects and on parts of the cohort: hazard ratios, subgroups, fairness."""
+"""The chapter on hazard (odds) ratios of the score and the covariates."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from outcome.evaluation.subgroups import FEWEST_EVENTS
-from outcome.plotting.numbers import estimate, number, p_value
-from outcome.reporting.page.blocks import Block, ReportSection, TableBlock
-from outcome.reporting.page.figures import Drawings
+from outcome.plotting.forest import plot_forest
+from outcome.plotting.numbers import estimate, number, p_number
+from outcome.plotting.palette import MUTED
+from outcome.reporting.page.blocks import (
+    Block,
+    Picture,
+    ReportSection,
+    TableBlock,
+)
+from outcome.reporting.page.figures import MOST_ROWS, Drawings, arm_tabs, forest_heading
 from outcome.reporting.page.formatting import Cell, Table, column
-from outcome.reporting.page.metric_names import metric
-from outcome.reporting.sections.discrimination_section import only_covariates
-from outcome.reporting.sections.risk_groups_section import arm_panels
-from outcome.reporting.sections.section_figures import effects as draw_effects
-from outcome.reporting.sections.section_figures import subgroup_forest, term_name
-from outcome.reporting.sections.summary_section import main_scores
+from outcome.reporting.page.metric_tables import only_covariates
 from outcome.run_folder.folder import Run
 
-__all__ = ["effects", "subgroups"]
+__all__ = ["effects"]
 
 
 def effects(run: Run, drawings: Drawings) -> ReportSection | None:
@@ -28,14 +29,9 @@ def effects(run: Run, drawings: Drawings) -> ReportSection | None:
     table = run.table("effects.csv")
     if table.empty:
         return None
-    binary = run.predictions.kind == "binary"
-    ratio = "odds ratio" if binary else "hazard ratio"
+    ratio = run.endpoint.ratio
     section = ReportSection("effects", f"{ratio.capitalize()}s of the score and the covariates")
-    model = (
-        "logistic models with an intercept"
-        if binary
-        else "Cox models (ties after Efron) with a baseline hazard"
-    )
+    model = run.endpoint.regression_models
     section.say(f"From {model} for each fold and stratum, of patients with complete values.")
     section.say(*_conditions(run))
 
@@ -51,7 +47,7 @@ def effects(run: Run, drawings: Drawings) -> ReportSection | None:
             TableBlock(_effect_table(run, arm, mine, ratio).without_empty_columns()),
         ]
 
-    section.show(arm_panels(run, drawings, "effects", make))
+    section.show(arm_tabs(run, drawings, "effects", make))
     if run.cross_validated:
         section.say(
             "For out-of-fold scores the p of the score is exploratory: the folds share training "
@@ -95,7 +91,7 @@ def _effect_table(run: Run, arm: str, rows: pd.DataFrame, ratio: str) -> Table:
         table.add(
             term_name(str(row["term"])), str(row["model"]),
             Cell(estimate(row["ratio"], row["lower"], row["upper"]), row["ratio"]),
-            Cell(p_value(p).removeprefix("p ").removeprefix("= "), p),
+            Cell(p_number(p), p),
             Cell(number(ph, 3) if np.isfinite(ph) else "", ph), row["n"], row["events"], note,
         )  # fmt: skip
     if column(rows, "ph_p").notna().any():
@@ -106,57 +102,49 @@ def _effect_table(run: Run, arm: str, rows: pd.DataFrame, ratio: str) -> Table:
     return table
 
 
-def subgroups(run: Run, drawings: Drawings) -> ReportSection | None:
-    """Tell how the score does in parts of the cohort."""
-    table = run.table("subgroups.csv")
-    if table.empty:
-        return None
-    section = ReportSection("subgroups", "Subgroups and fairness")
-    word = "patients of the rarer class" if run.endpoint.kind == "binary" else "events"
-    section.say(
-        "Does the score work alike for everybody? Each row is judged by itself. Subgroups with "
-        f"fewer than {FEWEST_EVENTS} {word} are named and not estimated. Nothing is corrected for "
-        "the number of subgroups: among many, some differ by chance."
+def draw_effects(d: Drawings, arm: str, table: pd.DataFrame, ratio: str) -> Picture:
+    """Draw hazard or odds ratios of the score and the covariates of one arm."""
+    rows: list[dict[str, object]] = []
+    for model, part in table.groupby("model", sort=False):
+        rows.append(forest_heading(f"{str(model).capitalize()}"))
+        rows += [
+            {
+                "label": term_name(str(r.term)),
+                "estimate": r.ratio,
+                "lower": r.lower,
+                "upper": r.upper,
+                "colour": d.colours[arm] if r.term == "risk" else MUTED,
+            }
+            for r in part.itertuples()
+        ]
+    data = pd.DataFrame(rows[:MOST_ROWS])
+    risk = table[table["term"] == "risk"]
+    listed = "; ".join(
+        f"{r.model} {estimate(r.ratio, r.lower, r.upper)}" for r in risk.itertuples()
     )
-    main, _ = main_scores(run)
-    shown = metric(str(table["metric"].iloc[0]), run.endpoint)
-
-    def make(arm: str) -> Sequence[Block]:
-        mine = table[table["arm"] == arm]
-        if mine.empty:
-            return []
-        blocks: list[Block] = []
-        if main is not None and mine["estimate"].notna().any():
-            blocks.append(subgroup_forest(drawings, arm, mine, shown))
-        return [*blocks, TableBlock(_subgroup_table(run, arm, mine).without_empty_columns())]
-
-    section.show(arm_panels(run, drawings, "subgroups", make))
-    return section
+    return d.hang(
+        lambda ax: plot_forest(
+            data, ax, xlabel=f"{ratio[0].upper()}{ratio[1:]} (95% interval)", reference=1.0,
+            log=True,
+        ),
+        f"effects-{d.slugs[arm]}",
+        (2.6, 0.7 + 0.27 * len(data)),
+        alt=f"Forest plot of {ratio}s of {arm} and the covariates. Risk score: {listed}.",
+        caption=f"{arm}: {ratio}s with 95% intervals, alone (univariable) and together "
+        "(multivariable). The risk score is per standard deviation within folds; an indicator is "
+        "against the first level, a number per unit.",
+    )  # fmt: skip
 
 
-def _subgroup_table(run: Run, arm: str, rows: pd.DataFrame) -> Table:
-    label = metric(str(rows["metric"].iloc[0]), run.endpoint).label
-    columns = ["Subgroup", "Patients", run.endpoint.counted, f"{label} (95% interval)"]
-    columns += ["Observed / predicted", "Interaction p"]
-    table = Table(f"Subgroups, {arm}", columns, numeric={1, 2, 3, 4, 5})
-    for row in rows.to_dict("records"):
-        value, ratio, p = (
-            float(row[k]) for k in ("estimate", "calibration_ratio", "interaction_p")
-        )
-        note = row["note"] if isinstance(row["note"], str) else ""
-        text = estimate(value, row["lower"], row["upper"]) if np.isfinite(value) else note
-        table.add(
-            f"{row['covariate']}: {row['level']}", row["n"], row["events"], Cell(text, value),
-            Cell(number(ratio) if np.isfinite(ratio) else "", ratio),
-            Cell(p_value(p).removeprefix("p ").removeprefix("= "), p),
-        )  # fmt: skip
-    table.notes.append(
-        "Pairs of the same fold, pooled; normal intervals. Numbers with more than five values are "
-        "cut at the median. Interaction p (likelihood ratio): does the effect of the score differ "
-        "between the levels?"
-    )
-    if column(rows, "calibration_ratio").notna().any():
-        at = run.endpoint.horizons
-        by = f" by {at[-1]:g} {run.endpoint.unit}" if at else ""
-        table.notes.append(f"Observed / predicted events{by}: above 1 the risk is underestimated.")
-    return table
+def term_name(term: str) -> str:
+    """Name a term of a model.
+
+    Examples
+    --------
+    >>> term_name("risk"), term_name("stage=III")
+    ('risk score, per SD', 'stage: III')
+    """
+    if term == "risk":
+        return "risk score, per SD"
+    name, sign, level = term.partition("=")
+    return f"{name}: {level}" if sign else term
