@@ -59,9 +59,7 @@ def draw_decision(d: Drawings, table: pd.DataFrame, horizon: float, name: str) -
     arms = arms.dropna(subset="net_benefit")
     most = float(arms["threshold"].max()) if len(arms) else 0.5
     unknown = table["net_benefit"].isna().any()
-    gaps = (
-        " Not drawn: where no patient above the threshold is followed so long." if unknown else ""
-    )
+    gaps = " Not drawn where no patient above the threshold is followed so long." if unknown else ""
     at = "" if not np.isfinite(horizon) else f" at {horizon_text(horizon, end.unit)}"
     return d.hang(
         lambda ax: plot_decision_curve(
