@@ -109,7 +109,7 @@ def write_cohorts(folders: Sequence[Path], out: Path) -> Cohorts:
 
 def _check_out(out: Path) -> None:
     if out.is_file():
-        raise RunFolderError(f"{out} is a file: name another folder with `out=`")
+        raise RunFolderError(f"{out} is a file: give another folder")
     if not out.is_dir() or not any(out.iterdir()):
         return
     try:
@@ -118,7 +118,7 @@ def _check_out(out: Path) -> None:
     except (OSError, ValueError):
         mine = False
     if not mine:
-        raise RunFolderError(f"{out} holds other files: name another folder with `out=`")
+        raise RunFolderError(f"{out} holds other files: give another folder")
 
 
 def _read_all(folders: Sequence[Path]) -> list[Run]:

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from outcome.pipeline.regrouping import read_rule
 
 import outcome as outcome_package
 from outcome.errors import InputError
+from outcome.evaluation.regrouping import read_rule
 
 TABLES = ("metrics", "comparisons", "risk_groups")
 
