@@ -1,4 +1,4 @@
-"""The table that training hands to evaluation: schema, reading, writing."""
+"""The table of predictions: schema, reading, writing."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ Kind = Literal["survival", "binary"]
 __all__ = ["ForeignTables", "Kind", "Predictions", "read_foreign", "read_predictions"]
 
 
+def binary_table(table: pd.DataFrame) -> bool:
+    """Whether the outcome of a table is a label, rather than a time and an event."""
+    return "label" in table
+
+
 @dataclass(frozen=True)
 class Predictions:
     """One row per arm, repeat and test patient.
@@ -42,7 +47,7 @@ class Predictions:
         have = set(self.table.columns)
         if missing := sorted({"arm", "patient_id", "repeat", "fold", "risk"} - have):
             problems.add(f"columns {missing} are missing", remedy=f"the table has {sorted(have)}")
-        if "label" not in have and not {"time", "event"} <= have:
+        if not binary_table(self.table) and not {"time", "event"} <= have:
             problems.add("there is no outcome", remedy="give columns time and event, or label")
         problems.raise_if_any(PredictionsError)
         key = ["arm", "repeat", "patient_id"]
@@ -62,7 +67,7 @@ class Predictions:
     @property
     def kind(self) -> Kind:
         """`survival` (time and event) or `binary` (label)."""
-        return "survival" if "time" in self.table.columns else "binary"
+        return "binary" if binary_table(self.table) else "survival"
 
     @property
     def arms(self) -> list[str]:
@@ -119,7 +124,7 @@ def read_foreign(
     *,
     favourable: bool = False,
     covariates: Sequence[str] = (),
-    beside: Mapping[Path, pd.DataFrame] | None = None,
+    of_runs: Mapping[Path, pd.DataFrame] | None = None,
 ) -> ForeignTables:
     """Read tables of predictions made anywhere, one or several arms in each.
 
@@ -133,8 +138,9 @@ def read_foreign(
         The positive label is the better outcome: a risk made from `probability` is negated.
     covariates : sequence of str
         Further columns that are wanted.
-    beside : mapping of Path to DataFrame, optional
-        Where to find them if not in the table: `patient_id` and columns, one row per patient.
+    of_runs : mapping of Path to DataFrame, optional
+        Covariates of the run of a table, used where the table lacks a column: `patient_id` and
+        columns, one row per patient.
 
     Raises
     ------
@@ -154,9 +160,9 @@ def read_foreign(
             continue
         file = _File(path, table, problems)
         table, unit = _in_our_words(file, favourable, notes)
-        table = _with_columns(table, covariates, (beside or {}).get(path))
+        table = _with_columns(table, covariates, (of_runs or {}).get(path))
         if missing := [c for c in covariates if c not in table]:
-            problems.add(f"{path} has no column", missing, "correct --covariates")
+            problems.add(f"{path} has no column", missing, "correct the names of the covariates")
         tables.append(table)
         for arm in table["arm"].unique():
             origins[arm] = (*origins.get(arm, ()), path)
@@ -164,7 +170,7 @@ def read_foreign(
     if len(units) > 1:
         problems.add("the tables give times in different units", sorted(map(str, units)))
     problems.raise_if_any(PredictionsError)
-    if len({"label" in t for t in tables}) > 1:
+    if len({binary_table(t) for t in tables}) > 1:
         raise PredictionsError(
             "some tables have time and event, others a label: evaluate them apart"
         )
@@ -179,12 +185,12 @@ def read_foreign(
 
 
 def _with_columns(
-    table: pd.DataFrame, wanted: Sequence[str], beside: pd.DataFrame | None
+    table: pd.DataFrame, wanted: Sequence[str], of_run: pd.DataFrame | None
 ) -> pd.DataFrame:
-    if beside is None or "patient_id" not in table:
+    if of_run is None or "patient_id" not in table:
         return table
-    found = [c for c in wanted if c in beside and c not in table]
-    return table.merge(beside[["patient_id", *found]], on="patient_id", how="left")
+    found = [c for c in wanted if c in of_run and c not in table]
+    return table.merge(of_run[["patient_id", *found]], on="patient_id", how="left")
 
 
 def _read_table(path: Path) -> pd.DataFrame:
@@ -270,7 +276,7 @@ def _in_our_words(
         if "time" not in table and "time" not in called and f"time_{name}" in table:
             called["time"], unit = f"time_{name}", name
     table = table.rename(columns={theirs: ours for ours, theirs in called.items()})
-    needed = {"patient_id", "risk"} | ({"label"} if "label" in table else {"time", "event"})
+    needed = {"patient_id", "risk"} | ({"label"} if binary_table(table) else {"time", "event"})
     if "risk" not in table and "probability" in table:
         needed = needed - {"risk"} | {"probability"}
     if missing := sorted(needed - set(table.columns)):
@@ -287,7 +293,7 @@ def _in_our_words(
 
 
 def _check_keys(file: _File) -> None:
-    """Refuse rows of nobody, and rows that would make a fold or an arm of their own."""
+    """Refuse rows without a patient, arm, repeat, fold or stratum."""
     for column in KEYS:
         if column not in file.table:
             continue

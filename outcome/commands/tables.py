@@ -48,8 +48,8 @@ def evaluate(
     label; risk or probability; optional arm, repeat, fold, strata, risk_group, survival_<h>. A
     run folder says by itself what its endpoint, unit, horizons, baseline and covariates are.
     """
+    from outcome.evaluation.regrouping import read_rule
     from outcome.pipeline.evaluate import assess
-    from outcome.pipeline.regrouping import read_rule
 
     found = assess(
         tables, out, baseline=baseline, unit=unit, horizons=numbers(horizons), seed=seed,
@@ -120,7 +120,7 @@ def report(
     if len(runs) == 1:
         if out is not None:
             raise InputError("--out is for a page over several runs; that of one is in its folder")
-        from outcome.reporting.report import write_report
+        from outcome.pipeline.report import report as write_report
 
         typer.echo(f"report: {write_report(runs[0], show_ids=show_ids)}")
         return

@@ -17,7 +17,7 @@ from outcome.crossval.joined_predictions import joined_predictions
 from outcome.crossval.scheduler import run_grid
 from outcome.dataset.study_data import StudyData
 from outcome.errors import InputError, Problems
-from outcome.evaluation.endpoints import evaluate_endpoint
+from outcome.evaluation.evaluation import evaluate_endpoint
 from outcome.predictions import Predictions
 from outcome.progress import CountProgress
 from outcome.study import Study

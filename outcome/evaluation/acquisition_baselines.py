@@ -1,13 +1,16 @@
-"""What could be predicted from how the material was gathered, without looking at tissue."""
+"""Discrimination by how the material was acquired, without looking at tissue or text."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcome.evaluation.evaluation import evaluate
-from outcome.predictions import Predictions
+from outcome.evaluation.arrays import ArmScores, FoldScores, Panel
+from outcome.evaluation.outcome_kinds import EvaluatedOutcome
 from outcome.statistics.concordance import concordance
 
 __all__ = ["NUISANCE_COLUMNS", "nuisance_baselines"]
@@ -17,103 +20,84 @@ NUISANCE_COLUMNS = ["variable", "metric", "estimate", "lower", "upper", "n", "ev
 
 
 def nuisance_baselines(
-    predictions: Predictions,
+    panel: Panel,
+    arm: ArmScores,
+    outcome: EvaluatedOutcome,
     acquisition: pd.DataFrame,
-    *,
-    favourable: bool = False,
-    landmark: float | None = None,
-    n_resamples: int = 1000,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Discrimination of site, numbers of patches and slides, and a missing report, each alone.
 
-    A number keeps or changes its sign, and a category is given its rate of events, by what was
-    seen in the other folds of the repeat: nothing is learned from the patients it is judged on.
-    A value well away from 0.5 means that a model can profit from how the material was gathered.
+    The sign of a number, and the event rate of a category, are learned from the other folds of
+    the repeat, never from the patients that are judged. A value well away from 0.5 means that
+    a model can profit from how the material was acquired.
 
     Parameters
     ----------
-    predictions : Predictions
-        Cross-validated; the outcomes and folds of its first arm are used.
+    panel : Panel
+    arm : ArmScores
+        Cross-validated; its outcomes and folds are used.
+    outcome : EvaluatedOutcome
     acquisition : DataFrame
         `patient_id` and the variables; text is a category.
-    favourable, landmark, n_resamples, seed
-        As for `outcome.evaluation.evaluation.evaluate`.
 
     Returns
     -------
     DataFrame
         `NUISANCE_COLUMNS`; empty for a single fold, where there are no others to learn from.
-
-    Raises
-    ------
-    PredictionsError
-        The predictions cannot be evaluated.
     """
-    base = predictions.arm(predictions.arms[0])
-    known = acquisition.set_index(acquisition["patient_id"].astype(str)).drop(columns="patient_id")
-    values = known.reindex(base["patient_id"].astype(str)).reset_index(drop=True)
-    if base["fold"].nunique() < 2:
+    if len({f.fold for f in arm.folds}) < 2:
         return pd.DataFrame(columns=NUISANCE_COLUMNS)
-    parts, remarks = [], {}
+    known = acquisition.set_index(acquisition["patient_id"].astype(str)).drop(columns="patient_id")
+    values = known.reindex(panel.ids)
+    metrics, _ = outcome.discrimination(panel, [arm], cross_validated=True)
+    rows: list[list[object]] = []
+    remarks: list[list[object]] = []
+    n = len(arm.patients)
+    events = len(np.unique(np.concatenate([f.patient[outcome.cases(f)] for f in arm.folds])))
     for name in map(str, values):
         column = values[name]
-        if column.isna().any():
-            remarks[name] = "not known for everybody"
-        elif column.nunique() < 2:
-            remarks[name] = "the same for everybody"
-        else:
-            risk = _learned(base, column, favourable=favourable)
-            parts.append(base.assign(arm=name, risk=risk, risk_group=""))
-    rows: list[list[object]] = [[n, "", *[np.nan] * 3, 0, 0, why] for n, why in remarks.items()]
-    if parts:
-        found = evaluate(
-            Predictions(pd.concat(parts, ignore_index=True)),
-            favourable=favourable,
-            landmark=landmark,
-            n_resamples=n_resamples,
-            seed=seed,
-            unit="days",
-        ).metrics
-        main = found[found["metric"].isin(["harrell_c", "auroc"])]
-        kept = main[["arm", "metric", "estimate", "lower", "upper", "n", "events", "note"]]
-        rows = [*kept.to_numpy().tolist(), *rows]
-    return pd.DataFrame(rows, columns=NUISANCE_COLUMNS)
+        mine = column.iloc[arm.patients]
+        if mine.isna().any() or mine.nunique() < 2:
+            why = "not known for all patients" if mine.isna().any() else "the same for all patients"
+            remarks.append([name, "", *[np.nan] * 3, 0, 0, why])
+            continue
+        found = metrics.measure(_scored_by(arm, column, favourable=outcome.favourable))
+        m = found[metrics.primary]
+        rows.append([name, metrics.primary, m.value, *m.interval(), n, events, m.note])
+    return pd.DataFrame([*rows, *remarks], columns=NUISANCE_COLUMNS)
 
 
-def _learned(base: pd.DataFrame, column: pd.Series, *, favourable: bool) -> Floats:
-    """Risk of every row, from the other folds of its repeat."""
-    risk = np.zeros(len(base))
-    number = pd.api.types.is_numeric_dtype(column)
-    for _, rows in base.groupby("repeat"):
-        fold = rows["fold"].to_numpy()
-        for name in np.unique(fold):
-            test, other = rows.index[fold == name], rows.index[fold != name]
-            time, event = _outcome(base.loc[other], favourable)
-            if number:
-                c = concordance(time, event, column[other].to_numpy(dtype=float)).c
-                risk[test] = column[test].to_numpy(dtype=float) * (-1 if c < 0.5 else 1)
-            else:
-                exposure = _exposure(base.loc[other])
-                risk[test] = _rates(column[other], event, exposure, column[test])
-    return risk
+def _scored_by(arm: ArmScores, column: pd.Series, *, favourable: bool) -> ArmScores:
+    """Replace the risks of an arm by what the variable predicts."""
+    bare, folds = arm.without_probabilities(), []
+    for fold in bare.folds:
+        others = [f for f in bare.folds if f.repeat == fold.repeat and f.fold != fold.fold]
+        folds.append(replace(fold, risk=_learned(fold, others, column, favourable=favourable)))
+    return ArmScores(arm.name, tuple(folds))
 
 
-def _outcome(rows: pd.DataFrame, favourable: bool) -> tuple[Floats, NDArray[np.bool_]]:
+def _learned(
+    fold: FoldScores, others: Sequence[FoldScores], column: pd.Series, *, favourable: bool
+) -> Floats:
+    """Risk of each patient of a fold, from the other folds of its repeat."""
+    seen = column.iloc[np.concatenate([f.patient for f in others])]
+    judged = column.iloc[fold.patient]
+    outcomes = [_outcomes(f, favourable=favourable) for f in others]
+    time, event = (np.concatenate([o[k] for o in outcomes]) for k in (0, 1))
+    if pd.api.types.is_numeric_dtype(column):
+        c = concordance(time, event, seen.to_numpy(dtype=float)).c
+        return judged.to_numpy(dtype=float) * (-1 if c < 0.5 else 1)
+    labelled = all(np.isnan(f.time).all() for f in others)
+    exposure = np.ones(len(time)) if labelled else _cumulative_hazard(time, event.astype(float))
+    return _rates(seen, event.astype(bool), exposure, judged)
+
+
+def _outcomes(fold: FoldScores, *, favourable: bool) -> tuple[Floats, NDArray[np.bool_]]:
     """Return times and bad events; a label is a follow-up in which the bad ones come first."""
-    if "label" in rows:
-        bad = np.asarray((rows["label"].to_numpy(dtype=float) == 1) != favourable)
-        return np.where(bad, 0.0, 1.0), bad
-    return rows["time"].to_numpy(dtype=float), rows["event"].to_numpy(dtype=float) == 1
-
-
-def _exposure(rows: pd.DataFrame) -> Floats:
-    """Events to expect of each patient if all were alike: 1 each, or the Nelson-Aalen hazard."""
-    if "label" in rows:
-        return np.ones(len(rows))
-    time = rows["time"].to_numpy(dtype=float)
-    event = (rows["event"].to_numpy(dtype=float) == 1).astype(float)
-    return _cumulative_hazard(time, event)
+    if not np.isnan(fold.time).all():
+        return fold.time, fold.event
+    bad = np.asarray(fold.event != favourable)
+    return np.where(bad, 0.0, 1.0), bad
 
 
 def _rates(seen: pd.Series, event: NDArray[np.bool_], exposure: Floats, asked: pd.Series) -> Floats:
@@ -121,9 +105,10 @@ def _rates(seen: pd.Series, event: NDArray[np.bool_], exposure: Floats, asked: p
     total = float(exposure.sum())
     rate = float(event.sum()) / total if total > 0 else 0.0
     worth = total / max(len(seen), 1)
-    table = pd.DataFrame({"e": event.astype(float), "x": exposure, "level": seen.astype(str)})
+    levels = seen.astype(str).to_numpy()
+    table = pd.DataFrame({"e": event.astype(float), "x": exposure, "level": levels})
     sums = table.groupby("level")[["e", "x"]].sum()
-    # One patient's worth of the average keeps a site of two from being certain.
+    # The average exposure of one patient keeps a site of two patients from being certain.
     rates = (sums["e"] + rate * worth) / (sums["x"] + worth) if worth > 0 else sums["e"] * 0
     return asked.astype(str).map(rates).fillna(rate).to_numpy(dtype=float)
 

@@ -1,4 +1,4 @@
-"""Predictions as arrays: one set of scores per arm, repeat and fold, in order of patient id."""
+"""Predictions as arrays: one set of scores per arm, repeat and fold, ordered by patient id."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from outcome.evaluation.horizon_columns import horizon_columns, horizon_name, nu
 from outcome.predictions import Predictions
 from outcome.statistics.resampling import draw_counts
 
-__all__ = ["Arm", "FoldScores", "Panel", "read_arms"]
+__all__ = ["ArmScores", "FoldScores", "Panel", "blocks", "read_arms"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -24,7 +24,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Panel:
-    """Everybody who is scored by any arm, and the resamples that all metrics share.
+    """The patients scored by any arm, and the resamples that all metrics share.
 
     Attributes
     ----------
@@ -46,6 +46,10 @@ class Panel:
     def n_resamples(self) -> int:
         """Number of resamples."""
         return len(self.counts)
+
+    def without_resamples(self) -> Panel:
+        """Return the same patients, for intervals that need no bootstrap."""
+        return Panel(self.ids, self.counts[:0])
 
 
 @dataclass(frozen=True)
@@ -100,11 +104,21 @@ class FoldScores:
 
 
 @dataclass(frozen=True)
-class Arm:
-    """Everything that one arm scored."""
+class ArmScores:
+    """The scores of one arm."""
 
     name: str
     folds: tuple[FoldScores, ...]
+
+    @property
+    def timed(self) -> bool:
+        """Whether outcomes are times to an event; otherwise they are labels."""
+        return not all(np.isnan(f.time).all() for f in self.folds)
+
+    @property
+    def first_folds(self) -> list[FoldScores]:
+        """Folds of the first repeat, which hold each patient once."""
+        return [f for f in self.folds if f.repeat == self.repeats[0]]
 
     @property
     def repeats(self) -> list[str]:
@@ -129,8 +143,8 @@ class Arm:
         """Repeat and fold of every (repeat, patient)."""
         return {(f.repeat, int(p)): (f.repeat, f.fold) for f in self.folds for p in f.patient}
 
-    def lacks(self, other: Arm) -> list[str]:
-        """Name what the other gives some patients whom this arm gives none, though it has any."""
+    def lacks(self, other: ArmScores) -> list[str]:
+        """Name the columns in which this arm has gaps where the other has probabilities."""
         if not (self._has_gaps() or other._has_gaps()):
             return []
         mine, theirs, scored = self._given(), other._given(), self.rows()
@@ -138,8 +152,8 @@ class Arm:
             name for name in mine if mine[name] and (theirs.get(name, set()) & scored) - mine[name]
         ]
 
-    def hide(self, other: Arm) -> Arm:
-        """Take away probabilities of patients whom the other arm gives none, though it has any."""
+    def hide(self, other: ArmScores) -> ArmScores:
+        """Remove the probabilities of patients for whom the other arm has a gap."""
         theirs = other._given()
 
         def masked(fold: FoldScores, name: str, values: Floats) -> Floats:
@@ -156,7 +170,7 @@ class Arm:
             )
             for f in self.folds
         ]
-        return Arm(self.name, tuple(folds))
+        return ArmScores(self.name, tuple(folds))
 
     def _has_gaps(self) -> bool:
         scored = len(self.rows())
@@ -172,19 +186,44 @@ class Arm:
                 found.setdefault(name, set()).update(rows)
         return found
 
-    def restrict(self, rows: set[tuple[str, int]]) -> Arm:
+    def without_probabilities(self) -> ArmScores:
+        """Keep risks only."""
+        gone = [
+            replace(f, survival={}, probability=np.full(len(f.risk), np.nan)) for f in self.folds
+        ]
+        return ArmScores(self.name, tuple(gone))
+
+    def restrict(self, rows: set[tuple[str, int]]) -> ArmScores:
         """Keep only these (repeat, patient)."""
         kept = []
         for fold in self.folds:
             keep = np.array([(fold.repeat, int(p)) in rows for p in fold.patient], dtype=bool)
             if keep.any():
                 kept.append(fold.take(keep))
-        return Arm(self.name, tuple(kept))
+        return ArmScores(self.name, tuple(kept))
+
+
+def blocks(folds: Sequence[FoldScores]) -> Ints:
+    """Give each combination of fold and stratum a number: risks are comparable within it.
+
+    Parameters
+    ----------
+    folds : sequence of FoldScores
+        Of one repeat.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        One number per patient, in the order of the folds.
+    """
+    n_strata = 1 + max((int(f.stratum.max(initial=0)) for f in folds), default=0)
+    raw = np.concatenate([k * n_strata + f.stratum for k, f in enumerate(folds)])
+    return np.unique(raw, return_inverse=True)[1].astype(np.int64)
 
 
 def read_arms(
     predictions: Predictions, *, n_resamples: int = 0, seed: int = 0, unit: str | None = None
-) -> tuple[Panel, list[Arm]]:
+) -> tuple[Panel, list[ArmScores]]:
     """Check the table and divide it into arms and folds.
 
     Patients are resampled within the folds of the first repeat (sorted), and one resample
@@ -212,7 +251,7 @@ def read_arms(
                 ["_repeat_rank", "_fold_rank", "repeat", "fold"], sort=True, observed=True
             )
         ]
-        arms.append(Arm(str(name), tuple(folds)))
+        arms.append(ArmScores(str(name), tuple(folds)))
     return Panel(ids, counts), arms
 
 
@@ -236,7 +275,7 @@ def _clean(predictions: Predictions, unit: str | None) -> pd.DataFrame:
             "risk_group": raw["risk_group"].fillna("").astype(str) if "risk_group" in raw else "",
         }
     ).reset_index(drop=True)
-    _add_outcome(table, raw, unit, problems)
+    _add_outcome(table, predictions, unit, problems)
     certain = ("probability", "survival_at_time", "event_at_time")
     for name in (*certain, *horizon_columns(raw).values()):
         table[name] = number_column(raw, name, problems, low=0.0, high=1.0)
@@ -254,10 +293,10 @@ def _clean(predictions: Predictions, unit: str | None) -> pd.DataFrame:
 
 
 def _add_outcome(
-    table: pd.DataFrame, raw: pd.DataFrame, unit: str | None, problems: Problems
+    table: pd.DataFrame, predictions: Predictions, unit: str | None, problems: Problems
 ) -> None:
-    ids = table["patient_id"].to_numpy()
-    if "label" in raw:
+    raw, ids = predictions.table, table["patient_id"].to_numpy()
+    if predictions.kind == "binary":
         label = number_column(raw, "label", problems)
         bad = ~np.isin(label, (0.0, 1.0))
         if bad.any():

@@ -10,12 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from outcome.evaluation.arrays import Arm, read_arms
+from outcome.evaluation.arrays import ArmScores
 from outcome.evaluation.censoring_weights import CensoringWeights, fixed_horizon_weights
 from outcome.evaluation.discrimination import beyond_follow_up, thin_follow_up
-from outcome.evaluation.estimate import Measure, unknown, wald, with_note
+from outcome.evaluation.estimate import Estimate, unknown, wald, with_note
 from outcome.evaluation.horizon_columns import horizon_name
-from outcome.predictions import Predictions
 from outcome.statistics import calibration_measures as statistics
 from outcome.statistics.aalen_johansen import cumulative_incidence
 from outcome.statistics.kaplan_meier import kaplan_meier
@@ -31,7 +30,7 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
-FEWEST_EVENTS = 100  # smooth curves and D-calibration need more than the eye thinks
+FEWEST_EVENTS = 100  # for smooth curves and D-calibration
 CALIBRATION_COLUMNS = [
     "arm", "horizon", "kind", "predicted", "observed", "lower", "upper", "n", "events",
 ]  # fmt: skip
@@ -49,7 +48,7 @@ class Pooled:
 
     @property
     def competing(self) -> bool:
-        """Whether somebody's follow-up ended with an event that is not the one of interest."""
+        """Whether the follow-up of a patient ended with an event other than that of interest."""
         return bool((self.ended & ~self.event).any())
 
     def observed(self, horizon: float) -> tuple[float, float, float, float]:
@@ -77,7 +76,7 @@ class Pooled:
         )
 
 
-def survival_calibration(arm: Arm, horizons: Sequence[float]) -> dict[str, Measure]:
+def survival_calibration(arm: ArmScores, horizons: Sequence[float]) -> dict[str, Estimate]:
     """Calibration of the columns `survival_<h>`, pooled over folds; mean over repeats.
 
     Returns
@@ -90,7 +89,7 @@ def survival_calibration(arm: Arm, horizons: Sequence[float]) -> dict[str, Measu
         curve (0 is right; no interval); `dcal_p` where the table has `survival_at_time`. Empty
         for a table without such columns.
     """
-    found: dict[str, Measure] = {}
+    found: dict[str, Estimate] = {}
     inside = [h for h in horizons if h in arm.folds[0].survival]
     usable = [h for h in inside if _too_late(arm, h) is None]
     if inside:
@@ -105,7 +104,7 @@ def survival_calibration(arm: Arm, horizons: Sequence[float]) -> dict[str, Measu
     return found | _distribution(arm)
 
 
-def _too_late(arm: Arm, horizon: float) -> Measure | None:
+def _too_late(arm: ArmScores, horizon: float) -> Estimate | None:
     """Give an unknown with its reason where follow-up does not go beyond the horizon."""
     longest = max(float(f.time.max()) for f in arm.folds)
     if horizon < longest:
@@ -113,7 +112,9 @@ def _too_late(arm: Arm, horizon: float) -> Measure | None:
     return unknown(f"the horizon is not before the last follow-up ({longest:g})")
 
 
-def landmark_calibration(arm: Arm, weights: CensoringWeights, horizon: float) -> dict[str, Measure]:
+def landmark_calibration(
+    arm: ArmScores, weights: CensoringWeights, horizon: float
+) -> dict[str, Estimate]:
     """Calibration of the probability of the event by a horizon, yes or no.
 
     What happens after the horizon does not matter, and a competing event before it is a "no".
@@ -126,7 +127,7 @@ def landmark_calibration(arm: Arm, weights: CensoringWeights, horizon: float) ->
         intervals; `calibration_ratio_<h>` and `dcal_p`, as `survival_calibration`; `ici_<h>`, the
         mean distance to a weighted smooth curve. Empty for a table without `survival_<h>`.
     """
-    found: dict[str, Measure] = {}
+    found: dict[str, Estimate] = {}
     if horizon in arm.folds[0].survival:
         reason = beyond_follow_up(arm, weights, horizon)
         by_then = _by_horizon(arm, weights, horizon)
@@ -141,7 +142,7 @@ def landmark_calibration(arm: Arm, weights: CensoringWeights, horizon: float) ->
     return found | _distribution(arm)
 
 
-def _by_horizon(arm: Arm, weights: CensoringWeights, horizon: float) -> Arm:
+def _by_horizon(arm: ArmScores, weights: CensoringWeights, horizon: float) -> ArmScores:
     """Turn follow-up into a label by the horizon and the weight of knowing it."""
     folds = []
     for fold in arm.folds:
@@ -151,10 +152,10 @@ def _by_horizon(arm: Arm, weights: CensoringWeights, horizon: float) -> Arm:
         folds.append(
             replace(fold, event=label, ended=label, probability=risk, weight=case + control)
         )
-    return Arm(arm.name, tuple(folds))
+    return ArmScores(arm.name, tuple(folds))
 
 
-def binary_calibration(arm: Arm, *, robust: bool = False) -> dict[str, Measure]:
+def binary_calibration(arm: ArmScores, *, robust: bool = False) -> dict[str, Estimate]:
     """Slope and intercept of the column `probability`, pooled over folds; mean over repeats.
 
     Parameters
@@ -169,12 +170,12 @@ def binary_calibration(arm: Arm, *, robust: bool = False) -> dict[str, Measure]:
         the intercept with the slope held at 1 (0 is right, above 0 the probability is too low).
     """
 
-    def intercept(pooled: Pooled, _: float) -> Measure:
+    def intercept(pooled: Pooled, _: float) -> Estimate:
         x = logit(np.clip(pooled.probability, 1e-8, 1 - 1e-8))
         fit = fit_logistic(pooled.event, offset=x, weight=pooled.weight, robust=robust)
         return _wald(float(fit.coef[0]), float(fit.se[0]), "only one class")
 
-    def slope(pooled: Pooled, _: float) -> Measure:
+    def slope(pooled: Pooled, _: float) -> Estimate:
         x = logit(np.clip(pooled.probability, 1e-8, 1 - 1e-8))
         fit = fit_logistic(pooled.event, x, weight=pooled.weight, robust=robust)
         return _wald(float(fit.coef[1]), float(fit.se[1]), "probabilities do not vary")
@@ -185,7 +186,7 @@ def binary_calibration(arm: Arm, *, robust: bool = False) -> dict[str, Measure]:
     }
 
 
-def pool(arm: Arm, repeat: str, horizon: float) -> Pooled:
+def pool(arm: ArmScores, repeat: str, horizon: float) -> Pooled:
     """Patients of a repeat with a known prediction at the horizon (NaN: a binary outcome)."""
     folds = [f for f in arm.folds if f.repeat == repeat]
     predicted = np.concatenate(
@@ -202,8 +203,8 @@ def pool(arm: Arm, repeat: str, horizon: float) -> Pooled:
 
 
 def _mean_of_repeats(
-    arm: Arm, horizon: float, measure: Callable[[Pooled, float], Measure]
-) -> Measure:
+    arm: ArmScores, horizon: float, measure: Callable[[Pooled, float], Estimate]
+) -> Estimate:
     """Mean over repeats of estimates and bounds: repeats are the same patients again."""
     found = []
     for repeat in arm.repeats:
@@ -216,36 +217,36 @@ def _mean_of_repeats(
     if all(m.bounds is not None for m in known):
         lower, upper = np.mean([m.bounds for m in known if m.bounds is not None], axis=0)
         bounds = (float(lower), float(upper))
-    return Measure(float(np.mean([m.value for m in known])), bounds=bounds, note=known[0].note)
+    return Estimate(float(np.mean([m.value for m in known])), bounds=bounds, note=known[0].note)
 
 
-def _wald(value: float, se: float, otherwise: str) -> Measure:
-    return unknown(otherwise) if np.isnan(value) else Measure(value, bounds=wald(value, se))
+def _wald(value: float, se: float, otherwise: str) -> Estimate:
+    return unknown(otherwise) if np.isnan(value) else Estimate(value, bounds=wald(value, se))
 
 
-def _slope(pooled: Pooled, horizon: float) -> Measure:
+def _slope(pooled: Pooled, horizon: float) -> Estimate:
     if pooled.competing:
         # a cumulative incidence is no cause-specific hazard: even a perfect one has a slope above 1
         return unknown("the slope of a Cox model does not account for competing events")
     value, se = statistics.calibration_slope(pooled.time, pooled.event, pooled.probability)
     found = _wald(value, se, "predictions do not vary, or no event")
     note = found.note or f"of the log cumulative hazard at {horizon_name(horizon)}"
-    return Measure(found.value, bounds=found.bounds, note=note)
+    return Estimate(found.value, bounds=found.bounds, note=note)
 
 
-def _ratio(pooled: Pooled, horizon: float) -> Measure:
+def _ratio(pooled: Pooled, horizon: float) -> Estimate:
     observed, se, _, _ = pooled.observed(horizon)
     expected = float(pooled.probability.mean())
     if np.isnan(observed):
-        return unknown("nobody with a prediction is followed to the horizon")
+        return unknown("no patient with a prediction is followed to the horizon")
     if observed <= 0 or expected <= 0:
         return unknown("no event by the horizon")
     factor = float(np.exp(1.959963984540054 * se / observed))
     value = observed / expected
-    return Measure(value, bounds=(value / factor, value * factor))
+    return Estimate(value, bounds=(value / factor, value * factor))
 
 
-def _ici(pooled: Pooled, horizon: float) -> Measure:
+def _ici(pooled: Pooled, horizon: float) -> Estimate:
     if pooled.event.sum() < FEWEST_EVENTS:
         return unknown(f"fewer than {FEWEST_EVENTS} events")
     if pooled.competing:
@@ -258,7 +259,7 @@ def _ici(pooled: Pooled, horizon: float) -> Measure:
     )
 
 
-def _status_ici(pooled: Pooled, _: float) -> Measure:
+def _status_ici(pooled: Pooled, _: float) -> Estimate:
     if pooled.event.sum() < FEWEST_EVENTS:
         return unknown(f"fewer than {FEWEST_EVENTS} events by the horizon")
     return _distance(
@@ -269,32 +270,32 @@ def _status_ici(pooled: Pooled, _: float) -> Measure:
     )
 
 
-def _distance(pooled: Pooled, smooth: Floats) -> Measure:
+def _distance(pooled: Pooled, smooth: Floats) -> Estimate:
     errors = statistics.calibration_errors(pooled.probability, smooth)
     if np.isnan(errors.ici):
         return unknown("too few distinct predictions for a smooth curve")
-    return Measure(errors.ici, note=f"median {errors.e50:.4f}, 90th percentile {errors.e90:.4f}")
+    return Estimate(errors.ici, note=f"median {errors.e50:.4f}, 90th percentile {errors.e90:.4f}")
 
 
-def _distribution(arm: Arm) -> dict[str, Measure]:
+def _distribution(arm: ArmScores) -> dict[str, Estimate]:
     if any(np.isnan(f.survival_at_time).all() for f in arm.folds):
         return {}
     return {"dcal_p": _d_calibration(arm)}
 
 
-def _d_calibration(arm: Arm) -> Measure:
-    folds = [f for f in arm.folds if f.repeat == arm.repeats[0]]
+def _d_calibration(arm: ArmScores) -> Estimate:
+    folds = arm.first_folds
     s = np.concatenate([f.survival_at_time for f in folds])
     until = np.concatenate([f.event_at_time for f in folds])
     event = np.where(np.isnan(until), np.concatenate([f.event for f in folds]), until > 0)
     known = ~np.isnan(s)
     if event[known].sum() < FEWEST_EVENTS:
         return unknown(f"fewer than {FEWEST_EVENTS} events")
-    return Measure(statistics.d_calibration(s[known], event[known]).p)
+    return Estimate(statistics.d_calibration(s[known], event[known]).p)
 
 
 def calibration_points(
-    predictions: Predictions,
+    arms: Sequence[ArmScores],
     horizons: Sequence[float] = (),
     *,
     n_groups: int = 5,
@@ -305,8 +306,8 @@ def calibration_points(
 
     Parameters
     ----------
-    predictions : Predictions
-        With columns `survival_<h>`, or `probability` for a binary outcome.
+    arms : sequence of ArmScores
+        With survival probabilities at the horizons, or probabilities of a binary outcome.
     horizons : sequence of float
         Ignored for a binary outcome.
     n_groups : int
@@ -321,23 +322,17 @@ def calibration_points(
     -------
     DataFrame
         `CALIBRATION_COLUMNS`: `kind` is `group` (observed with its 95% interval; NaN
-        where nobody of the group is followed to the horizon) or `smooth` (a
+        where no patient of the group is followed to the horizon) or `smooth` (a
         curve over the range of predictions, only with 100 events or more; of a landmark, by then).
-
-    Raises
-    ------
-    PredictionsError
-        The table cannot be evaluated.
     """
-    _, arms = read_arms(predictions)
-    binary = "label" in predictions.table
     weights = None
     if landmark is not None:
         horizons = [landmark]
         weights = fixed_horizon_weights(arms, landmark, cross_validated=cross_validated)
     rows: list[dict[str, object]] = []
     for arm in arms:
-        for h in [float("nan")] if binary else [h for h in horizons if h in arm.folds[0].survival]:
+        predicted = [h for h in horizons if h in arm.folds[0].survival]
+        for h in predicted if arm.timed else [float("nan")]:
             pooled = pool(arm, arm.repeats[0], h)
             if len(pooled.event):
                 curve = _curve(pooled, h) if weights is None else _status_curve(arm, weights, h)
@@ -366,7 +361,7 @@ def _groups(pooled: Pooled, horizon: float, n_groups: int) -> list[list[object]]
     return points
 
 
-def _status_curve(arm: Arm, weights: CensoringWeights, horizon: float) -> list[list[object]]:
+def _status_curve(arm: ArmScores, weights: CensoringWeights, horizon: float) -> list[list[object]]:
     if beyond_follow_up(arm, weights, horizon):
         return []
     return _curve(pool(_by_horizon(arm, weights, horizon), arm.repeats[0], np.nan), np.nan)

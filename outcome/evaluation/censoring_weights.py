@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from outcome.evaluation.arrays import Arm, FoldScores
+from outcome.evaluation.arrays import ArmScores, FoldScores
 from outcome.statistics.censoring import Censoring, censoring_curve, choose_tau
 
 __all__ = ["LARGEST_WEIGHT", "CensoringWeights", "censoring_weights", "fixed_horizon_weights"]
@@ -82,7 +82,7 @@ class CensoringWeights:
 
 
 def censoring_weights(
-    arms: Sequence[Arm], horizons: Sequence[float], *, cross_validated: bool
+    arms: Sequence[ArmScores], horizons: Sequence[float], *, cross_validated: bool
 ) -> CensoringWeights:
     """Estimate G for every fold.
 
@@ -113,14 +113,14 @@ def censoring_weights(
 
 
 def fixed_horizon_weights(
-    arms: Sequence[Arm], horizon: float, *, cross_validated: bool
+    arms: Sequence[ArmScores], horizon: float, *, cross_validated: bool
 ) -> CensoringWeights:
     """Estimate G for the event by a horizon, yes or no: `censoring_weights`, capped and closed."""
     weights = censoring_weights(arms, [horizon], cross_validated=cross_validated)
     return replace(weights, cap=LARGEST_WEIGHT, closed=True)
 
 
-def _outcomes(arms: Sequence[Arm]) -> dict[str, dict[str, Floats]]:
+def _outcomes(arms: Sequence[ArmScores]) -> dict[str, dict[str, Floats]]:
     """Rows of (time, ended, stratum) per repeat and fold, over all arms, each patient once."""
     seen: dict[str, dict[str, dict[int, tuple[float, float, float]]]] = {}
     for arm in arms:

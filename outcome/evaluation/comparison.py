@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from outcome.evaluation.arrays import Arm
-from outcome.evaluation.estimate import Measure, difference
-from outcome.evaluation.metric_sets import Battery
+from outcome.evaluation.arrays import ArmScores
+from outcome.evaluation.estimate import Estimate, difference
+from outcome.evaluation.metric_set import MetricSet
 from outcome.statistics.multiple_testing import holm
 
 __all__ = ["COMPARISON_COLUMNS", "compare_arms"]
@@ -21,10 +21,10 @@ COMPARISON_COLUMNS = [
 
 
 def compare_arms(
-    arms: Sequence[Arm],
+    arms: Sequence[ArmScores],
     pairs: Sequence[tuple[str, str]],
-    battery: Battery,
-    measured: Mapping[str, Mapping[str, Measure]],
+    metrics: MetricSet,
+    measured: Mapping[str, Mapping[str, Estimate]],
 ) -> pd.DataFrame:
     """Compare arms in pairs, metric by metric.
 
@@ -35,10 +35,10 @@ def compare_arms(
 
     Parameters
     ----------
-    arms : sequence of Arm
+    arms : sequence of ArmScores
     pairs : sequence of (str, str)
         Names of an arm and of its baseline.
-    battery : Battery
+    metrics : MetricSet
         What to measure.
     measured : mapping
         Metrics of each arm on its own patients, to be reused.
@@ -51,31 +51,34 @@ def compare_arms(
     by_name = {arm.name: arm for arm in arms}
     rows = []
     for name, baseline in dict.fromkeys(pairs):
-        rows += _against(by_name[name], by_name[baseline], battery, measured)
+        rows += _against(by_name[name], by_name[baseline], metrics, measured)
     table = pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
-    primary = table["metric"] == battery.primary
+    primary = table["metric"] == metrics.primary
     table.loc[primary, "p_adjusted"] = holm(table.loc[primary, "p_value"].to_numpy(dtype=float))
     return table
 
 
 def _against(
-    arm: Arm, reference: Arm, battery: Battery, measured: Mapping[str, Mapping[str, Measure]]
+    arm: ArmScores,
+    reference: ArmScores,
+    metrics: MetricSet,
+    measured: Mapping[str, Mapping[str, Estimate]],
 ) -> list[dict[str, object]]:
     mine, theirs = arm.rows(), reference.rows()
     common = mine & theirs
     n_common = len({patient for _, patient in common})
     if not common:
         return [
-            _row(arm.name, reference.name, battery.primary, [np.nan] * 5, 0, "no patient in common")
+            _row(arm.name, reference.name, metrics.primary, [np.nan] * 5, 0, "no patient in common")
         ]
     if not _same_folds(arm, reference, common):
         note = "the arms were scored in different folds: their risks cannot be compared"
-        return [_row(arm.name, reference.name, battery.primary, [np.nan] * 5, n_common, note)]
+        return [_row(arm.name, reference.name, metrics.primary, [np.nan] * 5, n_common, note)]
     note, first, second = "", measured[arm.name], measured[reference.name]
     lacking = sorted({*arm.lacks(reference), *reference.lacks(arm)})
     if mine != theirs or lacking:
         both = arm.hide(reference), reference.hide(arm)
-        first, second = (battery.measure(one.restrict(common)) for one in both)
+        first, second = (metrics.measure(one.restrict(common)) for one in both)
     if mine != theirs:
         lost = len(arm.patients), len(reference.patients)
         note = f"on {n_common} common patients; the arms scored {lost[0]} and {lost[1]}"
@@ -84,17 +87,17 @@ def _against(
         note = "; ".join(filter(None, [note, known]))
     rows = []
     for metric in first:
-        if metric not in second or not battery.is_compared(metric):
+        if metric not in second or not metrics.is_compared(metric):
             continue
         d = difference(first[metric], second[metric])
-        notes = [note, d.note, "" if metric == battery.primary else "descriptive"]
+        notes = [note, d.note, "" if metric == metrics.primary else "descriptive"]
         values = [d.value, d.lower, d.upper, d.p, d.se]
         text = "; ".join(filter(None, notes))
         rows.append(_row(arm.name, reference.name, metric, values, n_common, text))
     return rows
 
 
-def _same_folds(arm: Arm, reference: Arm, common: set[tuple[str, int]]) -> bool:
+def _same_folds(arm: ArmScores, reference: ArmScores, common: set[tuple[str, int]]) -> bool:
     """Whether both divide the common patients in the same way, whatever the folds are called."""
     mine, theirs = arm.fold_of(), reference.fold_of()
     pairs = {(mine[row], theirs[row]) for row in common}

@@ -1,7 +1,8 @@
-"""Clinical covariates beside the predictions: matched to patients, coded as numbers."""
+"""Clinical covariates of scored patients: matched to the predictions, coded as numbers."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +10,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcome.errors import PredictionsError, Problems
-from outcome.evaluation.arrays import Arm, Panel
+from outcome.evaluation.arrays import ArmScores, Panel, blocks
 
-__all__ = ["FirstRepeat", "align", "design", "first_repeat", "levels"]
+__all__ = [
+    "FirstRepeat",
+    "align",
+    "design",
+    "first_repeat",
+    "levels",
+    "patient_values",
+    "without_many_levels",
+]
 
 Floats = NDArray[np.float64]
+MOST_LEVELS = 20
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,16 @@ class FirstRepeat:
     scaled: Floats
     block: NDArray[np.int64]
 
+    @property
+    def timed(self) -> bool:
+        """Whether outcomes are times to an event; otherwise they are labels."""
+        return not np.isnan(self.time).all()
+
+    @property
+    def ranked_time(self) -> Floats:
+        """Time; of labels, a follow-up in which all positives come first."""
+        return self.time if self.timed else np.where(self.event, 0.0, 1.0)
+
     def take(self, keep: NDArray[np.bool_]) -> FirstRepeat:
         """Keep only some of the patients."""
         return FirstRepeat(
@@ -51,11 +71,10 @@ class FirstRepeat:
         )
 
 
-def first_repeat(arm: Arm) -> FirstRepeat:
+def first_repeat(arm: ArmScores) -> FirstRepeat:
     """Pool the folds of the first repeat; one factor scales the risks of all folds."""
-    folds = [f for f in arm.folds if f.repeat == arm.repeats[0]]
-    raw = np.concatenate([k * 1_000_003 + f.stratum for k, f in enumerate(folds)])
-    block = np.unique(raw, return_inverse=True)[1].astype(np.int64)
+    folds = arm.first_folds
+    block = blocks(folds)
     risk = np.concatenate([f.risk for f in folds])
     size = np.bincount(block)
     centred = risk - (np.bincount(block, weights=risk) / size)[block]
@@ -76,7 +95,7 @@ def align(covariates: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     Raises
     ------
     PredictionsError
-        No column `patient_id`, a patient twice, or nobody in common.
+        No column `patient_id`, a patient twice, or no patient in common.
     """
     problems = Problems("covariates")
     if "patient_id" not in covariates:
@@ -130,3 +149,47 @@ def levels(values: pd.Series) -> pd.Series:
     middle = float(values.median())
     text = np.where(values <= middle, f"<= {middle:g}", f"> {middle:g}")
     return pd.Series(text, index=values.index, dtype="string").mask(values.isna())
+
+
+def patient_values(
+    table: pd.DataFrame, patients: Sequence[str], numeric: Sequence[str] | None
+) -> pd.DataFrame:
+    """Bring a table with a row per patient into one form, whether it was read or made in memory.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `patient_id` and further columns.
+    patients : sequence of str
+        Rows of the result.
+    numeric : sequence of str, optional
+        Columns of numbers; by default those that hold nothing else (a site is never one).
+
+    Returns
+    -------
+    DataFrame
+        `patient_id` and the columns of `table`; empty values are NaN, categories are text.
+    """
+    text = table.assign(patient_id=table["patient_id"].astype(str)).set_index("patient_id")
+    text = text.astype("object").where(text.notna(), "").astype(str).reindex(list(patients))
+    text = text.mask(text.isna() | (text.apply(lambda c: c.str.strip()) == ""))
+    for column in text:
+        values = pd.to_numeric(text[column], errors="coerce")
+        all_numbers = values.notna().equals(text[column].notna()) and column != "site"
+        if all_numbers if numeric is None else column in numeric:
+            text[column] = values
+    return text.rename_axis("patient_id").reset_index()
+
+
+def without_many_levels(covariates: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Leave out categories with nearly one level per patient: free text, dates, identifiers.
+
+    Returns
+    -------
+    kept : DataFrame
+    left_out : list of str
+    """
+    names = [str(c) for c in covariates if c != "patient_id"]
+    text = [c for c in names if not pd.api.types.is_numeric_dtype(covariates[c])]
+    left_out = [c for c in text if covariates[c].nunique() > MOST_LEVELS]
+    return covariates.drop(columns=left_out), left_out

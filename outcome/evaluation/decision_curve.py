@@ -1,4 +1,4 @@
-"""Decision curves: what acting on a prediction is worth."""
+"""Decision curves: the net benefit of acting on a prediction."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from outcome.errors import InputError
-from outcome.evaluation.arrays import read_arms
+from outcome.evaluation.arrays import ArmScores
 from outcome.evaluation.calibration import Pooled, pool
-from outcome.predictions import Predictions
 
 __all__ = ["DECISION_COLUMNS", "THRESHOLDS", "decision_curves", "net_benefit"]
 
@@ -19,7 +18,7 @@ THRESHOLDS = tuple(float(t) for t in np.round(np.arange(0.01, 1.0, 0.01), 2))
 
 
 def decision_curves(
-    predictions: Predictions,
+    arms: Sequence[ArmScores],
     horizons: Sequence[float] = (),
     *,
     thresholds: Sequence[float] = THRESHOLDS,
@@ -32,8 +31,8 @@ def decision_curves(
 
     Parameters
     ----------
-    predictions : Predictions
-        With columns `survival_<h>`, or `probability` for a binary outcome.
+    arms : sequence of ArmScores
+        With survival probabilities at the horizons, or probabilities of a binary outcome.
     horizons : sequence of float
         Ignored for a binary outcome.
     thresholds : sequence of float
@@ -43,13 +42,13 @@ def decision_curves(
     -------
     DataFrame
         `DECISION_COLUMNS`. Net benefit is in true positives per patient, higher is better;
-        arm `treat all` is everybody treated, and treating nobody is 0. NaN where nobody of
-        those above the threshold is followed to the horizon.
+        arm `treat all` treats every patient, and treating none is 0. NaN where no patient
+        above the threshold is followed to the horizon.
 
     Raises
     ------
     InputError
-        A threshold is not inside (0, 1), or the table cannot be evaluated.
+        A threshold is not inside (0, 1).
 
     References
     ----------
@@ -58,11 +57,10 @@ def decision_curves(
     """
     if any(not 0 < t < 1 for t in thresholds):
         raise InputError("decision thresholds must lie between 0 and 1, both excluded")
-    _, arms = read_arms(predictions)
-    binary = "label" in predictions.table
     rows: list[list[object]] = []
-    for h in [float("nan")] if binary else horizons:
-        usable = [a for a in arms if binary or h in a.folds[0].survival]
+    timed = any(a.timed for a in arms)
+    for h in horizons if timed else [float("nan")]:
+        usable = [a for a in arms if not timed or h in a.folds[0].survival]
         pools = {a.name: pool(a, a.repeats[0], h) for a in usable}
         pools = {name: p for name, p in pools.items() if len(p.event)}
         for name, p in pools.items():

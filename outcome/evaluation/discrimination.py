@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from outcome.evaluation.arrays import Arm, FoldScores, Panel
+from outcome.evaluation.arrays import ArmScores, FoldScores, Panel, blocks
 from outcome.evaluation.censoring_weights import CensoringWeights
 from outcome.evaluation.estimate import (
-    Measure,
+    Estimate,
     combine,
     mean_of_repeats,
     mean_over_folds,
@@ -26,7 +26,9 @@ __all__ = ["average_precision", "concordance_measures", "horizon_auc", "mean_auc
 Floats = NDArray[np.float64]
 
 
-def concordance_measures(panel: Panel, arm: Arm, weights: CensoringWeights) -> dict[str, Measure]:
+def concordance_measures(
+    panel: Panel, arm: ArmScores, weights: CensoringWeights
+) -> dict[str, Estimate]:
     """Harrell's and Uno's C within folds and strata, in one pass over the pairs.
 
     Returns
@@ -63,19 +65,19 @@ def _uno_weights(fold: FoldScores, weights: CensoringWeights) -> Floats:
     return np.where(counted, 1 / np.where(counted, free, 1.0) ** 2, 0.0)
 
 
-def _fold_concordance(fold: FoldScores, weight: Floats, draws: Floats) -> Measure:
+def _fold_concordance(fold: FoldScores, weight: Floats, draws: Floats) -> Estimate:
     found = concordance(fold.time, fold.event, fold.risk, weight=weight, group=fold.stratum)
     if np.isnan(found.c):
         return unknown(f"fewer than 2 comparable pairs in fold {fold.fold}")
-    return Measure(found.c, found.influence, draws)
+    return Estimate(found.c, found.influence, draws)
 
 
-def _pooled_pairs(panel: Panel, arm: Arm, sums: Sequence[tuple[Floats, Floats]]) -> Measure:
+def _pooled_pairs(panel: Panel, arm: ArmScores, sums: Sequence[tuple[Floats, Floats]]) -> Estimate:
     """Concordance over all pairs of the same fold and stratum; mean over repeats."""
     repeats = []
     for repeat in arm.repeats:
         folds = [(k, f) for k, f in enumerate(arm.folds) if f.repeat == repeat]
-        group = np.concatenate([_pair_codes(k, f) for k, f in folds])
+        group = blocks([f for _, f in folds])
         time, event, risk, patient = (
             np.concatenate([getattr(f, name) for _, f in folds])
             for name in ("time", "event", "risk", "patient")
@@ -88,17 +90,15 @@ def _pooled_pairs(panel: Panel, arm: Arm, sums: Sequence[tuple[Floats, Floats]])
             np.sum([sums[k][1] for k, _ in folds], axis=0),
         )
         if not np.isnan(found.c):
-            repeats.append(Measure(found.c, influence, draws))
+            repeats.append(Estimate(found.c, influence, draws))
     if not repeats:
         return unknown("fewer than 2 comparable pairs")
     return mean_of_repeats(repeats)
 
 
-def _pair_codes(k: int, fold: FoldScores) -> NDArray[np.int64]:
-    return k * 1_000_003 + fold.stratum  # one number for each fold and stratum
-
-
-def horizon_auc(panel: Panel, arm: Arm, weights: CensoringWeights, horizon: float) -> Measure:
+def horizon_auc(
+    panel: Panel, arm: ArmScores, weights: CensoringWeights, horizon: float
+) -> Estimate:
     """Cumulative/dynamic AUC at a horizon within folds: cases by then against controls beyond.
 
     Only pairs within a stratum are compared. Censoring weights are taken as known.
@@ -112,13 +112,13 @@ def horizon_auc(panel: Panel, arm: Arm, weights: CensoringWeights, horizon: floa
     return with_note(mean_over_folds(panel, arm, parts), thin_follow_up(arm, weights, horizon))
 
 
-def thin_follow_up(arm: Arm, weights: CensoringWeights, horizon: float) -> str:
+def thin_follow_up(arm: ArmScores, weights: CensoringWeights, horizon: float) -> str:
     """Say that few patients carry much weight at a horizon, or nothing."""
     least = min(float(weights.at(f, horizon).min()) for f in arm.folds)
     return f"few are followed to the horizon (G = {least:.3f})" if least < 0.1 else ""
 
 
-def beyond_follow_up(arm: Arm, weights: CensoringWeights, horizon: float) -> str:
+def beyond_follow_up(arm: ArmScores, weights: CensoringWeights, horizon: float) -> str:
     """Say why nothing can be said at a horizon, or nothing."""
     longest = max(float(f.time.max()) for f in arm.folds)
     if weights.closed and horizon > longest:
@@ -126,27 +126,25 @@ def beyond_follow_up(arm: Arm, weights: CensoringWeights, horizon: float) -> str
     if not weights.closed and horizon >= longest:
         return f"the horizon is not before the last follow-up ({longest:g})"
     if min(float(weights.at(f, horizon).min()) for f in arm.folds) <= 0:
-        return "nobody of the patients behind the censoring weights is followed to the horizon"
+        return "no patient behind the censoring weights is followed to the horizon"
     return ""
 
 
-def _fold_area(panel: Panel, fold: FoldScores, case: Floats, control: Floats) -> Measure:
+def _fold_area(panel: Panel, fold: FoldScores, case: Floats, control: Floats) -> Estimate:
     found = roc_area(fold.risk, case, control, group=fold.stratum)
     if found.n_pairs < 2:
         return unknown(f"fewer than 2 comparable pairs in fold {fold.fold}")
     counts = panel.counts[:, fold.patient]
     draws = roc_area_draws(fold.risk, case, control, counts, fold.stratum)
-    return Measure(found.area, found.influence, draws)
+    return Estimate(found.area, found.influence, draws)
 
 
-def mean_auc(
-    areas: Sequence[Measure], horizons: Sequence[float], survival: Sequence[float]
-) -> Measure:
+def mean_auc(areas: Sequence[Estimate], survival: Sequence[float]) -> Estimate:
     """Mean of AUC(t) over horizons, each weighted by the events that fall before it.
 
     Parameters
     ----------
-    areas : sequence of Measure
+    areas : sequence of Estimate
         AUC at each horizon.
     survival : sequence of float
         Kaplan-Meier survival at each horizon: the weight is its fall since the last one [1]_.
@@ -166,7 +164,7 @@ def mean_auc(
     return combine([areas[k] for k in known], list(fall / fall.sum()), note)
 
 
-def roc_measure(panel: Panel, arm: Arm, *, favourable: bool = False) -> Measure:
+def roc_measure(panel: Panel, arm: ArmScores, *, favourable: bool = False) -> Estimate:
     """Area under the ROC curve within folds and strata, mean of the folds.
 
     Parameters
@@ -182,7 +180,7 @@ def roc_measure(panel: Panel, arm: Arm, *, favourable: bool = False) -> Measure:
     return mean_over_folds(panel, arm, parts)
 
 
-def average_precision(panel: Panel, arm: Arm, *, favourable: bool = False) -> Measure:
+def average_precision(panel: Panel, arm: ArmScores, *, favourable: bool = False) -> Estimate:
     """Area under the precision-recall curve within folds, mean of the folds.
 
     The step-wise sum over distinct risks, without interpolation. Chance is the share of
@@ -198,7 +196,7 @@ def average_precision(panel: Panel, arm: Arm, *, favourable: bool = False) -> Me
             continue
         counts = panel.counts[:, fold.patient].astype(np.float64)
         draws = _precision_areas(score, positive, fold.weight, counts)
-        parts.append(Measure(float(value), draws=draws))
+        parts.append(Estimate(float(value), draws=draws))
     return mean_over_folds(panel, arm, parts)
 
 

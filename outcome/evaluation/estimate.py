@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from outcome.evaluation.arrays import Arm, FoldScores, Panel
+from outcome.evaluation.arrays import ArmScores, FoldScores, Panel
 from outcome.statistics.resampling import percentile_interval
 
 __all__ = [
-    "Difference",
-    "Measure",
+    "Estimate",
+    "PairedDifference",
     "combine",
     "difference",
     "mean_of_repeats",
@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Measure:
+class Estimate:
     """A metric of one arm.
 
     Attributes
@@ -81,7 +81,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Difference:
+class PairedDifference:
     """A metric of one arm minus that of another, on the same patients and resamples.
 
     Attributes
@@ -101,26 +101,26 @@ class Difference:
     note: str
 
 
-def unknown(note: str) -> Measure:
+def unknown(note: str) -> Estimate:
     """Give a metric that cannot be estimated, with the reason."""
-    return Measure(float("nan"), note=note)
+    return Estimate(float("nan"), note=note)
 
 
-def with_note(measure: Measure, note: str) -> Measure:
+def with_note(measure: Estimate, note: str) -> Estimate:
     """Add a remark to a metric that is known."""
     if not note or np.isnan(measure.value):
         return measure
     return replace(measure, note="; ".join(filter(None, [measure.note, note])))
 
 
-def combine(measures: Sequence[Measure], weights: Sequence[float], note: str = "") -> Measure:
+def combine(measures: Sequence[Estimate], weights: Sequence[float], note: str = "") -> Estimate:
     """Weighted sum of metrics; unknown if one of them is."""
     if not measures or any(np.isnan(m.value) for m in measures):
         return unknown(note or "one of its parts cannot be estimated")
     w = np.asarray(weights, dtype=np.float64)
     influences = [m.influence for m in measures if m.influence is not None]
     draws = [m.draws for m in measures if m.draws is not None]
-    return Measure(
+    return Estimate(
         float(w @ [m.value for m in measures]),
         w @ np.array(influences) if len(influences) == len(measures) else None,
         w @ np.array(draws) if len(draws) == len(measures) else None,
@@ -128,13 +128,13 @@ def combine(measures: Sequence[Measure], weights: Sequence[float], note: str = "
     )
 
 
-def mean_of_repeats(measures: Sequence[Measure], note: str = "") -> Measure:
+def mean_of_repeats(measures: Sequence[Estimate], note: str = "") -> Estimate:
     """Unweighted mean of a metric over repeats of the same patients."""
     mean = combine(measures, [1 / len(measures)] * len(measures), note)
     return replace(mean, by_repeat=tuple(m.value for m in measures))
 
 
-def mean_over_folds(panel: Panel, arm: Arm, parts: Sequence[Measure]) -> Measure:
+def mean_over_folds(panel: Panel, arm: ArmScores, parts: Sequence[Estimate]) -> Estimate:
     """Unweighted mean over the folds of a repeat, then over repeats.
 
     Folds in which the metric cannot be estimated are left out. In a resample that leaves a
@@ -142,7 +142,7 @@ def mean_over_folds(panel: Panel, arm: Arm, parts: Sequence[Measure]) -> Measure
 
     Parameters
     ----------
-    parts : sequence of Measure
+    parts : sequence of Estimate
         One for each fold of `arm`, with influence by the fold's patients.
     """
     means = []
@@ -162,7 +162,7 @@ def mean_over_folds(panel: Panel, arm: Arm, parts: Sequence[Measure]) -> Measure
     return mean_of_repeats(means, note)
 
 
-def _mean_of_repeat(panel: Panel, inside: Sequence[tuple[FoldScores, Measure]]) -> Measure:
+def _mean_of_repeat(panel: Panel, inside: Sequence[tuple[FoldScores, Estimate]]) -> Estimate:
     share = 1 / len(inside)
     influence: Floats | None = np.zeros(panel.n)
     for fold, part in inside:
@@ -177,10 +177,10 @@ def _mean_of_repeat(panel: Panel, inside: Sequence[tuple[FoldScores, Measure]]) 
         n_known = known.sum(0)
         total = np.where(known, stacked, 0.0).sum(0)
         draws = np.where(n_known > 0, total / np.maximum(n_known, 1), np.nan)
-    return Measure(float(np.mean([part.value for _, part in inside])), influence, draws)
+    return Estimate(float(np.mean([part.value for _, part in inside])), influence, draws)
 
 
-def difference(arm: Measure, baseline: Measure) -> Difference:
+def difference(arm: Estimate, baseline: Estimate) -> PairedDifference:
     """Paired difference of two metrics of the same panel.
 
     The p value is that of a z test with the influence of the difference; where a metric has no
@@ -191,7 +191,7 @@ def difference(arm: Measure, baseline: Measure) -> Difference:
     nothing = float("nan")
     if np.isnan(value):
         reasons = sorted({m.note for m in (arm, baseline) if np.isnan(m.value) and m.note})
-        return Difference(nothing, nothing, nothing, nothing, nothing, "; ".join(reasons))
+        return PairedDifference(nothing, nothing, nothing, nothing, nothing, "; ".join(reasons))
     draws = None
     if arm.draws is not None and baseline.draws is not None:
         draws = arm.draws - baseline.draws
@@ -200,12 +200,12 @@ def difference(arm: Measure, baseline: Measure) -> Difference:
         se = float(np.sqrt(shift @ shift))
     else:
         note = "standard error from the resamples"
-        se = Measure(value, draws=draws).se
+        se = Estimate(value, draws=draws).se
     lower, upper = percentile_interval(draws) if draws is not None else (nothing, nothing)
     p = _two_sided(value, se)
     if (lower > 0 or upper < 0) != (p < 0.05) and not np.isnan(lower + p):
         note = "; ".join(filter(None, [note, "interval and p disagree at 5%"]))
-    return Difference(value, lower, upper, se, p, note)
+    return PairedDifference(value, lower, upper, se, p, note)
 
 
 def _two_sided(value: float, se: float) -> float:

@@ -1,38 +1,47 @@
-"""Every number of a study from its table of predictions, over one set of resamples."""
+"""Every number of a study, from its table of predictions and one set of resamples."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
+from outcome.endpoint import Endpoint
 from outcome.errors import PredictionsError, Problems
-from outcome.evaluation.arrays import Arm, read_arms
-from outcome.evaluation.censoring_weights import censoring_weights, fixed_horizon_weights
+from outcome.evaluation.arrays import ArmScores, Panel, read_arms
 from outcome.evaluation.comparison import compare_arms
-from outcome.evaluation.estimate import Measure
-from outcome.evaluation.metric_sets import binary_battery, landmark_battery, survival_battery
-from outcome.evaluation.notes import (
-    arm_notices,
-    cross_validation_notices,
-    describe_landmark,
-    describe_weights,
-)
+from outcome.evaluation.covariates import MOST_LEVELS, patient_values, without_many_levels
+from outcome.evaluation.estimate import Estimate
+from outcome.evaluation.notes import arm_notices, cross_validation_notices
+from outcome.evaluation.outcome_kinds import EvaluatedOutcome, described_outcome, table_outcome
 from outcome.evaluation.risk_groups import risk_group_table
+from outcome.evaluation.study_tables import STUDY_TABLES, study_tables
 from outcome.predictions import Predictions
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = [
+    "METRIC_COLUMNS",
+    "STUDY_TABLES",
+    "Evaluation",
+    "PatientTables",
+    "evaluate",
+    "evaluate_endpoint",
+    "evaluate_study",
+    "further_tables",
+    "on_secondary",
+]
 
 METRIC_COLUMNS = [
     "arm", "metric", "estimate", "lower", "upper", "n", "events", "se", "repeat_sd", "note",
 ]  # fmt: skip
+OUTCOMES = ("time", "event", "label", "weight")
+UNIT = "days"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found.
+    """Every table of a study.
 
     Attributes
     ----------
@@ -45,9 +54,11 @@ class Evaluation:
     risk_groups : DataFrame
         One row per arm and group; see `outcome.evaluation.risk_groups.risk_group_table`.
     notes : tuple of str
-        How it was computed, and how to read it.
+        How the numbers were computed, and how to read them.
     warnings : tuple of str
-        What a reader has to know, in plain words.
+        What a reader has to know.
+    further : mapping of str to DataFrame
+        Those of `outcome.evaluation.study_tables.STUDY_TABLES` that apply; empty for `evaluate`.
     """
 
     metrics: pd.DataFrame
@@ -55,13 +66,64 @@ class Evaluation:
     risk_groups: pd.DataFrame
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
+    further: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Every table, by the name under which a run folder holds it as CSV."""
+        return {
+            "metrics": self.metrics,
+            "comparisons": self.comparisons,
+            "risk_groups": self.risk_groups,
+            **self.further,
+        }
+
+    @property
+    def manifest_part(self) -> dict[str, list[str]]:
+        """Notes and warnings, and the names of the tables, as a manifest holds them."""
+        return {
+            "notes": list(self.notes),
+            "warnings": list(self.warnings),
+            "tables": list(self.tables),
+        }
+
+
+@dataclass(frozen=True)
+class PatientTables:
+    """Tables of patients that go with predictions.
+
+    Attributes
+    ----------
+    covariates : DataFrame
+        `patient_id` and clinical variables.
+    acquisition : DataFrame
+        `patient_id`, site, numbers of slides and patches, missing report.
+    numeric : sequence of str, optional
+        Covariates that are numbers; by default those that hold nothing else.
+    """
+
+    covariates: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"patient_id": []}))
+    acquisition: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"patient_id": []}))
+    numeric: Sequence[str] | None = None
+
+    def of(self, predictions: Predictions) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+        """Covariates and acquisition of the scored patients, and covariates that are left out."""
+        ids = predictions.table["patient_id"].astype(str).drop_duplicates().tolist()
+        covariates, left_out = without_many_levels(
+            patient_values(self.covariates, ids, self.numeric)
+        )
+        acquisition = patient_values(self.acquisition, ids, ACQUISITION_NUMBERS)
+        return covariates, acquisition, left_out
+
+
+ACQUISITION_NUMBERS = ("slides", "patches", "report missing")
 
 
 def evaluate(
     predictions: Predictions,
     *,
     baseline: str | None = None,
-    unit: str = "days",
+    unit: str = UNIT,
     horizons: Sequence[float] = (),
     n_resamples: int = 1000,
     seed: int = 0,
@@ -113,27 +175,207 @@ def evaluate(
     """
     _check_request(predictions, baseline, contrasts, horizons, n_resamples)
     panel, arms = read_arms(predictions, n_resamples=n_resamples, seed=seed, unit=unit)
-    binary = "label" in predictions.table
-    notes = []
-    if binary:
-        battery = binary_battery(panel, favourable=favourable)
-    else:
-        if landmark is None:
-            weights = censoring_weights(arms, horizons, cross_validated=cross_validated)
-            battery = survival_battery(panel, weights, horizons)
-            notes.append(describe_weights(weights, unit))
-        else:
-            weights = fixed_horizon_weights(arms, landmark, cross_validated=cross_validated)
-            battery = landmark_battery(panel, weights, landmark)
-            notes.append(describe_landmark(arms[0], weights, landmark, unit))
+    outcome = table_outcome(
+        predictions, unit=unit, horizons=horizons, landmark=landmark, favourable=favourable
+    )
+    return _evaluated(panel, arms, outcome, baseline, contrasts, cross_validated=cross_validated)
+
+
+def evaluate_endpoint(
+    predictions: Predictions,
+    endpoint: Endpoint,
+    *,
+    baseline: str | None = None,
+    n_resamples: int = 1000,
+    seed: int = 0,
+    cross_validated: bool = True,
+) -> Evaluation:
+    """Run `evaluate` on the endpoint of a study; parameters as there."""
+    outcome = endpoint_outcome(endpoint, predictions)
+    _check_request(predictions, baseline, (), outcome.horizons, n_resamples)
+    unit = outcome.unit or None
+    panel, arms = read_arms(predictions, n_resamples=n_resamples, seed=seed, unit=unit)
+    return _evaluated(panel, arms, outcome, baseline, (), cross_validated=cross_validated)
+
+
+def endpoint_outcome(endpoint: Endpoint, predictions: Predictions) -> EvaluatedOutcome:
+    """Return the outcome that an endpoint of a study file declares."""
+    names = ("kind", "unit", "horizons", "favourable", "strata")
+    spec = {name: getattr(endpoint, name, None) for name in names}
+    return described_outcome({**spec, "name": endpoint.label}, predictions)
+
+
+def evaluate_study(
+    predictions: Predictions,
+    outcome: EvaluatedOutcome,
+    secondary: Sequence[Endpoint] = (),
+    *,
+    patients: PatientTables | None = None,
+    baseline: str | None = None,
+    contrasts: Sequence[tuple[str, str]] = (),
+    n_resamples: int = 1000,
+    seed: int = 0,
+    cross_validated: bool = True,
+) -> Evaluation:
+    """Compute every table of a study, and judge the same risks on its secondary endpoints.
+
+    Parameters
+    ----------
+    predictions : Predictions
+    outcome : EvaluatedOutcome
+        See `outcome.evaluation.outcome_kinds.described_outcome`.
+    secondary : sequence of Endpoint
+        Their outcomes are columns `<name>_time`, `<name>_event` and so on.
+    patients : PatientTables, optional
+        For Table 1, effects of covariates, subgroups and acquisition baselines.
+    baseline, contrasts, n_resamples, seed, cross_validated
+        As for `evaluate`.
+
+    Returns
+    -------
+    Evaluation
+        With secondary endpoints, metrics, comparisons and risk groups have a column `endpoint`:
+        empty for the primary one. Secondary endpoints are descriptive, and noted so.
+
+    Raises
+    ------
+    PredictionsError
+        The tables, horizons, unit or baseline cannot be used; every problem at once.
+    """
+    _check_request(predictions, baseline, contrasts, outcome.horizons, n_resamples)
+    unit = outcome.unit or None
+    panel, arms = read_arms(predictions, n_resamples=n_resamples, seed=seed, unit=unit)
+    found = _evaluated(panel, arms, outcome, baseline, contrasts, cross_validated=cross_validated)
+    covariates, acquisition, left_out = (patients or PatientTables()).of(predictions)
+    further = study_tables(
+        predictions, panel, arms, outcome, covariates=covariates, acquisition=acquisition,
+        cross_validated=cross_validated, seed=seed,
+    )  # fmt: skip
+    found = replace(found, further=further)
+    for endpoint in secondary:
+        found = _with_secondary(
+            found, predictions, endpoint, baseline=baseline, n_resamples=n_resamples, seed=seed,
+            cross_validated=cross_validated,
+        )  # fmt: skip
+    return replace(found, warnings=(*found.warnings, *left_out_warnings(left_out)))
+
+
+def further_tables(
+    predictions: Predictions,
+    outcome: EvaluatedOutcome,
+    patients: PatientTables,
+    *,
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Compute the tables that an older run folder lacks: all but metrics, comparisons and groups.
+
+    Returns
+    -------
+    tables : dict of str to DataFrame
+        See `outcome.evaluation.study_tables.study_tables`.
+    warnings : list of str
+    """
+    panel, arms = read_arms(predictions, n_resamples=n_resamples, seed=seed)
+    covariates, acquisition, left_out = patients.of(predictions)
+    tables = study_tables(
+        predictions, panel, arms, outcome, covariates=covariates, acquisition=acquisition, seed=seed
+    )
+    return tables, left_out_warnings(left_out)
+
+
+def left_out_warnings(covariates: Sequence[str]) -> list[str]:
+    """Say which covariates are in no table."""
+    return [
+        f"covariate {c}: more than {MOST_LEVELS} levels, so it is in no table, ratio or subgroup"
+        for c in covariates
+    ]
+
+
+def _with_secondary(
+    found: Evaluation,
+    predictions: Predictions,
+    endpoint: Endpoint,
+    *,
+    baseline: str | None,
+    n_resamples: int,
+    seed: int,
+    cross_validated: bool,
+) -> Evaluation:
+    """Append the results on a secondary endpoint."""
+    name, table = endpoint.name, on_secondary(predictions.table, endpoint.name)
+    if table.empty or not endpoint.positive_outcome(table).any():
+        warning = f"secondary endpoint {name}: no patient has an event; not evaluated"
+        return replace(_joined(found, None, name), warnings=(*found.warnings, warning))
+    judged = evaluate_endpoint(
+        Predictions(table), endpoint, baseline=baseline, n_resamples=n_resamples, seed=seed,
+        cross_validated=cross_validated,
+    )  # fmt: skip
+    n = table["patient_id"].nunique()
+    lost = predictions.table["patient_id"].nunique() - n
+    note = (
+        f"secondary endpoint {name}: the same risks and risk groups judged on {n}"
+        f" patients ({lost} lack it); nothing was trained on it: descriptive"
+    )
+    warnings = [f"secondary endpoint {name}: {w}" for w in judged.warnings]
+    return replace(
+        _joined(found, judged, name),
+        notes=(*found.notes, note),
+        warnings=(*found.warnings, *warnings),
+    )
+
+
+def _joined(found: Evaluation, other: Evaluation | None, name: str) -> Evaluation:
+    """Name the endpoint in each table, and append the rows of another one."""
+
+    def join(mine: pd.DataFrame, theirs: pd.DataFrame | None) -> pd.DataFrame:
+        named = mine if "endpoint" in mine else mine.assign(endpoint="")
+        if theirs is None:
+            return named
+        return pd.concat([named, theirs.assign(endpoint=name)], ignore_index=True)
+
+    return replace(
+        found,
+        metrics=join(found.metrics, other.metrics if other else None),
+        comparisons=join(found.comparisons, other.comparisons if other else None),
+        risk_groups=join(found.risk_groups, other.risk_groups if other else None),
+    )
+
+
+def on_secondary(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the rows with another outcome, from the columns `<name>_time` and so on.
+
+    Calibrated columns are left out: they are about the primary endpoint.
+    """
+    columns = {f"{name}_{c}": c for c in OUTCOMES if f"{name}_{c}" in table}
+    primary = [
+        c
+        for c in table.columns
+        if c in (*OUTCOMES, "probability", "threshold") or str(c).startswith("survival_")
+    ]
+    other = table.drop(columns=primary).rename(columns=columns)
+    return other.dropna(subset=list(columns.values())).reset_index(drop=True)
+
+
+def _evaluated(
+    panel: Panel,
+    arms: Sequence[ArmScores],
+    outcome: EvaluatedOutcome,
+    baseline: str | None,
+    contrasts: Sequence[tuple[str, str]],
+    *,
+    cross_validated: bool,
+) -> Evaluation:
+    """Measure and compare arms that were read once."""
+    metrics, notes = outcome.metric_set(panel, arms, cross_validated=cross_validated)
     if cross_validated:
-        notes += cross_validation_notices(arms, binary=binary)
-    measured = {arm.name: battery.measure(arm) for arm in arms}
+        notes += cross_validation_notices(arms)
+    measured = {arm.name: metrics.measure(arm) for arm in arms}
     pairs = [(arm.name, baseline) for arm in arms if baseline not in (None, arm.name)]
     return Evaluation(
-        _metric_table(arms, measured, landmark),
-        compare_arms(arms, [*pairs, *contrasts], battery, measured),
-        risk_group_table(arms, binary=binary),
+        _metric_table(arms, measured, outcome),
+        compare_arms(arms, [*pairs, *contrasts], metrics, measured),
+        risk_group_table(arms),
         tuple(notes),
         tuple(arm_notices(arms, panel, measured)),
     )
@@ -162,14 +404,14 @@ def _check_request(
 
 
 def _metric_table(
-    arms: Sequence[Arm], measured: Mapping[str, Mapping[str, Measure]], landmark: float | None
+    arms: Sequence[ArmScores],
+    measured: Mapping[str, Mapping[str, Estimate]],
+    outcome: EvaluatedOutcome,
 ) -> pd.DataFrame:
     rows = []
     for arm in arms:
-        n, events = len(arm.patients), arm.n_events
-        if landmark is not None:
-            by_then = [f.patient[f.event & (f.time <= landmark)] for f in arm.folds]
-            events = len(np.unique(np.concatenate(by_then)))
+        n = len(arm.patients)
+        events = len(np.unique(np.concatenate([f.patient[outcome.cases(f)] for f in arm.folds])))
         for metric, m in measured[arm.name].items():
             cells = [arm.name, metric, m.value, *m.interval(), n, events, m.se, m.repeat_sd, m.note]
             rows.append(dict(zip(METRIC_COLUMNS, cells, strict=True)))

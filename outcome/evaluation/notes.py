@@ -1,4 +1,4 @@
-"""What a reader of the numbers has to know, in plain words."""
+"""Notes and warnings for readers of the numbers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from outcome.evaluation.arrays import Arm, FoldScores, Panel
+from outcome.evaluation.arrays import ArmScores, FoldScores, Panel
 from outcome.evaluation.censoring_weights import CensoringWeights
-from outcome.evaluation.estimate import Measure
+from outcome.evaluation.estimate import Estimate
 
 __all__ = ["arm_notices", "cross_validation_notices", "describe_landmark", "describe_weights"]
 
@@ -19,10 +19,10 @@ def describe_weights(weights: CensoringWeights, unit: str) -> str:
     return f"Uno's C: tau = {tau}; censoring weights from {weights.source}"
 
 
-def describe_landmark(arm: Arm, weights: CensoringWeights, horizon: float, unit: str) -> str:
+def describe_landmark(arm: ArmScores, weights: CensoringWeights, horizon: float, unit: str) -> str:
     """Say how many patients' outcome by the horizon is known, and how the others are stood for."""
     unknown = capped = n = 0
-    for fold in (f for f in arm.folds if f.repeat == arm.repeats[0]):
+    for fold in arm.first_folds:
         case, control = weights.status_weights(fold, horizon)
         n += len(fold.patient)
         unknown += int(((case + control) == 0).sum())
@@ -34,15 +34,15 @@ def describe_landmark(arm: Arm, weights: CensoringWeights, horizon: float, unit:
     )
 
 
-def cross_validation_notices(arms: Sequence[Arm], *, binary: bool) -> list[str]:
-    """Say what out-of-fold scores do to intervals and p values; nothing with one test set."""
+def cross_validation_notices(arms: Sequence[ArmScores]) -> list[str]:
+    """Say what out-of-fold scores mean for intervals and p values; nothing with one test set."""
     if all(len(arm.folds) == 1 for arm in arms):
         return []
     found = [
         "cross-validated: intervals and p values hold given these fitted models and are "
         "exploratory, since folds share training patients"
     ]
-    if not binary:
+    if arms[0].timed:
         found.append(
             "the log-rank p of out-of-fold risk groups is exploratory: it is stratified by fold, "
             "and still too small"
@@ -51,7 +51,7 @@ def cross_validation_notices(arms: Sequence[Arm], *, binary: bool) -> list[str]:
 
 
 def arm_notices(
-    arms: Sequence[Arm], panel: Panel, measured: Mapping[str, Mapping[str, Measure]]
+    arms: Sequence[ArmScores], panel: Panel, measured: Mapping[str, Mapping[str, Estimate]]
 ) -> list[str]:
     """Constant risks, folds without events or pairs, missing patients, unknown metrics."""
     found = []
@@ -78,7 +78,7 @@ def arm_notices(
 
 
 def _unknown_metrics(
-    arms: Sequence[Arm], measured: Mapping[str, Mapping[str, Measure]]
+    arms: Sequence[ArmScores], measured: Mapping[str, Mapping[str, Estimate]]
 ) -> list[str]:
     """Name the metrics that could not be estimated; arms with the same reason together."""
     found = list[str]()
@@ -86,7 +86,7 @@ def _unknown_metrics(
     for arm in arms:
         reasons: dict[str, list[str]] = {}
         for metric, m in measured[arm.name].items():
-            # Most cohorts are too small for D-calibration, of which the table tells.
+            # Most cohorts are too small for D-calibration; the table of metrics says so.
             if np.isnan(m.value) and metric != "dcal_p":
                 reasons.setdefault(m.note, []).append(metric)
         for note, metrics in reasons.items():
@@ -97,11 +97,11 @@ def _unknown_metrics(
     return found
 
 
-def _constant(arm: Arm) -> list[FoldScores]:
+def _constant(arm: ArmScores) -> list[FoldScores]:
     return [f for f in arm.folds if len(f.risk) > 1 and np.ptp(f.risk) == 0]
 
 
-def _where(arm: Arm, folds: Sequence[FoldScores]) -> str:
+def _where(arm: ArmScores, folds: Sequence[FoldScores]) -> str:
     several = len(arm.repeats) > 1
     names = [f"{f.repeat}/{f.fold}" if several else f.fold for f in folds]
     kind = "repeat/fold" if several else "fold"

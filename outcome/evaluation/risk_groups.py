@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
-from outcome.evaluation.arrays import Arm, FoldScores
+from outcome.evaluation.arrays import ArmScores, FoldScores, blocks
 from outcome.statistics.cox import CoxFit, fit_cox
 from outcome.statistics.kaplan_meier import kaplan_meier
 from outcome.statistics.logrank import logrank
@@ -50,24 +50,23 @@ class GroupedPatients:
     exploratory: bool
 
 
-def group_patients(arm: Arm) -> GroupedPatients:
+def group_patients(arm: ArmScores) -> GroupedPatients:
     """Take the risk groups of the first repeat, or cut each fold at its median risk.
 
     Only one repeat is used, since the groups of a patient may differ between repeats and
     patients must not be counted twice. Medians are within fold and stratum; a risk equal to
     the median is low.
     """
-    folds = [f for f in arm.folds if f.repeat == arm.repeats[0]]
+    folds = arm.first_folds
     given = all((f.group != "").all() for f in folds)
     group = np.concatenate([f.group if given else _median_groups(f) for f in folds])
     names = sorted(set(group.tolist()), key=lambda g: (_ORDER.get(g.partition(" ")[0], 3), g))
-    blocks = np.concatenate([k * 1_000_003 + f.stratum for k, f in enumerate(folds)])
     return GroupedPatients(
         np.concatenate([f.time for f in folds]),
         np.concatenate([f.event for f in folds]),
         np.concatenate([f.ended for f in folds]),
         group,
-        np.unique(blocks, return_inverse=True)[1].astype(np.int64),
+        blocks(folds),
         names,
         not given,
     )
@@ -81,7 +80,7 @@ def _median_groups(fold: FoldScores) -> NDArray[np.str_]:
     return group
 
 
-def risk_group_table(arms: Sequence[Arm], *, binary: bool) -> pd.DataFrame:
+def risk_group_table(arms: Sequence[ArmScores]) -> pd.DataFrame:
     """Describe the risk groups of every arm.
 
     Returns
@@ -92,11 +91,12 @@ def risk_group_table(arms: Sequence[Arm], *, binary: bool) -> pd.DataFrame:
         fold and stratum; the log-rank test is stratified alike and the same in every row of an
         arm.
     """
-    rows = [row for arm in arms for row in (_rates if binary else _survival)(arm)]
-    return pd.DataFrame(rows, columns=RATE_COLUMNS if binary else GROUP_COLUMNS)
+    timed = arms[0].timed
+    rows = [row for arm in arms for row in (_survival if timed else _rates)(arm)]
+    return pd.DataFrame(rows, columns=GROUP_COLUMNS if timed else RATE_COLUMNS)
 
 
-def _survival(arm: Arm) -> list[dict[str, object]]:
+def _survival(arm: ArmScores) -> list[dict[str, object]]:
     patients = group_patients(arm)
     test = logrank(patients.time, patients.event, patients.group, strata=patients.block)
     fit = group_hazards(patients)
@@ -138,7 +138,7 @@ def _note(patients: GroupedPatients, k: int, hazard_ratio: float) -> str:
     return "; ".join(notes)
 
 
-def _rates(arm: Arm) -> list[dict[str, object]]:
+def _rates(arm: ArmScores) -> list[dict[str, object]]:
     patients = group_patients(arm)
     rows = []
     for k, name in enumerate(patients.names):

@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcome.evaluation.added_value import fit_model
-from outcome.evaluation.arrays import Arm, Panel, read_arms
+from outcome.evaluation.arrays import ArmScores, Panel
 from outcome.evaluation.calibration import pool
 from outcome.evaluation.covariates import FirstRepeat, align, first_repeat, levels
-from outcome.evaluation.estimate import Measure, mean_of_repeats, unknown, wald
-from outcome.predictions import Predictions
+from outcome.evaluation.estimate import Estimate, mean_of_repeats, unknown, wald
+from outcome.evaluation.regression import fit_model
 from outcome.statistics.concordance import concordance
 from outcome.statistics.logrank import chi_square_p
 from outcome.statistics.resampling import concordance_draws, ratio
@@ -29,13 +28,12 @@ SUBGROUP_COLUMNS = [
 
 
 def subgroups(
-    predictions: Predictions,
+    panel: Panel,
+    arms: Sequence[ArmScores],
     covariates: pd.DataFrame,
     *,
     names: Sequence[str] | None = None,
     horizon: float | None = None,
-    n_resamples: int = 1000,
-    seed: int = 0,
     favourable: bool = False,
 ) -> pd.DataFrame:
     """Concordance in each level of each covariate, and whether the score works differently.
@@ -47,7 +45,9 @@ def subgroups(
 
     Parameters
     ----------
-    predictions : Predictions
+    panel : Panel
+        Without resamples, intervals are normal ones from the influence of each patient.
+    arms : sequence of ArmScores
     covariates : DataFrame
         Column `patient_id` and the covariates; numbers with more than five values are cut at
         their median.
@@ -56,10 +56,8 @@ def subgroups(
     horizon : float, optional
         Where observed over expected events are given, if the table has `survival_<horizon>`; a
         binary outcome needs none, only `probability`.
-    n_resamples : int
-        0 gives normal intervals from the influence of each patient, at once.
-    seed, favourable
-        As for `outcome.evaluation.evaluation.evaluate`.
+    favourable : bool
+        The positive label is the better outcome.
 
     Returns
     -------
@@ -69,21 +67,19 @@ def subgroups(
     Raises
     ------
     PredictionsError
-        One of the tables cannot be used.
+        The covariates cannot be used.
     """
-    panel, arms = read_arms(predictions, n_resamples=n_resamples, seed=seed)
-    binary = "label" in predictions.table
     table = align(covariates, panel)
-    metric = "auroc_pairs" if binary else "harrell_c_pairs"
+    metric = "harrell_c_pairs" if arms[0].timed else "auroc_pairs"
     rows: list[list[object]] = []
     for arm in arms:
         for name in names if names is not None else list(table.columns):
             level = levels(table[name]).fillna("missing").to_numpy(dtype=str)
-            p = _interaction(first_repeat(arm), level, binary=binary)
+            p = _interaction(first_repeat(arm), level)
             for value in sorted(set(level[arm.patients].tolist())):
                 part = arm.restrict({r for r in arm.rows() if level[r[1]] == value})
                 n, events = len(part.patients), part.n_events
-                m = _pairs(panel, part, binary=binary, favourable=favourable)
+                m = _pairs(panel, part, favourable=favourable)
                 oe = (
                     _observed_over_expected(part, horizon)
                     if events >= FEWEST_EVENTS
@@ -95,18 +91,18 @@ def subgroups(
     return pd.DataFrame(rows, columns=SUBGROUP_COLUMNS)
 
 
-def _pairs(panel: Panel, arm: Arm, *, binary: bool, favourable: bool) -> Measure:
+def _pairs(panel: Panel, arm: ArmScores, *, favourable: bool) -> Estimate:
     """Concordance over the pairs of the same fold and stratum; mean over repeats."""
     few, what = arm.n_events, "events"
-    if binary:
+    if not arm.timed:
         few, what = min(few, len(arm.patients) - few), "of the rarer class"
     if few < FEWEST_EVENTS:
         return unknown(f"suppressed: fewer than {FEWEST_EVENTS} {what}")
     found = []
     for repeat in arm.repeats:
-        rows = first_repeat(Arm(arm.name, tuple(f for f in arm.folds if f.repeat == repeat)))
+        rows = first_repeat(ArmScores(arm.name, tuple(f for f in arm.folds if f.repeat == repeat)))
         risk = -rows.risk if favourable else rows.risk
-        time = np.where(rows.event, 0.0, 1.0) if binary else rows.time
+        time = rows.ranked_time
         c = concordance(time, rows.event, risk, group=rows.block)
         draws = None
         if panel.n_resamples:
@@ -118,7 +114,7 @@ def _pairs(panel: Panel, arm: Arm, *, binary: bool, favourable: bool) -> Measure
         if not np.isnan(c.c):
             influence = np.zeros(panel.n)
             influence[rows.patient] = c.influence
-            found.append(Measure(c.c, influence, draws))
+            found.append(Estimate(c.c, influence, draws))
     if not found:
         return unknown("fewer than 2 comparable pairs")
     mean = mean_of_repeats(found)
@@ -128,7 +124,7 @@ def _pairs(panel: Panel, arm: Arm, *, binary: bool, favourable: bool) -> Measure
     return replace(mean, bounds=(low, high))
 
 
-def _interaction(rows: FirstRepeat, level: NDArray[np.str_], *, binary: bool) -> float:
+def _interaction(rows: FirstRepeat, level: NDArray[np.str_]) -> float:
     mine = level[rows.patient]
     known = sorted(set(mine.tolist()) - {"missing"})
     keep = np.isin(mine, known)
@@ -138,23 +134,19 @@ def _interaction(rows: FirstRepeat, level: NDArray[np.str_], *, binary: bool) ->
     dummies = (mine[keep][:, None] == np.array(known[1:])).astype(float)
     plain = np.column_stack([part.scaled, dummies])
     crossed = np.column_stack([plain, part.scaled[:, None] * dummies])
-    gain = 2 * (
-        fit_model(part, crossed, binary=binary).loglik
-        - fit_model(part, plain, binary=binary).loglik
-    )
+    gain = 2 * (fit_model(part, crossed).loglik - fit_model(part, plain).loglik)
     return chi_square_p(max(gain, 0.0), len(known) - 1) if not np.isnan(gain) else float("nan")
 
 
-def _observed_over_expected(arm: Arm, horizon: float | None) -> Measure:
-    binary = bool(np.isnan(arm.folds[0].time).all())
-    at = float("nan") if binary else horizon
-    if at is None or (not binary and at not in arm.folds[0].survival):
+def _observed_over_expected(arm: ArmScores, horizon: float | None) -> Estimate:
+    at = horizon if arm.timed else float("nan")
+    if at is None or (arm.timed and at not in arm.folds[0].survival):
         return unknown("")
     pooled = pool(arm, arm.repeats[0], at)
     expected = float(pooled.probability.mean()) if len(pooled.event) else 0.0
     if expected <= 0:
         return unknown("")
-    observed = float(pooled.event.mean()) if binary else pooled.observed(at)[0]
+    observed = pooled.observed(at)[0] if arm.timed else float(pooled.event.mean())
     if np.isnan(observed):
-        return unknown("observed / predicted: nobody is followed to the horizon")
-    return Measure(observed / expected)
+        return unknown("observed / predicted: no patient is followed to the horizon")
+    return Estimate(observed / expected)

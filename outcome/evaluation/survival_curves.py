@@ -9,10 +9,9 @@ import pandas as pd
 from scipy.special import ndtr
 
 from outcome.errors import PredictionsError
-from outcome.evaluation.arrays import Arm, read_arms
+from outcome.evaluation.arrays import ArmScores
 from outcome.evaluation.estimate import wald
 from outcome.evaluation.risk_groups import GroupedPatients, group_patients
-from outcome.predictions import Predictions
 from outcome.statistics.aalen_johansen import cumulative_incidence, gray_test
 from outcome.statistics.censoring import median_follow_up
 from outcome.statistics.cutpoint import maximally_selected_cut
@@ -23,6 +22,7 @@ __all__ = [
     "best_cuts",
     "follow_up",
     "incidence_at",
+    "incidence_curves",
     "pairwise_tests",
     "restricted_means",
     "survival_at",
@@ -40,17 +40,20 @@ MEAN_COLUMNS = [
 INCIDENCE_COLUMNS = [
     "arm", "group", "cause", "horizon", "incidence", "lower", "upper", "n_risk", "gray_p",
 ]  # fmt: skip
+INCIDENCE_CURVE_COLUMNS = [
+    "arm", "group", "cause", "time", "incidence", "lower", "upper", "n_risk", "n_event",
+]  # fmt: skip
 CUT_COLUMNS = [
     "arm", "cut", "statistic", "p_asymptotic", "p_bonferroni", "p_permutation", "n", "events",
 ]  # fmt: skip
 
 
-def survival_curves(predictions: Predictions) -> pd.DataFrame:
+def survival_curves(arms: Sequence[ArmScores]) -> pd.DataFrame:
     """Kaplan-Meier curve of every risk group, with log-log intervals.
 
     Parameters
     ----------
-    predictions : Predictions
+    arms : sequence of ArmScores
         Time to event; risk groups as in `outcome.evaluation.risk_groups.group_patients`.
 
     Returns
@@ -61,10 +64,10 @@ def survival_curves(predictions: Predictions) -> pd.DataFrame:
     Raises
     ------
     PredictionsError
-        The table cannot be evaluated, or has labels instead of times.
+        The outcomes are labels instead of times.
     """
     rows: list[list[object]] = []
-    for arm in _survival_arms(predictions):
+    for arm in _with_times(arms):
         patients = group_patients(arm)
         for name in patients.names:
             i = patients.group == name
@@ -79,7 +82,7 @@ def survival_curves(predictions: Predictions) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=CURVE_COLUMNS)
 
 
-def survival_at(predictions: Predictions, horizons: Sequence[float]) -> pd.DataFrame:
+def survival_at(arms: Sequence[ArmScores], horizons: Sequence[float]) -> pd.DataFrame:
     """Survival and numbers at risk of every risk group at the horizons.
 
     Returns
@@ -93,7 +96,7 @@ def survival_at(predictions: Predictions, horizons: Sequence[float]) -> pd.DataF
         As `survival_curves`.
     """
     rows: list[list[object]] = []
-    for arm in _survival_arms(predictions):
+    for arm in _with_times(arms):
         patients = group_patients(arm)
         for name in patients.names:
             i = patients.group == name
@@ -107,7 +110,7 @@ def survival_at(predictions: Predictions, horizons: Sequence[float]) -> pd.DataF
     return pd.DataFrame(rows, columns=AT_COLUMNS)
 
 
-def follow_up(predictions: Predictions, horizons: Sequence[float] = ()) -> pd.DataFrame:
+def follow_up(arms: Sequence[ArmScores], horizons: Sequence[float] = ()) -> pd.DataFrame:
     """How long and how completely patients were followed.
 
     Returns
@@ -121,7 +124,7 @@ def follow_up(predictions: Predictions, horizons: Sequence[float] = ()) -> pd.Da
     PredictionsError
         As `survival_curves`.
     """
-    arms = _survival_arms(predictions)
+    arms = _with_times(arms)
     seen: dict[int, tuple[float, bool, bool]] = {}
     for arm in arms:
         for f in arm.folds:
@@ -142,7 +145,7 @@ def follow_up(predictions: Predictions, horizons: Sequence[float] = ()) -> pd.Da
     return pd.DataFrame([row])
 
 
-def pairwise_tests(predictions: Predictions) -> pd.DataFrame:
+def pairwise_tests(arms: Sequence[ArmScores]) -> pd.DataFrame:
     """Log-rank test of every two risk groups, stratified by fold, Holm-corrected in each arm.
 
     Returns
@@ -157,7 +160,7 @@ def pairwise_tests(predictions: Predictions) -> pd.DataFrame:
         As `survival_curves`.
     """
     rows: list[list[object]] = []
-    for arm in _survival_arms(predictions):
+    for arm in _with_times(arms):
         g = group_patients(arm)
         rank = np.array([g.names.index(name) for name in g.group])
         for a, b, test, corrected in pairwise_logrank(g.time, g.event, rank, strata=g.block):
@@ -166,7 +169,7 @@ def pairwise_tests(predictions: Predictions) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=PAIR_COLUMNS)
 
 
-def restricted_means(predictions: Predictions, tau: float) -> pd.DataFrame:
+def restricted_means(arms: Sequence[ArmScores], tau: float) -> pd.DataFrame:
     """Restricted mean survival up to `tau` of every risk group, against the lowest [1]_.
 
     Unlike a hazard ratio, the difference means the same whether or not hazards are
@@ -189,7 +192,7 @@ def restricted_means(predictions: Predictions, tau: float) -> pd.DataFrame:
     if not tau > 0:
         raise PredictionsError(f"tau is {tau}, expected a positive time")
     rows: list[list[object]] = []
-    for arm in _survival_arms(predictions):
+    for arm in _with_times(arms):
         patients = group_patients(arm)
         means = [_restricted_mean(patients, name, tau) for name in patients.names]
         for k, (name, (mean, se)) in enumerate(zip(patients.names, means, strict=True)):
@@ -208,7 +211,7 @@ def _restricted_mean(patients: GroupedPatients, name: str, tau: float) -> tuple[
     return curve.restricted_mean(tau)
 
 
-def incidence_at(predictions: Predictions, horizons: Sequence[float]) -> pd.DataFrame:
+def incidence_at(arms: Sequence[ArmScores], horizons: Sequence[float]) -> pd.DataFrame:
     """Cumulative incidence of each kind of event by risk group (Aalen-Johansen).
 
     Returns
@@ -224,7 +227,7 @@ def incidence_at(predictions: Predictions, horizons: Sequence[float]) -> pd.Data
         As `survival_curves`.
     """
     rows: list[list[object]] = []
-    for arm in _survival_arms(predictions):
+    for arm in _with_times(arms):
         g = group_patients(arm)
         code = g.event + 2 * (g.ended & ~g.event)
         for cause in np.unique(code[code > 0]):
@@ -241,10 +244,43 @@ def incidence_at(predictions: Predictions, horizons: Sequence[float]) -> pd.Data
     return pd.DataFrame(rows, columns=INCIDENCE_COLUMNS)
 
 
+def incidence_curves(arms: Sequence[ArmScores]) -> pd.DataFrame:
+    """Cumulative incidence curves of every risk group and kind of event (Aalen-Johansen).
+
+    Returns
+    -------
+    DataFrame
+        `INCIDENCE_CURVE_COLUMNS`, one row per distinct time, starting at 0: `cause` 1 is the
+        event of interest and given for every group, 2 the competing one; pointwise 95%
+        intervals on the log(-log) scale; `n_risk` is just before the time; `n_event` counts
+        events of this cause at it.
+
+    Raises
+    ------
+    PredictionsError
+        As `survival_curves`.
+    """
+    rows: list[list[object]] = []
+    for arm in _with_times(arms):
+        g = group_patients(arm)
+        code = g.event + 2 * (g.ended & ~g.event)
+        for name in g.names:
+            i = g.group == name
+            for cause in sorted({1, *np.unique(code[i & (code > 0)]).tolist()}):
+                curve = cumulative_incidence(g.time[i], code[i], cause=int(cause))
+                at = np.concatenate([[0.0], curve.time])
+                lower, upper = curve.interval(at)
+                n_risk = np.concatenate([[i.sum()], curve.n_risk]).astype(int)
+                n_event = np.concatenate([[0], curve.n_cause]).astype(int)
+                columns = (at, curve.at(at), lower, upper, n_risk, n_event)
+                rows += [[arm.name, name, cause, *c] for c in zip(*columns, strict=True)]
+    return pd.DataFrame(rows, columns=INCIDENCE_CURVE_COLUMNS)
+
+
 def best_cuts(
-    predictions: Predictions, *, n_permutations: int = 999, seed: int = 0
+    arms: Sequence[ArmScores], *, n_permutations: int = 999, seed: int = 0
 ) -> pd.DataFrame:
-    """Maximally selected log-rank cut of each arm's risk, with p values that know of the search.
+    """Maximally selected log-rank cut of each arm's risk, with p values that allow for the search.
 
     Returns
     -------
@@ -258,7 +294,7 @@ def best_cuts(
         scale, so that no single cut means anything.
     """
     rows: list[list[object]] = []
-    for arm in _survival_arms(predictions):
+    for arm in _with_times(arms):
         if len(arm.folds) > 1 or len(np.unique(arm.folds[0].stratum)) > 1:
             raise PredictionsError(
                 f"arm {arm.name}: one cut needs one scale of risk, but there are "
@@ -276,7 +312,7 @@ def best_cuts(
     return pd.DataFrame(rows, columns=CUT_COLUMNS)
 
 
-def _survival_arms(predictions: Predictions) -> list[Arm]:
-    if "label" in predictions.table:
+def _with_times(arms: Sequence[ArmScores]) -> Sequence[ArmScores]:
+    if not all(arm.timed for arm in arms):
         raise PredictionsError("predictions: a label has no survival curve; give time and event")
-    return read_arms(predictions)[1]
+    return arms

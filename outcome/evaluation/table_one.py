@@ -1,4 +1,4 @@
-"""Table 1: who the patients are, by outcome, fold or site."""
+"""Table 1: characteristics of the patients, by outcome, fold or site."""
 
 from __future__ import annotations
 
@@ -6,12 +6,69 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-__all__ = ["CHARACTERISTIC_COLUMNS", "characteristics"]
+__all__ = ["CHARACTERISTIC_COLUMNS", "characteristics", "characteristics_tables"]
 
 CHARACTERISTIC_COLUMNS = [
     "variable", "level", "group", "n", "count", "share", "median", "lower", "upper",
 ]  # fmt: skip
 MOST_LEVELS = 12
+MOST_SITES = 8
+MOST_FOLDS = 10
+
+
+def characteristics_tables(
+    covariates: pd.DataFrame,
+    acquisition: pd.DataFrame,
+    *,
+    status: pd.Series,
+    order: Sequence[str],
+    fold: pd.Series,
+) -> dict[str, pd.DataFrame]:
+    """Describe the patients by outcome, by test fold and by site.
+
+    Parameters
+    ----------
+    covariates, acquisition : DataFrame
+        `patient_id` and variables; numbers are numeric columns. Of `acquisition`, `site` divides
+        the patients and `report missing` (1 = missing) is shown as a category.
+    status : Series
+        Outcome of each patient in words, by patient id.
+    order : sequence of str
+        Those words in the order of the columns.
+    fold : Series
+        Test fold of each patient in the first repeat, by patient id.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        `characteristics`, `characteristics_by_fold` and `characteristics_by_site`: those that
+        apply.
+    """
+    known = covariates.set_index("patient_id")
+    gathered = acquisition.set_index("patient_id")
+    table = known.join(gathered[[c for c in gathered if c not in known]])
+    if "report missing" in table:
+        table["report"] = table.pop("report missing").map({0: "yes", 1: "no"})
+    if table.empty or not len(table.columns):
+        return {}
+    numeric = [str(c) for c in table if pd.api.types.is_numeric_dtype(table[c])]
+    status = status.reindex(table.index)
+    words = [w for w in order if w]
+    found = {"characteristics": characteristics(table, status, order=words, numeric=numeric)}
+    with_status = table.assign(outcome=status)
+    if 1 < fold.nunique() <= MOST_FOLDS:
+        found["characteristics_by_fold"] = characteristics(
+            with_status, fold, order=fold.unique().tolist(), numeric=numeric
+        )
+    if "site" in table:
+        site = table["site"]
+        largest = site.value_counts().index[:MOST_SITES]
+        place = site.where(site.isin(largest) | site.isna(), "all others")
+        sites = sorted(place.dropna().unique(), key=lambda s: (s == "all others", s))
+        found["characteristics_by_site"] = characteristics(
+            with_status.drop(columns="site"), place, order=sites, numeric=numeric
+        )
+    return found
 
 
 def characteristics(
@@ -41,7 +98,7 @@ def characteristics(
     Returns
     -------
     DataFrame
-        `CHARACTERISTIC_COLUMNS`: group `""` is everybody; level `""` is a number, level
+        `CHARACTERISTIC_COLUMNS`: group `""` is all patients; level `""` is a number, level
         `missing` counts who lacks the variable. `n` counts the patients of the group who have a
         value, and is what `share` refers to (for `missing`: all of the group).
     """

@@ -13,14 +13,15 @@ from typing import Any
 
 import pandas as pd
 
-from outcome.endpoint import Binary, Endpoint
-from outcome.errors import RunFolderError
-from outcome.evaluation.endpoints import evaluate_endpoints
-from outcome.evaluation.evaluation import Evaluation
-from outcome.pipeline.regrouping import Grouped, group_again
-from outcome.pipeline.sources import Source, endpoint_asked, read_sources
+from outcome.endpoint import Endpoint
+from outcome.errors import PredictionsError, Problems, RunFolderError
+from outcome.evaluation.evaluation import Evaluation, PatientTables, evaluate_study
+from outcome.evaluation.outcome_kinds import described_outcome
+from outcome.evaluation.regrouping import Grouped, GroupOrigin, group_again
+from outcome.pipeline.sources import PredictionSource, endpoint_asked, read_sources
 from outcome.predictions import ForeignTables, read_foreign
-from outcome.reporting.report import make_report
+from outcome.reporting.report import write_report
+from outcome.run_folder.read import read_development
 from outcome.run_folder.write import write_run_folder
 from outcome.study import RiskGroups
 
@@ -28,7 +29,7 @@ __all__ = ["Assessment", "assess", "check_folder"]
 
 OF_RUN = "of the run: "
 PACKAGES = ("slide-outcome", "numpy", "scipy", "pandas", "scikit-learn", "matplotlib")
-ASSUMED = "times are taken to be in days: name another unit with --unit"
+ASSUMED = "times are taken to be in days, since no unit was given"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Assessment:
     baseline : str or None
     report : Path
     simulated : bool
-        A run that was evaluated is of simulated patients.
+        The patients of a run are simulated.
     """
 
     evaluation: Evaluation
@@ -83,7 +84,7 @@ def assess(
     horizons : sequence of float
         Where AUC(t), Brier, calibration and survival are reported; ascending, in `unit`.
     risk_groups : str or tuple of float, optional
-        How patients are cut; see `outcome.pipeline.regrouping.group_again`.
+        How patients are cut; see `outcome.evaluation.regrouping.group_again`.
     covariates : sequence of str
         Columns of the first table: added value, hazard ratios and subgroups.
     favourable : bool
@@ -101,85 +102,91 @@ def assess(
     check_folder(out)
     sources = read_sources(paths)
     if any(s.folder and s.folder.resolve() == out.resolve() for s in sources):
-        raise RunFolderError(f"{out} is what is evaluated: name another folder with --out")
+        raise RunFolderError(f"{out} is what is evaluated: give another folder")
     alone = sources[0] if len(sources) == 1 and sources[0].folder else None
     read = _read(sources, alone, covariates, favourable=favourable)
     kind = read.predictions.kind
     endpoint = endpoint_asked(
         sources, kind, unit=unit, found=read.unit, horizons=horizons, favourable=favourable
     )
-    grouped = group_again(read.predictions, _origins(read, sources), endpoint, risk_groups)
+    described = _endpoint(endpoint, alone)
+    outcome = described_outcome(described, read.predictions)
+    grouped = group_again(
+        read.predictions, _origins(read, sources), risk_groups, ranks_times=outcome.ranks_times
+    )
     baseline = _baseline(baseline, sources, read.predictions.arms)
     study = alone.study if alone else None
-    evaluation = evaluate_endpoints(
+    about = describe(sources, read, described, grouped, alone) | {
+        "command": command,
+        "baseline": baseline or "",
+        "resamples": n_resamples,
+        "seed": seed,
+    }
+    evaluation = evaluate_study(
         grouped.predictions,
-        endpoint,
+        outcome,
         study.secondary if study else (),
+        patients=PatientTables(read.covariates, numeric=about["covariates"]["numeric"]),
         baseline=baseline,
         contrasts=study.contrasts if study else (),
         n_resamples=n_resamples,
         seed=seed,
         cross_validated=len(read.predictions.table[["repeat", "fold"]].drop_duplicates()) > 1,
     )
-    if kind == "survival" and not (unit or read.unit or any(s.folder for s in sources)):
+    if outcome.times and not (unit or read.unit or any(s.folder for s in sources)):
         read = replace(read, notes=(*read.notes, ASSUMED))
     evaluation = _annotated(evaluation, read, grouped, sources)
-    about = describe(sources, read, endpoint, grouped, alone) | {
-        "command": command,
-        "baseline": baseline or "",
-        "resamples": n_resamples,
-        "seed": seed,
-    }
-    return _written(out, evaluation, read, grouped, about)
-
-
-def _written(
-    out: Path,
-    evaluation: Evaluation,
-    read: ForeignTables,
-    grouped: Grouped,
-    about: Mapping[str, Any],
-) -> Assessment:
     tables = {
         "predictions": grouped.predictions.table,
-        "metrics": evaluation.metrics,
-        "comparisons": evaluation.comparisons,
-        "risk_groups": evaluation.risk_groups,
         "covariates": read.covariates,
+        **evaluation.tables,
     }
-    said = {"notes": list(evaluation.notes), "warnings": list(evaluation.warnings)}
-    write_run_folder(out, tables, {**about, **said})
-    made = make_report(out)
-    return Assessment(
-        evaluation,
-        {**tables, **made.tables},
-        about["baseline"] or None,
-        made.path,
-        bool(about["simulated"]),
-    )
+    write_run_folder(out, tables, {**about, **evaluation.manifest_part})
+    page = write_report(out)
+    return Assessment(evaluation, tables, baseline or None, page, bool(about["simulated"]))
 
 
 def _read(
-    sources: Sequence[Source], alone: Source | None, covariates: Sequence[str], *, favourable: bool
+    sources: Sequence[PredictionSource],
+    alone: PredictionSource | None,
+    covariates: Sequence[str],
+    *,
+    favourable: bool,
 ) -> ForeignTables:
     """Read the tables; of one run alone with all of its covariates, unless some are named."""
     better = any(bool(s.part("endpoint").get("favourable")) for s in sources)
-    beside = {s.table: s.covariates() for s in sources if s.folder}
+    of_runs = {s.table: s.covariates() for s in sources if s.folder}
     if alone and not covariates:
-        covariates = [c for c in map(str, beside[alone.table]) if c != "patient_id"]
+        covariates = [c for c in map(str, of_runs[alone.table]) if c != "patient_id"]
     tables = [s.table for s in sources]
     return read_foreign(
-        tables, favourable=favourable or better, covariates=covariates, beside=beside
+        tables, favourable=favourable or better, covariates=covariates, of_runs=of_runs
     )
 
 
-def _origins(read: ForeignTables, sources: Sequence[Source]) -> dict[str, Source | None]:
-    """Return the source of each arm; None where its rows are from several."""
-    by_table = {s.table: s for s in sources}
+def _origins(
+    read: ForeignTables, sources: Sequence[PredictionSource]
+) -> dict[str, GroupOrigin | None]:
+    """Return what the run of each arm says of its risk groups; None for tables and several runs."""
+    problems = Problems("risk groups")
+    by_table: dict[Path, GroupOrigin | None] = {}
+    for source in sources:
+        protocol = source.part("protocol")
+        by_table[source.table] = None
+        if source.folder is None:
+            continue
+        by_table[source.table] = GroupOrigin(
+            read_development(source.folder, problems),
+            protocol.get("cutoffs"),
+            str(protocol.get("risk groups") or ""),
+        )
+    problems.raise_if_any(PredictionsError)
     return {a: by_table[p[0]] if len(p) == 1 else None for a, p in read.origins.items()}
 
 
-def _baseline(asked: str | None, sources: Sequence[Source], arms: Sequence[str]) -> str | None:
+def _baseline(
+    asked: str | None, sources: Sequence[PredictionSource], arms: Sequence[str]
+) -> str | None:
     declared = [s.manifest.get("baseline") for s in sources]
     known = [str(d) for d in (*declared, "image") if d in arms]
     if asked is not None:
@@ -190,9 +197,9 @@ def _baseline(asked: str | None, sources: Sequence[Source], arms: Sequence[str])
 
 
 def _annotated(
-    found: Evaluation, read: ForeignTables, grouped: Grouped, sources: Sequence[Source]
+    found: Evaluation, read: ForeignTables, grouped: Grouped, sources: Sequence[PredictionSource]
 ) -> Evaluation:
-    """Say where the cut-offs came from, and what the runs have to say of themselves."""
+    """Add where the cut-offs came from, and the warnings of the runs."""
     groups = found.risk_groups.copy()
     mine = groups["arm"].map(grouped.exploratory).fillna("")
     notes = groups["note"].fillna("")
@@ -211,22 +218,22 @@ def _annotated(
 def check_folder(out: Path) -> None:
     """Refuse a folder that holds anything but an earlier evaluation."""
     if out.is_file():
-        raise RunFolderError(f"{out} is a file: name another folder with --out")
+        raise RunFolderError(f"{out} is a file: give another folder")
     if out.is_dir() and any(out.iterdir()):
         if (out / "study.yaml").exists() or (out / "fits").exists():
-            raise RunFolderError(f"{out} is the folder of a run: name another one with --out")
+            raise RunFolderError(f"{out} is the folder of a run: give another one")
         if not (out / "manifest.json").is_file():
-            raise RunFolderError(f"{out} holds other files: name another folder with --out")
+            raise RunFolderError(f"{out} holds other files: give another folder")
 
 
 def describe(
-    sources: Sequence[Source],
+    sources: Sequence[PredictionSource],
     read: ForeignTables,
-    endpoint: Endpoint,
+    endpoint: Mapping[str, Any],
     grouped: Grouped,
-    alone: Source | None,
+    alone: PredictionSource | None,
 ) -> dict[str, Any]:
-    """Say what was evaluated; of one run alone, also what its own manifest says of the cohort."""
+    """Describe what was evaluated; of one run alone, with the cohort as its manifest has it."""
     names = [s.name for s in sources]
     inputs = {str(a["name"]): a for s in sources for a in s.manifest.get("arms") or []}
     protocol = alone.part("protocol") if alone else {}
@@ -242,7 +249,7 @@ def describe(
         "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
         "platform": platform.platform(),
         "simulated": any(bool(s.manifest.get("simulated")) for s in sources),
-        "endpoint": _endpoint(endpoint, alone),
+        "endpoint": dict(endpoint),
         "arms": [inputs.get(a, {"name": a, "inputs": []}) for a in read.predictions.arms],
         "covariates": _kinds(read.covariates, declared),
         "protocol": protocol,
@@ -251,16 +258,15 @@ def describe(
     }
 
 
-def _called(source: Source) -> str:
+def _called(source: PredictionSource) -> str:
     return f"{source.folder.name}/{source.table.name}" if source.folder else source.table.name
 
 
-def _endpoint(endpoint: Endpoint, alone: Source | None) -> dict[str, Any]:
+def _endpoint(endpoint: Endpoint, alone: PredictionSource | None) -> dict[str, Any]:
     declared = alone.part("endpoint") if alone else {}
-    about: dict[str, Any] = {"kind": endpoint.kind, "name": endpoint.label, **declared}
-    if isinstance(endpoint, Binary):
-        return {**about, "favourable": endpoint.favourable}
-    return {**about, "unit": endpoint.unit, "horizons": list(endpoint.horizons)}
+    values = {n: getattr(endpoint, n, None) for n in ("favourable", "unit", "horizons")}
+    known = {n: list(v) if isinstance(v, tuple) else v for n, v in values.items() if v is not None}
+    return {"kind": endpoint.kind, "name": endpoint.label, **declared, **known}
 
 
 def _kinds(covariates: pd.DataFrame, declared: Mapping[str, Any]) -> dict[str, list[str]]:

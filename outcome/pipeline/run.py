@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from outcome.checks import StudyCheck
     from outcome.crossval.arm_fold import ArmFold
     from outcome.crossval.grid import Grid
+    from outcome.evaluation.evaluation import Evaluation
     from outcome.study import Study
 
 __all__ = ["Results", "run"]
@@ -28,7 +29,7 @@ ON_REQUEST = ("permutations.csv", "slide_vectors.h5")
 
 @dataclass(frozen=True)
 class Results:
-    """What a study found; the same tables lie in `folder` as CSV.
+    """Results of a study; the same tables lie in `folder` as CSV.
 
     Parameters
     ----------
@@ -41,8 +42,8 @@ class Results:
         A higher `risk` is worse.
     development : DataFrame
         Out-of-fold risks inside development. Optimistic: for calibration and cut-offs only.
-    metrics, comparisons, risk_groups : DataFrame
-        Discrimination with intervals; differences to the baseline; groups by the cut-off.
+    evaluation : Evaluation
+        Every table of the evaluation: metrics, comparisons, risk groups and all further ones.
     permutations : DataFrame or None
         p of each arm under permuted outcomes, where it was asked for.
     cohort_flow, splits, history : DataFrame
@@ -55,9 +56,7 @@ class Results:
     report: Path
     predictions: pd.DataFrame
     development: pd.DataFrame
-    metrics: pd.DataFrame
-    comparisons: pd.DataFrame
-    risk_groups: pd.DataFrame
+    evaluation: Evaluation
     cohort_flow: pd.DataFrame
     splits: pd.DataFrame
     history: pd.DataFrame
@@ -65,8 +64,23 @@ class Results:
     permutations: pd.DataFrame | None = None
 
     @property
+    def metrics(self) -> pd.DataFrame:
+        """Discrimination and calibration of every arm, with intervals."""
+        return self.evaluation.metrics
+
+    @property
+    def comparisons(self) -> pd.DataFrame:
+        """Differences to the baseline."""
+        return self.evaluation.comparisons
+
+    @property
+    def risk_groups(self) -> pd.DataFrame:
+        """Groups by the cut-off: survival, hazard ratios, log-rank tests."""
+        return self.evaluation.risk_groups
+
+    @property
     def warnings(self) -> list[str]:
-        """What a reader of the numbers must know."""
+        """Warnings for readers of the numbers."""
         return list(self.manifest["warnings"])
 
     @property
@@ -237,7 +251,8 @@ def _results(
     from outcome.crossval.joined_predictions import joined_predictions
     from outcome.crossval.permutation_test import permutation_notes
     from outcome.dataset.patient_tables import patient_tables
-    from outcome.evaluation.endpoints import evaluate_endpoints
+    from outcome.evaluation.evaluation import PatientTables, evaluate_study
+    from outcome.evaluation.outcome_kinds import described_outcome
     from outcome.predictions import Predictions
     from outcome.reporting.report import write_report
     from outcome.run_folder.write import write_run_folder
@@ -245,17 +260,21 @@ def _results(
     progress("evaluating", 0, 1)
     study_data = grid.study_data
     predictions = Predictions(joined_predictions(finished, study_data, study.secondary))
-    evaluation = evaluate_endpoints(
+    about = manifest.describe(study, study_data, grid.device, command, frame) | fits
+    of_patients = patient_tables(study, study_data)
+    evaluation = evaluate_study(
         predictions,
-        study.endpoint,
+        described_outcome(about["endpoint"], predictions),
         study.secondary,
+        patients=PatientTables(
+            of_patients["covariates"], of_patients["acquisition"], study.covariates.numeric
+        ),
         baseline=study.baseline,
         contrasts=study.contrasts,
         n_resamples=N_RESAMPLES,
         seed=study.split.seed,
     )
     progress("evaluating", 1, 1)
-    about = manifest.describe(study, study_data, grid.device, command, frame) | fits
     if fits["changed"]:
         about["notes"].append(
             f"changed since the last run in this folder: {'; '.join(fits['changed'])}."
@@ -273,16 +292,13 @@ def _results(
     tables = {
         "predictions": predictions.table,
         "development": pd.concat([f.development for f in finished], ignore_index=True),
-        "metrics": evaluation.metrics,
-        "comparisons": evaluation.comparisons,
-        "risk_groups": evaluation.risk_groups,
         "cohort_flow": study_data.cohort.flow_table(),
         "splits": splits_table(study_data.folds, study_data.cohort),
         "history": pd.concat(
             [f.history for f in finished if len(f.history)] or [finished[0].history]
         ),
     }
-    further = {"cohort_lost": study_data.cohort.lost_table(), **patient_tables(study, study_data)}
+    further = {"cohort_lost": study_data.cohort.lost_table(), **of_patients}
     if tested is not None:
         further["permutations"] = tested
         about["notes"] += permutation_notes(tested)
@@ -292,11 +308,21 @@ def _results(
             f"{' and '.join(stale)} of an earlier state of the study: removed; ask for them anew"
         )
     about["seconds"] = round(monotonic() - started, 1)
-    write_run_folder(folder, {**tables, **further}, about, study.to_yaml(folder), stale)
+    about["tables"] = evaluation.manifest_part["tables"]
+    write_run_folder(
+        folder, {**tables, **evaluation.tables, **further}, about, study.to_yaml(folder), stale
+    )
     progress("reporting", 0, 1)
     report = write_report(folder)
     progress("reporting", 1, 1)
-    return Results(folder=folder, report=report, manifest=about, permutations=tested, **tables)
+    return Results(
+        folder=folder,
+        report=report,
+        manifest=about,
+        permutations=tested,
+        evaluation=evaluation,
+        **tables,
+    )
 
 
 def _stale(

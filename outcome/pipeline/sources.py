@@ -1,4 +1,4 @@
-"""What is evaluated again: tables of predictions, and run folders that say more than a table."""
+"""Inputs of an evaluation: tables of predictions, and run folders with more than a table."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from outcome.errors import PredictionsError, Problems, RunFolderError
 from outcome.run_folder.read import read_manifest
 from outcome.study import Study
 
-__all__ = ["Source", "endpoint_asked", "read_sources"]
+__all__ = ["PredictionSource", "endpoint_asked", "read_sources"]
 
 UNITS = ("days", "months", "years")
 
 
 @dataclass(frozen=True)
-class Source:
+class PredictionSource:
     """A table of predictions, and the run that it is from.
 
     Parameters
@@ -33,7 +33,7 @@ class Source:
     manifest : mapping
         Of the run; empty for a table.
     study : Study or None
-        Of the run; folders of `validate` and `evaluate` have none.
+        Of the run; absent in folders of `validate` and `evaluate`.
     """
 
     table: Path
@@ -43,7 +43,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        """What the report calls it."""
+        """Name in the report."""
         return str(self.manifest["name"]) if self.folder else self.table.stem
 
     def part(self, key: str) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class Source:
         Raises
         ------
         RunFolderError
-            The manifest does not say it.
+            The manifest does not declare it.
         """
         if self.study is not None:
             return self.study.endpoint
@@ -74,14 +74,15 @@ class Source:
             if kind == "binary":
                 return _binary(name, favourable=bool(spec.get("favourable")))
             horizons, unit = spec.get("horizons") or [], spec.get("unit")
-            timed = {"name": name, "time": "time", "event": "event", "unit": unit}
+            timed = {"name": name, "time": "time", "event": "event", "unit": unit, "kind": kind}
             if kind == "landmark":
-                return Landmark.model_validate({**timed, "kind": kind, "horizon": horizons[0]})
-            return TimeToEvent.model_validate({**timed, "kind": kind, "horizons": horizons})
+                return Landmark.model_validate({**timed, "horizon": horizons[0]})
+            strata = spec.get("strata")
+            return TimeToEvent.model_validate({**timed, "horizons": horizons, "strata": strata})
         except (ValidationError, IndexError, TypeError):
             raise RunFolderError(
-                f"{self.folder}/manifest.json does not say what is predicted (kind, unit, "
-                f"horizons under `endpoint`). To do: give {self.table} instead, with --unit"
+                f"{self.folder}/manifest.json does not declare the endpoint (kind, unit, "
+                f"horizons). To do: give {self.table} instead, and the unit of its times"
             ) from None
 
 
@@ -90,7 +91,7 @@ def _binary(name: str, *, favourable: bool) -> Binary:
     return Binary.model_validate({**about, "favourable": favourable})
 
 
-def read_sources(paths: Sequence[Path]) -> list[Source]:
+def read_sources(paths: Sequence[Path]) -> list[PredictionSource]:
     """Find out which of the paths are tables, and which are run folders.
 
     Raises
@@ -101,7 +102,7 @@ def read_sources(paths: Sequence[Path]) -> list[Source]:
     problems, found = Problems("predictions"), []
     for path in paths:
         if not path.is_dir():
-            found.append(Source(path))
+            found.append(PredictionSource(path))
             continue
         try:
             manifest = read_manifest(path / "manifest.json")
@@ -110,13 +111,13 @@ def read_sources(paths: Sequence[Path]) -> list[Source]:
             continue
         study = path / "study.yaml"
         read = Study.read(study) if study.is_file() else None
-        found.append(Source(path / "predictions.csv", path, manifest, read))
+        found.append(PredictionSource(path / "predictions.csv", path, manifest, read))
     problems.raise_if_any(RunFolderError)
     return found
 
 
 def endpoint_asked(
-    sources: Sequence[Source],
+    sources: Sequence[PredictionSource],
     kind: str,
     *,
     unit: str | None,
@@ -124,11 +125,11 @@ def endpoint_asked(
     horizons: Sequence[float],
     favourable: bool,
 ) -> Endpoint:
-    """Return what is judged: as the runs declare it, and the options.
+    """Return the endpoint to evaluate: as the runs declare it, changed by what was asked for.
 
     Parameters
     ----------
-    sources : sequence of Source
+    sources : sequence of PredictionSource
     kind : {"survival", "binary"}
         What the columns of the tables are.
     unit : str, optional
@@ -143,11 +144,11 @@ def endpoint_asked(
     Raises
     ------
     PredictionsError
-        Options and runs contradict each other; times are never converted.
+        The request and the runs contradict each other; times are never converted.
     """
     problems = Problems("evaluation")
     if unit and unit not in UNITS:
-        problems.add(f"--unit {unit!r}", remedy="use days, months or years")
+        problems.add(f"unit {unit!r} is unknown", remedy="use days, months or years")
     runs = [s for s in sources if s.folder]
     declared = [s.endpoint() for s in runs]
     units = {
@@ -156,19 +157,23 @@ def endpoint_asked(
         if not isinstance(e, Binary)
     }
     if unit and found and unit != found:
-        problems.add(f"--unit {unit}, but the tables hold a column time_{found}")
+        problems.add(f"unit {unit}, but the tables hold a column time_{found}")
     for folder, theirs in units.items():
         if (unit or found or theirs) != theirs:
-            said = f"--unit {unit}" if unit else f"a table has a column time_{found}"
-            remedy = "leave --unit out: nothing is converted" if unit else "bring them to one unit"
+            said = f"unit {unit}" if unit else f"a table has a column time_{found}"
+            remedy = (
+                "leave the unit out: nothing is converted" if unit else "bring them to one unit"
+            )
             problems.add(f"{said}, but the times of {folder} are in {theirs}", remedy=remedy)
     if len({_question(e) for e in declared}) > 1:
         problems.add("the runs ask different questions", [*map(_question, declared)])
     first = declared[0] if declared else None
     if isinstance(first, Landmark) and horizons and tuple(horizons) != first.horizons:
-        problems.add("--horizons: the endpoint of the run is the event by a time of its own")
+        problems.add(
+            "horizons cannot be given: the endpoint of the run is the event by a fixed time"
+        )
     if favourable and any(isinstance(e, Binary) and not e.favourable for e in declared):
-        problems.add("--favourable, but the study of the run says the opposite")
+        problems.add("favourable, but the study of the run declares the opposite")
     problems.raise_if_any(PredictionsError)
     if first is None:
         return _plain(kind, unit or found or "days", horizons, favourable=favourable)
@@ -190,5 +195,5 @@ def _plain(kind: str, unit: str, horizons: Sequence[float], *, favourable: bool)
     if kind == "binary":
         return _binary("label", favourable=favourable)
     timed = {"kind": "survival", "time": "time", "event": "event", "unit": unit, "name": "event"}
-    # Copied unvalidated: the evaluation says what is wrong with horizons in words of the command.
+    # Copied unvalidated: the evaluation explains what is wrong with horizons.
     return TimeToEvent.model_validate(timed).model_copy(update={"horizons": tuple(horizons)})

@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from outcome.cohort import Cohort
-from outcome.endpoint import Endpoint
-from outcome.evaluation.endpoints import evaluate_endpoint
+from outcome.evaluation.evaluation import evaluate_study
+from outcome.evaluation.outcome_kinds import described_outcome
 from outcome.pipeline.evaluate import PACKAGES, check_folder
 from outcome.predictions import Predictions
 from outcome.reporting.report import write_report
@@ -27,7 +27,6 @@ EXTERNAL = "external"
 
 def write_validation(
     folder: Path,
-    endpoint: Endpoint,
     table: pd.DataFrame,
     cohort: Cohort,
     *,
@@ -45,8 +44,6 @@ def write_validation(
     Parameters
     ----------
     folder : Path
-    endpoint : Endpoint
-        Of the model.
     table : DataFrame
         `predictions.csv`: the model, and recalibrated versions as further arms.
     cohort : Cohort
@@ -65,17 +62,18 @@ def write_validation(
         The fields of `outcome.pipeline.validate_model.Validation`.
     """
     predictions = Predictions(table)
-    judged = endpoint
-    if endpoint.kind == "survival":
-        judged = endpoint.model_copy(update={"horizons": tuple(horizons)})
-    evaluation = evaluate_endpoint(
-        predictions, judged, n_resamples=n_resamples, seed=seed, cross_validated=False
+    described = {**about["endpoint"], "horizons": list(horizons)}
+    evaluation = evaluate_study(
+        predictions,
+        described_outcome(described, predictions),
+        n_resamples=n_resamples,
+        seed=seed,
+        cross_validated=False,
     )
     found_notes = [*notes, *evaluation.notes, *_how(table)]
     found_warnings = [*warnings, *evaluation.warnings]
     arms = predictions.arms
     versions = {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}}
-    described = {**about["endpoint"], "horizons": list(horizons)}
     manifest = {
         "format": 1,
         **{k: v for k, v in about.items() if k != "inputs_of_arm"},
@@ -92,11 +90,11 @@ def write_validation(
         ],
         "notes": found_notes,
         "warnings": found_warnings,
+        "tables": [n for n in evaluation.tables if n != "comparisons"],
     }
     tables = {
         "predictions": table,
-        "metrics": evaluation.metrics,
-        "risk_groups": evaluation.risk_groups,
+        **{n: t for n, t in evaluation.tables.items() if n != "comparisons"},
         "recalibration": recalibration,
         "cohort_flow": cohort.flow_table(),
         "cohort_lost": cohort.lost_table(),

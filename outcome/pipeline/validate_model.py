@@ -116,7 +116,6 @@ def validate(
     return Validation(
         **write_validation(
             folder,
-            model.endpoint,
             found.table,
             patients.cohort,
             recalibration=found.recalibration,

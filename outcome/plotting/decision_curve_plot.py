@@ -25,7 +25,7 @@ def plot_decision_curve(
     everybody: str = "treat all",
     most: float = 1.0,
 ) -> Axes:
-    """Net benefit over threshold probabilities, with treating all and treating nobody.
+    """Net benefit over threshold probabilities, with treating all and treating none.
 
     Parameters
     ----------

@@ -19,30 +19,10 @@ from outcome.risk.cutoffs import order_groups
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+__all__ = ["plot_incidence", "plot_kaplan_meier"]
 
-from typing import TYPE_CHECKING
-
-from outcome.statistics.aalen_johansen import cumulative_incidence
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-Array = npt.NDArray[np.float64]
-
-__all__ = ["at_risk", "plot_incidence", "plot_kaplan_meier", "write_at_risk"]
-
-
-def at_risk(time: Array, when: Array) -> npt.NDArray[np.int64]:
-    """Count the patients under observation just before each time.
-
-    Examples
-    --------
-    >>> at_risk(np.array([1.0, 2.0, 2.0, 5.0]), np.array([0.0, 2.0, 3.0])).tolist()
-    [4, 3, 1]
-    """
-    ordered = np.sort(np.asarray(time, dtype=float))
-    count = len(ordered) - np.searchsorted(ordered, np.asarray(when, dtype=float), side="left")
-    return np.asarray(count, dtype=np.int64)
+Steps = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
+"""Times, ascending from 0, and the numbers at risk just before each."""
 
 
 def plot_kaplan_meier(
@@ -93,14 +73,16 @@ def plot_kaplan_meier(
     ax.set_xlabel(f"Time ({unit})" if unit else "Time")
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    at_risk = {}
     for i, group in enumerate(groups):
         rows = table[table["risk_group"] == group]
         events = int(rows["event"].sum())
         label = f"{shorten(group, 30, 1)}  (n = {len(rows)}, events = {events})"
-        _draw_curve(ax, rows, label, colours[group], GROUP_DASHES[i % len(GROUP_DASHES)])
+        dashes = GROUP_DASHES[i % len(GROUP_DASHES)]
+        at_risk[group] = _draw_curve(ax, rows, label, colours[group], dashes)
     legend_above(ax, note)
     clean(ax)
-    write_at_risk(ax, table, groups, colours)
+    _write_at_risk(ax, at_risk, colours)
     return ax
 
 
@@ -110,7 +92,8 @@ def _draw_curve(
     label: str,
     colour: str,
     dashes: tuple[float, tuple[float, ...]],
-) -> None:
+) -> Steps | None:
+    """Draw the curve of a group, fitted by lifelines; returns its numbers at risk."""
     line: dict[str, Any] = {
         "color": colour,
         "linewidth": 1.6,
@@ -118,7 +101,7 @@ def _draw_curve(
     }
     if rows.empty:
         ax.plot([], [], label=label, **line)
-        return
+        return None
     fitted = KaplanMeierFitter().fit(rows["time"].astype(float), rows["event"].astype(float))
     times = fitted.survival_function_.index.to_numpy(dtype=float)
     survival = fitted.survival_function_.to_numpy(dtype=float)[:, 0]
@@ -130,16 +113,18 @@ def _draw_curve(
     censored = np.unique(rows.loc[rows["event"] == 0, "time"].to_numpy(dtype=float))
     heights = survival[np.searchsorted(times, censored, side="right") - 1]
     ax.plot(censored, heights, linestyle="none", marker="|", color=colour, markersize=4.5, mew=0.8)
+    return times, fitted.event_table["at_risk"].to_numpy(dtype=np.int64)
 
 
-def write_at_risk(
-    ax: Axes, table: pd.DataFrame, groups: Sequence[str], colours: Mapping[str, str]
+def _write_at_risk(
+    ax: Axes, at_risk: Mapping[str, Steps | None], colours: Mapping[str, str]
 ) -> None:
     """Hang the numbers at risk of each group below the ticks of the time axis."""
     low, high = ax.get_xlim()
     ticks = np.array([t for t in ax.get_xticks() if low <= t <= high * (1 + 1e-9)])
     ax.set_xticks(ticks)
     figure = ax.get_figure(root=True)
+    groups = list(at_risk)
     for i in range(-1, len(groups)):
         drop = offset_copy(ax.get_xaxis_transform(), figure, y=-56 - 12.5 * i, units="points")
         margin = offset_copy(drop, figure, x=-24, units="points")
@@ -151,15 +136,22 @@ def write_at_risk(
         ax.text(0, 0, shorten(group, 16, 1), color=INK, **heading)
         mark = offset_copy(drop, figure, x=-17, y=2.7, units="points")
         ax.plot([0], [0], "s", transform=mark, color=colours[group], markersize=5, clip_on=False)
-        counts = at_risk(
-            table.loc[table["risk_group"] == group, "time"].to_numpy(dtype=float), ticks
-        )
+        counts = _at_risk(at_risk[group], ticks)
         for tick, count in zip(ticks, counts, strict=True):
             ax.text(tick, 0, str(count), transform=drop, ha="center", fontsize=SMALL, color=INK)
 
 
+def _at_risk(steps: Steps | None, ticks: npt.NDArray[np.float64]) -> list[int]:
+    """Look up the patients under observation just before each tick."""
+    if steps is None:
+        return [0] * len(ticks)
+    times, counts = steps
+    place = np.searchsorted(times, ticks, side="left")
+    return [int(counts[k]) if k < len(counts) else 0 for k in place]
+
+
 def plot_incidence(
-    table: pd.DataFrame,
+    curves: pd.DataFrame,
     ax: Axes,
     *,
     unit: str = "",
@@ -171,8 +163,9 @@ def plot_incidence(
 
     Parameters
     ----------
-    table : DataFrame
-        Each patient once: `time`, `event` (1, or 2 for the competing event), `risk_group`.
+    curves : DataFrame
+        Rows of one arm: `group, cause` (1, or 2 for the competing event), `time, incidence, lower,
+        upper, n_risk, n_event`; see `outcome.evaluation.survival_curves.incidence_curves`.
     ax : Axes
         Drawn on; the numbers at risk hang below it.
     unit, groups, colours, note
@@ -187,39 +180,34 @@ def plot_incidence(
     -----
     Aalen-Johansen estimates; bands are pointwise 95% intervals on the log(-log) scale.
     """
-    groups = order_groups(table["risk_group"].tolist()) if groups is None else list(groups)
+    groups = order_groups(curves["group"].tolist()) if groups is None else list(groups)
     colours = group_colours(groups) if colours is None else colours
+    at_risk: dict[str, Steps | None] = {}
     for i, group in enumerate(groups):
-        rows = table[table["risk_group"] == group]
-        code = rows["event"].astype(int).to_numpy()
-        counts = f"n = {len(rows)}, events = {(code == 1).sum()}, competing = {(code == 2).sum()}"
-        label = f"{shorten(group, 24, 1)}  ({counts})"
+        rows = curves[curves["group"] == group]
+        first, second = (rows[rows["cause"] == cause] for cause in (1, 2))
+        n = int(first["n_risk"].iloc[0]) if len(first) else 0
+        counts = [int(part["n_event"].sum()) for part in (first, second)]
+        label = f"{shorten(group, 24, 1)}  (n = {n}, events = {counts[0]}, competing = {counts[1]})"
         style: dict[str, Any] = {"color": colours[group], "linestyle": group_dashes(i)}
         ax.plot([], [], label=label, linewidth=1.8, **style)
-        for cause in (1, 2):
-            if (code == cause).any():
-                _step(ax, rows["time"].to_numpy(dtype=float), code, cause, style)
-    ax.set(xlim=(0, float(table["time"].max())), ylim=(0, 1.02))
+        if counts[0]:
+            ax.step(first["time"], first["incidence"], where="post", linewidth=1.8, **style)
+            band = (first["time"], first["lower"], first["upper"])
+            ax.fill_between(*band, step="post", color=colours[group], alpha=0.14, linewidth=0)
+        if counts[1]:
+            thin: dict[str, Any] = {"linewidth": 0.8, "alpha": 0.7, **style}
+            ax.step(second["time"], second["incidence"], where="post", **thin)
+        at_risk[group] = (
+            (first["time"].to_numpy(dtype=float), first["n_risk"].to_numpy(dtype=np.int64))
+            if n
+            else None
+        )
+    ax.set(xlim=(0, float(curves["time"].max())), ylim=(0, 1.02))
     ax.set(ylabel="Cumulative incidence", xlabel=f"Time ({unit})" if unit else "Time")
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     legend_above(ax, note)
     clean(ax)
-    write_at_risk(ax, table, groups, colours)
+    _write_at_risk(ax, at_risk, colours)
     return ax
-
-
-def _step(ax: Axes, time: Any, code: Any, cause: int, style: dict[str, Any]) -> None:
-    curve = cumulative_incidence(time, code, cause=cause)
-    at = np.r_[0.0, curve.time]
-    ax.step(
-        at,
-        curve.at(at),
-        where="post",
-        linewidth=1.8 if cause == 1 else 0.8,
-        alpha=1.0 if cause == 1 else 0.7,
-        **style,
-    )
-    if cause == 1:
-        low, high = curve.interval(at)
-        ax.fill_between(at, low, high, step="post", color=style["color"], alpha=0.14, linewidth=0)

@@ -12,6 +12,7 @@ __all__ = [
     "estimate",
     "interval",
     "number",
+    "p_number",
     "p_value",
     "plural",
     "signed",
@@ -102,6 +103,17 @@ def p_value(value: Any, name: str = "p") -> str:
         return f"{name} = {p:.3f}"
     text = f"{p:.2f}"
     return f"{name} = {p:.4f}" if text == "0.05" and p < 0.05 else f"{name} = {text}"
+
+
+def p_number(value: Any) -> str:
+    """Format a p-value for a column of p-values; empty where there is none.
+
+    Examples
+    --------
+    >>> p_number(0.0312), p_number(0.00004)
+    ('0.03', '< 0.001')
+    """
+    return p_value(value).removeprefix("p ").removeprefix("= ")
 
 
 def plural(count: int, noun: str, several: str = "") -> str:

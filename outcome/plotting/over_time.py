@@ -79,6 +79,7 @@ def plot_folds(
     ylabel: str,
     reference: float = float("nan"),
     colours: Mapping[str, str] | None = None,
+    means: Mapping[str, float] | None = None,
 ) -> Axes:
     """One metric in every test fold, a column of dots per arm, with their mean.
 
@@ -94,6 +95,8 @@ def plot_folds(
         Where a line is drawn; NaN for none.
     colours : mapping, optional
         Arm to colour.
+    means : mapping, optional
+        Arm to the mean over its folds, drawn as a bar.
 
     Returns
     -------
@@ -113,8 +116,7 @@ def plot_folds(
         colour = (colours or {}).get(str(arm), INK)
         size = 12 + 30 * rows["n"].to_numpy(dtype=float) / biggest
         ax.scatter(i + aside, rows["estimate"], s=size, color=colour, alpha=0.75, linewidth=0)
-        if len(rows):
-            middle = float(rows["estimate"].mean())
+        if np.isfinite(middle := (means or {}).get(str(arm), np.nan)):
             ax.plot([i - 0.32, i + 0.32], [middle] * 2, color=colour, linewidth=2.2)
     ax.set_xticks(range(len(names)), names)
     ax.set(xlim=(-0.6, len(names) - 0.4), ylabel=drawable(ylabel))

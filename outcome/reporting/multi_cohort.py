@@ -13,9 +13,8 @@ from outcome.errors import Problems, RunFolderError
 from outcome.reporting.multi_cohort_page import Cohorts, cohorts_page
 from outcome.reporting.page.figure_files import Gallery, plain_style
 from outcome.reporting.page.formatting import column
-from outcome.reporting.page.metric_names import Metric
+from outcome.reporting.page.metric_names import Metric, main_scores
 from outcome.reporting.page.render import render, write_page
-from outcome.reporting.sections.summary_section import main_scores
 from outcome.run_folder.folder import Run
 from outcome.run_folder.read import read_run
 from outcome.run_folder.write import write_run_folder
@@ -110,7 +109,7 @@ def write_cohorts(folders: Sequence[Path], out: Path) -> Cohorts:
 
 def _check_out(out: Path) -> None:
     if out.is_file():
-        raise RunFolderError(f"{out} is a file: name another folder with `out=`")
+        raise RunFolderError(f"{out} is a file: give another folder")
     if not out.is_dir() or not any(out.iterdir()):
         return
     try:
@@ -119,7 +118,7 @@ def _check_out(out: Path) -> None:
     except (OSError, ValueError):
         mine = False
     if not mine:
-        raise RunFolderError(f"{out} holds other files: name another folder with `out=`")
+        raise RunFolderError(f"{out} holds other files: give another folder")
 
 
 def _read_all(folders: Sequence[Path]) -> list[Run]:

@@ -13,12 +13,19 @@ from matplotlib.figure import Figure
 from outcome.plotting.forest import plot_forest
 from outcome.plotting.numbers import estimate, number, plural
 from outcome.plotting.palette import INK, arm_colours
-from outcome.reporting.page.blocks import Fact, Panel, Panels, Picture, Section, TableBlock
+from outcome.reporting.page.blocks import (
+    Answer,
+    Fact,
+    Picture,
+    ReportSection,
+    Tab,
+    TableBlock,
+    Tabs,
+)
 from outcome.reporting.page.figure_files import Gallery
-from outcome.reporting.page.formatting import Cell, Table, slug
+from outcome.reporting.page.formatting import Cell, Table, joined, quote, slug
 from outcome.reporting.page.metric_names import Metric
 from outcome.reporting.page.render import Page
-from outcome.reporting.sections.summary_section import Answer, joined, quote
 from outcome.run_folder.folder import Run
 
 __all__ = ["Cohorts", "cohorts_page"]
@@ -51,7 +58,7 @@ def cohorts_page(
 ) -> Page:
     """Put the page over several runs together; its figures are hung in `gallery`."""
     arms = list(dict.fromkeys(made.scores["arm"]))
-    scores = Section("cohorts", f"{main.label} in each cohort")
+    scores = ReportSection("cohorts", f"{main.label} in each cohort")
     scores.say(
         "Every row is a study of its own: nothing was trained or chosen across cohorts. The mean "
         "counts every cohort alike; its 95% interval is about these cohorts and these fitted "
@@ -59,27 +66,27 @@ def cohorts_page(
     )
     scores.show(_score_table(made, names, arms, main))
     drawn = _Forests(gallery, main, dict(arm_colours(arms)))
-    panels = [Panel(f"cohorts-{drawn.slugs[a]}", a, [drawn.scores(a, made)]) for a in arms]
-    scores.show(Panels("Arm", panels))
+    tabs = [Tab(f"cohorts-{drawn.slugs[a]}", a, [drawn.scores(a, made)]) for a in arms]
+    scores.show(Tabs("Arm", tabs))
     sections = [scores]
     if made.changes["difference"].notna().any():
-        changes = Section("differences", "Differences to the baseline")
+        changes = ReportSection("differences", "Differences to the baseline")
         changes.say(
             "Arm less baseline, on the same patients and folds of each cohort. Where an arm is "
             "missing in a cohort, that cohort is no part of its mean."
         )
         pairs = made.mean_changes[["arm", "baseline"]].to_numpy().tolist()
         blocks = [
-            Panel(f"differences-{i}", f"{a} against {b}", [drawn.changes(a, b, made, i)])
+            Tab(f"differences-{i}", f"{a} against {b}", [drawn.changes(a, b, made, i)])
             for i, (a, b) in enumerate(pairs)
         ]
-        changes.show(Panels("Comparison", blocks))
+        changes.show(Tabs("Comparison", blocks))
         changes.show(TableBlock(_change_table(made, main)))
         sections.append(changes)
     sections.append(_about(runs, names))
     return Page(
         title=f"{plural(len(runs), 'cohort')}, {main.label}",
-        subtitle=f"{plural(sum(r.patients for r in runs), 'patient')} in all",
+        subtitle=f"{plural(sum(r.n_patients for r in runs), 'patient')} in all",
         simulated=any(r.manifest.get("simulated") for r in runs),
         answers=_answers(made, main),
         trust=_facts(runs, made),
@@ -188,14 +195,14 @@ def _change_table(made: Cohorts, main: Metric) -> Table:
     return table
 
 
-def _about(runs: Sequence[Run], names: Sequence[str]) -> Section:
-    section = Section("runs", "The runs")
+def _about(runs: Sequence[Run], names: Sequence[str]) -> ReportSection:
+    section = ReportSection("runs", "The runs")
     columns = ["Cohort", "Endpoint", "Patients", "Events", "Folds", "Repeats", "Warnings", "Made"]
     table = Table("What was put together", columns, numeric={2, 3, 4, 5, 6})
     for name, run in zip(names, runs, strict=True):
         warned = len(run.manifest.get("warnings") or []) + len(run.problems)
         table.add(
-            name, run.endpoint.name, run.patients, run.events, run.folds, run.repeats, warned,
+            name, run.endpoint.name, run.n_patients, run.n_events, run.folds, run.repeats, warned,
             str(run.manifest.get("created") or "")[:10],
         )  # fmt: skip
     table.notes.append("Each run has a page of its own, with its warnings and methods.")

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from outcome.plotting.numbers import plural
-from outcome.reporting.derived import DERIVED, with_derived
-from outcome.reporting.page.blocks import Section
+from outcome.reporting.page.blocks import ReportSection
 from outcome.reporting.page.figure_files import Gallery, plain_style
 from outcome.reporting.page.figures import Drawings
 from outcome.reporting.page.glossary import glossary
+from outcome.reporting.page.metric_names import main_scores
 from outcome.reporting.page.render import Page, render, write_page
 from outcome.reporting.sections.contents import make_sections
-from outcome.reporting.sections.summary_section import answers, main_scores, trust
+from outcome.reporting.sections.summary_section import answers, trust
 from outcome.run_folder.folder import Run
 from outcome.run_folder.read import read_run
-from outcome.run_folder.write import write_derived
 
-__all__ = ["Report", "make_report", "write_report"]
+__all__ = ["render_report", "write_report"]
 
 
 def write_report(folder: Path, *, show_ids: bool = False) -> Path:
-    """Write `report.html`, and `figures/*.png` and `*.svg`, from a run folder alone.
+    """Write `report.html`, and `figures/*.png` and `*.svg`, from a run folder.
 
     Parameters
     ----------
     folder : Path
         What a run wrote: `manifest.json` and `predictions.csv` are needed, every other file is
-        used where it is there. Tables that follow from them are written beside the page.
+        used where it exists. Nothing is computed: `outcome.pipeline.report.report` first computes
+        tables that a folder lacks.
     show_ids : bool
         Add a table of all patients. Without it no patient id is on the page: ids in notes,
         warnings and file names are replaced, unless they look like a plain word or number.
@@ -48,38 +45,21 @@ def write_report(folder: Path, *, show_ids: bool = False) -> Path:
     PredictionsError
         Its predictions cannot be used.
     """
-    return make_report(folder, show_ids=show_ids).path
+    return render_report(read_run(Path(folder), show_ids=show_ids))
 
 
-@dataclass(frozen=True)
-class Report:
-    """A page, and the tables that were computed for it.
-
-    Parameters
-    ----------
-    path : Path
-    tables : mapping of name to DataFrame
-        They lie beside the page as `<name>.csv`.
-    """
-
-    path: Path
-    tables: Mapping[str, pd.DataFrame]
-
-
-def make_report(folder: Path, *, show_ids: bool = False) -> Report:
-    """Do what `write_report` does, and return its tables too."""
-    run, tables = with_derived(read_run(Path(folder), show_ids=show_ids))
-    write_derived(run.path, tables, DERIVED)
+def render_report(run: Run) -> Path:
+    """Write the page and the figures of a run folder that has been read."""
     gallery = Gallery(run.path / "figures")
     with plain_style():
         sections = make_sections(run, Drawings(run, gallery))
     html = render(_page(run, sections))
     page = write_page(run.path / "report.html", html)
     gallery.close()
-    return Report(page, tables)
+    return page
 
 
-def _page(run: Run, sections: Sequence[Section]) -> Page:
+def _page(run: Run, sections: Sequence[ReportSection]) -> Page:
     main, _ = main_scores(run)
     return Page(
         title=run.name,
@@ -94,6 +74,6 @@ def _page(run: Run, sections: Sequence[Section]) -> Page:
 
 def _subtitle(run: Run) -> str:
     end = run.endpoint
-    count = f"{plural(run.patients, 'patient')}, {plural(run.events, end.word)}"
+    count = f"{plural(run.n_patients, 'patient')}, {plural(run.n_events, end.word)}"
     day = str(run.manifest.get("created") or "")[:10]
     return " · ".join(x for x in (end.name, count, run.division, day) if x)

@@ -1,4 +1,4 @@
-"""A run folder in memory: what every chapter of the report is made from."""
+"""A run folder in memory: the source of every chapter of the report."""
 
 from __future__ import annotations
 
@@ -6,59 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from outcome.evaluation.evaluation import PatientTables
+from outcome.evaluation.outcome_kinds import EvaluatedOutcome, described_outcome
 from outcome.predictions import Predictions
 from outcome.risk.cutoffs import order_groups
 
-__all__ = ["Endpoint", "Run", "constant_risk"]
-
-
-_YES = frozenset({"yes", "y", "true", "t", "positive", "pos"})
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """What was predicted, in words; `word` is what happens to a patient who has it."""
-
-    kind: Literal["survival", "binary", "landmark"]
-    name: str
-    unit: str
-    horizons: tuple[float, ...]
-    favourable: bool
-    positive: str
-    strata: str
-    competing: bool = False
-
-    @property
-    def landmark(self) -> float | None:
-        """The time by which the event counts, where the question is yes or no by then."""
-        return self.horizons[0] if self.kind == "landmark" and self.horizons else None
-
-    @property
-    def ordinal(self) -> bool:
-        """Whether the main question is who comes first (and not yes or no)."""
-        return self.kind == "survival"
-
-    @property
-    def positive_name(self) -> str:
-        """What a positive patient is called; a bare code, or a yes, is given its column."""
-        is_word = any(c.isalpha() for c in self.positive)
-        telling = is_word and self.positive.lower() not in _YES
-        return self.positive if telling else f"{self.name} = {self.positive}"
-
-    @property
-    def counted(self) -> str:
-        """Heading of a column that counts those who had it."""
-        return "Positive" if self.kind == "binary" else "Events"
-
-    @property
-    def word(self) -> str:
-        """The countable thing: `event` or `positive patient`."""
-        return "positive patient" if self.kind == "binary" else "event"
+__all__ = ["Run"]
 
 
 @dataclass(frozen=True)
@@ -78,12 +35,16 @@ class Run:
         only the primary one.
     others : mapping
         The rest of such tables: secondary endpoints.
-    covariates, acquisition : DataFrame
-        `patient_id` and further columns, of the scored patients; numbers are numbers.
     problems : sequence of str
-        Files that are there but could not be used.
+        Files that are present but could not be used.
     show_ids : bool
         Whether the reader asked for patient ids.
+    patients : PatientTables
+        Covariates and acquisition as they lie in the folder.
+    covariates, acquisition : DataFrame
+        `patient_id` and further columns, of the scored patients; numbers are numbers.
+    left_out : sequence of str
+        Covariates with too many levels, which no table uses.
     """
 
     path: Path
@@ -93,8 +54,10 @@ class Run:
     problems: Sequence[str]
     show_ids: bool = False
     others: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    patients: PatientTables = field(default_factory=PatientTables)
     covariates: pd.DataFrame = field(default_factory=pd.DataFrame)
     acquisition: pd.DataFrame = field(default_factory=pd.DataFrame)
+    left_out: Sequence[str] = ()
 
     @property
     def name(self) -> str:
@@ -102,29 +65,9 @@ class Run:
         return str(self.manifest["name"])
 
     @cached_property
-    def endpoint(self) -> Endpoint:
-        """The declared endpoint."""
-        spec = self.part("endpoint")
-        asked = str(spec.get("kind") or self.predictions.kind)
-        kinds: dict[str, Literal["binary", "landmark"]] = {
-            "binary": "binary",
-            "landmark": "landmark",
-        }
-        return Endpoint(
-            kind=kinds.get(asked, "survival"),
-            name=str(spec.get("name") or spec.get("label") or spec.get("event") or "the outcome"),
-            unit=str(spec.get("unit") or ""),
-            horizons=tuple(float(h) for h in spec.get("horizons") or ()),
-            favourable=bool(spec.get("favourable")),
-            positive=str(spec.get("positive") or "positive"),
-            strata=str(spec.get("strata") or ""),
-            competing=self._competing,
-        )
-
-    @cached_property
-    def _competing(self) -> bool:
-        table = self.predictions.table
-        return "event" in table and bool((table["event"].astype(float) == 2).any())
+    def endpoint(self) -> EvaluatedOutcome:
+        """The outcome that the manifest declares."""
+        return described_outcome(self.part("endpoint"), self.predictions)
 
     @cached_property
     def arms(self) -> list[str]:
@@ -140,7 +83,7 @@ class Run:
 
     @cached_property
     def inputs(self) -> dict[str, list[str]]:
-        """What each arm sees, as declared."""
+        """The inputs of each arm, as declared."""
         arms = self.manifest.get("arms", [])
         return {str(a.get("name")): [str(i) for i in a.get("inputs") or []] for a in arms}
 
@@ -161,7 +104,7 @@ class Run:
 
     @property
     def division(self) -> str:
-        """How test patients came about, in words."""
+        """How patients were divided into test sets, in words."""
         if self.folds > 1:
             again = f", {self.repeats} repeats" if self.repeats > 1 else ""
             return f"{self.folds}-fold cross-validation{again}"
@@ -170,42 +113,55 @@ class Run:
         )
 
     @cached_property
-    def patients(self) -> int:
-        """Scored patients."""
+    def n_patients(self) -> int:
+        """Number of scored patients."""
         return int(self.predictions.table["patient_id"].nunique())
 
     @cached_property
     def status(self) -> pd.Series:
-        """What became of each scored patient, by patient id: see `outcome_words`."""
+        """Outcome of each scored patient in words, by patient id: see `status_words`."""
         once = self.predictions.table.drop_duplicates("patient_id").set_index("patient_id")
-        yes, no, unknown, competing = self.outcome_words
-        if "label" in once:
-            return once["label"].astype(float).eq(1).map({True: yes, False: no})
-        code, landmark = once["event"].astype(float), self.endpoint.landmark
-        if landmark is None:
-            words = {0: no, 1: yes, 2: competing}
-            return code.map(words)
-        by_then = once["time"].astype(float) <= landmark
-        status = pd.Series(no, index=once.index)
-        status[(once["time"].astype(float) < landmark) & (code == 0)] = unknown
-        status[by_then & (code == 1)] = yes
-        return status
+        return self.endpoint.status(once)
 
     @cached_property
-    def outcome_words(self) -> tuple[str, str, str, str]:
-        """Words for: had it, had it not, not known, had a competing event."""
-        end = self.endpoint
-        if end.kind == "binary":
-            return end.positive_name, "all others", "unknown", ""
-        if end.landmark is not None:
-            at = f"{end.landmark:g} {end.unit}"
-            return f"event by {at}", f"no event by {at}", f"censored before {at}", ""
-        return "event", "censored", "unknown", "competing event"
-
-    @cached_property
-    def events(self) -> int:
+    def n_events(self) -> int:
         """Scored patients with the event (by the landmark, if any), or of the positive class."""
-        return int((self.status == self.outcome_words[0]).sum())
+        return int((self.status == self.endpoint.status_words[0]).sum())
+
+    @cached_property
+    def n_unknown(self) -> int:
+        """Scored patients whose outcome is unknown: censored before a landmark."""
+        return int((self.status == self.endpoint.status_words[2]).sum())
+
+    @cached_property
+    def constant_arms(self) -> list[str]:
+        """Arms that give all patients of a fold the same risk, in every fold."""
+        table = self.table("risk_range.csv")
+        if table.empty:
+            return []
+        varies = table.loc[table["highest"] - table["lowest"] > 1e-12, "arm"]
+        return [a for a in self.arms if a in set(table["arm"]) - set(varies)]
+
+    @cached_property
+    def tested_apart(self) -> bool | None:
+        """Whether `splits.csv` confirms that all scored patients were test patients of their fold.
+
+        None where the file is absent.
+        """
+        splits = self.table("splits.csv")
+        if splits.empty:
+            return None
+        keys = ["repeat", "fold", "patient_id"]
+        roles = splits.rename(columns={"outer_fold": "fold"})
+        if "repeat" not in roles:
+            roles = roles.assign(repeat=0)
+        scored = self.predictions.table[keys].drop_duplicates()
+        scored, roles = (
+            t.assign(repeat=t["repeat"].astype(float), fold=t["fold"].astype(str))
+            for t in (scored, roles)
+        )
+        merged = scored.merge(roles[[*keys, "role"]], on=keys, how="left")
+        return bool((merged["role"] == "test").all())
 
     def part(self, key: str) -> Mapping[str, Any]:
         """Return a section of the manifest; empty where it is absent or null."""
@@ -232,15 +188,3 @@ class Run:
             return order_groups(listed)
         means = rows.groupby("risk_group")["risk"].mean().sort_values(kind="stable")
         return order_groups([*listed, *(str(g) for g in means.index if str(g))])
-
-
-def constant_risk(rows: pd.DataFrame) -> bool:
-    """Whether an arm gives every patient of a fold the same risk, in every fold.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Rows of one arm, with `repeat, fold, risk`.
-    """
-    spread = rows.groupby(["repeat", "fold"])["risk"].agg(np.ptp)
-    return bool((spread <= 1e-12).all())

@@ -1,25 +1,30 @@
-"""Reads what the report needs from a run folder, once; optional files may be absent."""
+"""Reads a run folder, once; optional files may be absent."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from outcome.errors import PredictionsError, RunFolderError
+from outcome.errors import PredictionsError, Problems, RunFolderError
+from outcome.evaluation.evaluation import PatientTables
+from outcome.evaluation.study_tables import STUDY_TABLES
 from outcome.predictions import read_predictions
 from outcome.run_folder.folder import Run
 from outcome.run_folder.pseudonyms import Pseudonyms
 
-__all__ = ["read_manifest", "read_run"]
+__all__ = ["read_development", "read_manifest", "read_run"]
 
 FORMAT = 1
 _TEXT = {
     *("arm", "baseline", "metric", "group", "step", "reason", "note"),
     *("endpoint", "stratum", "fold", "outer_fold", "model", "statistic"),
+    *("variable", "level", "term", "kind", "covariate", "group_a", "group_b", "scale"),
+    *("patient_id", "role"),
 }
 _NEEDS = {
     "cohort_flow.csv": {"step", "patients"},
@@ -30,6 +35,7 @@ _NEEDS = {
     "splits.csv": {"patient_id", "outer_fold", "role"},
     "permutations.csv": {"arm", "statistic", "p_value"},
 }
+_NEEDS |= {f"{name}.csv": set() for name in STUDY_TABLES}
 _BY_ENDPOINT = ("metrics.csv", "comparisons.csv", "risk_groups.csv")
 
 
@@ -68,17 +74,33 @@ def read_run(folder: Path, *, show_ids: bool = False) -> Run:
     others = {}
     for file in _BY_ENDPOINT:
         tables[file], others[file] = _primary_first(tables[file], name)
-    ids = predictions.table["patient_id"].astype(str).drop_duplicates()
-    asked = manifest.get("covariates")
-    numeric = asked.get("numeric") if isinstance(asked, Mapping) else None
-    beside = [
-        _read_beside(folder / file, ids, numbers, problems)
-        for file, numbers in (
-            ("covariates.csv", numeric),
-            ("acquisition.csv", ["slides", "patches", "report missing"]),
-        )
-    ]
-    return Run(folder, manifest, predictions, tables, problems, show_ids, others, *beside)
+    patients = _patient_tables(folder, manifest, problems)
+    covariates, acquisition, left_out = patients.of(predictions)
+    return Run(
+        folder, manifest, predictions, tables, problems, show_ids, others, patients, covariates,
+        acquisition, left_out,
+    )  # fmt: skip
+
+
+def read_development(folder: Path, problems: Problems) -> pd.DataFrame | None:
+    """Read the out-of-fold scores of development patients; None where the folder has none."""
+    path = folder / "development.csv"
+    if not path.is_file():
+        return None
+    text: dict[str, type[str]] = dict.fromkeys(("arm", "repeat", "fold", "patient_id"), str)
+    try:
+        # The stubs know dtype by columns for some combinations of options only.
+        table = pd.read_csv(path, dtype=text, keep_default_na=False, float_precision="round_trip")  # type: ignore[call-overload]
+    except (OSError, ValueError) as error:
+        problems.add(f"{path} cannot be read: {(str(error).splitlines() or [''])[0]}")
+        return None
+    if missing := sorted({*text, "risk"} - set(table.columns)):
+        problems.add(f"{path} has no column", missing, "run the study again: it trains nothing new")
+        return None
+    risk = pd.to_numeric(table["risk"], errors="coerce")
+    if (bad := ~np.isfinite(risk)).any():
+        problems.add(f"{path}: risk is not a finite number", table.loc[bad, "patient_id"].tolist())
+    return pd.DataFrame(table.assign(risk=risk))
 
 
 def _primary_first(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -91,36 +113,36 @@ def _primary_first(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.Dat
     return table[mine].reset_index(drop=True), table[~mine].reset_index(drop=True)
 
 
-def _read_beside(
-    path: Path, ids: pd.Series, numeric: Sequence[str] | None, problems: list[str]
-) -> pd.DataFrame:
-    """Read a table with a row per patient; which columns are numbers is declared, or seen."""
-    frame = pd.DataFrame({"patient_id": ids.to_numpy()})
+def _patient_tables(
+    folder: Path, manifest: Mapping[str, Any], problems: list[str]
+) -> PatientTables:
+    """Read covariates and acquisition; which covariates are numbers is declared, or seen."""
+    asked = manifest.get("covariates")
+    numeric = asked.get("numeric") if isinstance(asked, Mapping) else None
+    found = [_read_patients(folder / f"{n}.csv", problems) for n in ("covariates", "acquisition")]
+    return PatientTables(found[0], found[1], numeric)
+
+
+def _read_patients(path: Path, problems: list[str]) -> pd.DataFrame:
+    empty = pd.DataFrame({"patient_id": pd.Series(dtype=str)})
     if not path.is_file():
-        return frame
+        return empty
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OSError) as error:
         problems.append(f"{path.name} cannot be read and is left out: {error}")
-        return frame
+        return empty
     if "patient_id" not in table or table["patient_id"].duplicated().any():
         problems.append(f"{path.name} has not one row for each patient_id and is left out")
-        return frame
-    table = table.set_index("patient_id").reindex(ids.to_numpy())
-    table = table.mask(table.isna() | (table.apply(lambda c: c.str.strip()) == ""))
-    for column in table:
-        values = pd.to_numeric(table[column], errors="coerce")
-        seen = values.notna().equals(table[column].notna()) and column != "site"
-        if seen if numeric is None else column in numeric:
-            table[column] = values
-    return table.rename_axis("patient_id").reset_index()
+        return empty
+    return table
 
 
 _STRUCTURE = frozenset({"name", "endpoint", "arms", "baseline", "epochs", "versions", "format"})
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Read what a run says of itself; `RunFolderError` where there is nothing to read."""
+    """Read the manifest of a run; `RunFolderError` where there is none."""
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -144,16 +166,22 @@ def _read_table(path: Path, needs: set[str], problems: list[str]) -> pd.DataFram
     empty = pd.DataFrame({name: pd.Series(dtype=object) for name in sorted(needs)})
     if not path.is_file():
         return empty
+    missing_numbers = ["", "NA", "NaN", "nan"]
     try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(_TEXT | {"patient_id"}, str))
+        names = pd.read_csv(path, nrows=0).columns
+        table = pd.read_csv(
+            path,
+            dtype=dict.fromkeys(_TEXT, str),
+            keep_default_na=False,
+            na_values={n: missing_numbers for n in names if n not in _TEXT},
+            float_precision="round_trip",
+        )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OSError) as error:
         problems.append(f"{path.name} cannot be read and is left out: {error}")
         return empty
     if missing := sorted(needs - set(table.columns)):
         problems.append(f"{path.name} has no column {', '.join(missing)} and is left out")
         return empty
-    for column in _TEXT & set(table.columns):
-        table[column] = table[column].fillna("")
-    for column in set(table.columns) - _TEXT - {"patient_id", "role"}:
+    for column in set(table.columns) - _TEXT:
         table[column] = pd.to_numeric(table[column], errors="coerce")
     return table

@@ -1,4 +1,4 @@
-"""A run folder, written at one stroke: a reader finds the old files or the new, never a mixture."""
+"""Writes a run folder in one step: a reader finds the old files or the new, never a mixture."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["write_derived", "write_run_folder"]
+from outcome.evaluation.study_tables import STUDY_TABLES
+
+__all__ = ["write_run_folder", "write_study_tables"]
 
 
 def write_run_folder(
@@ -32,9 +34,11 @@ def write_run_folder(
     study : str, optional
         Written as `study.yaml`.
     stale : sequence of str
-        Files that do not belong to these tables, and are removed.
+        Files that do not belong to these tables, and are removed; tables of an evaluation that
+        are not among `tables` always are.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    stale = [*stale, *(f"{name}.csv" for name in STUDY_TABLES if name not in tables)]
     files = {f"{name}.csv": table.to_csv(index=False) for name, table in tables.items()}
     if study is not None:
         files["study.yaml"] = study
@@ -47,21 +51,17 @@ def write_run_folder(
         (folder / f".{name}.part").replace(folder / name)
 
 
-def write_derived(
-    folder: Path, tables: Mapping[str, pd.DataFrame], possible: Sequence[str]
-) -> None:
-    """Write tables that follow from others, and take away those of an earlier state.
+def write_study_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
+    """Write the tables of an evaluation into a run folder, and remove those of an earlier state.
 
     Parameters
     ----------
     folder : Path
         A run folder.
     tables : mapping of name to DataFrame
-        Written as `<name>.csv`.
-    possible : sequence of str
-        All names that such tables may have.
+        Written as `<name>.csv`; see `outcome.evaluation.study_tables.STUDY_TABLES`.
     """
-    for name in possible:
+    for name in STUDY_TABLES:
         path = folder / f"{name}.csv"
         if name in tables:
             partial = folder / f".{name}.csv.part"

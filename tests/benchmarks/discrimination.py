@@ -31,8 +31,8 @@ from torch import nn
 
 import outcome
 from outcome.cohort import Fold
-from outcome.dataset.study_data import StudyData, prepare
-from outcome.evaluation.endpoints import evaluate_endpoint
+from outcome.dataset.study_data import prepare
+from outcome.evaluation.evaluation import evaluate_endpoint
 from outcome.predictions import Predictions
 from outcome.simulation.simulate import Simulation, simulate
 from outcome.study import Arm

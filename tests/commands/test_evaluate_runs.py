@@ -12,7 +12,7 @@ import yaml
 
 import outcome as outcome_package
 from outcome.errors import InputError
-from outcome.pipeline.regrouping import read_rule
+from outcome.evaluation.regrouping import read_rule
 
 TABLES = ("metrics", "comparisons", "risk_groups")
 

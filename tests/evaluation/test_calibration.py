@@ -6,6 +6,7 @@ import pytest
 from scipy.special import expit
 
 from outcome.endpoint import Landmark
+from outcome.evaluation.arrays import read_arms
 from outcome.evaluation.calibration import calibration_points
 from outcome.evaluation.decision_curve import decision_curves
 from outcome.evaluation.evaluation import evaluate
@@ -69,7 +70,9 @@ def test_what_comes_after_a_fixed_horizon_does_not_count(rng):
     assert slope["upper"] - slope["lower"] < 0.4
     assert intercept["lower"] < 0 < intercept["upper"]
     assert found.loc["ici_2", "estimate"] < 0.04
-    curve = calibration_points(Predictions(table), landmark=2.0, cross_validated=False)
+    curve = calibration_points(
+        read_arms(Predictions(table))[1], landmark=2.0, cross_validated=False
+    )
     curve = curve[curve["kind"] == "smooth"]
     assert (curve["predicted"] - curve["observed"]).abs().mean() < 0.05
     assert set(curve["events"]) == {int(((table["event"] == 1) & (table["time"] <= 2)).sum())}
@@ -87,7 +90,9 @@ def test_events_after_a_fixed_horizon_do_not_make_a_smooth_curve(rng):
     assert early.sum() < 100 <= (table["event"] == 1).sum()
     found = measured(table, landmark=2.0)
     assert "fewer than 100 events by the horizon" in found.loc["ici_2", "note"]
-    assert set(calibration_points(Predictions(table), landmark=2.0)["kind"]) == {"group"}
+    assert set(calibration_points(read_arms(Predictions(table))[1], landmark=2.0)["kind"]) == {
+        "group"
+    }
 
 
 def test_a_competing_event_is_a_known_no_at_a_fixed_horizon(rng):
@@ -136,16 +141,17 @@ def test_nothing_is_observed_beyond_a_groups_own_follow_up(short, competing):
     if competing:
         short.loc[(short.index % 9 == 0) & (short["event"] == 0), "event"] = 2
     predictions = Predictions(short)
-    groups = calibration_points(predictions, [2.0]).query("kind == 'group'")
+    panel, arms = read_arms(predictions)
+    groups = calibration_points(arms, [2.0]).query("kind == 'group'")
     assert groups["observed"].isna().tolist() == [False] * 4 + [True]
     assert groups[["lower", "upper"]].isna().iloc[4].all()
-    curve = decision_curves(predictions, [2.0], thresholds=[0.1, 0.8]).set_index("arm")
+    curve = decision_curves(arms, [2.0], thresholds=[0.1, 0.8]).set_index("arm")
     assert curve.loc["a", "net_benefit"].isna().tolist() == [False, True]
     assert curve.loc["treat all", "net_benefit"].notna().all()
     centre = short[["patient_id"]].assign(centre=short["risk_group"])
-    found = subgroups(predictions, centre, horizon=2.0, n_resamples=0).set_index("level")
+    found = subgroups(panel, arms, centre, horizon=2.0).set_index("level")
     assert np.isnan(found.loc["high", "calibration_ratio"])
-    assert "nobody is followed to the horizon" in found.loc["high", "note"]
+    assert "no patient is followed to the horizon" in found.loc["high", "note"]
     assert 0.7 < found.loc["low", "calibration_ratio"] < 1.3
 
 
@@ -153,13 +159,15 @@ def test_incidence_is_unknown_beyond_a_groups_follow_up_unless_nobody_is_left(sh
     short.loc[short.index % 9 == 0, "event"] = 2
     high = short["risk_group"] == "high"
     short.loc[short[high]["time"].idxmax(), "event"] = 0
-    found = incidence_at(Predictions(short), [0.3, 2.0]).set_index(["group", "cause", "horizon"])
+    found = incidence_at(read_arms(Predictions(short))[1], [0.3, 2.0]).set_index(
+        ["group", "cause", "horizon"]
+    )
     columns = ["incidence", "lower", "upper"]
     assert found.loc[("high", 1, 2.0), columns].isna().all()
     assert found.loc[("high", 1, 0.3), columns].notna().all()
     assert found.loc[("low", 1, 2.0), columns].notna().all()
     short.loc[short[high]["time"].idxmax(), "event"] = 2
-    found = incidence_at(Predictions(short), [2.0]).set_index(["group", "cause"])
+    found = incidence_at(read_arms(Predictions(short))[1], [2.0]).set_index(["group", "cause"])
     assert found.loc[("high", 1), "incidence"] + found.loc[("high", 2), "incidence"] == (
         pytest.approx(1)
     )
@@ -168,7 +176,7 @@ def test_incidence_is_unknown_beyond_a_groups_follow_up_unless_nobody_is_left(sh
 def test_predictions_of_short_follow_up_alone_have_no_ratio(short):
     short.loc[short["risk_group"] == "low", "survival_2"] = np.nan
     found = measured(short)
-    assert "nobody with a prediction is followed" in found.loc["calibration_ratio_2", "note"]
+    assert "no patient with a prediction is followed" in found.loc["calibration_ratio_2", "note"]
 
 
 def test_follow_up_that_ends_at_a_fixed_horizon_is_known_there(rng):

@@ -3,9 +3,11 @@ import pandas as pd
 import pytest
 
 from outcome.errors import InputError, PredictionsError
-from outcome.evaluation.added_value import added_value, effects
+from outcome.evaluation.added_value import added_value
+from outcome.evaluation.arrays import read_arms
 from outcome.evaluation.covariates import design, levels
 from outcome.evaluation.decision_curve import decision_curves
+from outcome.evaluation.effects import effects
 from outcome.evaluation.subgroups import subgroups
 from outcome.evaluation.survival_curves import best_cuts, restricted_means, survival_curves
 from outcome.predictions import Predictions
@@ -29,7 +31,7 @@ def test_effects_are_those_of_r(case):
     if "cox_fit" not in r:
         pytest.skip("too small for a model of four covariates")
     # the score is x1, so that the model of score and covariates is the one in R
-    found = effects(single_fold(table, "x1"), covariates_of(table, X[1:]))
+    found = effects(*read_arms(single_fold(table, "x1")), covariates_of(table, X[1:]))
     multi = found[found["model"] == "multivariable"].set_index("term")
     expected = r["cox_fit"]["efron_plain"]
     for x in X[1:]:
@@ -43,7 +45,7 @@ def test_effects_are_those_of_r(case):
 
 def test_added_value_is_the_likelihood_ratio(oracle, tables):
     table = tables["lung"]
-    found = added_value(single_fold(table, "x1"), covariates_of(table, X[1:])).iloc[0]
+    found = added_value(*read_arms(single_fold(table, "x1")), covariates_of(table, X[1:])).iloc[0]
     from outcome.statistics.cox import fit_cox
 
     full = fit_cox(table["time"], table["event"], table[X])
@@ -60,22 +62,30 @@ def test_a_useless_score_adds_nothing_and_a_binary_one_has_brier(tables, rng):
     rows["repeat"], rows["fold"], rows["label"] = 0, np.arange(len(rows)) % 2, table["y"]
     rows["risk"] = rng.normal(size=len(rows))
     covariates = covariates_of(table, ["p1"])
-    noise = added_value(Predictions(rows), covariates).iloc[0]
+    noise = added_value(*read_arms(Predictions(rows)), covariates).iloc[0]
     assert noise["p_value"] > 0.01
-    good = added_value(Predictions(rows.assign(risk=table["score_a"])), covariates).iloc[0]
+    good = added_value(
+        *read_arms(Predictions(rows.assign(risk=table["score_a"]))), covariates
+    ).iloc[0]
     assert good["p_value"] < 0.05
     assert good["brier_difference"] < 0
-    table_of_effects = effects(Predictions(rows), covariates)
+    table_of_effects = effects(*read_arms(Predictions(rows)), covariates)
     assert table_of_effects["ph_p"].isna().all()
 
 
 def test_models_without_covariates_or_events(tables):
     table = tables["tiny"]
-    only = added_value(single_fold(table), pd.DataFrame({"patient_id": ["p0000", "p0001"]}))
+    only = added_value(
+        *read_arms(single_fold(table)), pd.DataFrame({"patient_id": ["p0000", "p0001"]})
+    )
     assert only["df"].iloc[0] == 1
     quiet = single_fold(table.assign(event=0))
-    assert added_value(quiet, covariates_of(table, ["x2"]))["note"].iloc[0].endswith("converge")
-    assert effects(quiet)["note"].iloc[0] == "the model did not converge"
+    assert (
+        added_value(*read_arms(quiet), covariates_of(table, ["x2"]))["note"]
+        .iloc[0]
+        .endswith("converge")
+    )
+    assert effects(*read_arms(quiet))["note"].iloc[0] == "the model did not converge"
 
 
 def staged(rng, n=400):
@@ -92,7 +102,7 @@ def staged(rng, n=400):
 def test_indicators_of_a_variable_are_against_its_first_level(rng):
     lifelines = pytest.importorskip("lifelines")
     rows, covariates = staged(rng)
-    found = effects(Predictions(rows), covariates)
+    found = effects(*read_arms(Predictions(rows)), covariates)
     found = found[found["model"] == "univariable"].set_index("term")
     assert found.index.tolist() == ["risk", "stage=II", "stage=III", "stage=IV"]
     table = rows[["time", "event", "fold"]].join(
@@ -110,12 +120,14 @@ def test_a_level_without_event_does_not_take_the_others_away(rng, binary):
     rows.loc[covariates["stage"] == "III", "event"] = 0
     if binary:
         rows = rows.rename(columns={"event": "label"}).drop(columns="time")
-    found = effects(Predictions(rows), covariates)
+    found = effects(*read_arms(Predictions(rows)), covariates)
     found = found[found["model"] == "univariable"].set_index("term")
     assert found["ratio"].isna().tolist() == [False, False, True, False]
     assert found.loc["stage=III", "note"].startswith("no finite ratio")
     kept = covariates["stage"] != "III"
-    alone = effects(Predictions(rows[kept]), covariates[kept]).set_index("term")["ratio"]
+    alone = effects(*read_arms(Predictions(rows[kept])), covariates[kept]).set_index("term")[
+        "ratio"
+    ]
     assert found.loc["stage=IV", "ratio"] == pytest.approx(alone["stage=IV"].iloc[0])
 
 
@@ -144,7 +156,7 @@ def test_covariates_become_numbers():
 )
 def test_bad_covariates_are_refused(tables, covariates, message):
     with pytest.raises(PredictionsError, match=message):
-        added_value(single_fold(tables["tiny"]), covariates)
+        added_value(*read_arms(single_fold(tables["tiny"])), covariates)
 
 
 def test_subgroups(tables):
@@ -152,7 +164,9 @@ def test_subgroups(tables):
     predictions = single_fold(table)
     covariates = covariates_of(table, ["strata", "x1"]).assign(site="one")
     covariates.loc[:4, "site"] = None
-    found = subgroups(predictions, covariates, n_resamples=100).set_index(["covariate", "level"])
+    found = subgroups(*read_arms(predictions, n_resamples=100), covariates).set_index(
+        ["covariate", "level"]
+    )
     assert found.loc[("strata", "1"), "n"] == (table["strata"] == 1).sum()
     from outcome.statistics.concordance import harrell
 
@@ -176,13 +190,15 @@ def test_an_interaction_is_found(rng):
     rows = pd.DataFrame({"patient_id": [str(i) for i in range(n)], "arm": "a", "repeat": 0})
     rows = rows.assign(fold=np.arange(n) % 3, risk=risk, time=time, event=1, survival_1=0.5)
     covariates = pd.DataFrame({"patient_id": rows["patient_id"], "half": half})
-    found = subgroups(Predictions(rows), covariates, horizon=1, n_resamples=20)
+    found = subgroups(*read_arms(Predictions(rows), n_resamples=20), covariates, horizon=1)
     assert (found["interaction_p"] < 1e-6).all()
     assert found["estimate"].tolist() == pytest.approx([0.5, 0.85], abs=0.06)
     assert found["calibration_ratio"].notna().all()
     labels = rows.drop(columns=["time", "event"]).assign(label=(time < 0.5).astype(int))
     for favourable in (False, True):
-        found = subgroups(Predictions(labels), covariates, n_resamples=20, favourable=favourable)
+        found = subgroups(
+            *read_arms(Predictions(labels), n_resamples=20), covariates, favourable=favourable
+        )
         high = 0.1 if favourable else 0.9
         assert found["estimate"].tolist() == pytest.approx([0.5, high], abs=0.1)
         assert (found["interaction_p"] < 1e-6).all()
@@ -191,13 +207,13 @@ def test_an_interaction_is_found(rng):
 def test_what_curves_refuse(tables):
     labels = pd.DataFrame({"patient_id": ["a"], "arm": "a", "repeat": 0, "fold": 0, "risk": 1.0})
     with pytest.raises(PredictionsError, match="no survival curve"):
-        survival_curves(Predictions(labels.assign(label=1)))
+        survival_curves(read_arms(Predictions(labels.assign(label=1)))[1])
     predictions = single_fold(tables["tiny"])
     with pytest.raises(PredictionsError, match="positive time"):
-        restricted_means(predictions, 0)
+        restricted_means(read_arms(predictions)[1], 0)
     split = predictions.table.assign(fold=[0, 1] * 5)
     with pytest.raises(PredictionsError, match="one scale of risk"):
-        best_cuts(Predictions(split))
+        best_cuts(read_arms(Predictions(split))[1])
     with pytest.raises(InputError, match="between 0 and 1"):
-        decision_curves(predictions, [3], thresholds=[1.0])
-    assert decision_curves(predictions, [3]).empty
+        decision_curves(read_arms(predictions)[1], [3], thresholds=[1.0])
+    assert decision_curves(read_arms(predictions)[1], [3]).empty

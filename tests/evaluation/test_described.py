@@ -5,9 +5,13 @@ import pandas as pd
 import pytest
 
 from outcome.evaluation.acquisition_baselines import nuisance_baselines
-from outcome.evaluation.evaluation import evaluate
-from outcome.evaluation.over_time_and_folds import auc_over_time, fold_scores
-from outcome.evaluation.report_tables import FURTHER, Question, further_tables
+from outcome.evaluation.arrays import read_arms
+from outcome.evaluation.auc_over_time import auc_over_time
+from outcome.evaluation.evaluation import PatientTables, evaluate, evaluate_study
+from outcome.evaluation.fold_scores import fold_scores, fold_spread, risk_range
+from outcome.evaluation.outcome_kinds import described_outcome, table_outcome
+from outcome.evaluation.roc_curves import roc_curves, score_distribution
+from outcome.evaluation.study_tables import STUDY_TABLES
 from outcome.evaluation.subgroups import subgroups
 from outcome.evaluation.table_one import characteristics
 from outcome.predictions import Predictions
@@ -46,6 +50,12 @@ def labelled(rng, n=120, favourable=False):
     return table.assign(label=1 - label if favourable else label)
 
 
+def acquired(table, gathered, n_resamples=0, **options):
+    predictions = Predictions(table)
+    panel, arms = read_arms(predictions, n_resamples=n_resamples)
+    return nuisance_baselines(panel, arms[0], table_outcome(predictions, **options), gathered)
+
+
 def test_table_one_counts_and_quartiles():
     people = pd.DataFrame(
         {"age": [50.0, 60, 70, np.nan], "stage": ["I", "II", None, "I"]}, index=list("abcd")
@@ -73,7 +83,7 @@ def test_rare_levels_are_put_together():
 
 def test_auc_over_time_is_the_auc_at_the_horizons(rng):
     predictions = Predictions(timed(rng, repeats=2))
-    found = auc_over_time(predictions, [365, 1000]).set_index(["arm", "time"])
+    found = auc_over_time(*read_arms(predictions), [365, 1000]).set_index(["arm", "time"])
     metrics = evaluate(predictions, horizons=[365, 1000], n_resamples=0).metrics
     metrics = metrics.set_index(["arm", "metric"])
     for arm in ("image", "report"):
@@ -92,7 +102,7 @@ def test_scores_of_the_folds_average_to_the_metric(rng):
         (labelled(rng, favourable=True), {"favourable": True}, "auroc"),
     ):
         predictions = Predictions(table)
-        found = fold_scores(predictions, **options)
+        found = fold_scores(*read_arms(predictions), table_outcome(predictions, **options))
         metrics = evaluate(predictions, n_resamples=0, **options).metrics.set_index(
             ["arm", "metric"]
         )
@@ -125,12 +135,12 @@ def test_a_telling_site_is_found_and_a_silent_one_is_not(rng):
             "noise": rng.choice(list("abc"), len(once)),
         }
     )
-    found = nuisance_baselines(Predictions(table), gathered, n_resamples=50).set_index("variable")
+    found = acquired(table, gathered, n_resamples=50).set_index("variable")
     assert found.loc["site", "estimate"] > 0.7
     assert found.loc["patches", "estimate"] > 0.85
     assert found.loc["patches", "lower"] < found.loc["patches", "estimate"]
     assert abs(found.loc["noise", "estimate"] - 0.5) < 0.1
-    assert found.loc["slides", "note"] == "the same for everybody"
+    assert found.loc["slides", "note"] == "the same for all patients"
     assert np.isnan(found.loc["slides", "estimate"])
 
 
@@ -141,9 +151,7 @@ def test_nuisance_baselines_of_a_label(rng, favourable):
     gathered = pd.DataFrame(
         {"patient_id": once["patient_id"], "site": once["label"].map({0: "x", 1: "y"})}
     )
-    found = nuisance_baselines(
-        Predictions(table), gathered, favourable=favourable, n_resamples=20
-    ).iloc[0]
+    found = acquired(table, gathered, favourable=favourable, n_resamples=20).iloc[0]
     assert found["metric"] == "auroc"
     assert found["estimate"] == 1.0
 
@@ -151,7 +159,7 @@ def test_nuisance_baselines_of_a_label(rng, favourable):
 def test_one_fold_has_no_nuisance_baselines(rng):
     table = timed(rng, folds=1)
     gathered = table[["patient_id"]].drop_duplicates().assign(site="a")
-    assert nuisance_baselines(Predictions(table), gathered).empty
+    assert acquired(table, gathered).empty
 
 
 def test_subgroups_of_a_label_need_both_classes(rng):
@@ -165,7 +173,7 @@ def test_subgroups_of_a_label_need_both_classes(rng):
             "race": np.where(once["patient_id"].isin(few), "rare", "common"),
         }
     )
-    found = subgroups(Predictions(table), part, n_resamples=0).set_index(["arm", "level"])
+    found = subgroups(*read_arms(Predictions(table)), part).set_index(["arm", "level"])
     assert np.isnan(found.loc[("image", "rare"), "estimate"])
     assert "suppressed" in found.loc[("image", "rare"), "note"]
     row = found.loc["image", "common"]
@@ -175,25 +183,92 @@ def test_subgroups_of_a_label_need_both_classes(rng):
 
 
 @pytest.mark.parametrize("kind", ["plain", "one fold", "competing", "landmark", "strata", "label"])
-def test_further_tables_of_every_kind(rng, kind):
+def test_an_evaluation_holds_every_table_of_its_kind_of_outcome(rng, kind):
     table = timed(rng, folds=1 if kind == "one fold" else 4, competing=9 * (kind == "competing"))
-    question = Question(horizons=(365.0, 1000.0), n_resamples=20)
+    spec = {"kind": "survival", "unit": "days", "horizons": [365.0, 1000.0]}
     if kind == "landmark":
-        question = Question(horizons=(700.0,), landmark=700.0, n_resamples=20)
+        spec = {"kind": "landmark", "unit": "days", "horizons": [700.0]}
     if kind == "strata":
         table["strata"] = np.where(table["patient_id"] < "p100", "brca", "stad")
     if kind == "label":
-        table, question = labelled(rng), Question(n_resamples=20)
+        table, spec = labelled(rng), {"kind": "binary"}
     ids = table["patient_id"].drop_duplicates()
-    covariates = pd.DataFrame({"patient_id": ids, "age": rng.normal(60, 10, len(ids))})
-    gathered = pd.DataFrame({"patient_id": ids, "patches": rng.integers(9, 99, len(ids))})
-    found = further_tables(
-        Predictions(table), question, covariates=covariates, acquisition=gathered
+    patients = PatientTables(
+        pd.DataFrame({"patient_id": ids, "age": rng.normal(60, 10, len(ids))}),
+        pd.DataFrame({"patient_id": ids, "patches": rng.integers(9, 99, len(ids))}),
     )
-    assert set(found) <= set(FURTHER)
-    assert {"fold_scores", "effects", "subgroups", "added_value"} <= set(found)
-    assert ("nuisance" in found) == (kind != "one fold")
-    assert ("incidence" in found) == (kind == "competing")
-    assert ("auc_over_time" in found) == (kind not in ("landmark", "label"))
-    assert ("follow_up" in found) == (kind != "label")
-    assert ("best_cuts" in found) == (kind == "one fold")
+    predictions = Predictions(table)
+    outcome = described_outcome(spec, predictions)
+    found = evaluate_study(predictions, outcome, patients=patients, n_resamples=20)
+    assert set(found.further) <= set(STUDY_TABLES)
+    assert set(found.tables) == {"metrics", "comparisons", "risk_groups", *found.further}
+    assert {"characteristics", "fold_scores", "effects", "subgroups", "added_value"} <= set(
+        found.further
+    )
+    assert ("nuisance" in found.further) == (kind != "one fold")
+    assert ("incidence" in found.further) == (kind == "competing")
+    assert ("auc_over_time" in found.further) == (kind not in ("landmark", "label"))
+    assert ("roc_curves" in found.further) == (kind in ("landmark", "label"))
+    assert ("follow_up" in found.further) == (kind != "label")
+    assert ("best_cuts" in found.further) == (kind == "one fold")
+
+
+def test_a_covariate_of_many_levels_is_left_out_with_a_warning(rng):
+    table = timed(rng, n=60)
+    ids = table["patient_id"].drop_duplicates()
+    patients = PatientTables(pd.DataFrame({"patient_id": ids, "text": ids, "age": 1.0 * ids.index}))
+    predictions = Predictions(table)
+    outcome = described_outcome({"unit": "days"}, predictions)
+    found = evaluate_study(predictions, outcome, patients=patients, n_resamples=0)
+    assert any("covariate text: more than 20 levels" in w for w in found.warnings)
+    assert set(found.further["effects"]["term"]) == {"risk", "age"}
+
+
+@pytest.mark.parametrize("favourable", [False, True])
+def test_roc_curves_have_the_area_of_the_metric(rng, favourable):
+    table = labelled(rng, favourable=favourable)
+    predictions = Predictions(table)
+    arms = read_arms(predictions)[1]
+    outcome = table_outcome(predictions, favourable=favourable)
+    curves = roc_curves(arms, outcome)
+    metrics = evaluate(predictions, n_resamples=0, favourable=favourable).metrics
+    metrics = metrics.set_index(["arm", "metric"])["estimate"]
+    for arm, rows in curves[curves["fold"] != "mean"].groupby("arm"):
+        areas = [np.trapezoid(f["tpr"], f["fpr"]) for _, f in rows.groupby("fold")]
+        assert np.mean(areas) == pytest.approx(metrics[arm, "auroc"])
+    mean = curves[(curves["fold"] == "mean") & (curves["arm"] == "image")]
+    assert mean["fpr"].tolist() == pytest.approx(np.linspace(0, 1, 201))
+    assert mean["tpr"].iloc[[0, -1]].tolist() == [0, 1]
+
+
+def test_folds_with_one_class_have_no_roc_curve():
+    table = pd.DataFrame(
+        {"arm": "image", "patient_id": list("abcdef"), "repeat": 0, "fold": [0, 0, 0, 0, 1, 1],
+         "label": [0, 1, 0, 1, 1, 1], "risk": [0.1, 0.9, 0.2, 0.8, 0.3, 0.4]}
+    )  # fmt: skip
+    predictions = Predictions(table)
+    curves = roc_curves(read_arms(predictions)[1], table_outcome(predictions))
+    assert set(curves["fold"]) == {"0", "mean"}
+
+
+def test_score_distributions_are_ranks_unless_there_are_probabilities(rng):
+    table = labelled(rng)
+    for given, scale in ((table, "rank"), (table.assign(probability=0.25), "probability")):
+        predictions = Predictions(given)
+        found = score_distribution(read_arms(predictions)[1], table_outcome(predictions))
+        assert set(found["scale"]) == {scale}
+        shares = found.groupby(["arm", "outcome"])["share"].sum()
+        assert shares.to_numpy() == pytest.approx(np.ones(4))
+    assert found.loc[found["share"] > 0, "lower"].tolist() == pytest.approx([0.2] * 4)
+
+
+def test_the_spread_over_folds_and_the_range_of_risks(rng):
+    predictions = Predictions(timed(rng).assign(risk=lambda t: t["risk"] * (t["arm"] == "image")))
+    panel, arms = read_arms(predictions)
+    scores = fold_scores(panel, arms, table_outcome(predictions))
+    spread = fold_spread(scores).set_index("arm")
+    mine = scores.loc[scores["arm"] == "image", "estimate"]
+    assert spread.loc["image", "mean"] == pytest.approx(mine.mean())
+    assert spread.loc["image", "sd"] == pytest.approx(mine.std())
+    span = risk_range(arms).assign(width=lambda t: t["highest"] - t["lowest"])
+    assert (span.groupby("arm")["width"].max() == 0).to_dict() == {"image": False, "report": True}

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from outcome.evaluation.arrays import read_arms
 from outcome.evaluation.calibration import calibration_points
 from outcome.evaluation.decision_curve import decision_curves
 from outcome.evaluation.evaluation import evaluate
@@ -128,7 +129,7 @@ def test_the_paired_test_is_that_of_r(evaluation):
 
 def test_survival_decision_curve(oracle, held_out):
     r = oracle["horizon"]["decision_curve_1825"]
-    table = decision_curves(held_out, [1825], thresholds=r["threshold"])
+    table = decision_curves(read_arms(held_out)[1], [1825], thresholds=r["threshold"])
     for model in ("m1", "m2"):
         found = table.loc[table["arm"] == model, "net_benefit"].tolist()
         assert found == pytest.approx(r[model], abs=1e-12)
@@ -180,7 +181,9 @@ def test_binary_curves_agree_with_scikit_learn(tables):
 
 def test_binary_decision_curve(oracle, tables):
     r = oracle["decision_curve_binary"]
-    table = decision_curves(binary_predictions(tables["binary"]), thresholds=r["threshold"])
+    table = decision_curves(
+        read_arms(binary_predictions(tables["binary"]))[1], thresholds=r["threshold"]
+    )
     for arm, key in [("p1", "p1"), ("p2", "p2"), ("treat all", "all")]:
         found = table.loc[table["arm"] == arm, "net_benefit"].tolist()
         assert found == pytest.approx(r[key], abs=1e-12)
@@ -206,7 +209,7 @@ def test_risk_groups_are_those_of_r(case):
         assert groups[ours].to_numpy() == pytest.approx(np.array(want, float), nan_ok=True)
     assert groups["logrank_p"].iloc[0] == pytest.approx(r["logrank"]["plain"]["p"], rel=1e-7)
     if "logrank_pairwise" in r:
-        pairs = pairwise_tests(predictions)
+        pairs = pairwise_tests(read_arms(predictions)[1])
         keys = pairs["group_a"] + "_vs_" + pairs["group_b"]
         want = [r["logrank_pairwise"]["holm"][k] for k in keys]
         assert pairs["p_adjusted"].tolist() == pytest.approx(want, rel=1e-7)
@@ -214,26 +217,26 @@ def test_risk_groups_are_those_of_r(case):
 
 def test_survival_of_groups_at_horizons_is_that_of_r(oracle, tables):
     r = oracle["gbsg"]["km_group"]
-    found = survival_at(grouped(tables["gbsg"]), [365, 1095, 1825, 2200])
+    found = survival_at(read_arms(grouped(tables["gbsg"]))[1], [365, 1095, 1825, 2200])
     assert found["survival"].tolist() == pytest.approx(r["surv"], rel=1e-9)
     assert found["n_risk"].tolist() == r["n_risk"]
-    curve = survival_curves(grouped(tables["gbsg"]))
+    curve = survival_curves(read_arms(grouped(tables["gbsg"]))[1])
     assert (curve.groupby("group")["survival"].diff().dropna() <= 0).all()
-    beyond = survival_at(grouped(tables["gbsg"]), [1e5])
+    beyond = survival_at(read_arms(grouped(tables["gbsg"]))[1], [1e5])
     assert beyond["survival"].isna().all()
 
 
 def test_follow_up_and_restricted_means_are_those_of_r(case):
     table, r = case
     predictions = grouped(table)
-    found = follow_up(predictions, [table["time"].median()]).iloc[0]
+    found = follow_up(read_arms(predictions)[1], [table["time"].median()]).iloc[0]
     median = r["followup_reverse_km"]["median"]
     assert found["median_follow_up"] == pytest.approx(
         np.nan if median is None else median, nan_ok=True
     )
     assert found["events"] == r["events"]
     for tau, expected in r["rmst"].items():
-        means = restricted_means(predictions, float(tau))
+        means = restricted_means(read_arms(predictions)[1], float(tau))
         if means["restricted_mean"].head(2).isna().any():
             continue  # R goes on beyond the end of a group
         row = means.iloc[1]
@@ -253,7 +256,7 @@ def test_competing_risks_by_group(oracle, tables):
     r = oracle["competing"]
     predictions = grouped(tables["pbc"], "status3")
     # the events of interest are the transplants (1), deaths compete (2)
-    found = incidence_at(predictions, r["times"])
+    found = incidence_at(read_arms(predictions)[1], r["times"])
     p = found.groupby("cause")["gray_p"].first()
     assert p.tolist() == pytest.approx(r["gray_by_trt"]["pv"], rel=1e-9)
     notices = evaluate(predictions, n_resamples=0).warnings
@@ -261,12 +264,12 @@ def test_competing_risks_by_group(oracle, tables):
 
 
 def test_best_cut(oracle, tables):
-    found = best_cuts(grouped(tables["gbsg"]), n_permutations=0).iloc[0]
+    found = best_cuts(read_arms(grouped(tables["gbsg"]))[1], n_permutations=0).iloc[0]
     assert found["cut"] == oracle["maxstat"]["gbsg_lp1"]["cutpoint"]
 
 
 def test_calibration_points(held_out):
-    table = calibration_points(held_out, HORIZONS, n_groups=4)
+    table = calibration_points(read_arms(held_out)[1], HORIZONS, n_groups=4)
     groups = table[table["kind"] == "group"]
     assert groups.groupby(["arm", "horizon"])["n"].sum().eq(500).all()
     assert (groups["lower"] <= groups["observed"]).all()

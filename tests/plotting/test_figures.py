@@ -9,10 +9,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from outcome.plotting.forest import plot_forest
-from outcome.plotting.kaplan_meier_plot import at_risk, plot_kaplan_meier
+from outcome.plotting.kaplan_meier_plot import plot_kaplan_meier
 from outcome.plotting.learning_curves import plot_loss
 from outcome.plotting.palette import ARM_COLOURS, group_colours
-from outcome.plotting.roc_plot import plot_roc, plot_scores, roc_points
+from outcome.plotting.roc_plot import plot_roc, plot_scores
 from outcome.plotting.style import shorten
 
 
@@ -42,9 +42,12 @@ def followed():
 
 
 def test_numbers_at_risk_are_just_before_the_time():
-    # two of the four leave at 3: they are still at risk just before it
-    time = np.array([1.0, 3.0, 3.0, 8.0])
-    assert at_risk(time, np.array([0, 1, 2, 3, 3.1, 8, 9])).tolist() == [4, 4, 3, 3, 1, 1, 0]
+    # two of the four leave at 4: they are still at risk just before it
+    table = pd.DataFrame({"time": [1.0, 4.0, 4.0, 8.0], "event": [1, 1, 0, 0], "risk_group": "low"})
+    ax = plot_kaplan_meier(table, axes())
+    ticks = [float(t) for t in ax.get_xticks()]
+    counts = dict(zip(ticks, map(int, texts(ax)[-len(ticks) :]), strict=True))
+    assert [counts[t] for t in (0.0, 4.0, 8.0)] == [4, 3, 1]
 
 
 def test_kaplan_meier_steps_are_the_product_limit():
@@ -117,45 +120,24 @@ def test_forest_writes_estimates_and_what_cannot_be_estimated():
     save(ax)
 
 
-def test_roc_points_have_the_area_of_the_rank_statistic():
-    rng = np.random.default_rng(4)
-    label = rng.integers(0, 2, 80).astype(float)
-    score = rng.normal(size=80).round(1) + label
-    fpr, tpr = roc_points(label, score)
-    positive, negative = score[label == 1][:, None], score[label == 0][None]
-    area = np.mean((positive > negative) + 0.5 * (positive == negative))
-    assert np.trapezoid(tpr, fpr) == pytest.approx(area)
-
-
-def test_roc_points_need_both_classes():
-    with pytest.raises(ValueError, match="positive and negative"):
-        roc_points(np.ones(3), np.arange(3.0))
-
-
-def test_roc_skips_folds_with_one_class():
-    table = pd.DataFrame(
-        {
-            "label": [0, 1, 0, 1, 1, 1],
-            "score": [0.1, 0.9, 0.2, 0.8, 0.3, 0.4],
-            "fold": [0, 0, 0, 0, 1, 1],
-            "repeat": 0,
-        }
-    )
-    ax = plot_roc(table, axes(), label="image")
-    assert len([line for line in ax.lines if line.get_alpha()]) == 1
+def test_roc_draws_the_folds_and_their_mean():
+    curves = pd.DataFrame(
+        {"repeat": ["0"] * 4 + [""] * 2, "fold": ["0", "0", "1", "1", "mean", "mean"],
+         "stratum": 0, "fpr": [0.0, 1] * 3, "tpr": [0.0, 1] * 3}
+    )  # fmt: skip
+    ax = plot_roc(curves, axes(), label="image")
+    assert len([line for line in ax.lines if line.get_alpha()]) == 2
+    assert len([line for line in ax.lines if line.get_label() == "image"]) == 1
+    mean = plot_roc(curves, axes(), each_fold=False)
+    assert not [line for line in mean.lines if line.get_alpha()]
     save(ax)
 
 
 def test_scores_of_one_class_are_drawn():
-    ones = pd.Series([1.0, 1.0])
-    ax = plot_scores(
-        pd.Series([0.2, 0.4]),
-        ones,
-        axes(),
-        xlabel="p",
-        names=("no", "yes"),
-        colours=("#000000", "#111111"),
+    table = pd.DataFrame(
+        {"outcome": 1, "lower": [0.0, 0.5], "upper": [0.5, 1.0], "share": [0.5, 0.5], "n": 2}
     )
+    ax = plot_scores(table, axes(), xlabel="p", names=("no", "yes"), colours=("#000000", "#111111"))
     assert legend(ax) == ["yes  (n = 2)"]
     save(ax)
 

@@ -9,11 +9,14 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from outcome.evaluation.arrays import read_arms
+from outcome.evaluation.survival_curves import incidence_curves
 from outcome.plotting.calibration_plot import plot_calibration
 from outcome.plotting.decision_curve_plot import plot_decision_curve
 from outcome.plotting.forest import plot_forest
 from outcome.plotting.kaplan_meier_plot import plot_incidence
 from outcome.plotting.over_time import plot_auc_over_time, plot_folds
+from outcome.predictions import Predictions
 from outcome.statistics.aalen_johansen import cumulative_incidence
 
 LONG = "image+report+clinical, late fusion of calibrated log hazards, everything that was recorded"
@@ -121,11 +124,19 @@ def test_folds_are_dots_with_their_mean():
         {"arm": ["image"] * 3 + [LONG] * 3, "estimate": [0.5, 0.6, np.nan, np.nan, np.nan, np.nan],
          "n": 20}
     )  # fmt: skip
-    ax = plot_folds(table, axes(), ylabel="C-index", reference=0.5)
+    ax = plot_folds(
+        table, axes(), ylabel="C-index", reference=0.5, means={table["arm"].iloc[0]: 0.55}
+    )
     means = [line.get_ydata()[0] for line in ax.lines[1:]]
     assert means == pytest.approx([0.55])
     assert len(ax.collections[0].get_offsets()) == 2
     saved(ax)
+
+
+def curves_of(table):
+    rows = table.assign(arm="image", repeat=0, fold=0, risk=0.0)
+    rows["patient_id"] = [f"p{i}" for i in range(len(rows))]
+    return incidence_curves(read_arms(Predictions(rows))[1])
 
 
 def test_incidence_is_that_of_aalen_and_johansen():
@@ -134,7 +145,7 @@ def test_incidence_is_that_of_aalen_and_johansen():
         {"time": draws.integers(1, 40, 60).astype(float), "event": draws.integers(0, 3, 60),
          "risk_group": draws.choice(FOUR[:3], 60)}
     )  # fmt: skip
-    ax = plot_incidence(table, axes(), unit="months", groups=FOUR)
+    ax = plot_incidence(curves_of(table), axes(), unit="months", groups=FOUR)
     mine = table[table["risk_group"] == "q1"]
     curve = cumulative_incidence(mine["time"], mine["event"])
     thick = [line for line in ax.lines if line.get_linewidth() == 1.8 and len(line.get_xdata())]
@@ -143,7 +154,7 @@ def test_incidence_is_that_of_aalen_and_johansen():
         assert drawn[t] == pytest.approx(float(curve.at(t)))
     counts = (mine["event"] == 1).sum(), (mine["event"] == 2).sum()
     assert legend(ax)[0] == f"q1  (n = {len(mine)}, events = {counts[0]}, competing = {counts[1]})"
-    # A group that nobody is in is listed, and not drawn.
+    # A group without patients is listed, and not drawn.
     assert legend(ax)[3] == "q4  (n = 0, events = 0, competing = 0)"
     assert "At risk" in [t.get_text() for t in ax.texts]
     saved(ax)
@@ -151,4 +162,4 @@ def test_incidence_is_that_of_aalen_and_johansen():
 
 def test_incidence_of_one_patient_without_event():
     table = pd.DataFrame({"time": [5.0], "event": [0], "risk_group": ["low"]})
-    saved(plot_incidence(table, axes()))
+    saved(plot_incidence(curves_of(table), axes()))

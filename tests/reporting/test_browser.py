@@ -15,8 +15,8 @@ from run_folders import (
     with_survival,
 )
 
+from outcome.pipeline.report import report as write_report
 from outcome.reporting.multi_cohort import write_cohorts
-from outcome.reporting.report import write_report
 
 api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

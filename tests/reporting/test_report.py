@@ -11,9 +11,9 @@ import pytest
 from run_folders import ARMS, HOSTILE, LONG, binary_run, edit_manifest, survival_run
 
 from outcome.errors import InputError, RunFolderError
+from outcome.pipeline.report import report as write_report
 from outcome.reporting.page.blocks import Picture
 from outcome.reporting.page.figure_files import Gallery
-from outcome.reporting.report import write_report
 from outcome.reporting.sections.summary_section import judge
 
 VOID = {"meta", "img", "br", "link", "input", "hr", "wbr"}
@@ -208,18 +208,27 @@ def test_a_response_is_associated_and_not_predictive(tmp_path):
     assert "Rank of the risk score" in " ".join(made.values("img", "alt"))
 
 
-def test_roc_of_a_favourable_outcome_is_not_upside_down(tmp_path, monkeypatch):
-    from outcome.reporting.page import figures as drawings
+def test_roc_of_a_favourable_outcome_is_not_upside_down(tmp_path):
+    folder = binary_run(tmp_path, favourable=True)
+    write_report(folder)
+    curves = pd.read_csv(folder / "roc_curves.csv")
+    for _, rows in curves[curves["fold"] == "mean"].groupby("arm"):
+        assert np.trapezoid(rows["tpr"], rows["fpr"]) > 0.6
 
-    seen = []
-    draw = drawings.plot_roc
-    monkeypatch.setattr(
-        drawings, "plot_roc", lambda table, *a, **k: seen.append(table) or draw(table, *a, **k)
-    )
-    write_report(binary_run(tmp_path, favourable=True))
-    for table in seen:
-        means = table.groupby("label")["score"].mean()
-        assert means[1] > means[0]
+
+def test_a_complete_folder_is_rendered_as_it_is_and_a_missing_table_is_computed(tmp_path):
+    folder = survival_run(tmp_path, n=40)
+    write_report(folder)
+    edit_manifest(folder, tables=[p.stem for p in folder.glob("*.csv")])
+    spread = pd.read_csv(folder / "fold_spread.csv")
+    spread.assign(highest=0.123).to_csv(folder / "fold_spread.csv", index=False)
+    write_report(folder)
+    assert set(pd.read_csv(folder / "fold_spread.csv")["highest"]) == {0.123}
+    (folder / "risk_range.csv").unlink()
+    write_report(folder)
+    assert (folder / "risk_range.csv").is_file()
+    again = pd.read_csv(folder / "fold_spread.csv")
+    assert again["highest"].tolist() == pytest.approx(spread["highest"].tolist())
 
 
 @pytest.mark.parametrize(

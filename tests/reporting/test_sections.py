@@ -20,10 +20,10 @@ from run_folders import (
     with_survival,
 )
 
-from outcome.reporting.derived import DERIVED
+from outcome.evaluation.study_tables import STUDY_TABLES
+from outcome.pipeline.report import report as write_report
 from outcome.reporting.page.blocks import Picture
 from outcome.reporting.page.figure_files import Gallery
-from outcome.reporting.report import write_report
 from outcome.reporting.sections.methods_section import methods
 from outcome.run_folder.read import read_run
 
@@ -95,7 +95,7 @@ def test_every_number_of_the_page_lies_beside_it(full):
     write_report(folder)
     assert not (folder / "added_value.csv").exists()
     (folder / "kept").rename(folder / "covariates.csv")
-    assert set(DERIVED) >= {p.stem for p in folder.glob("added_value.csv")}
+    assert set(STUDY_TABLES) >= {p.stem for p in folder.glob("added_value.csv")}
 
 
 def test_a_score_made_of_the_covariates_is_not_adjusted_for_them(tmp_path):
@@ -135,7 +135,7 @@ def test_a_landmark_study_counts_events_by_then(tmp_path):
     assert "scores" in sections(folder)
     assert "auc-over-time" not in sections(folder)
     assert "are those of the whole follow-up" in text
-    assert "stood for by the others" in text
+    assert "weighted by the inverse probability of censoring" in text
 
 
 def test_competing_events_have_cumulative_incidences(tmp_path):

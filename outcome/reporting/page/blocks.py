@@ -9,15 +9,16 @@ from typing import ClassVar
 from outcome.reporting.page.formatting import Table
 
 __all__ = [
+    "Answer",
     "Block",
     "Fact",
     "Facts",
     "Flow",
-    "Panel",
-    "Panels",
     "Picture",
-    "Section",
+    "ReportSection",
     "Step",
+    "Tab",
+    "Tabs",
     "Text",
 ]
 
@@ -53,7 +54,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: inline in the page, and as files beside it."""
+    """A figure: inline in the page, and as files in `figures/`."""
 
     kind: ClassVar[str] = "picture"
     name: str
@@ -63,7 +64,7 @@ class Picture:
     height: int
     alt: str
     caption: str
-    beside: bool = True
+    as_file: bool = True
     """Whether it also lies in `figures/`."""
 
 
@@ -86,7 +87,7 @@ class Flow:
 
 
 @dataclass(frozen=True)
-class Panel:
+class Tab:
     """What is shown for one arm."""
 
     anchor: str
@@ -95,12 +96,12 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Panels:
+class Tabs:
     """The same content for several arms: tabs with JavaScript, one below the other without."""
 
-    kind: ClassVar[str] = "panels"
+    kind: ClassVar[str] = "tabs"
     label: str
-    panels: Sequence[Panel]
+    tabs: Sequence[Tab]
 
 
 @dataclass(frozen=True)
@@ -111,11 +112,11 @@ class TableBlock:
     table: Table
 
 
-Block = Text | Facts | Picture | Flow | Panels | TableBlock
+Block = Text | Facts | Picture | Flow | Tabs | TableBlock
 
 
 @dataclass
-class Section:
+class ReportSection:
     """A chapter of the report."""
 
     anchor: str
@@ -133,3 +134,12 @@ class Section:
             self.blocks.append(block)
         elif block.rows:
             self.blocks.append(TableBlock(block.without_empty_columns()))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question of the first screen with its answer."""
+
+    question: str
+    short: str
+    sentences: Sequence[str]

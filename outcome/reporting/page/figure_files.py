@@ -1,4 +1,4 @@
-"""Saves figures beside the report, and hands them to it as data URIs."""
+"""Saves figures as files, and embeds them in the report as data URIs."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from outcome.plotting.numbers import NOTHING, as_float, number
 
-__all__ = ["Cell", "Table", "entry", "slug"]
+__all__ = ["Cell", "Table", "column", "entry", "joined", "quote", "slug"]
 
 
 def slug(text: str, taken: set[str]) -> str:
@@ -143,3 +143,20 @@ def column(table: pd.DataFrame, name: str) -> pd.Series:
     if name in table:
         return pd.to_numeric(table[name], errors="coerce")
     return pd.Series(math.nan, index=table.index, dtype=float)
+
+
+def quote(arm: str) -> str:
+    """Set off the name of an arm."""
+    return f"“{arm}”"
+
+
+def joined(names: Sequence[str]) -> str:
+    """Join names as in a sentence.
+
+    Examples
+    --------
+    >>> joined(["a"]), joined(["a", "b", "c"])
+    ('“a”', '“a”, “b” and “c”')
+    """
+    quoted = [quote(n) for n in names]
+    return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)

@@ -1,4 +1,4 @@
-"""Short explanations for a newcomer; only of what this page uses."""
+"""Short explanations of the terms that this page uses."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def glossary(run: Run, main: Metric | None) -> list[tuple[str, str]]:
             (
                 "Cross-validated",
                 f"The patients are divided into {run.folds} parts (folds). Each part is scored by "
-                "models trained on the other parts, so nobody is scored by a model that knew their "
-                "outcome.",
+                "models trained on the other parts, so no patient is scored by a model that knew "
+                "their outcome.",
             )
         )
     if "risk_group" in run.predictions.table:

@@ -10,9 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from outcome.run_folder.folder import Endpoint
+from outcome.evaluation.outcome_kinds import EvaluatedOutcome
+from outcome.reporting.page.formatting import column
+from outcome.run_folder.folder import Run
 
-__all__ = ["Metric", "main_metric", "metric", "overall"]
+__all__ = ["Metric", "horizon_text", "main_metric", "main_scores", "metric", "overall"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Metric:
     chance : float
         Value of a score that knows nothing; NaN where there is no fixed one.
     meaning : str
-        One sentence for a newcomer.
+        One sentence of explanation.
     higher_is_better : bool
         False for errors such as the Brier score.
     digits : int
@@ -136,7 +138,7 @@ _AT_HORIZON = {
 _PREFERRED = ("harrell_c", "auroc", "harrell_c_pairs", "uno_c", "mean_auc", "auprc", "brier", "ibs")
 
 
-def metric(key: str, endpoint: Endpoint) -> Metric:
+def metric(key: str, endpoint: EvaluatedOutcome) -> Metric:
     """Describe a metric; an unknown one keeps its name, readably."""
     if key in _FIXED:
         return _FIXED[key]
@@ -150,7 +152,7 @@ def metric(key: str, endpoint: Endpoint) -> Metric:
 
 
 def horizon_text(horizon: float, unit: str) -> str:
-    """Write a time with its unit, whole years of days as years beside it.
+    """Write a time with its unit, and whole years of days also as years.
 
     Examples
     --------
@@ -171,7 +173,7 @@ def overall(metrics: pd.DataFrame) -> pd.DataFrame:
     return metrics[metrics["stratum"].isin(["", "all", "overall"])]
 
 
-def main_metric(declared: Any, present: Sequence[str], endpoint: Endpoint) -> Metric | None:
+def main_metric(declared: Any, present: Sequence[str], endpoint: EvaluatedOutcome) -> Metric | None:
     """Choose the metric of the headline.
 
     Parameters
@@ -180,7 +182,7 @@ def main_metric(declared: Any, present: Sequence[str], endpoint: Endpoint) -> Me
         What the manifest calls the primary metric, if it does.
     present : sequence of str
         Metrics of the run.
-    endpoint : Endpoint
+    endpoint : EvaluatedOutcome
         Its kind decides where nothing is declared.
 
     Returns
@@ -188,7 +190,25 @@ def main_metric(declared: Any, present: Sequence[str], endpoint: Endpoint) -> Me
     Metric or None
         None where the run has no metric at all.
     """
-    order = [str(declared), *_PREFERRED, *present]
-    if not endpoint.ordinal:
-        order = [str(declared), "auroc", *order]
+    order = [str(declared), endpoint.primary, *_PREFERRED, *present]
     return next((metric(key, endpoint) for key in order if key in present), None)
+
+
+def main_scores(run: Run) -> tuple[Metric | None, pd.DataFrame]:
+    """Return the main metric and its row per arm, in the order of the arms.
+
+    Returns
+    -------
+    metric : Metric or None
+        None where the run has no metrics.
+    rows : DataFrame
+        `arm, estimate, lower, upper, n, events`.
+    """
+    table = overall(run.table("metrics.csv"))
+    declared = run.part("protocol").get("primary_metric")
+    main = main_metric(declared, list(dict.fromkeys(table["metric"])), run.endpoint)
+    rows = table[table["metric"] == main.key] if main else table
+    rows = rows.drop_duplicates("arm").set_index("arm").reindex(run.arms)
+    wanted = ("estimate", "lower", "upper", "n", "events")
+    values = pd.DataFrame({name: column(rows, name) for name in wanted}, index=rows.index)
+    return main, values.rename_axis("arm").reset_index()

@@ -12,8 +12,7 @@ from pathlib import Path
 from jinja2 import DictLoader, Environment, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
-from outcome.reporting.page.blocks import Fact, Section
-from outcome.reporting.sections.summary_section import Answer
+from outcome.reporting.page.blocks import Answer, Fact, ReportSection
 
 __all__ = ["Page", "render", "write_page"]
 
@@ -27,7 +26,7 @@ class Page:
     Parameters
     ----------
     title, subtitle : str
-    sections : sequence of Section
+    sections : sequence of ReportSection
     answers : sequence of Answer
         The first screen.
     trust : sequence of Fact
@@ -39,7 +38,7 @@ class Page:
 
     title: str
     subtitle: str
-    sections: Sequence[Section]
+    sections: Sequence[ReportSection]
     answers: Sequence[Answer] = ()
     trust: Sequence[Fact] = ()
     glossary: Sequence[tuple[str, str]] = field(default_factory=list)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from outcome.reporting.page.blocks import Picture, Section
+from outcome.reporting.page.blocks import Picture, ReportSection
 from outcome.reporting.page.figures import Drawings
 from outcome.run_folder.folder import Run
 
@@ -20,7 +20,7 @@ LARGEST = 900
 """Pixels of the longer side on the page."""
 
 
-def attention(run: Run, drawings: Drawings) -> Section | None:
+def attention(run: Run, drawings: Drawings) -> ReportSection | None:
     """Show maps of where the models looked; only where the run folder holds any.
 
     Pictures are `attention/**/*.png` (or jpg). An optional `attention/examples.csv` has columns
@@ -31,7 +31,7 @@ def attention(run: Run, drawings: Drawings) -> Section | None:
     if not files:
         return None
     about = _about(folder)
-    section = Section("attention", "Attention examples")
+    section = ReportSection("attention", "Attention examples")
     section.say(
         "Where a model looked in single slides. Attention says what weighed in the score and not "
         "why, and an example is no evidence: these pictures were picked, not counted."
@@ -65,7 +65,7 @@ def _picture(run: Run, path: Path, number: int, about: dict[str, str]) -> Pictur
         return None
     image.thumbnail((LARGEST, LARGEST))
     buffer = io.BytesIO()
-    # Written anew, so that nothing which the file holds beside the pixels comes along.
+    # Written anew, so that no metadata of the file comes along.
     image.save(buffer, format="JPEG", quality=85)
     source = base64.b64encode(buffer.getvalue()).decode("ascii")
     arm = about.get("arm", "")
@@ -81,5 +81,5 @@ def _picture(run: Run, path: Path, number: int, about: dict[str, str]) -> Pictur
         image.height,
         f"Attention map of one slide. {text}.",
         f"{text}.",
-        beside=False,
+        as_file=False,
     )

@@ -1,24 +1,27 @@
-"""The chapters on predicted probabilities: are they right, and are they of use."""
+"""The chapter on calibration: are the predicted probabilities right."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 
-from outcome.reporting.page.blocks import Block, Panel, Panels, Section
-from outcome.reporting.page.figures import Drawings
+from outcome.evaluation.horizon_columns import horizon_name
+from outcome.plotting.calibration_plot import plot_calibration
+from outcome.plotting.numbers import plural
+from outcome.reporting.page.blocks import Block, Picture, ReportSection
+from outcome.reporting.page.figures import Drawings, arm_tabs
+from outcome.reporting.page.formatting import column
 from outcome.reporting.page.metric_names import horizon_text, metric, overall
-from outcome.reporting.sections.discrimination_section import metric_table
-from outcome.reporting.sections.risk_groups_section import arm_panels
-from outcome.reporting.sections.section_figures import calibration as draw_calibration
-from outcome.reporting.sections.section_figures import decision as draw_decision
+from outcome.reporting.page.metric_tables import metric_table
 from outcome.run_folder.folder import Run
 
-__all__ = ["calibration", "decision"]
+__all__ = ["calibration"]
 
 
-def calibration(run: Run, drawings: Drawings) -> Section | None:
+def calibration(run: Run, drawings: Drawings) -> ReportSection | None:
     """Tell whether the predicted probabilities are right; only where there are any."""
     metrics = overall(run.table("metrics.csv"))
     kinds = [metric(key, run.endpoint) for key in dict.fromkeys(metrics["metric"])]
@@ -26,7 +29,7 @@ def calibration(run: Run, drawings: Drawings) -> Section | None:
     points = run.table("calibration.csv")
     if not shown and points.empty:
         return None
-    section = Section("calibration", "Are the predicted probabilities right?")
+    section = ReportSection("calibration", "Are the predicted probabilities right?")
     section.say(_source(run))
     if shown:
         table = metric_table(run, metrics, shown, "Predicted probabilities: estimate, 95% interval")
@@ -42,7 +45,7 @@ def calibration(run: Run, drawings: Drawings) -> Section | None:
         return [draw_calibration(drawings, arm, mine)] if len(mine) else []
 
     if len(points):
-        section.show(arm_panels(run, drawings, "calibration", make))
+        section.show(arm_tabs(run, drawings, "calibration", make))
     return section
 
 
@@ -59,31 +62,49 @@ def _source(run: Run) -> str:
     return made
 
 
-def decision(run: Run, drawings: Drawings) -> Section | None:
-    """Tell what acting on the probabilities would be worth."""
-    table = run.table("decision_curves.csv")
-    if table.empty:
-        return None
-    section = Section("decision-curve", "Would acting on it help?")
-    section.say(
-        "Suppose patients are treated when their predicted probability reaches a threshold. The "
-        "threshold says how many treatments in vain one accepts for one that was needed; the net "
-        "benefit weighs both. It says nothing about how well a treatment works."
-    )
-    if run.endpoint.favourable:
-        section.say(
-            f"The probability here is that of the better outcome ({run.endpoint.positive_name}): "
-            "“acting” is then treating those who are expected to respond."
+def draw_calibration(d: Drawings, arm: str, table: pd.DataFrame) -> Picture:
+    """Draw observed against predicted probability of one arm, an axes for each horizon."""
+    end = d.run.endpoint
+    horizons = [float(h) for h in table["horizon"].drop_duplicates()]
+    first = d.run.first_repeat(arm)
+    figure = Figure(figsize=(2.75 * len(horizons), 2.9))
+    for k, h in enumerate(horizons):
+        binary = not np.isfinite(h)
+        points = table[table["horizon"].isna()] if binary else table[table["horizon"] == h]
+        name = "" if binary else f"survival_{horizon_name(h)}"
+        values = column(first, "probability") if binary else 1 - column(first, name)
+        what = end.positive_name if binary else "event"
+        plot_calibration(
+            points,
+            figure.add_subplot(1, len(horizons), k + 1),
+            colour=d.colours[arm],
+            predicted=values.tolist(),
+            what=what if len(what) < 24 else "outcome",
+            title="" if binary else f"by {horizon_text(h, end.unit).partition(' (')[0]}",
         )
-    panels = []
-    for i, h in enumerate(table["horizon"].drop_duplicates()):
-        part = table[table["horizon"].isna()] if np.isnan(h) else table[table["horizon"] == h]
-        name = "decision-curve" if i == 0 else f"decision-curve-{i + 1}"
-        title = "All" if np.isnan(h) else horizon_text(float(h), run.endpoint.unit)
-        picture = draw_decision(drawings, part, float(h), name)
-        panels.append(Panel(f"at-{name}", title, [picture]))
-    if len(panels) == 1:
-        section.show(panels[0].blocks[0])
-    else:
-        section.show(Panels("Horizon", panels))
-    return section
+    figure.tight_layout(w_pad=2)
+    at = "" if not end.times else f" at {plural(len(horizons), 'horizon')}"
+    by = _observed_by(d)
+    weighted = "" if end.landmark is None else " of the event by then, weighted for censoring"
+    return d.gallery.hang(
+        figure,
+        f"calibration-{d.slugs[arm]}",
+        alt=f"Calibration of {arm}{at}: observed against predicted probability.",
+        caption=f"{arm}: observed against predicted probability{at}, pooled over folds. Dots: "
+        f"groups of about equal size{by}, with 95% intervals; line: smooth curve{weighted} (only "
+        "with 100 events or more); bars: how often each prediction was made. Dashed: perfect "
+        f"agreement.{_without_dot(table)}",
+    )
+
+
+def _without_dot(table: pd.DataFrame) -> str:
+    n = int((table["kind"].eq("group") & table["observed"].isna()).sum())
+    return (
+        f" No dot for {plural(n, 'group')} without a patient followed to the horizon." if n else ""
+    )
+
+
+def _observed_by(d: Drawings) -> str:
+    if not d.run.endpoint.times:
+        return ""
+    return " (observed by Aalen-Johansen)" if d.run.endpoint.competing else " (by Kaplan-Meier)"

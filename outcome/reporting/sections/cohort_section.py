@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from outcome.plotting.numbers import estimate, number, plural
-from outcome.reporting.page.blocks import Flow, Section, Step
+from outcome.reporting.page.blocks import Flow, ReportSection, Step
 from outcome.reporting.page.figures import Drawings
 from outcome.reporting.page.formatting import Cell, Table, entry
 from outcome.reporting.page.metric_names import horizon_text
@@ -18,9 +18,9 @@ from outcome.run_folder.folder import Run
 __all__ = ["cohort"]
 
 
-def cohort(run: Run, drawings: Drawings) -> Section:
+def cohort(run: Run, drawings: Drawings) -> ReportSection:
     """Tell who was analysed, who was lost on the way, and how long they were followed."""
-    section = Section("cohort", "Cohort")
+    section = ReportSection("cohort", "Cohort")
     flow = run.table("cohort_flow.csv")
     if flow.empty:
         section.say("This run has no cohort_flow.csv, so losses on the way cannot be shown.")
@@ -37,7 +37,7 @@ def cohort(run: Run, drawings: Drawings) -> Section:
     return section
 
 
-def _show_characteristics(run: Run, section: Section) -> None:
+def _show_characteristics(run: Run, section: ReportSection) -> None:
     table = run.table("characteristics.csv")
     if table.empty:
         section.say(
@@ -92,7 +92,7 @@ def _described(row: Mapping[Hashable, Any]) -> Cell:
     )
 
 
-def _show_follow_up(run: Run, section: Section) -> None:
+def _show_follow_up(run: Run, section: ReportSection) -> None:
     table = run.table("follow_up.csv")
     if table.empty:
         return
@@ -151,15 +151,14 @@ def _counts(row: pd.Series, word: str) -> str:
 
 def _by_fold(run: Run) -> Table:
     """Patients and events in each fold of the first repeat."""
-    yes = run.outcome_words[0]
     name = run.endpoint.counted
     what = "Test patients of each fold" + (", first repeat" if run.repeats > 1 else "")
     table = Table(what, ["Fold", "Patients", name, f"{name}, %"], numeric={1, 2, 3})
     if not run.cross_validated:
         return table
-    rows = run.first_repeat(run.arms[0])
-    for fold, chosen in rows.groupby("fold", sort=False):
-        count = float((chosen["patient_id"].map(run.status) == yes).sum())
-        share = Cell(estimate(100 * count / len(chosen), digits=0), count / len(chosen))
-        table.add(str(fold), len(chosen), count, share)
+    rows = run.table("fold_scores.csv")
+    rows = rows[rows["arm"] == run.arms[0]] if len(rows) else rows
+    for row in rows[rows["repeat"] == rows["repeat"].iloc[0]].itertuples() if len(rows) else ():
+        share = row.events / row.n
+        table.add(str(row.fold), row.n, row.events, Cell(estimate(100 * share, digits=0), share))
     return table

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from outcome.reporting.page.blocks import Section
+from outcome.reporting.page.blocks import ReportSection
 from outcome.reporting.page.figures import Drawings
+from outcome.reporting.sections.acquisition_section import nuisance
 from outcome.reporting.sections.attention_section import attention
-from outcome.reporting.sections.calibration_section import calibration, decision
+from outcome.reporting.sections.auc_over_time_section import auc_over_time
+from outcome.reporting.sections.calibration_section import calibration
 from outcome.reporting.sections.cohort_section import cohort
-from outcome.reporting.sections.discrimination_section import (
-    auc_over_time,
-    comparison,
-    discrimination,
-    nuisance,
-    secondary,
-)
-from outcome.reporting.sections.effects_and_subgroups_section import effects, subgroups
+from outcome.reporting.sections.comparison_section import comparison
+from outcome.reporting.sections.decision_curve_section import decision
+from outcome.reporting.sections.discrimination_section import discrimination
+from outcome.reporting.sections.effects_section import effects
 from outcome.reporting.sections.reproducibility_section import (
     how,
     patients,
     reproducibility,
     warnings,
 )
-from outcome.reporting.sections.risk_groups_section import risk_groups, scores
+from outcome.reporting.sections.risk_groups_section import risk_groups
+from outcome.reporting.sections.scores_section import scores
+from outcome.reporting.sections.secondary_section import secondary
+from outcome.reporting.sections.subgroups_section import subgroups
 from outcome.reporting.sections.training_section import training
 from outcome.reporting.sections.tripod import tripod
 from outcome.run_folder.folder import Run
 
 __all__ = ["SECTIONS", "Maker", "make_sections"]
 
-Maker = Callable[[Run, Drawings], Section | None]
+Maker = Callable[[Run, Drawings], ReportSection | None]
 
 SECTIONS: tuple[Maker, ...] = (
     cohort,
@@ -55,7 +56,7 @@ SECTIONS: tuple[Maker, ...] = (
 """In the order of the page; a further chapter is one more function here."""
 
 
-def make_sections(run: Run, drawings: Drawings) -> list[Section]:
+def make_sections(run: Run, drawings: Drawings) -> list[ReportSection]:
     """Make every chapter that has a subject, and the checklist that says where things are."""
     made = [section for make in SECTIONS if (section := make(run, drawings)) is not None]
     present = {"answers", *(s.anchor for s in made)}

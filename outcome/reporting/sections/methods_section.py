@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from outcome.plotting.numbers import number, plural
+from outcome.reporting.page.formatting import joined
 from outcome.reporting.page.metric_names import horizon_text
-from outcome.reporting.sections.summary_section import joined
 from outcome.reporting.sections.training_section import models_of
 from outcome.risk.cutoffs import cut_words
 from outcome.run_folder.folder import Run
@@ -44,14 +44,13 @@ def _cohort(run: Run) -> list[str]:
             share = f" ({100 * int(events) / int(patients):.0f}%)"
             text += f"; {plural(int(events), end.word)}{share}"
         said.append(f"{text}.")
-    kinds = {
-        "survival": "a time to event, right-censored",
-        "binary": f"a yes/no outcome, positive where it is “{end.positive}”",
-        "landmark": _landmark_words(run),
-    }
-    unit = f", in {end.unit}" if end.unit and end.kind != "binary" else ""
-    said.append(f"The endpoint is {end.name}: {kinds[end.kind]}{unit}.")
-    if end.kind == "binary" and end.favourable:
+    said.append(f"The endpoint is {end.name}: {end.described}.")
+    if end.landmark is not None:
+        said.append(
+            f"There, the outcome of {plural(run.n_unknown, 'patient')} censored before is unknown; "
+            "the others are weighted by the inverse probability of censoring."
+        )
+    if end.favourable:
         said.append("The positive class is the better outcome; a higher risk score is worse.")
     if end.competing:
         count = int((run.status == "competing event").sum())
@@ -107,18 +106,6 @@ def _built(run: Run, arm: str) -> str:
     models = [m for m, _ in models_of(run, arm) if m]
     fusion = f"; {spec['fusion']} fusion" if spec.get("fusion") else ""
     return f"{seen}{fusion}; {', '.join(models)}" if models else f"{seen}{fusion}"
-
-
-def _landmark_words(run: Run) -> str:
-    end = run.endpoint
-    if end.landmark is None:
-        return "whether the event came by a fixed time from the origin"
-    count = int((run.status == run.outcome_words[2]).sum())
-    return (
-        f"whether the event came by {end.landmark:g} {end.unit} from the origin, yes or no; the "
-        f"outcome of {plural(count, 'patient')} censored before is unknown, and the others stand "
-        "for them, weighted by the inverse probability of censoring"
-    )
 
 
 def _validation(run: Run) -> list[str]:
@@ -203,12 +190,12 @@ def _calibration(run: Run) -> list[str]:
     if not how:
         return []
     said = [f"Scores were calibrated on the out-of-fold risks of development patients: {how}."]
-    if run.endpoint.competing and run.endpoint.ordinal:
+    if run.endpoint.competing and run.endpoint.ranks_times:
         said.append(
             "Training censors competing events (cause-specific hazard); absolute risk combines "
             "both hazards and is a cumulative incidence."
         )
-    if run.endpoint.ordinal:
+    if run.endpoint.ranks_times:
         said.append("A slope of 0 or less was set to 0; the risk score itself is never reversed.")
     return said
 
@@ -247,7 +234,7 @@ def _statistics(run: Run) -> list[str]:
             "Arms were compared on the patients that both scored, by a z test of the difference "
             f"with the standard error of the paired influence of each patient{held}."
         )
-    if len(run.table("effects.csv")) and run.predictions.kind == "survival":
+    if len(run.table("effects.csv")) and run.endpoint.times:
         said.append(
             "Hazard ratios (Cox models, ties after Efron) and log-rank tests"
             + (" are from the first repeat and" if run.repeats > 1 else " are")

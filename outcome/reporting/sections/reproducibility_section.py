@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from outcome.plotting.numbers import number
-from outcome.reporting.page.blocks import Fact, Facts, Section
+from outcome.reporting.page.blocks import Fact, Facts, ReportSection
 from outcome.reporting.page.figures import Drawings
 from outcome.reporting.page.formatting import Cell, Table, entry, from_mapping
 from outcome.reporting.sections.methods_section import methods
@@ -14,9 +14,9 @@ __all__ = ["how", "patients", "reproducibility", "warnings"]
 MOST_INPUTS = 40
 
 
-def how(run: Run, drawings: Drawings) -> Section:
+def how(run: Run, drawings: Drawings) -> ReportSection:
     """Tell what was done, from the manifest."""
-    section = Section("methods", "Methods")
+    section = ReportSection("methods", "Methods")
     section.say(*methods(run))
     settings = from_mapping("Protocol", ["Setting", "Value"], run.part("protocol"))
     section.show(settings)
@@ -24,9 +24,9 @@ def how(run: Run, drawings: Drawings) -> Section:
     return section
 
 
-def warnings(run: Run, drawings: Drawings) -> Section:
+def warnings(run: Run, drawings: Drawings) -> ReportSection:
     """Tell what the run warned of, and what it noted."""
-    section = Section("warnings", "Warnings and notes")
+    section = ReportSection("warnings", "Warnings and notes")
     found = [str(w) for w in run.manifest.get("warnings") or []] + list(run.problems)
     notes = [str(n) for n in run.manifest.get("notes") or []]
     if found:
@@ -39,9 +39,9 @@ def warnings(run: Run, drawings: Drawings) -> Section:
     return section
 
 
-def reproducibility(run: Run, drawings: Drawings) -> Section:
+def reproducibility(run: Run, drawings: Drawings) -> ReportSection:
     """Tell what is needed to run it again."""
-    section = Section("reproducibility", "Reproducibility")
+    section = ReportSection("reproducibility", "Reproducibility")
     about = {
         "Command": run.manifest.get("command"),
         "Made": run.manifest.get("created"),
@@ -76,11 +76,11 @@ def _duration(seconds: object) -> str | None:
     return f"{number(seconds / 60, 0)} min" if seconds < 7200 else f"{number(seconds / 3600, 1)} h"
 
 
-def patients(run: Run, drawings: Drawings) -> Section | None:
+def patients(run: Run, drawings: Drawings) -> ReportSection | None:
     """List every patient with the scores of each arm; only when ids were asked for."""
     if not run.show_ids:
         return None
-    section = Section("patients", "Patients")
+    section = ReportSection("patients", "Patients")
     first = run.first_repeat(run.arms[0]).set_index("patient_id")
     kept = [c for c in ("fold", "strata", "time", "event", "label") if c in first]
     heads = [c.capitalize() for c in kept]

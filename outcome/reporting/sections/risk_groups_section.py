@@ -1,42 +1,34 @@
-"""The chapters with a tab for each arm: risk groups, and scores of a yes/no outcome."""
+"""The chapter on risk groups, with a tab for each arm."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from outcome.plotting.numbers import estimate, number, p_value
-from outcome.reporting.page.blocks import Block, Panel, Panels, Picture, Section, TableBlock, Text
-from outcome.reporting.page.figures import Drawings
+from outcome.plotting.kaplan_meier_plot import plot_incidence, plot_kaplan_meier
+from outcome.plotting.numbers import estimate, number, p_number, p_value, plural
+from outcome.plotting.palette import group_colours
+from outcome.reporting.page.blocks import Block, Picture, ReportSection, TableBlock, Text
+from outcome.reporting.page.figures import WIDTH, Drawings, arm_tabs
 from outcome.reporting.page.formatting import Cell, Table, column, entry
 from outcome.reporting.page.metric_names import horizon_text
-from outcome.reporting.sections.section_figures import incidence as draw_incidence
 from outcome.risk.cutoffs import cut_words
-from outcome.run_folder.folder import Run, constant_risk
+from outcome.run_folder.folder import Run
 
-__all__ = ["arm_panels", "risk_groups", "scores"]
-
-
-def arm_panels(
-    run: Run, drawings: Drawings, prefix: str, make: Callable[[str], Sequence[Block]]
-) -> Panels:
-    """Make a tab for each arm that has something to show."""
-    made = [(arm, list(make(arm))) for arm in run.arms]
-    panels = [Panel(f"{prefix}-{drawings.slugs[a]}", a, blocks) for a, blocks in made if blocks]
-    return Panels("Arm", panels)
+__all__ = ["risk_groups"]
 
 
-def risk_groups(run: Run, drawings: Drawings) -> Section | None:
+def risk_groups(run: Run, drawings: Drawings) -> ReportSection | None:
     """Kaplan-Meier curves and table of the risk groups of each arm."""
     table = run.table("risk_groups.csv")
-    timed = "time" in run.predictions.table
+    timed = run.endpoint.times
     drawn = timed and "risk_group" in run.predictions.table
     if table.empty and not drawn:
         return None
-    section = Section("risk-groups", "Risk groups")
+    section = ReportSection("risk-groups", "Risk groups")
     section.say(_grouping(run))
     if timed:
         section.say(
@@ -66,7 +58,7 @@ def risk_groups(run: Run, drawings: Drawings) -> Section | None:
         blocks: list[Block] = []
         mine = table[table["arm"] == arm]
         p = column(mine, "logrank_p").dropna()
-        if constant_risk(run.predictions.arm(arm)):
+        if arm in run.constant_arms:
             text = "This arm gives all patients of a fold the same risk, so there is one group."
             blocks.append(Text([text]))
         value = float(p.iloc[0]) if len(p) else np.nan
@@ -79,13 +71,13 @@ def risk_groups(run: Run, drawings: Drawings) -> Section | None:
         blocks += [TableBlock(t.without_empty_columns()) for t in further if t.rows]
         return blocks
 
-    section.show(arm_panels(run, drawings, "groups", make))
+    section.show(arm_tabs(run, drawings, "groups", make))
     return section
 
 
 def _curves(run: Run, drawings: Drawings, arm: str, p: float) -> Picture | None:
     if not run.endpoint.competing:
-        return drawings.kaplan_meier(arm, p)
+        return draw_kaplan_meier(drawings, arm, p)
     note = p_value(p, "cause-specific log-rank p")
     return draw_incidence(
         drawings, arm, f"{note}, exploratory" if note and run.cross_validated else note
@@ -130,7 +122,7 @@ def _incidence(run: Run, arm: str) -> Table:
         text = _percent(values) if np.isfinite(values[0]) else "not followed so long"
         table.add(
             str(row["group"]), what, at, Cell(text, values[0]),
-            row["n_risk"], Cell(p_value(p).removeprefix("p ").removeprefix("= "), p),
+            row["n_risk"], Cell(p_number(p), p),
         )  # fmt: skip
     table.notes.append("Gray’s test compares the groups over all of follow-up; not stratified.")
     return table
@@ -146,7 +138,7 @@ def _pairs(run: Run, arm: str) -> Table:
         return table
     for row in mine.to_dict("records"):
         ps = [float(row[k]) for k in ("p_value", "p_adjusted")]
-        cells = [Cell(p_value(p).removeprefix("p ").removeprefix("= "), p) for p in ps]
+        cells = [Cell(p_number(p), p) for p in ps]
         chi = Cell(number(row["chi_square"], 1), row["chi_square"])
         table.add(str(row["group_b"]), str(row["group_a"]), chi, *cells)
     table.notes.append("Stratified by fold; corrected after Holm within the arm.")
@@ -169,8 +161,8 @@ def _grouping(run: Run) -> str:
 
 def _group_table(run: Run, arm: str, rows: pd.DataFrame) -> Table:
     unit = f" ({run.endpoint.unit})" if run.endpoint.unit else ""
-    # Where events compete, the median of a Kaplan-Meier curve is nobody's median.
-    timed = run.predictions.kind == "survival"
+    # Where events compete, the median of a Kaplan-Meier curve has no meaning.
+    timed = run.endpoint.times
     medians = "median_survival" in rows and timed and not run.endpoint.competing
     rows = rows.drop_duplicates("group").set_index("group")
     groups = [g for g in run.groups(arm) if g in rows.index]
@@ -236,27 +228,56 @@ def _group_notes(run: Run, arm: str, rows: pd.DataFrame, table: Table, *, median
         table.notes.append(f"The table counts {counted:,} rows, the figure {drawn:,} patients.")
 
 
-def scores(run: Run, drawings: Drawings) -> Section | None:
-    """ROC curves and the distribution of the scores, for a yes/no outcome."""
-    if run.endpoint.ordinal:
+def draw_kaplan_meier(d: Drawings, arm: str, p: float) -> Picture | None:
+    """Draw curves of the risk groups of an arm; None where the run has no groups."""
+    rows = d.run.first_repeat(arm)
+    groups = d.run.groups(arm)
+    if "risk_group" not in rows or not groups:
         return None
-    section = Section("scores", "Scores and outcome")
-    section.say(
-        "A ROC curve shows, for every threshold on the score, how many positive patients are found "
-        "(sensitivity) and how many negative ones are called positive (1 − specificity). "
-        "Scores are compared within a test fold only."
+    end = d.run.endpoint
+    note = p_value(p, "log-rank p")
+    note += ", exploratory" if note and d.run.cross_validated else ""
+    had = rows["event"].astype(float) == 1
+    sizes = "; ".join(
+        f"{g}: {plural(int(mine.sum()), 'patient')}, {plural(int((mine & had).sum()), 'event')}"
+        for g in groups
+        for mine in [rows["risk_group"] == g]
     )
-    if run.endpoint.favourable:
-        section.say(
-            "The outcome is a favourable one: without untreated patients for comparison, the score "
-            "is associated with outcome among treated patients; it does not show who benefits from "
-            "the treatment."
-        )
-    if len(run.arms) > 1:
-        section.show(drawings.roc_all())
+    first = " First of several repeats." if d.run.repeats > 1 else ""
+    return d.hang(
+        lambda ax: plot_kaplan_meier(
+            rows,
+            ax,
+            unit=end.unit,
+            groups=groups,
+            colours=group_colours(groups),
+            note=note,
+        ),
+        f"kaplan-meier-{d.slugs[arm]}",
+        (WIDTH, 3.1),
+        alt=f"Kaplan-Meier curves of {arm} by risk group, with numbers at risk. {sizes}.",
+        caption=f"{arm}: patients without the event ({end.name}) over time, by risk group. "
+        "Bands: pointwise 95% intervals. Ticks: patients whose follow-up ended. "
+        f"At risk: under observation just before that time.{first}",
+    )
 
-    def make(arm: str) -> list[Block]:
-        return [drawings.roc(arm), drawings.scores(arm)]
 
-    section.show(arm_panels(run, drawings, "scores", make))
-    return section
+def draw_incidence(d: Drawings, arm: str, note: str) -> Picture | None:
+    """Draw the cumulative incidence of competing events by risk group."""
+    curves, groups = d.run.table("incidence_curves.csv"), d.run.groups(arm)
+    if curves.empty or not groups:
+        return None
+    end, mine = d.run.endpoint, curves[curves["arm"] == arm]
+    events, competing = (int(mine.loc[mine["cause"] == c, "n_event"].sum()) for c in (1, 2))
+    return d.hang(
+        lambda ax: plot_incidence(
+            mine, ax, unit=end.unit, groups=groups, colours=group_colours(groups), note=note
+        ),
+        f"incidence-{d.slugs[arm]}",
+        (WIDTH, 3.1),
+        alt=f"Cumulative incidence by risk group of {arm}: {events} events and "
+        f"{competing} competing events.",
+        caption=f"{arm}: cumulative incidence ({end.name}) by risk group, with the competing event "
+        "allowed for (Aalen-Johansen). Thick: the event, with pointwise 95% intervals; thin: the "
+        "competing event.",
+    )

@@ -4,81 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from outcome.plotting.numbers import estimate, interval, number, p_value, plural, signed
-from outcome.reporting.page.blocks import Fact
-from outcome.reporting.page.formatting import column, entry
-from outcome.reporting.page.metric_names import Metric, main_metric, metric, overall
-from outcome.run_folder.folder import Run, constant_risk
+from outcome.reporting.page.blocks import Answer, Fact
+from outcome.reporting.page.formatting import entry, joined, quote
+from outcome.reporting.page.metric_names import Metric, main_scores, metric
+from outcome.run_folder.folder import Run
 
-__all__ = [
-    "Answer",
-    "Verdict",
-    "answers",
-    "joined",
-    "judge",
-    "main_scores",
-    "p_text",
-    "quote",
-    "tested_apart",
-    "trust",
-]
+__all__ = ["Verdict", "answers", "judge", "p_text", "trust"]
 
 FEW_EVENTS = 100
 """Fewer than these are commonly held too few to validate a score (Collins et al. 2016)."""
 
 Verdict = Literal["better", "worse", "none", "conflict", "fragile", "unknown"]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A question of the first screen with its answer."""
-
-    question: str
-    short: str
-    sentences: Sequence[str]
-
-
-def quote(arm: str) -> str:
-    """Set off the name of an arm."""
-    return f"“{arm}”"
-
-
-def joined(names: Sequence[str]) -> str:
-    """Join names as in a sentence.
-
-    Examples
-    --------
-    >>> joined(["a"]), joined(["a", "b", "c"])
-    ('“a”', '“a”, “b” and “c”')
-    """
-    quoted = [quote(n) for n in names]
-    return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
-
-
-def main_scores(run: Run) -> tuple[Metric | None, pd.DataFrame]:
-    """Return the main metric and its row per arm, in the order of the arms.
-
-    Returns
-    -------
-    metric : Metric or None
-        None where the run has no metrics.
-    rows : DataFrame
-        `arm, estimate, lower, upper, n, events`.
-    """
-    table = overall(run.table("metrics.csv"))
-    declared = run.part("protocol").get("primary_metric")
-    main = main_metric(declared, list(dict.fromkeys(table["metric"])), run.endpoint)
-    rows = table[table["metric"] == main.key] if main else table
-    rows = rows.drop_duplicates("arm").set_index("arm").reindex(run.arms)
-    wanted = ("estimate", "lower", "upper", "n", "events")
-    values = pd.DataFrame({name: column(rows, name) for name in wanted}, index=rows.index)
-    return main, values.rename_axis("arm").reset_index()
 
 
 def judge(
@@ -173,7 +115,7 @@ def _works(run: Run, main: Metric, rows: pd.DataFrame) -> Answer:
     if unknown:
         said.append(f"For {joined(unknown)} no interval could be computed, so this stays open.")
     few = len(better) < len(rows)
-    yes = "It seems so" if run.cross_validated and run.events < FEW_EVENTS else "Yes"
+    yes = "It seems so" if run.cross_validated and run.n_events < FEW_EVENTS else "Yes"
     short = yes if better and not few else "In part" if better else "No evidence of it"
     if not better and unknown and not unsure and not worse:
         short = "Cannot be said"
@@ -298,36 +240,13 @@ def _sentence(run: Run, row: pd.Series, main: Metric, verdict: Verdict, count: i
     return f"{against}{verdict}, {numbers}."
 
 
-def tested_apart(run: Run) -> bool | None:
-    """Check in `splits.csv` that nobody was scored by a model that had seen them.
-
-    Returns
-    -------
-    bool or None
-        None where the file is absent.
-    """
-    splits = run.table("splits.csv")
-    if splits.empty:
-        return None
-    keys = ["repeat", "fold", "patient_id"]
-    roles = splits.rename(columns={"outer_fold": "fold"})
-    if "repeat" not in roles:
-        roles = roles.assign(repeat=0)
-    scored = run.predictions.table[keys].drop_duplicates()
-    scored = scored.assign(repeat=scored["repeat"].astype(float), fold=scored["fold"].astype(str))
-    roles = roles.assign(repeat=roles["repeat"].astype(float), fold=roles["fold"].astype(str))
-    merged = scored.merge(roles[[*keys, "role"]], on=keys, how="left")
-    return bool((merged["role"] == "test").all())
-
-
 def trust(run: Run) -> list[Fact]:
     """List what speaks for the numbers of this run, and what against them."""
     facts = []
     if run.manifest.get("simulated"):
         facts.append(Fact(False, "The data are simulated: nothing here is about real patients."))
     facts += [*_split_facts(run), *_size_facts(run)]
-    constant = [a for a in run.arms if constant_risk(run.predictions.arm(a))]
-    if constant:
+    if constant := run.constant_arms:
         facts.append(
             Fact(
                 False, f"{joined(constant)} gives every patient the same risk: it learned nothing."
@@ -340,7 +259,7 @@ def trust(run: Run) -> list[Fact]:
 
 
 def _split_facts(run: Run) -> list[Fact]:
-    apart = tested_apart(run)
+    apart = run.tested_apart
     how = f" ({run.division})" if run.cross_validated else ""
     facts = []
     if apart:
@@ -371,14 +290,11 @@ def _split_facts(run: Run) -> list[Fact]:
 
 
 def _size_facts(run: Run) -> list[Fact]:
-    n, word = run.events, run.endpoint.word
-    if not run.endpoint.ordinal:
-        known = int((run.status != run.outcome_words[2]).sum())
-        n = min(n, known - n)
-        word = "patient of the rarer class" if n == 1 else "patients of the rarer class"
-        counted = f"{n:,} {word}"
-    else:
-        counted = plural(n, word)
+    end = run.endpoint
+    n = end.limiting_count(run.n_events, run.n_patients - run.n_unknown)
+    counted = plural(n, "event") if end.limiting == "events" else f"{n:,} {end.limiting}"
+    if n == 1:
+        counted = counted.replace("patients", "patient")
     if n >= FEW_EVENTS:
         return [Fact(True, f"{counted}: not fewer than the {FEW_EVENTS} commonly asked for.")]
     return [

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from outcome.plotting.learning_curves import plot_loss
 from outcome.plotting.numbers import number
-from outcome.reporting.page.blocks import Block, Section
-from outcome.reporting.page.figures import Drawings
+from outcome.plotting.over_time import plot_folds
+from outcome.reporting.page.blocks import Block, Picture, ReportSection
+from outcome.reporting.page.figures import WIDTH, Drawings, arm_tabs
 from outcome.reporting.page.formatting import Cell, Table, column
-from outcome.reporting.page.metric_names import metric
-from outcome.reporting.sections.risk_groups_section import arm_panels
-from outcome.reporting.sections.section_figures import folds as draw_folds
-from outcome.reporting.sections.summary_section import main_scores
+from outcome.reporting.page.metric_names import Metric, main_scores, metric
 from outcome.run_folder.folder import Run
 
 __all__ = ["models_of", "training"]
@@ -30,7 +28,7 @@ def models_of(run: Run, arm: str) -> list[tuple[str, list[dict[str, Any]]]]:
     return list(found.items())
 
 
-def training(run: Run, drawings: Drawings) -> Section | None:
+def training(run: Run, drawings: Drawings) -> ReportSection | None:
     """Tell how the models of each arm were fitted, and how much the folds differ."""
     history = run.table("history.csv")
     scores = run.table("fold_scores.csv")
@@ -38,7 +36,7 @@ def training(run: Run, drawings: Drawings) -> Section | None:
     spread = run.cross_validated and len(scores) > 0 and scores["estimate"].notna().any()
     if history.empty and not models.rows and not spread:
         return None
-    section = Section("training", "Training")
+    section = ReportSection("training", "Training")
     section.show(models)
     if history.empty:
         section.say("This run has no history.csv, so loss curves cannot be shown.")
@@ -51,31 +49,29 @@ def training(run: Run, drawings: Drawings) -> Section | None:
         def make(arm: str) -> Sequence[Block]:
             mine = history[history["arm"] == arm]
             if "model" not in mine or mine["model"].nunique() < 2:
-                return [drawings.loss(arm, mine)] if len(mine) else []
+                return [draw_loss(drawings, arm, mine)] if len(mine) else []
             each = list(mine.groupby("model", sort=False))
-            return [drawings.loss(arm, rows, f"-{i + 1}") for i, (_, rows) in enumerate(each)]
+            return [draw_loss(drawings, arm, rows, f"-{i + 1}") for i, (_, rows) in enumerate(each)]
 
-        section.show(arm_panels(run, drawings, "training", make))
+        section.show(arm_tabs(run, drawings, "training", make))
     if spread:
         _show_folds(run, drawings, section, scores)
     return section
 
 
-def _show_folds(run: Run, drawings: Drawings, section: Section, scores: pd.DataFrame) -> None:
+def _show_folds(run: Run, drawings: Drawings, section: ReportSection, scores: pd.DataFrame) -> None:
     main, _ = main_scores(run)
     kind = str(scores["metric"].iloc[0])
     shown = main if main is not None and main.key == kind else metric(kind, run.endpoint)
     section.show(draw_folds(drawings, scores, shown))
     columns = ["Arm", "Test folds", "Estimable", "Mean", "Lowest", "Highest", "SD over folds"]
     table = Table(f"{shown.label} over the test folds", columns, numeric=set(range(1, 7)))
-    for i, arm in enumerate(run.arms):
-        values = scores.loc[scores["arm"] == arm, "estimate"].astype(float)
-        known = values.dropna()
-        spread = float(known.std()) if len(known) > 1 else np.nan
-        cells = [known.mean(), known.min(), known.max(), spread]
+    rows = {row["arm"]: row for row in run.table("fold_spread.csv").to_dict("records")}
+    for i, arm in enumerate(a for a in run.arms if a in rows):
+        cells = [float(rows[arm][c]) for c in ("mean", "lowest", "highest", "sd")]
         table.add(
-            Cell(arm, i, True, f"arm-{i % 8}"), len(values), len(known),
-            *(Cell(number(c, shown.digits), float(c)) for c in cells),
+            Cell(arm, i, True, f"arm-{i % 8}"), rows[arm]["folds"], rows[arm]["estimable"],
+            *(Cell(number(c, shown.digits), c) for c in cells),
         )  # fmt: skip
     section.show(table)
 
@@ -102,7 +98,7 @@ def _model_table(run: Run) -> Table:
     if any(row[8].text for row in table.rows):
         table.notes.append(
             "Calibration slope: what the risk of the arm was multiplied by, learned on development "
-            "patients; near 0 means that the score told nothing there."
+            "patients; near 0 means that the score had no association with the outcome there."
         )
     if any(row[7].text for row in table.rows):
         table.notes.append("Weight: what the score of a model is multiplied by in its arm.")
@@ -115,3 +111,58 @@ def _span(values: pd.Series, digits: str) -> Cell:
         return Cell("")
     low, high = (f"{float(v):{digits}}" for v in (values.min(), values.max()))
     return Cell(low if low == high else f"{low} to {high}", float(values.median()))
+
+
+def draw_folds(d: Drawings, table: pd.DataFrame, main: Metric) -> Picture:
+    """Draw the main metric of every test fold."""
+    listed = "; ".join(
+        f"{arm} {rows['estimate'].min():.2f} to {rows['estimate'].max():.2f}"
+        for arm, rows in table.groupby("arm", sort=False)
+        if rows["estimate"].notna().any()
+    )
+    spread = d.run.table("fold_spread.csv")
+    means = dict(zip(spread["arm"], spread["mean"], strict=True)) if len(spread) else {}
+    return d.hang(
+        lambda ax: plot_folds(
+            table, ax, ylabel=f"{main.label} in one test fold", reference=main.chance,
+            colours=d.colours, means=means,
+        ),
+        "folds",
+        (max(2.6, 0.9 * table["arm"].nunique() + 0.8), 2.8),
+        alt=f"{main.label} of each arm in every test fold: {listed}.",
+        caption=f"{main.label} in every test fold; a bigger dot is a bigger fold, the bar is the "
+        "mean of the folds. The spread over folds is no confidence interval: folds are small, and "
+        "their models share training patients.",
+    )  # fmt: skip
+
+
+def draw_loss(d: Drawings, arm: str, history: pd.DataFrame, name: str = "") -> Picture:
+    """Draw the loss over epochs of one model of an arm, with the epochs that were chosen.
+
+    Parameters
+    ----------
+    arm : str
+    history : DataFrame
+        Of one model.
+    name : str
+        Ends the file's name, where the arm has several models.
+    """
+    models = set(history["model"]) if "model" in history else set()
+    model = f" ({next(iter(models))})" if len(models) == 1 and name else ""
+    chosen = [
+        float(e["epochs"])
+        for e in d.run.manifest.get("epochs") or []
+        if e.get("arm") == arm
+        and e.get("epochs") is not None
+        and (not models or e.get("model") in {*models, None})
+    ]
+    marks = " Triangles: the epoch chosen in each outer fold." if chosen else ""
+    return d.hang(
+        lambda ax: plot_loss(history, ax, colour=d.colours[arm], chosen=chosen),
+        f"loss-{d.slugs[arm]}{name}",
+        (WIDTH - 0.4, 2.5),
+        alt=f"Training and tuning loss of {arm}{model} over epochs.",
+        caption=f"{arm}{model}: loss over epochs. Thin: one outer fold (mean over its inner "
+        f"folds); thick: their mean, as far as every fold was trained. "
+        f"Dotted, right axis: ranking of the tuning patients; nothing is chosen by it.{marks}",
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from outcome.reporting.page.blocks import Section
+from outcome.reporting.page.blocks import ReportSection
 from outcome.reporting.page.formatting import Cell, Table
 from outcome.run_folder.folder import Run
 
@@ -111,7 +111,7 @@ _TITLES = {
 }
 
 
-def tripod(run: Run, present: set[str]) -> Section:
+def tripod(run: Run, present: set[str]) -> ReportSection:
     """List the items of TRIPOD+AI with the section that answers them, or `not reported`.
 
     Parameters
@@ -120,7 +120,7 @@ def tripod(run: Run, present: set[str]) -> Section:
     present : set of str
         Anchors of the sections of this page.
     """
-    section = Section("tripod", "TRIPOD+AI checklist")
+    section = ReportSection("tripod", "TRIPOD+AI checklist")
     table = Table("Where each item is answered", ["Item", "What it asks for", "Answered in"])
     answered = 0
     for i, (item, what, where) in enumerate(_ITEMS):

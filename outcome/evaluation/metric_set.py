@@ -1,4 +1,4 @@
-"""Which metrics a kind of outcome has, measured on one arm at a time."""
+"""The metrics of each kind of outcome, measured on one arm at a time."""
 
 from __future__ import annotations
 
@@ -7,14 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from outcome.evaluation.arrays import Arm, Panel
-from outcome.evaluation.brier_and_thresholds import (
-    binary_brier,
-    brier_at,
-    integrated_brier,
-    sensitivity_at_specificity,
-    specificity_at_sensitivity,
-)
+from outcome.evaluation.arrays import ArmScores, Panel
+from outcome.evaluation.brier import binary_brier, brier_at, integrated_brier
 from outcome.evaluation.calibration import (
     binary_calibration,
     landmark_calibration,
@@ -28,15 +22,19 @@ from outcome.evaluation.discrimination import (
     mean_auc,
     roc_measure,
 )
-from outcome.evaluation.estimate import Measure
+from outcome.evaluation.estimate import Estimate
 from outcome.evaluation.horizon_columns import horizon_name
+from outcome.evaluation.thresholds import (
+    sensitivity_at_specificity,
+    specificity_at_sensitivity,
+)
 from outcome.statistics.kaplan_meier import kaplan_meier
 
-__all__ = ["Battery", "binary_battery", "landmark_battery", "survival_battery"]
+__all__ = ["MetricSet", "binary_metrics", "landmark_metrics", "survival_metrics"]
 
 
 @dataclass(frozen=True)
-class Battery:
+class MetricSet:
     """The metrics of a kind of outcome.
 
     Attributes
@@ -44,11 +42,11 @@ class Battery:
     primary : str
         The metric whose p values are corrected over arms.
     measure : callable
-        Arm -> metrics by name, in the order in which they are reported.
+        ArmScores -> metrics by name, in the order in which they are reported.
     """
 
     primary: str
-    measure: Callable[[Arm], dict[str, Measure]]
+    measure: Callable[[ArmScores], dict[str, Estimate]]
 
     @staticmethod
     def is_compared(metric: str) -> bool:
@@ -56,15 +54,17 @@ class Battery:
         return not metric.startswith(("calibration_", "ici_", "dcal_"))
 
 
-def survival_battery(panel: Panel, weights: CensoringWeights, horizons: Sequence[float]) -> Battery:
+def survival_metrics(
+    panel: Panel, weights: CensoringWeights, horizons: Sequence[float]
+) -> MetricSet:
     """Metrics of a time to event."""
 
-    def measure(arm: Arm) -> dict[str, Measure]:
+    def measure(arm: ArmScores) -> dict[str, Estimate]:
         found = concordance_measures(panel, arm, weights)
         areas = [horizon_auc(panel, arm, weights, h) for h in horizons]
         found.update({f"auc_{horizon_name(h)}": a for h, a in zip(horizons, areas, strict=True)})
         if horizons:
-            found["mean_auc"] = mean_auc(areas, horizons, _survival_at(arm, horizons))
+            found["mean_auc"] = mean_auc(areas, _survival_at(arm, horizons))
         predicted = [h for h in horizons if h in arm.folds[0].survival]
         briers = [brier_at(panel, arm, weights, h) for h in predicted]
         found.update(
@@ -75,30 +75,30 @@ def survival_battery(panel: Panel, weights: CensoringWeights, horizons: Sequence
         found.update(survival_calibration(arm, horizons))
         return found
 
-    return Battery("harrell_c", measure)
+    return MetricSet("harrell_c", measure)
 
 
-def landmark_battery(panel: Panel, weights: CensoringWeights, horizon: float) -> Battery:
+def landmark_metrics(panel: Panel, weights: CensoringWeights, horizon: float) -> MetricSet:
     """Metrics of the event by a horizon, yes or no, weighted for those censored before.
 
     `auroc` is the cumulative/dynamic AUC at the horizon; `brier` and calibration are those of
     the column `survival_<horizon>`.
     """
 
-    def measure(arm: Arm) -> dict[str, Measure]:
+    def measure(arm: ArmScores) -> dict[str, Estimate]:
         found = {"auroc": horizon_auc(panel, arm, weights, horizon)}
         if horizon in arm.folds[0].survival:
             found["brier"] = brier_at(panel, arm, weights, horizon)
         found.update(landmark_calibration(arm, weights, horizon))
         return found
 
-    return Battery("auroc", measure)
+    return MetricSet("auroc", measure)
 
 
-def binary_battery(panel: Panel, *, favourable: bool = False) -> Battery:
+def binary_metrics(panel: Panel, *, favourable: bool = False) -> MetricSet:
     """Metrics of a yes/no outcome."""
 
-    def measure(arm: Arm) -> dict[str, Measure]:
+    def measure(arm: ArmScores) -> dict[str, Estimate]:
         found = {
             "auroc": roc_measure(panel, arm, favourable=favourable),
             "auprc": average_precision(panel, arm, favourable=favourable),
@@ -114,12 +114,12 @@ def binary_battery(panel: Panel, *, favourable: bool = False) -> Battery:
             found.update(binary_calibration(arm))
         return found
 
-    return Battery("auroc", measure)
+    return MetricSet("auroc", measure)
 
 
-def _survival_at(arm: Arm, horizons: Sequence[float]) -> list[float]:
+def _survival_at(arm: ArmScores, horizons: Sequence[float]) -> list[float]:
     """Kaplan-Meier survival of the first repeat's patients at the horizons."""
-    folds = [f for f in arm.folds if f.repeat == arm.repeats[0]]
+    folds = arm.first_folds
     time = np.concatenate([f.time for f in folds])
     event = np.concatenate([f.event for f in folds])
     return [float(s) for s in kaplan_meier(time, event).at(list(horizons))]

@@ -1,33 +1,49 @@
-"""Risk groups of predictions that are evaluated again: where the cut-offs come from, and said so.
+"""Risk groups of predictions that are evaluated again, with the origin of their cut-offs.
 
-Cut-offs that are honest come from development patients; a table of predictions has none. A quantile
-of the scored patients looks at no outcome, and is marked exploratory; the maximally selected
-log-rank cut of the scored patients would make groups differ by construction, and is refused.
+Unbiased cut-offs come from development patients; a table of predictions has none. A quantile of
+the scored patients uses no outcome, and is marked exploratory. The maximally selected log-rank
+cut of the scored patients would make groups differ by construction, and is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcome.endpoint import Endpoint, TimeToEvent, is_blank
+from outcome.endpoint import is_blank
 from outcome.errors import InputError, PredictionsError, Problems
 from outcome.outcomes import Outcomes
-from outcome.pipeline.sources import Source
 from outcome.predictions import Predictions
 from outcome.risk.cutoffs import cut_offs, cut_words, group_names, risk_groups, shares_of
 from outcome.study import RiskGroups
 
-__all__ = ["Grouped", "group_again", "read_rule"]
+__all__ = ["GroupOrigin", "Grouped", "group_again", "read_rule"]
 
 NAMES: tuple[Literal["median", "tertiles", "maxstat"], ...] = ("median", "tertiles", "maxstat")
-SCORES = {"arm", "repeat", "fold", "patient_id", "risk"}
+
+
+@dataclass(frozen=True)
+class GroupOrigin:
+    """What the run that made the predictions of an arm says of its risk groups.
+
+    Parameters
+    ----------
+    development : DataFrame or None
+        `arm, repeat, fold, patient_id, risk`: out-of-fold risks of development patients.
+    cutoffs : str or list of float or None
+        The rule of the run.
+    described : str
+        Where the cut-offs came from, where an earlier evaluation has written it down.
+    """
+
+    development: pd.DataFrame | None = None
+    cutoffs: str | list[float] | None = None
+    described: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,50 +94,51 @@ def read_rule(text: str) -> RiskGroups:
         shares = ()
     if not shares or list(shares) != sorted(set(shares)) or not 0 < shares[0] <= shares[-1] < 1:
         raise InputError(
-            f"--risk-groups {text!r}: write median, tertiles, maxstat, or increasing shares"
-            " between 0 and 1, e.g. --risk-groups 0.25,0.75"
+            f"risk groups {text!r}: write median, tertiles, maxstat, or increasing shares"
+            " between 0 and 1, e.g. 0.25,0.75"
         )
     return shares
 
 
 def group_again(
     predictions: Predictions,
-    origins: Mapping[str, Source | None],
-    endpoint: Endpoint,
+    origins: Mapping[str, GroupOrigin | None],
     rule: RiskGroups | None,
+    *,
+    ranks_times: bool = True,
 ) -> Grouped:
     """Put every patient into a risk group, and say where the cut-offs came from.
 
     Parameters
     ----------
     predictions : Predictions
-    origins : mapping of arm to Source or None
-        Where its rows are from; None for several places.
-    endpoint : Endpoint
+    origins : mapping of arm to GroupOrigin or None
+        The run that it is from; None for a table, or for rows of several runs.
     rule : str or tuple of float, optional
-        By default the groups that came along, and the median where none did. Otherwise cut-offs
-        from `development.csv` of the run; without it, from the scored patients in each fold.
+        By default the groups of the predictions, and the median where there are none. Otherwise
+        cut-offs from the development patients of the run; without them, from the scored patients
+        of each fold.
+    ranks_times : bool
+        The outcome is a time to an event, so that the log-rank cut can be selected.
 
     Raises
     ------
     PredictionsError
-        What cannot be done honestly, for all arms at once.
+        Cut-offs that would be biased, or groups that are missing; all arms at once.
     """
     if predictions.table.empty:
         raise PredictionsError("predictions: the table has no rows")
     problems = Problems("risk groups")
-    if rule == "maxstat" and not isinstance(endpoint, TimeToEvent):
+    if rule == "maxstat" and not ranks_times:
         what = "maxstat is of the time to an event, and the endpoint is a yes or no"
         problems.add(what, remedy="use median, tertiles or shares")
         problems.raise_if_any(PredictionsError)
-    read = {s.folder: _development(s.folder, problems) for s in origins.values() if s and s.folder}
-    problems.raise_if_any(PredictionsError)
     cuts = {}
-    for arm, source in origins.items():
+    for arm, origin in origins.items():
         rows = predictions.table[predictions.table["arm"] == arm]
-        scores = read.get(source.folder) if source and source.folder else None
+        scores = origin.development if origin else None
         if rule is None:
-            cuts[arm] = _as_given(arm, rows, source, problems)
+            cuts[arm] = _as_given(arm, rows, origin, problems)
         elif scores is not None:
             mine = scores[scores["arm"] == arm]
             cuts[arm] = _on_development(arm, rows, mine, rule, problems)
@@ -152,28 +169,7 @@ def _refuse_selected(arms: Sequence[str], problems: Problems) -> None:
         )
 
 
-def _development(folder: Path, problems: Problems) -> pd.DataFrame | None:
-    """Read the out-of-fold scores of development patients; None where the folder has none."""
-    path = folder / "development.csv"
-    if not path.is_file():
-        return None
-    text: dict[str, type[str]] = dict.fromkeys(("arm", "repeat", "fold", "patient_id"), str)
-    try:
-        # The stubs know dtype by columns for some combinations of options only.
-        table = pd.read_csv(path, dtype=text, keep_default_na=False, float_precision="round_trip")  # type: ignore[call-overload]
-    except (OSError, ValueError) as error:
-        problems.add(f"{path} cannot be read: {(str(error).splitlines() or [''])[0]}")
-        return None
-    if missing := sorted(SCORES - set(table.columns)):
-        problems.add(f"{path} has no column", missing, "run the study again: it trains nothing new")
-        return None
-    risk = pd.to_numeric(table["risk"], errors="coerce")
-    if (bad := ~np.isfinite(risk)).any():
-        problems.add(f"{path}: risk is not a finite number", table.loc[bad, "patient_id"].tolist())
-    return pd.DataFrame(table.assign(risk=risk))
-
-
-def _as_given(arm: str, rows: pd.DataFrame, source: Source | None, problems: Problems) -> _Cut:
+def _as_given(arm: str, rows: pd.DataFrame, origin: GroupOrigin | None, problems: Problems) -> _Cut:
     empty = _without_group(rows)
     if empty.all():
         return _on_scored(rows, "median")
@@ -181,15 +177,14 @@ def _as_given(arm: str, rows: pd.DataFrame, source: Source | None, problems: Pro
         problems.add(
             f"arm {arm}: column 'risk_group' is empty for patients",
             rows.loc[empty, "patient_id"].tolist(),
-            "fill them in, leave the whole column out, or say --risk-groups",
+            "fill them in, leave the whole column out, or choose a rule for risk groups",
         )
     said = "risk groups came with the predictions; where their cut-offs came from is not known"
-    if source is None or source.folder is None:
+    if origin is None:
         return _Cut(rows["risk_group"], said)
-    protocol = source.part("protocol")
-    if protocol.get("risk groups"):
-        return _Cut(rows["risk_group"], str(protocol["risk groups"]))
-    if rule := protocol.get("cutoffs"):
+    if origin.described:
+        return _Cut(rows["risk_group"], origin.described)
+    if rule := origin.cutoffs:
         said = f"risk groups are those of the run, cut at {cut_words(rule)} of the risks of its"
         return _Cut(rows["risk_group"], f"{said} development patients", cutoffs=rule)
     return _Cut(rows["risk_group"], "risk groups came with the predictions of the run")
@@ -206,7 +201,7 @@ def _on_scored(rows: pd.DataFrame, rule: RiskGroups) -> _Cut:
     lead = "the groups that came with the predictions were put aside"
     if _without_group(rows).all():
         lead = "the predictions came without groups"
-    # maxstat is refused; until then the median stands in, so that all problems are said at once.
+    # maxstat is refused later; the median stands in, so that all problems are reported at once.
     shares = shares_of("median" if rule == "maxstat" else rule)
     keys = ["repeat", "fold", *(["strata"] if "strata" in rows else [])]
     groups = pd.Series("", index=rows.index)
@@ -258,11 +253,11 @@ def _on_development(
 
 
 def _outcomes(patients: pd.DataFrame) -> Outcomes:
-    """Outcomes as the cut-offs need them: of patients without one nothing is asked."""
+    """Outcomes as the cut-offs need them; those of patients without one are not used."""
     n = len(patients)
     known = "strata" in patients
     strata = patients["strata"].to_numpy(dtype=str) if known else np.full(n, "")
-    if "time" not in patients:
+    if "label" in patients:
         return Outcomes(np.zeros(n, bool), None, np.zeros(n, np.int64), strata, np.ones(n))
     code: NDArray[np.float64] = patients["event"].to_numpy(dtype=float)
     time = patients["time"].to_numpy(dtype=float)
@@ -270,7 +265,7 @@ def _outcomes(patients: pd.DataFrame) -> Outcomes:
 
 
 def _sentence(said: Mapping[str, str]) -> str:
-    """Join what is said of the arms; what is the same is said once, without their names."""
+    """Join the sentences of the arms; a sentence shared by all is given once, without names."""
     by_words: dict[str, list[str]] = {}
     for arm, words in said.items():
         by_words.setdefault(words, []).append(arm)

@@ -1,0 +1,47 @@
+"""The chapter on discrimination over time."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from outcome.plotting.over_time import plot_auc_over_time
+from outcome.reporting.page.blocks import (
+    Picture,
+    ReportSection,
+)
+from outcome.reporting.page.figures import WIDTH, Drawings
+from outcome.run_folder.folder import Run
+
+__all__ = ["auc_over_time"]
+
+
+def auc_over_time(run: Run, drawings: Drawings) -> ReportSection | None:
+    """Tell how well the arms rank early and late events."""
+    table = run.table("auc_over_time.csv")
+    if table.empty:
+        return None
+    section = ReportSection("auc-over-time", "AUC over time")
+    section.say(
+        "Early and late events may be predicted unequally well; a single C-index does not show it. "
+        "At both ends there are few events or few patients left, and the curves are unsteady."
+    )
+    section.show(draw_auc(drawings, table))
+    return section
+
+
+def draw_auc(d: Drawings, table: pd.DataFrame) -> Picture:
+    """Draw AUC(t) of every arm."""
+    end = d.run.endpoint
+    few = table["arm"].nunique() <= 3
+    given = ", given these fitted models" if d.run.cross_validated else ""
+    shaded = f" Bands: pointwise 95% intervals{given}." if few else ""
+    return d.hang(
+        lambda ax: plot_auc_over_time(table, ax, unit=end.unit, colours=d.colours, bands=few),
+        "auc-over-time",
+        (WIDTH, 2.8),
+        alt=f"AUC over time of {', '.join(d.run.arms)}, from {table['time'].min():g} to "
+        f"{table['time'].max():g} {end.unit}.",
+        caption="AUC over time: of pairs of a patient who had the event by then and one who was "
+        "still free of it, the share in the right order (censoring weighted, within folds). "
+        f"Dashed: guessing.{shaded}",
+    )

@@ -1,0 +1,150 @@
+"""The chapter on hazard (odds) ratios of the score and the covariates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from outcome.plotting.forest import plot_forest
+from outcome.plotting.numbers import estimate, number, p_number
+from outcome.plotting.palette import MUTED
+from outcome.reporting.page.blocks import (
+    Block,
+    Picture,
+    ReportSection,
+    TableBlock,
+)
+from outcome.reporting.page.figures import MOST_ROWS, Drawings, arm_tabs, forest_heading
+from outcome.reporting.page.formatting import Cell, Table, column
+from outcome.reporting.page.metric_tables import only_covariates
+from outcome.run_folder.folder import Run
+
+__all__ = ["effects"]
+
+
+def effects(run: Run, drawings: Drawings) -> ReportSection | None:
+    """Tell hazard (odds) ratios of the score and the covariates, alone and together."""
+    table = run.table("effects.csv")
+    if table.empty:
+        return None
+    ratio = run.endpoint.ratio
+    section = ReportSection("effects", f"{ratio.capitalize()}s of the score and the covariates")
+    model = run.endpoint.regression_models
+    section.say(f"From {model} for each fold and stratum, of patients with complete values.")
+    section.say(*_conditions(run))
+
+    def make(arm: str) -> Sequence[Block]:
+        mine = table[table["arm"] == arm]
+        if only_covariates(run, arm):
+            # The score is a function of the same columns: together they cannot be told apart.
+            mine = mine[mine["model"] == "univariable"]
+        if mine["ratio"].notna().sum() == 0:
+            return []
+        return [
+            draw_effects(drawings, arm, mine, ratio),
+            TableBlock(_effect_table(run, arm, mine, ratio).without_empty_columns()),
+        ]
+
+    section.show(arm_tabs(run, drawings, "effects", make))
+    if run.cross_validated:
+        section.say(
+            "For out-of-fold scores the p of the score is exploratory: the folds share training "
+            "patients.",
+            quiet=True,
+        )
+    return section
+
+
+def _conditions(run: Run) -> list[str]:
+    """Say what has to be known to read the ratios of this endpoint."""
+    said, end = list[str](), run.endpoint
+    if run.repeats > 1:
+        said.append("The score is that of the first repeat.")
+    if end.landmark is not None:
+        said.append("They are about the whole follow-up, not only the event by the landmark.")
+    if end.competing:
+        said.append("Competing events are censored: these are cause-specific hazard ratios.")
+    if end.favourable:
+        said.append(
+            f"The odds are those of {end.positive_name}, the better outcome: a useful risk score "
+            "has an odds ratio below 1."
+        )
+    if len(run.covariates.columns) < 2:
+        said.append("The run folder has no covariates, so there is no multivariable model.")
+    elif any(only_covariates(run, arm) for arm in run.arms):
+        said.append(
+            "A score made of the covariates alone is left out of the multivariable model, where "
+            "it could not be told apart from them."
+        )
+    return said
+
+
+def _effect_table(run: Run, arm: str, rows: pd.DataFrame, ratio: str) -> Table:
+    columns = ["Term", "Model", f"{ratio.capitalize()} (95% interval)", "p"]
+    columns += ["p, proportional hazards", "Patients", run.endpoint.counted, "Note"]
+    table = Table(f"{ratio.capitalize()}s, {arm}", columns, numeric={2, 3, 4, 5, 6})
+    for row in rows.to_dict("records"):
+        p, ph = float(row["p_value"]), float(row["ph_p"])
+        note = row["note"] if isinstance(row["note"], str) else ""
+        table.add(
+            term_name(str(row["term"])), str(row["model"]),
+            Cell(estimate(row["ratio"], row["lower"], row["upper"]), row["ratio"]),
+            Cell(p_number(p), p),
+            Cell(number(ph, 3) if np.isfinite(ph) else "", ph), row["n"], row["events"], note,
+        )  # fmt: skip
+    if column(rows, "ph_p").notna().any():
+        table.notes.append(
+            "A small p for proportional hazards (Grambsch-Therneau) means that the ratio changes "
+            "over time, and is an average."
+        )
+    return table
+
+
+def draw_effects(d: Drawings, arm: str, table: pd.DataFrame, ratio: str) -> Picture:
+    """Draw hazard or odds ratios of the score and the covariates of one arm."""
+    rows: list[dict[str, object]] = []
+    for model, part in table.groupby("model", sort=False):
+        rows.append(forest_heading(f"{str(model).capitalize()}"))
+        rows += [
+            {
+                "label": term_name(str(r.term)),
+                "estimate": r.ratio,
+                "lower": r.lower,
+                "upper": r.upper,
+                "colour": d.colours[arm] if r.term == "risk" else MUTED,
+            }
+            for r in part.itertuples()
+        ]
+    data = pd.DataFrame(rows[:MOST_ROWS])
+    risk = table[table["term"] == "risk"]
+    listed = "; ".join(
+        f"{r.model} {estimate(r.ratio, r.lower, r.upper)}" for r in risk.itertuples()
+    )
+    return d.hang(
+        lambda ax: plot_forest(
+            data, ax, xlabel=f"{ratio[0].upper()}{ratio[1:]} (95% interval)", reference=1.0,
+            log=True,
+        ),
+        f"effects-{d.slugs[arm]}",
+        (2.6, 0.7 + 0.27 * len(data)),
+        alt=f"Forest plot of {ratio}s of {arm} and the covariates. Risk score: {listed}.",
+        caption=f"{arm}: {ratio}s with 95% intervals, alone (univariable) and together "
+        "(multivariable). The risk score is per standard deviation within folds; an indicator is "
+        "against the first level, a number per unit.",
+    )  # fmt: skip
+
+
+def term_name(term: str) -> str:
+    """Name a term of a model.
+
+    Examples
+    --------
+    >>> term_name("risk"), term_name("stage=III")
+    ('risk score, per SD', 'stage: III')
+    """
+    if term == "risk":
+        return "risk score, per SD"
+    name, sign, level = term.partition("=")
+    return f"{name}: {level}" if sign else term
