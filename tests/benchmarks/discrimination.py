@@ -31,7 +31,7 @@ from torch import nn
 
 import outcome
 from outcome.cohort import Fold
-from outcome.dataset.study_data import prepare
+from outcome.dataset.study_data import StudyData, prepare
 from outcome.evaluation.evaluation import evaluate_endpoint
 from outcome.predictions import Predictions
 from outcome.simulation.simulate import Simulation, simulate
