@@ -30,7 +30,6 @@ __all__ = [
     "find_slide_files",
     "patch_geometry",
     "patch_side",
-    "read_slide",
     "sniff",
 ]
 
@@ -126,17 +125,6 @@ class Found:
     doubled: Mapping[str, Sequence[Path]] = field(default_factory=dict)
     partial: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
-
-
-def read_slide(source: Path | SlideFiles) -> SlidePatches:
-    """Read one file of patch embeddings, or all files of a slide.
-
-    Raises
-    ------
-    EmbeddingError
-        See `readers.read_file`.
-    """
-    return (source if isinstance(source, SlideFiles) else SlideFiles((source,))).read()
 
 
 def find_slide_files(folders: Path | Sequence[Path], layout: Layout = "auto") -> Found:

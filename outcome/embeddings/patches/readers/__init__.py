@@ -3,11 +3,11 @@
 | files | written by | module |
 |---|---|---|
 | `.h5 .hdf5` | TRIDENT, CLAM, PANTHER, STAMP | `hdf5` |
-| `.pt .pth` | CLAM, PANTHER, slideflow (with `.index.npz`) | `torchfile` |
-| `.npy .npz` | own scripts | `arrays` |
+| `.pt .pth` | CLAM, PANTHER, slideflow (with `.index.npz`) | `torch_files` |
+| `.npy .npz` | own scripts | `numpy_files` |
 
-Nothing is ever unpickled, nothing outside the file (and its companions) is opened, and no array is
-made before its size has been compared with the size of the file.
+No code in a file is ever run, nothing outside the file (and its companions) is opened, and no array
+is made before its size has been compared with the size of the file.
 """
 
 from __future__ import annotations
