@@ -31,7 +31,7 @@ import yaml
 from outcome.cohort import read_cohort
 from outcome.cohort.read_table import read_text_table
 from outcome.cohort.split_files import read_split_files
-from outcome.embeddings.patches.readers import read_file
+from outcome.embeddings.patches.find import SlideFiles
 from outcome.errors import InputError, Problems
 from outcome.study import Study
 
@@ -153,7 +153,8 @@ def split_table(folder):
 
 
 def read_features(path):
-    found = read_file(path.with_name("slide.pt") if path.name == "slide.index.npz" else path)
+    path = path.with_name("slide.pt") if path.name == "slide.index.npz" else path
+    found = SlideFiles((path,)).read()
     n = len(found.features)
     assert found.features.ndim == 2
     assert found.features.dtype.kind == "f"

@@ -28,7 +28,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from outcome.embeddings.patches.readers.content import Names, Raw, check_claim
+from outcome.embeddings.patches.readers.content import (
+    Names,
+    Raw,
+    check_claim,
+    read_coords_with,
+)
 from outcome.embeddings.patches.readers.hdf5 import read_coords
 from outcome.errors import EmbeddingError
 
@@ -63,7 +68,7 @@ def read_torch(path: Path, names: Names) -> Raw:
     found = _load(path)
     if isinstance(found, (list, tuple)) and len(found) == 1:
         (found,) = found
-    coords = None
+    coords, problem = None, ""
     if isinstance(found, dict):
         key = next((n for n in names.features_tried if n in found), None)
         if key is None:
@@ -71,12 +76,15 @@ def read_torch(path: Path, names: Names) -> Raw:
             tried = " or ".join(map(repr, names.features_tried))
             raise EmbeddingError(f"{path.name} has no tensor {tried} (it has {inside})")
         where = next((n for n in names.coords_tried if n in found), None)
-        coords = _array(found[where], path) if where else None
+        if where is not None:
+            place = found[where]
+            coords, problem = read_coords_with(lambda: _array(place, path))
         found = found[key]
     features = _array(found, path)
     if coords is None and path.parent.name == "pt_files":
-        return Raw(features, _coords_of_twin(path, len(features)), layout="clam")
-    return Raw(features, coords, layout="tensor")
+        coords, problem = read_coords_with(lambda: _coords_of_twin(path, len(features)))
+        return Raw(features, coords, layout="clam", coords_problem=problem)
+    return Raw(features, coords, layout="tensor", coords_problem=problem)
 
 
 def _coords_of_twin(path: Path, n: int) -> NDArray[Any] | None:
