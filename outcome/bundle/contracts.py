@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from outcome.dataset.study_data import StudyData
-from outcome.embeddings.patches.find import find_slide_files, patch_geometry
+from outcome.embeddings.patches.find import find_slide_files
+from outcome.embeddings.patches.geometry import patch_geometry
 from outcome.errors import BundleError
 from outcome.study import Arm, Study
 
@@ -81,7 +82,7 @@ class Contract(Part):
         if not self.geometry:
             return
         found = {path: patch_geometry(path) for path in files}
-        for key in ("magnification", "patch_px", "patch_um"):
+        for key in ("magnification", "patch_px", "patch_um", "field_um"):
             ours = self.geometry.get(key)
             other = [
                 f"{p.name} ({g[key]:g})"

@@ -15,7 +15,8 @@ from outcome.bundle.contracts import Contract
 from outcome.cohort import Cohort, read_cohort
 from outcome.embeddings.patches.bag import Bag
 from outcome.embeddings.patches.find import SlideFiles, SlidePatches
-from outcome.embeddings.patches.join import locate_slides
+from outcome.embeddings.patches.geometry import patch_sides
+from outcome.embeddings.patches.join import leave_out_by_barcode, locate_slides
 from outcome.embeddings.patches.packed_store import PackedStore, default_cache, half
 from outcome.embeddings.reports.vectors import Reports, read_reports
 from outcome.errors import BundleError, CohortError, Problems
@@ -79,7 +80,8 @@ class NewPatients:
         parts = [self._slide(files) for _, files in self.slides[patient]]
         index = np.repeat(np.arange(len(parts)), [len(p.features) for p in parts])
         features = np.concatenate([half(p.features) for p in parts if len(p.features)])
-        return Bag(features, np.concatenate([p.coords for p in parts]), index)
+        sides = np.concatenate([patch_sides(p.files, p.coords) for p in parts])
+        return Bag(features, np.concatenate([p.coords for p in parts]), index, sides)
 
     def _image(self, patient: str) -> Array | None:
         parts = [half(self._slide(files).features) for _, files in self.slides.get(patient, ())]
@@ -245,6 +247,7 @@ def _slides(
     study: Study, cohort: Cohort, problems: Problems, warnings: list[str]
 ) -> tuple[Cohort, Slides]:
     """Find the files of every slide; patients left without any are dropped and counted."""
+    cohort = leave_out_by_barcode(study, cohort, warnings)
     cohort, files = locate_slides(study, cohort, [], problems)
     slides = {
         str(patient): tuple((s, files[s]) for s in rows["slide_id"] if s in files)

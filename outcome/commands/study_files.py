@@ -50,6 +50,7 @@ def init(
     from outcome.cohort.drafting.init import draft_init
     from outcome.cohort.read_table import read_numbers
     from outcome.embeddings.patches.find import find_slide_files, sniff
+    from outcome.embeddings.patches.tcga import describe_tcga, tcga_kinds
     from outcome.errors import InputError
 
     _check_unit(unit)
@@ -69,7 +70,7 @@ def init(
         what = f", {first.layout}, {first.features.shape[1]} numbers a vector" if first else ""
         encoder = f", encoder {first.encoder}" if first and first.encoder else ""
         typer.echo(f"features: {len(files)} slides{what}{encoder}")
-        _say_all(found.notes)
+        _say_all([*found.notes, *describe_tcga(tcga_kinds(files))])
     given = {
         "patient": patient, "slide": slide, "time": time, "event": event, "label": label,
         "unit": unit,

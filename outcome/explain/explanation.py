@@ -18,7 +18,7 @@ from outcome.bundle.new_patients import NewPatients
 from outcome.bundle.serialization import bundle_digest
 from outcome.cohort import slide_name
 from outcome.embeddings.patches.bag import Bag
-from outcome.embeddings.patches.find import patch_geometry, patch_side
+from outcome.embeddings.patches.geometry import patch_geometry
 from outcome.errors import BundleError, RunFolderError
 from outcome.explain.contributions import Contributions, patch_contributions
 from outcome.explain.faithfulness import deletion_rows
@@ -42,8 +42,8 @@ class Explanation:
         Per slide `<slide>.patches.csv` (all patches), `<slide>.top.csv`, `<slide>.geojson` (the
         listed ones) and `<slide>.png`.
     patches : mapping of slide to DataFrame
-        `x, y, attention, attention_percentile, contribution, end, rank`. Attention and percentiles
-        are within the patient, all slides together.
+        `x, y, side, attention, attention_percentile, contribution, end, rank`. Attention and
+        percentiles are within the patient, all slides together.
     modalities : DataFrame
         Per patient: `risk` (calibrated log hazard, or logit of the worse outcome), the Shapley
         value of each input, and `share_<input>`, its share of their absolute sum.
@@ -177,13 +177,12 @@ class _Slides:
             warnings.append(f"{slide}: no coordinates, so no map and no GeoJSON")
             return table
         geometry = patch_geometry(self.new_patients.slides[self.patient][place][1].first)
-        side = patch_side(geometry, self.bag.coords[rows])
         thumbnail, reason = find_thumbnail(self.images, slide)
         if reason:
             warnings.append(f"{slide}: no thumbnail: {reason}")
         micrometres = "patch_um" in geometry
-        self._geojson(out, slide, listed, side, thumbnail, micrometres, warnings)
-        self._map(out, slide, table, side, thumbnail, micrometres)
+        self._geojson(out, slide, listed, thumbnail, micrometres, warnings)
+        self._map(out, slide, table, thumbnail, micrometres)
         return table
 
     def _table(self, rows: Any) -> pd.DataFrame:
@@ -193,6 +192,7 @@ class _Slides:
             {
                 "x": self.bag.coords[rows, 0],
                 "y": self.bag.coords[rows, 1],
+                "side": self.bag.side[rows] if self.bag.side is not None else np.nan,
                 "attention": self.values.attention[rows],
                 "attention_percentile": percentile.to_numpy()[rows],
                 "contribution": value,
@@ -214,7 +214,6 @@ class _Slides:
         out: Path,
         slide: str,
         listed: pd.DataFrame,
-        side: float,
         thumbnail: Thumbnail | None,
         micrometres: bool,
         warnings: list[str],
@@ -227,9 +226,8 @@ class _Slides:
                 )
                 return
             factor = 1 / thumbnail.micrometres
-            listed = listed.assign(x=listed["x"] * factor, y=listed["y"] * factor)
-            side *= factor
-        content = feature_collection(listed, slide, side)
+            listed = _scaled(listed, factor)
+        content = feature_collection(listed, slide)
         (out / f"{slide}.geojson").write_text(json.dumps(content, indent=1))
 
     def _map(
@@ -237,7 +235,6 @@ class _Slides:
         out: Path,
         slide: str,
         table: pd.DataFrame,
-        side: float,
         thumbnail: Thumbnail | None,
         micrometres: bool,
     ) -> None:
@@ -251,14 +248,18 @@ class _Slides:
         pixels = not micrometres or thumbnail is not None
         simulated = " (SIMULATED)" if self.bundle.facts.get("simulated") else ""
         figure = draw_map(
-            table.assign(x=table["x"] * factor, y=table["y"] * factor),
-            side * factor,
+            _scaled(table, factor),
             title=f"{slide}{simulated}",
             unit="level-0 pixels" if pixels else "micrometres",
             scale=self.bundle.endpoint.scale,
             thumbnail=thumbnail,
         )
         save_map(figure, out / f"{slide}.png")
+
+
+def _scaled(patches: pd.DataFrame, factor: float) -> pd.DataFrame:
+    """Return patches with their places and sides in another unit."""
+    return patches.assign(**{name: patches[name] * factor for name in ("x", "y", "side")})
 
 
 def _notes(bundle: Bundle, exact: bool, deletions: pd.DataFrame) -> list[str]:

@@ -12,27 +12,25 @@ __all__ = ["feature_collection"]
 COLOURS = {"raises risk": [178, 24, 43], "lowers risk": [33, 102, 172]}
 
 
-def feature_collection(patches: pd.DataFrame, slide: str, side: float) -> dict[str, Any]:
+def feature_collection(patches: pd.DataFrame, slide: str) -> dict[str, Any]:
     """Return one annotation per patch, in level-0 pixels.
 
     Parameters
     ----------
     patches : DataFrame
-        `x, y` (upper left corner), `end` (`raises risk` or `lowers risk`), `rank`,
-        `contribution`, `attention`.
+        `x, y` (upper left corner), `side` (in the same unit), `end` (`raises risk` or `lowers
+        risk`), `rank`, `contribution`, `attention`.
     slide : str
         Names the annotations, together with their rank.
-    side : float
-        Of a patch, in the unit of x and y.
     """
     return {
         "type": "FeatureCollection",
-        "features": [_feature(row, slide, side) for row in patches.to_dict("records")],
+        "features": [_feature(row, slide) for row in patches.to_dict("records")],
     }
 
 
-def _feature(row: dict[Any, Any], slide: str, side: float) -> dict[str, Any]:
-    x, y = float(row["x"]), float(row["y"])
+def _feature(row: dict[Any, Any], slide: str) -> dict[str, Any]:
+    x, y, side = float(row["x"]), float(row["y"]), float(row["side"])
     corners = [[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]
     name = f"{row['end']} {row['rank']}"
     measured = {k: float(row[k]) for k in ("contribution", "attention") if pd.notna(row[k])}

@@ -21,7 +21,6 @@ WIDTH = 6.0
 
 def draw_map(
     patches: pd.DataFrame,
-    side: float,
     *,
     title: str,
     unit: str,
@@ -33,10 +32,8 @@ def draw_map(
     Parameters
     ----------
     patches : DataFrame
-        `x, y` (upper left corners), `attention_percentile`, `contribution`, `end` (of the listed
-        patches, which are outlined; else empty).
-    side : float
-        Of a patch, in the unit of x and y.
+        `x, y` (upper left corners), `side` (in the same unit), `attention_percentile`,
+        `contribution`, `end` (of the listed patches, which are outlined; else empty).
     title : str
     unit : str
         Of the coordinates, in words.
@@ -49,13 +46,13 @@ def draw_map(
     panels = ["contribution"]
     if np.isfinite(attention).all() and np.ptp(attention) > 0:
         panels.insert(0, "attention")
-    low, high = _extent(patches, side, thumbnail)
-    across = high[0] - low[0] - (0 if thumbnail is not None else 2 * side)
+    low, high = _extent(patches, thumbnail)
+    across = high[0] - low[0] - (0 if thumbnail is not None else 2 * patches["side"].max())
     tall = float(np.clip((high[1] - low[1]) / max(high[0] - low[0], 1e-9), 0.4, 2.0))
     figure = Figure(figsize=(WIDTH * len(panels), WIDTH * tall * 0.8 + 1.2), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=11)
-    corners = _squares(patches, side)
+    corners = _squares(patches)
     for axes, panel in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
         if thumbnail is not None:
             extent = (0, thumbnail.width, thumbnail.height, 0)
@@ -118,17 +115,18 @@ def _outline(axes: Any, patches: pd.DataFrame, corners: NDArray[np.float64]) -> 
             axes.add_collection(outline)
 
 
-def _squares(patches: pd.DataFrame, side: float) -> NDArray[np.float64]:
-    x, y = (patches[c].to_numpy(dtype=float) for c in ("x", "y"))
+def _squares(patches: pd.DataFrame) -> NDArray[np.float64]:
+    x, y, side = (patches[c].to_numpy(dtype=float) for c in ("x", "y", "side"))
     right, below = x + side, y + side
     columns = [np.stack(p, axis=1) for p in ((x, y), (right, y), (right, below), (x, below))]
     return np.stack(columns, axis=1)
 
 
 def _extent(
-    patches: pd.DataFrame, side: float, thumbnail: Thumbnail | None
+    patches: pd.DataFrame, thumbnail: Thumbnail | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     corners = patches[["x", "y"]].to_numpy(dtype=float)
     if thumbnail is not None:
         return np.zeros(2), np.array([thumbnail.width, thumbnail.height], dtype=float)
+    side = patches["side"].max()
     return corners.min(axis=0) - side, corners.max(axis=0) + 2 * side

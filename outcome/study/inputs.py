@@ -38,7 +38,8 @@ class ArrayNames(Section):
     features: str
     """Array of vectors, (n, d)."""
     coords: str | None = None
-    """Array of positions, (n, 2)."""
+    """Array of positions: (n, 2), or boxes (n, 4) whose first two columns are used. By default
+    `coords`, where the file has it."""
 
 
 Layout = (
@@ -134,9 +135,18 @@ class Embeddings(Section):
     resolutions, whose patches are put together by slide."""
     layout: Layout = "auto"
     """Which tool wrote the patches: detected, unless it is declared."""
+    tcga_leave_out: tuple[Literal["frozen", "normal"], ...] | None = None
+    """Slides that are left out, and counted, by their TCGA barcode: `frozen` (frozen sections: TS,
+    BS, MS), `normal` (normal tissue and controls: sample type 10 and above). By default all are
+    used, and what they are is reported."""
     reports: Reports | None = None
     """HDF5 file of report embeddings, one dataset per patient: (d,) or (chunks, d). Or a table of
     texts: `{texts: reports.csv, encoder: tfidf-svd}`."""
+
+    @field_validator("tcga_leave_out", mode="before")
+    @classmethod
+    def _as_kinds(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value or None
 
     @field_validator("patches", mode="before")
     @classmethod

@@ -23,11 +23,14 @@ class Bag:
         Position of each patch, in the unit of its file (TRIDENT: level-0 pixels); NaN if unknown.
     slide : int array, shape (n,)
         Which of the patient's slides a patch is from.
+    side : float array, shape (n,), optional
+        Side of each patch, in the unit of its coordinates.
     """
 
     features: NDArray[Any]
     coords: NDArray[np.float64]
     slide: NDArray[np.int64]
+    side: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.features)

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from outcome.cohort import slide_name
+from outcome.embeddings.patches.geometry import patch_geometry
 from outcome.embeddings.patches.readers import Names, SlidePatches, read_file
 from outcome.errors import EmbeddingError
 from outcome.study import ArrayNames, Layout
@@ -28,9 +26,6 @@ __all__ = [
     "SlideFiles",
     "SlidePatches",
     "find_slide_files",
-    "patch_geometry",
-    "patch_side",
-    "read_slide",
     "sniff",
 ]
 
@@ -69,7 +64,7 @@ class SlideFiles:
 
     @property
     def first(self) -> Path:
-        """The file that stands for the slide: in messages, and for the geometry of its patches."""
+        """The file that stands for the slide in messages."""
         return self.paths[0]
 
     def fingerprint(self) -> str:
@@ -88,7 +83,7 @@ class SlideFiles:
         EmbeddingError
             A file cannot be used, or resolutions do not go together.
         """
-        parts = [read_file(path, self.names, self.layout) for path in self.paths]
+        parts = [self._read_one(path) for path in self.paths]
         parts = [p for p in parts if len(p.features)] or parts[:1]
         first = parts[0]
         if len(parts) == 1:
@@ -105,7 +100,13 @@ class SlideFiles:
             np.concatenate([p.coords for p in parts]),
             first.encoder,
             "+".join(dict.fromkeys(p.layout for p in parts)),
+            coords_problem=next((p.coords_problem for p in parts if p.coords_problem), ""),
+            files=tuple(f for p in parts for f in p.files),
         )
+
+    def _read_one(self, path: Path) -> SlidePatches:
+        found = read_file(path, self.names, self.layout)
+        return replace(found, files=((len(found.features), patch_geometry(path)),))
 
 
 @dataclass(frozen=True)
@@ -126,17 +127,6 @@ class Found:
     doubled: Mapping[str, Sequence[Path]] = field(default_factory=dict)
     partial: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
-
-
-def read_slide(source: Path | SlideFiles) -> SlidePatches:
-    """Read one file of patch embeddings, or all files of a slide.
-
-    Raises
-    ------
-    EmbeddingError
-        See `readers.read_file`.
-    """
-    return (source if isinstance(source, SlideFiles) else SlideFiles((source,))).read()
 
 
 def find_slide_files(folders: Path | Sequence[Path], layout: Layout = "auto") -> Found:
@@ -256,51 +246,3 @@ def sniff(files: Sequence[Path]) -> SlidePatches | None:
         except EmbeddingError:
             continue
     return None
-
-
-KEYS = {
-    "target_magnification": "magnification",
-    "level0_magnification": "level0_magnification",
-    "patch_size": "patch_px",
-    "patch_size_level0": "patch_px_level0",
-    "tile_size_um": "patch_um",
-    "level0_width": "width",
-    "level0_height": "height",
-}
-
-
-def patch_geometry(path: Path) -> dict[str, float]:
-    """Read what a feature file says of its patches; empty where it says nothing.
-
-    Returns
-    -------
-    dict
-        Any of `magnification` (of the patches), `level0_magnification`, `patch_px` (side at that
-        magnification), `patch_px_level0` (side in level-0 pixels), `patch_um` (side in
-        micrometres, where coordinates are too), `width` and `height` (of the slide, level 0).
-    """
-    if path.suffix.lower() not in (".h5", ".hdf5"):
-        return {}
-    found: dict[str, float] = {}
-    try:
-        with h5py.File(path, "r") as file:
-            places: list[Any] = [file, *(file[k] for k in ("coords", "features") if k in file)]
-            for place in places:
-                for key, name in KEYS.items():
-                    value = place.attrs.get(key)
-                    if isinstance(value, (int, float, np.integer, np.floating)):
-                        found[name] = float(value)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError):
-        return {}
-    return found
-
-
-def patch_side(geometry: dict[str, float], coords: NDArray[np.float64]) -> float:
-    """Side of a patch in the unit of its coordinates; the least distance of two where unsaid."""
-    for name in ("patch_um", "patch_px_level0"):
-        if geometry.get(name, 0) > 0:
-            return geometry[name]
-    steps = [np.diff(np.unique(coords[:, axis])) for axis in (0, 1)]
-    known = np.concatenate(steps)
-    known = known[known > 0]
-    return float(known.min()) if len(known) else 1.0

@@ -12,12 +12,13 @@ import joblib
 from outcome.cohort import Cohort
 from outcome.embeddings.patches.find import Found, SlideFiles, find_slide_files
 from outcome.embeddings.patches.packed_store import Packed, PackedStore
+from outcome.embeddings.patches.tcga import describe_tcga, tcga_kinds
 from outcome.errors import EmbeddingError, Problems
 from outcome.processes import in_processes
 from outcome.progress import CountProgress
 from outcome.study import Study
 
-__all__ = ["join_slides", "locate_slides"]
+__all__ = ["join_slides", "leave_out_by_barcode", "locate_slides"]
 
 PACK_HERE = 32
 """So few slides are packed faster than processes are started."""
@@ -54,10 +55,35 @@ def join_slides(
         Without what was dropped, which is counted in its flow.
     slides : dict of patient to tuple of Packed
     """
+    cohort = leave_out_by_barcode(study, cohort, notes)
     cohort, files = locate_slides(study, cohort, notes, problems)
     packed = _pack(store, files, problems, jobs, progress)
-    _check_same_encoder(packed, problems)
+    _check_same_extraction(packed, problems)
+    notes += _notes(packed)
     return _by_patient(study, cohort, packed, problems)
+
+
+def leave_out_by_barcode(study: Study, cohort: Cohort, notes: list[str]) -> Cohort:
+    """Leave out frozen sections and normal tissue of TCGA, where the study asks; else count them.
+
+    Parameters
+    ----------
+    study : Study
+        See `embeddings.tcga_leave_out`.
+    cohort : Cohort
+    notes : list of str
+        Receives what is kept.
+    """
+    kinds = tcga_kinds(cohort.slides["slide_id"])
+    asked = set(study.embeddings.tcga_leave_out or ())
+    notes += describe_tcga({kind: found for kind, found in kinds.items() if kind not in asked})
+    gone = {slide for kind in asked for slide in kinds[kind]}
+    counts = ", ".join(f"{len(found)} {kind}" for kind, found in kinds.items() if kind in asked)
+    return cohort.keep_slides(
+        [s for s in cohort.slides["slide_id"] if s not in gone],
+        "slides kept by their TCGA barcode",
+        f"left out: {counts}",
+    )
 
 
 def locate_slides(
@@ -168,18 +194,39 @@ def _pack_one(store: PackedStore, slide: str, source: SlideFiles) -> tuple[str, 
         return slide, str(error)
 
 
-def _check_same_encoder(packed: Mapping[str, Packed], problems: Problems) -> None:
-    for field, what in (("dimension", "dimension"), ("encoder", "encoder")):
+def _check_same_extraction(packed: Mapping[str, Packed], problems: Problems) -> None:
+    for field in ("dimension", "encoder", "magnification", "patch_size"):
         values = {s: getattr(p, field) for s, p in packed.items() if p.n}
+        if field in ("magnification", "patch_size"):  # most tools do not say it
+            values = {s: v for s, v in values.items() if v}
         counts = Counter(values.values())
         if len(counts) > 1:
             usual = counts.most_common(1)[0][0]
             rare = [f"{s} ({v!r})" for s, v in values.items() if v != usual]
+            of = "patches" if field in ("magnification", "patch_size") else "vectors"
             problems.add(
-                f"feature files mix the {what} of their vectors (most have {usual!r})",
+                f"feature files mix the {field.replace('patch_', '')} of their {of} (most have {usual!r})",
                 rare,
                 "extract every slide with one encoder and one setting",
             )
+
+
+def _notes(packed: Mapping[str, Packed]) -> list[str]:
+    """Return what is unusual in the files, and stops nothing."""
+    notes = []
+    if repeated := {s: p for s, p in packed.items() if p.repeated}:
+        shown = ", ".join(f"{s} ({p.repeated} of {p.n})" for s, p in list(repeated.items())[:3])
+        notes.append(
+            f"{len(repeated)} slides hold patches more than once, e.g. {shown}: these weigh more"
+            " than others. Was extraction resumed into the same file? To do: extract these again"
+        )
+    if unreadable := {s: p.coords_problem for s, p in packed.items() if p.coords_problem}:
+        slide, reason = next(iter(unreadable.items()))
+        notes.append(
+            f"coordinates of {len(unreadable)} slides cannot be read, e.g. {slide} ({reason}):"
+            " training does without them, and no maps of these slides can be drawn"
+        )
+    return notes
 
 
 def _by_patient(

@@ -4,8 +4,9 @@ import h5py
 import numpy as np
 import pytest
 
-from outcome.embeddings.patches.find import find_slide_files, read_slide
+from outcome.embeddings.patches.find import find_slide_files
 from outcome.embeddings.patches.packed_store import PackedStore
+from outcome.embeddings.patches.readers import read_file
 from outcome.errors import EmbeddingError
 
 N, D = 7, 12
@@ -59,7 +60,7 @@ def test_every_layout_gives_the_same_bag(tmp_path, rng, write, layout, encoder):
     coords = rng.integers(0, 9999, size=(N, 2))
     path = tmp_path / "slide.h5"
     write(path, features, coords)
-    slide = read_slide(path)
+    slide = read_file(path)
     assert (slide.layout, slide.encoder) == (layout, encoder)
     np.testing.assert_array_equal(slide.features.astype(np.float16), features)
     np.testing.assert_array_equal(slide.coords, coords)
@@ -68,7 +69,7 @@ def test_every_layout_gives_the_same_bag(tmp_path, rng, write, layout, encoder):
 @pytest.mark.parametrize("shape", [(0, D), (0,)])
 def test_trident_slide_without_patches_is_an_empty_bag(tmp_path, shape):
     trident(tmp_path / "s.h5", np.empty(shape, np.float16), np.empty((0, 2)))
-    slide = read_slide(tmp_path / "s.h5")
+    slide = read_file(tmp_path / "s.h5")
     assert len(slide.features) == 0
     assert slide.features.ndim == 2
 
@@ -76,7 +77,7 @@ def test_trident_slide_without_patches_is_an_empty_bag(tmp_path, shape):
 def test_stamp_file_without_coordinates(tmp_path, rng):
     with h5py.File(tmp_path / "s.h5", "w") as file:
         file["feats"] = rng.normal(size=(N, D)).astype(np.float16)
-    assert np.isnan(read_slide(tmp_path / "s.h5").coords).all()
+    assert np.isnan(read_file(tmp_path / "s.h5").coords).all()
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_stamp_file_without_coordinates(tmp_path, rng):
 def test_files_that_are_not_hdf5(tmp_path, content, message):
     (tmp_path / "s.h5").write_bytes(content)
     with pytest.raises(EmbeddingError, match=message):
-        read_slide(tmp_path / "s.h5")
+        read_file(tmp_path / "s.h5")
 
 
 def test_a_file_cut_short(tmp_path, rng):
@@ -97,7 +98,7 @@ def test_a_file_cut_short(tmp_path, rng):
     trident(path, rng.normal(size=(500, D)).astype(np.float16), np.zeros((500, 2)))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(EmbeddingError, match=r"s\.h5"):
-        read_slide(path)
+        read_file(path)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_content_that_is_no_bag(tmp_path, features, message):
     with h5py.File(tmp_path / "s.h5", "w") as file:
         file["features"] = features
     with pytest.raises(EmbeddingError, match=message):
-        read_slide(tmp_path / "s.h5")
+        read_file(tmp_path / "s.h5")
 
 
 def test_names_keep_their_dots_and_lose_image_suffixes(tmp_path):

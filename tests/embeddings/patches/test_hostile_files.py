@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from outcome.embeddings.patches.find import read_slide
+from outcome.embeddings.patches.readers import read_file
 from outcome.errors import EmbeddingError
 
 FUZZER = Path(__file__).parents[2] / "benchmarks" / "fuzz_readers.py"
@@ -52,7 +52,7 @@ def test_pickles_are_never_run(tmp_path, kind):
     else:
         np.savez(path, features=np.array([Bomb(mark)], dtype=object))
     with pytest.raises(EmbeddingError, match=r"s\.(pt|npy|npz)"):
-        read_slide(path)
+        read_file(path)
     assert not mark.exists()
 
 
@@ -96,7 +96,7 @@ def virtual(path):
 def test_nothing_outside_the_file_is_read(tmp_path, make):
     make(tmp_path / "s.h5")
     with pytest.raises(EmbeddingError, match=r"somewhere else|another file"):
-        read_slide(tmp_path / "s.h5")
+        read_file(tmp_path / "s.h5")
 
 
 def claim_hdf5(path):
@@ -160,9 +160,72 @@ def test_no_memory_is_taken_for_a_claim(tmp_path, claim):
     make(tmp_path / name)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(EmbeddingError, match=name.replace(".", r"\.")):
-        read_slide(tmp_path / name)
+        read_file(tmp_path / name)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     assert grown < (64 << 20) + 4 * (tmp_path / name).stat().st_size
+
+
+def shared_tuples(depth):
+    """A dictionary whose key is a tuple of two equal tuples, and so on: 2 ** depth hashes."""
+    twice = b"".join(b"q" + bytes([i]) + b"h" + bytes([i]) + b"\x86" for i in range(depth))
+    return b"\x80\x02}K\x01" + b"\x85" + twice + b"K\x01s."
+
+
+# What PyTorch would follow to the end of memory, of time, or of its stack.
+FOLLOWED = {
+    "memory": (b"\x80\x02cbuiltins\nbytearray\n\x8a\x05\0\0\0\0\x10\x85R.", "would import"),
+    "time": (shared_tuples(60), "refers back to a tuple"),
+    "stack": (b"\x80\x02})" + b"\x85" * 500_000 + b"K\x01s.", "holds more than a tensor"),
+    "numbers elsewhere": (b"\x80\x02cnumpy\nfromfile\n)R.", "would import"),
+}
+
+
+@pytest.mark.parametrize("content", FOLLOWED)
+def test_descriptions_that_pytorch_must_not_follow(tmp_path, content):
+    description, message = FOLLOWED[content]
+    tensor_zip(tmp_path / "s.pt", description)
+    with pytest.raises(EmbeddingError, match=message):
+        read_file(tmp_path / "s.pt")
+
+
+def test_a_tensor_cannot_reach_beyond_its_block(tmp_path):
+    """A block said to be larger than it is: its neighbours in memory would be read as numbers."""
+    torch.save(torch.ones(2, 64), tmp_path / "whole.pt")
+    with zipfile.ZipFile(tmp_path / "whole.pt") as archive:
+        description = archive.read("whole/data.pkl")
+        block = archive.read("whole/data/0")
+    claimed = description.replace(b"K\x80", b"M\xff\x7f").replace(b"K\x02K@", b"M\0\x02K@")
+    assert claimed != description
+    tensor_zip(tmp_path / "s.pt", claimed, block)
+    with pytest.raises(EmbeddingError, match=r"s\.pt"):
+        read_file(tmp_path / "s.pt")
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_tensor_of_which_one_bit_is_wrong(tmp_path, old):
+    """An archive has checksums, the older format has none."""
+    path = tmp_path / "s.pt"
+    x = torch.arange(64.0).reshape(4, 16)
+    torch.save(x, path, _use_new_zipfile_serialization=not old)
+    content = bytearray(path.read_bytes())
+    content[content.index(x.numpy().tobytes()) + 40] ^= 1
+    path.write_bytes(content)
+    if old:
+        assert (read_file(path).features != x.numpy()).sum() == 1
+    else:
+        with pytest.raises(EmbeddingError, match="disagrees with its checksum"):
+            read_file(path)
+
+
+def test_a_stream_whose_numbers_are_not_read(tmp_path):
+    """Without its list of blocks, a tensor would hold what happened to be in memory."""
+    path = tmp_path / "s.pt"
+    torch.save(torch.ones(4, 16), path, _use_new_zipfile_serialization=False)
+    content = path.read_bytes()
+    keys = content.rindex(b"\x80\x02]q\x00")
+    path.write_bytes(content[: keys + 5] + b"." + content[keys + 5 :])
+    with pytest.raises(EmbeddingError, match="goes on after its tensors"):
+        read_file(path)
 
 
 def test_a_heap_of_text_that_does_not_end(tmp_path):
@@ -175,7 +238,7 @@ def test_a_heap_of_text_that_does_not_end(tmp_path):
     heap = content.index(b"GCOL")
     path.write_bytes(content[: heap + 16] + b"\0" * 16 + content[heap + 32 :])
     with pytest.raises(EmbeddingError, match="a heap of text does not end"):
-        read_slide(path)
+        read_file(path)
 
 
 def test_reading_takes_little_more_memory_than_the_file(tmp_path):
@@ -187,9 +250,10 @@ def test_reading_takes_little_more_memory_than_the_file(tmp_path):
     np.save(tmp_path / "c.npy", x)
     code = (
         "import resource, sys; from pathlib import Path; import h5py\n"
-        "from outcome.embeddings.patches.find import read_slide\n"
+        "from outcome.embeddings.patches.readers import read_file\n"
+        "if sys.argv[1].endswith('.pt'): import torch\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
-        "before = peak(); path = Path(sys.argv[1]); read_slide(path)\n"
+        "before = peak(); path = Path(sys.argv[1]); read_file(path)\n"
         "print((peak() - before) / path.stat().st_size)"
     )
     for path in tmp_path.iterdir():

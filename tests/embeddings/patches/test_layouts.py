@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from outcome.embeddings.patches.find import find_slide_files, read_slide
+from outcome.embeddings.patches.find import find_slide_files
 from outcome.embeddings.patches.packed_store import PackedStore
+from outcome.embeddings.patches.readers import read_file
 from outcome.errors import EmbeddingError
 from outcome.study import ArrayNames
 
@@ -40,7 +41,7 @@ def test_every_layout_is_detected_and_read(tmp_path, bags, write):
     assert sorted(found.files) == SLIDES
     assert not found.doubled
     for slide, (x, xy) in bags.items():
-        patches = read_slide(found.files[slide])
+        patches = found.files[slide].read()
         assert (patches.layout, patches.encoder) == (layout, encoder)
         np.testing.assert_array_equal(patches.features.astype(np.float64), x)
         if located:
@@ -73,7 +74,7 @@ def test_names_of_arrays_can_be_declared(tmp_path, bags):
     with h5py.File(tmp_path / "s.h5", "w") as file:
         file["embeddings"], file["where"] = x, xy
     with pytest.raises(EmbeddingError, match=r"has no dataset .* \(it has embeddings, where\)"):
-        read_slide(tmp_path / "s.h5")
+        read_file(tmp_path / "s.h5")
     files = find_slide_files(tmp_path, ArrayNames(features="embeddings", coords="where")).files
     np.testing.assert_array_equal(files["s"].read().features, x)
     np.testing.assert_array_equal(files["s"].read().coords, xy)
@@ -88,7 +89,7 @@ def test_a_slide_level_vector_is_a_bag_of_one(tmp_path, shape):
     torch.save(torch.from_numpy(x), tmp_path / "b.pt")
     np.save(tmp_path / "c.npy", x)
     for name in ("a.h5", "b.pt", "c.npy"):
-        patches = read_slide(tmp_path / name)
+        patches = read_file(tmp_path / name)
         assert patches.features.shape == (1, D)
         np.testing.assert_array_equal(patches.features[0], x.ravel())
 
@@ -187,7 +188,7 @@ def test_a_tensor_is_what_pytorch_says_it_is(tmp_path):
             path = tmp_path / f"{i}{old}.pt"
             torch.save(value, path, _use_new_zipfile_serialization=not old)
             wanted = torch.load(path, weights_only=True).detach().numpy()
-            np.testing.assert_array_equal(read_slide(path).features, wanted.astype(np.float32))
+            np.testing.assert_array_equal(read_file(path).features, wanted.astype(np.float32))
 
 
 @pytest.mark.parametrize(
@@ -201,4 +202,4 @@ def test_the_encoder_is_read_however_hdf5_stores_it(tmp_path, options, attribute
         data.attrs["encoder"] = kind("musk-Größe".encode() if kind is np.bytes_ else "musk-Größe")
         for i in range(attributes):
             data.attrs[f"encoder_{i}"] = "x" * (i + 1)
-    assert read_slide(tmp_path / "s.h5").encoder == "musk-Größe"
+    assert read_file(tmp_path / "s.h5").encoder == "musk-Größe"

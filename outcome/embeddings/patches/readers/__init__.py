@@ -3,11 +3,11 @@
 | files | written by | module |
 |---|---|---|
 | `.h5 .hdf5` | TRIDENT, CLAM, PANTHER, STAMP | `hdf5` |
-| `.pt .pth` | CLAM, PANTHER, slideflow (with `.index.npz`) | `torchfile` |
-| `.npy .npz` | own scripts | `arrays` |
+| `.pt .pth` | CLAM, PANTHER, slideflow (with `.index.npz`) | `torch_files` |
+| `.npy .npz` | own scripts | `numpy_files` |
 
-Nothing is ever unpickled, nothing outside the file (and its companions) is opened, and no array is
-made before its size has been compared with the size of the file.
+No code in a file is ever run, nothing outside the file (and its companions) is opened, and no array
+is made before its size has been compared with the size of the file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ import re
 from pathlib import Path
 
 from outcome.cohort.read_table import DAMAGED
-from outcome.embeddings.patches.readers.content import Names, Raw, SlidePatches, as_patches
+from outcome.embeddings.patches.readers.content import (
+    Names,
+    Raw,
+    SlidePatches,
+    as_patches,
+    read_coords_with,
+)
 from outcome.embeddings.patches.readers.hdf5 import read_hdf5
 from outcome.embeddings.patches.readers.numpy_files import read_arrays
 from outcome.embeddings.patches.readers.torch_files import read_torch
@@ -76,8 +82,10 @@ def _with_companions(path: Path, raw: Raw) -> Raw:
         return raw
     index = path.with_name(re.sub(r"\.pth?$", ".index.npz", path.name, flags=re.IGNORECASE))
     if index.is_file() and raw.coords is None:
-        found = read_arrays(index, Names(features="arr_0"))
-        raw = raw.but(coords=found.features, layout="slideflow")
+        coords, problem = read_coords_with(
+            lambda: read_arrays(index, Names(features="arr_0")).features
+        )
+        raw = raw.but(coords=coords, coords_problem=problem, layout="slideflow")
     settings = path.with_name("bags_config.json")
     if settings.is_file() and not raw.encoder:
         raw = raw.but(encoder=_extractor(settings), layout="slideflow")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from outcome.cohort.read_table import DAMAGED
 from outcome.errors import EmbeddingError
 
-__all__ = ["Names", "Raw", "SlidePatches", "as_patches", "check_claim", "numbers"]
+__all__ = [
+    "Names", "Raw", "SlidePatches", "as_patches", "check_claim", "numbers", "read_coords_with",
+]  # fmt: skip
 
 ROOM = 1 << 24
 """Bytes that any file may claim: small files compress well."""
@@ -46,6 +50,8 @@ class Raw:
     coords: NDArray[Any] | None = None
     encoder: str = ""
     layout: str = ""
+    coords_problem: str = ""
+    """Why coordinates that are there cannot be read: training does without them."""
 
     def but(self, **changes: Any) -> Raw:
         """Return the same with some fields changed."""
@@ -61,17 +67,23 @@ class SlidePatches:
     features : array, shape (n, d)
         n is 1 for a slide-level vector; d is 0 where an empty file does not say.
     coords : array, shape (n, 2)
-        NaN where the file has none.
+        NaN where the file has none that can be read.
     encoder : str
         As the file names it; empty where it does not.
     layout : str
         `trident`, `clam`, `stamp`, `slideflow`, `tensor` or `numpy`; or what the user declared.
+    coords_problem : str
+        Why the file's coordinates cannot be read; empty where they can, or where there are none.
+    files : tuple of (int, mapping)
+        Patches of each file, in order, and what it says of their geometry (`patch_geometry`).
     """
 
     features: NDArray[Any]
     coords: NDArray[np.float64]
     encoder: str
     layout: str
+    coords_problem: str = ""
+    files: tuple[tuple[int, Mapping[str, float]], ...] = ()
 
 
 def check_claim(claimed: int, size: int, name: str) -> None:
@@ -112,8 +124,25 @@ def as_patches(raw: Raw, name: str, layout: str = "") -> SlidePatches:
         The shape is none of (n, d), (1, n, d), (d,); or values are not finite numbers.
     """
     features = _features(numbers(raw.features, "'features'", name), name)
-    coords = _coords(raw.coords, len(features), name)
-    return SlidePatches(features, coords, raw.encoder, layout or raw.layout)
+    n = len(features)
+    coords, problem = read_coords_with(lambda: _coords(raw.coords, n))
+    if coords is None:
+        coords = np.full((n, 2), np.nan)
+    problem = raw.coords_problem or problem
+    return SlidePatches(features, coords, raw.encoder, layout or raw.layout, problem)
+
+
+def read_coords_with(
+    read: Callable[[], NDArray[Any] | None],
+) -> tuple[NDArray[Any] | None, str]:
+    """Read coordinates; where that fails, return None and the reason.
+
+    Only maps of a slide need coordinates: unlike vectors, they never stop a study.
+    """
+    try:
+        return read(), ""
+    except DAMAGED as error:
+        return None, (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def _features(array: NDArray[Any], name: str) -> NDArray[Any]:
@@ -145,16 +174,17 @@ def _all_finite(features: NDArray[Any]) -> bool:
     return bool(np.isfinite(features).all())
 
 
-def _coords(array: NDArray[Any] | None, n: int, name: str) -> NDArray[np.float64]:
+def _coords(array: NDArray[Any] | None, n: int) -> NDArray[np.float64] | None:
+    """Bring coordinates to (n, 2): of boxes (x0, y0, x1, y1), the first two columns."""
     if array is None:
-        return np.full((n, 2), np.nan)
-    coords = numbers(array, "'coords'", name)
+        return None
     if n == 0:
         return np.empty((0, 2))
-    if coords.ndim == 3:
-        coords = coords.reshape(-1, coords.shape[-1])
-    if coords.shape != (n, 2):
-        if n == 1:  # a slide-level vector beside the coordinates of the patches it stands for
-            return np.full((1, 2), np.nan)
-        raise EmbeddingError(f"{name}: {n} patches, but coords of shape {coords.shape}")
-    return coords.astype(np.float64)
+    if array.dtype.kind not in "fiu":
+        raise EmbeddingError(f"'coords' holds {array.dtype}, not numbers")
+    coords = array.reshape(-1, array.shape[-1]) if array.ndim == 3 else array
+    if coords.ndim == 2 and len(coords) == n and coords.shape[1] in (2, 4):
+        return coords[:, :2].astype(np.float64)
+    if n == 1:  # a slide-level vector with the coordinates of the patches that it stands for
+        return None
+    raise EmbeddingError(f"{n} patches, but coords of shape {array.shape}")

@@ -11,7 +11,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from outcome.embeddings.patches.readers.content import Names, Raw, check_claim
+from outcome.embeddings.patches.readers.content import (
+    Names,
+    Raw,
+    check_claim,
+    read_coords_with,
+)
 from outcome.embeddings.patches.readers.hdf5_heaps import Heaps
 from outcome.errors import EmbeddingError
 
@@ -37,19 +42,23 @@ def read_hdf5(path: Path, names: Names) -> Raw:
         features = _read(data, path.name, size)
         encoder = _text(data.attrs, heaps, "encoder")
         encoder = encoder or _text(file.attrs, heaps, "encoder", "extractor")
-        where = _named(file, names.coords_tried, path.name)
-        coords = None if where is None else _read(file[where], path.name, size)
+        coords, problem = read_coords_with(lambda: _coords(file, names.coords_tried, path))
         layout = "trident" if "encoder" in data.attrs else "clam"
         if key == "feats":
             layout = "stamp"
-        return Raw(features, coords, encoder, "hdf5" if names.features else layout)
+        layout = "hdf5" if names.features else layout
+        return Raw(features, coords, encoder, layout, problem)
 
 
 def read_coords(path: Path) -> NDArray[Any] | None:
     """Return the coordinates that a file holds, None where it has none."""
     with h5py.File(path, "r") as file:
-        where = _named(file, ("coords",), path.name)
-        return None if where is None else _read(file[where], path.name, path.stat().st_size)
+        return _coords(file, ("coords",), path)
+
+
+def _coords(file: h5py.File, tried: Sequence[str], path: Path) -> NDArray[Any] | None:
+    where = _named(file, tried, path.name)
+    return None if where is None else _read(file[where], path.name, path.stat().st_size)
 
 
 def _named(file: h5py.File, tried: Sequence[str], name: str) -> str | None:

@@ -12,7 +12,12 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from outcome.embeddings.patches.readers.content import Names, Raw, check_claim
+from outcome.embeddings.patches.readers.content import (
+    Names,
+    Raw,
+    check_claim,
+    read_coords_with,
+)
 from outcome.errors import EmbeddingError
 
 __all__ = ["read_arrays"]
@@ -40,8 +45,12 @@ def read_arrays(path: Path, names: Names) -> Raw:
             inside = ", ".join(sorted(members)[:8]) or "nothing"
             tried = " or ".join(map(repr, names.features_tried))
             raise EmbeddingError(f"{path.name} has no array {tried} (it has {inside})")
-        found = {n: _member(archive, members[n], size, path.name) for n in (key, where) if n}
-    return Raw(found[key], found.get(where) if where else None, layout="numpy")
+        features = _member(archive, members[key], size, path.name)
+        coords, problem = None, ""
+        if where is not None:
+            place = members[where]
+            coords, problem = read_coords_with(lambda: _member(archive, place, size, path.name))
+    return Raw(features, coords, layout="numpy", coords_problem=problem)
 
 
 def _member(

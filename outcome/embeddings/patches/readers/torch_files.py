@@ -1,42 +1,74 @@
 """PyTorch tensors: CLAM and PANTHER (`.pt`), slideflow (`.pt` with `.index.npz`), bfloat16 as well.
 
-Read without PyTorch: a file is a zip of a description (`data.pkl`, see `opcodes`) and blocks of
-numbers. Files of PyTorch before 1.6, in which both stand in one stream, are read too.
+`torch.load(weights_only=True)` reads them; PyTorch is imported when the first such file is opened.
+It neither runs code nor imports anything, but it trusts the sizes that a file states, and a few
+descriptions make it take any memory, run without end or die. These are refused before:
+
+- Members of the archive must be stored (not compressed), no larger together than the file, and
+  agree with their checksums, which PyTorch does not compare.
+- The description may use the functions that rebuild a dense tensor, and no others:
+  `bytearray(1 << 40)` is allowed by PyTorch.
+- Tuples may be neither shared nor very many: Python computes the hash of a tuple from its items,
+  every time and by recursion.
+
+An archive is mapped, not copied: no tensor can then reach beyond its file, whatever shape it
+claims. The older format, in which description and numbers stand in one stream, is read as well.
 """
 
 from __future__ import annotations
 
-import math
-import struct
+import pickle
+import pickletools
+import warnings
 import zipfile
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from outcome.embeddings.patches.readers.content import Names, Raw, check_claim
+from outcome.embeddings.patches.readers.content import (
+    Names,
+    Raw,
+    check_claim,
+    read_coords_with,
+)
 from outcome.embeddings.patches.readers.hdf5 import read_coords
-from outcome.embeddings.patches.readers.torch_pickle import Call, Name, StorageRef, describe
 from outcome.errors import EmbeddingError
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["read_torch"]
 
-KINDS = {
-    "Float": "<f4", "Half": "<f2", "Double": "<f8", "Long": "<i8", "Int": "<i4", "Short": "<i2",
-    "Char": "i1", "Byte": "u1", "Bool": "u1", "BFloat16": "<u2",
+NAMES = {
+    "torch._utils._rebuild_tensor_v2",
+    "torch._utils._rebuild_tensor",
+    "torch._utils._rebuild_parameter",
+    "collections.OrderedDict",
+    "torch.storage.UntypedStorage",
+} | {
+    f"torch.{kind}Storage"
+    for kind in (
+        "Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Char", "Byte", "Bool",
+    )
 }  # fmt: skip
-MAGIC = 0x1950A86A20F9469CFC6C
 LARGEST_DESCRIPTION = 1 << 20
-Block = Callable[[tuple[Any, ...]], NDArray[Any]]
+MOST_OPERATIONS = 100_000
+MOST_TUPLES = 10_000
+DESCRIPTIONS = 5
+"""In the older format: a number that marks the format, its version, the machine, the tensors, and
+the order of their blocks."""
+TUPLES = {"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
 
 
 def read_torch(path: Path, names: Names) -> Raw:
     """Read a tensor, or a dictionary with the tensors `features` and, where it has, `coords`."""
-    found = _read_zip(path) if zipfile.is_zipfile(path) else _read_stream(path)
-    coords = None
+    found = _load(path)
+    if isinstance(found, (list, tuple)) and len(found) == 1:
+        (found,) = found
+    coords, problem = None, ""
     if isinstance(found, dict):
         key = next((n for n in names.features_tried if n in found), None)
         if key is None:
@@ -44,156 +76,137 @@ def read_torch(path: Path, names: Names) -> Raw:
             tried = " or ".join(map(repr, names.features_tried))
             raise EmbeddingError(f"{path.name} has no tensor {tried} (it has {inside})")
         where = next((n for n in names.coords_tried if n in found), None)
-        coords = found[where] if where else None
+        if where is not None:
+            place = found[where]
+            coords, problem = read_coords_with(lambda: _array(place, path))
         found = found[key]
-    if not isinstance(found, np.ndarray) or not isinstance(coords, (np.ndarray, type(None))):
-        raise EmbeddingError(f"{path.name} holds {type(found).__name__}, and a tensor is needed")
+    features = _array(found, path)
     if coords is None and path.parent.name == "pt_files":
-        coords, layout = _beside(path, len(found)), "clam"
-    else:
-        layout = "tensor"
-    return Raw(found, coords, layout=layout)
+        coords, problem = read_coords_with(lambda: _coords_of_twin(path, len(features)))
+        return Raw(features, coords, layout="clam", coords_problem=problem)
+    return Raw(features, coords, layout="tensor", coords_problem=problem)
 
 
-def _beside(path: Path, n: int) -> NDArray[Any] | None:
+def _coords_of_twin(path: Path, n: int) -> NDArray[Any] | None:
     """Return what CLAM keeps in `h5_files` next to `pt_files`, where it is of as many patches."""
     twin = path.parent.with_name("h5_files") / f"{path.stem}.h5"
     coords = read_coords(twin) if twin.is_file() else None
     return coords if coords is not None and len(coords) == n else None
 
 
-def _read_zip(path: Path) -> Any:
+def _load(path: Path) -> Any:
+    """Return what PyTorch reads, after what it does not check itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of escapes and protocols in damaged descriptions
+        try:
+            return _load_zip(path) if zipfile.is_zipfile(path) else _load_stream(path)
+        except pickle.UnpicklingError:  # PyTorch advises to load the file unsafely
+            raise EmbeddingError(
+                f"{path.name} is damaged, or holds more than tensors. To do: save the tensor itself"
+            ) from None
+
+
+def _load_zip(path: Path) -> Any:
     size = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
-        members = {i.filename.partition("/")[2]: i for i in archive.infolist()}
-        if "data.pkl" not in members:
+        members = archive.infolist()
+        inside = [m.filename.partition("/")[2].lower() for m in members]
+        if "data.pkl" not in inside:
             raise EmbeddingError(f"{path.name} is a zip, but not of a tensor")
-        if members["data.pkl"].file_size > LARGEST_DESCRIPTION:
+        if len(set(inside)) < len(inside):
+            raise EmbeddingError(f"{path.name} is damaged: two of its parts have one name")
+        packed = [m.filename for m in members if m.compress_type != zipfile.ZIP_STORED]
+        if packed or sum(m.file_size for m in members) > size:
+            raise EmbeddingError(f"{path.name} is compressed or cut short")
+        description = members[inside.index("data.pkl")]
+        if description.file_size > LARGEST_DESCRIPTION:
             raise EmbeddingError(f"{path.name} holds more than a tensor")
+        if (bad := archive.testzip()) is not None:
+            raise EmbeddingError(f"{path.name} is damaged: {bad!r} disagrees with its checksum")
+        _check_description(BytesIO(archive.read(description)), path.name)
+    import torch
 
-        def content(key: str) -> bytes:
-            member = members[key]
-            if member.compress_type != zipfile.ZIP_STORED or member.file_size > size:
-                raise EmbeddingError(f"{path.name}: {key!r} is compressed or cut short")
-            return archive.read(member)
-
-        order = content("byteorder") if "byteorder" in members else b"little"
-        if order != b"little":
-            raise EmbeddingError(f"{path.name} was written on a big-endian machine")
-        description = describe(BytesIO(content("data.pkl")), path.name)
-
-        def block(reference: tuple[Any, ...]) -> NDArray[Any]:
-            kind = _kind(reference, path.name)
-            data = content(f"data/{reference[2]}")
-            return np.frombuffer(data, dtype=kind, count=len(data) // np.dtype(kind).itemsize)
-
-        return _values(description, block, path)
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
 
 
-def _read_stream(path: Path) -> Any:
+def _load_stream(path: Path) -> Any:
     """Read what PyTorch before 1.6 wrote: five descriptions, then the blocks."""
     with path.open("rb") as file:
         if file.read(2) != b"\x80\x02":
             raise ValueError("neither a zip nor a stream of a tensor")
     stream = BytesIO(path.read_bytes())
-    if describe(stream, path.name) != MAGIC:
-        raise EmbeddingError(f"{path.name} is a pickle, but not of a tensor; it is not run")
-    describe(stream, path.name)
-    describe(stream, path.name)
-    description = describe(stream, path.name)
-    keys = describe(stream, path.name)
-    content = stream.getbuffer()
-    starts: dict[str, int] = {}
-    position = stream.tell()
-    kinds = _widths(description)
-    for key in keys:
-        (count,) = struct.unpack_from("<q", content, position)
-        starts[key] = position + 8
-        position += 8 + count * kinds[key]
-        if count < 0 or position > len(content):
-            raise EmbeddingError(f"{path.name} is cut short")
+    for _ in range(DESCRIPTIONS):
+        _check_description(stream, path.name)
+    stream.seek(0)
+    import torch
 
-    def block(reference: tuple[Any, ...]) -> NDArray[Any]:
-        kind = _kind(reference, path.name)
-        start = starts[reference[2]]
-        (count,) = struct.unpack_from("<q", content, start - 8)
-        return np.frombuffer(content, dtype=kind, count=count, offset=start)
-
-    return _values(description, block, path)
-
-
-def _widths(description: Any) -> dict[str, int]:
-    """Return bytes per number of every block that a description refers to."""
-    found: dict[str, int] = {}
-    waiting = [description]
-    for item in waiting:
-        if len(waiting) > 10_000:
-            raise ValueError("the description of the tensor is damaged")
-        if isinstance(item, StorageRef):
-            found[item.id[2]] = np.dtype(_kind(item.id, "the file")).itemsize
-        elif isinstance(item, Call):
-            waiting.extend(item.arguments)
-        elif isinstance(item, (list, tuple)):
-            waiting.extend(item)
-        elif isinstance(item, dict):
-            waiting.extend(item.values())
+    found = torch.load(stream, map_location="cpu", weights_only=True)
+    if stream.read(1):  # a block that is not read leaves its tensor as memory happened to be
+        raise EmbeddingError(f"{path.name} is damaged: it goes on after its tensors")
     return found
 
 
-def _kind(reference: tuple[Any, ...], name: str) -> str:
-    known = len(reference) >= 5 and reference[0] == "storage" and isinstance(reference[1], Name)
-    text = reference[1].text if known else ""
-    kind = text.removeprefix("torch.").removesuffix("Storage")
-    if kind not in KINDS:
-        raise EmbeddingError(f"{name} holds numbers of an unknown kind ({text or 'none'})")
-    return KINDS[kind]
+def _check_description(stream: BytesIO, name: str) -> None:
+    """Look at the operations of a description, none of which is followed.
+
+    Parameters
+    ----------
+    stream : BytesIO
+        Stands at the first operation; afterwards behind the last.
+    name : str
+        Of the file, for messages.
+
+    Raises
+    ------
+    EmbeddingError
+        PyTorch should not follow it.
+    ValueError
+        It is damaged.
+    """
+    tuples: set[Any] = set()
+    made = 0
+    before = ""
+    for count, (operation, argument, _) in enumerate(pickletools.genops(stream)):
+        kind = operation.name
+        made += kind in TUPLES
+        if count > MOST_OPERATIONS or made > MOST_TUPLES:
+            raise EmbeddingError(f"{name} holds more than a tensor")
+        if kind.endswith("GLOBAL"):
+            asked = str(argument).replace(" ", ".", 1)
+            if asked not in NAMES:
+                raise EmbeddingError(
+                    f"{name} is a pickle that would import {asked[:80]!r}; it is not run. To do:"
+                    " save the tensor itself"
+                )
+        elif kind.endswith("PUT"):
+            (tuples.add if before in TUPLES else tuples.discard)(argument)
+        elif kind.endswith("GET") and argument in tuples:
+            raise EmbeddingError(f"{name} is damaged: its description refers back to a tuple")
+        before = kind
 
 
-def _values(description: Any, block: Block, path: Path) -> Any:
-    """Replace the tensors of a description by arrays; only of the outermost container."""
-    if isinstance(description, dict):
-        return {
-            k: _tensor(v, block, path) if isinstance(v, Call) else v for k, v in description.items()
-        }
-    if isinstance(description, (list, tuple)) and len(description) == 1:
-        (description,) = description
-    return _tensor(description, block, path) if isinstance(description, Call) else description
+def _array(value: Any, path: Path) -> NDArray[Any]:
+    """Return a tensor as an array of its own memory, where its file holds as many numbers."""
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        raise EmbeddingError(f"{path.name} holds {type(value).__name__}, and a tensor is needed")
+    tensor = value.detach()
+    if tensor.numel():
+        _check_extent(tensor, path)
+    if tensor.dtype == torch.bfloat16:  # unknown to numpy
+        check_claim(tensor.numel() * 4, path.stat().st_size, path.name)
+        tensor = tensor.float()
+    return np.array(tensor.numpy(), order="C")
 
 
-def _tensor(call: Call, block: Block, path: Path) -> NDArray[Any]:
-    if call.function.endswith("_rebuild_parameter"):
-        inner = call.arguments[0]
-        if not isinstance(inner, Call) or inner.function.endswith("_rebuild_parameter"):
-            raise ValueError("a parameter without a tensor")
-        return _tensor(inner, block, path)
-    storage, offset, shape, strides = call.arguments[:4]
-    if not isinstance(storage, StorageRef):
-        raise ValueError("a tensor without numbers")
-    whole = [offset, *shape, *strides]
-    if len(shape) != len(strides) or not all(isinstance(n, int) and n >= 0 for n in whole):
-        raise EmbeddingError(f"{path.name} describes an impossible tensor")
-    if 0 in shape:
-        return np.empty([min(n, 1 << 24) if 0 in shape else n for n in shape], np.float32)[:0]
-    flat = block(storage.id)
-    last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-    if math.prod(shape) > len(flat) or last >= len(flat):
+def _check_extent(tensor: torch.Tensor, path: Path) -> None:
+    """Refuse a tensor that repeats its numbers, or that lies outside of its block."""
+    held = tensor.untyped_storage().nbytes() // tensor.element_size()
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    last = tensor.storage_offset() + sum((n - 1) * s for n, s in steps)
+    if min(tensor.stride(), default=0) < 0 or max(tensor.numel() - 1, last) >= held:
         raise EmbeddingError(
-            f"{path.name} claims a tensor of shape {tuple(shape)}, and holds {len(flat):,} numbers:"
-            " it is cut short or damaged"
+            f"{path.name} claims a tensor of shape {tuple(tensor.shape)}, and holds {held:,}"
+            " numbers: it is cut short or damaged"
         )
-    width = flat.dtype.itemsize
-    view = np.lib.stride_tricks.as_strided(
-        flat[offset:], tuple(shape), [s * width for s in strides], writeable=False
-    )
-    if storage.id[1] == Name("torch.BFloat16Storage"):
-        return _from_bfloat16(view, path)
-    return np.ascontiguousarray(view)
-
-
-def _from_bfloat16(words: NDArray[np.uint16], path: Path) -> NDArray[np.float32]:
-    """Widen: a bfloat16 is the upper half of a float32."""
-    check_claim(words.size * 4, path.stat().st_size, path.name)
-    wide = words.astype(np.uint32)
-    wide <<= np.uint32(16)
-    found: NDArray[np.float32] = wide.view(np.float32)
-    return found

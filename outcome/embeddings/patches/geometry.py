@@ -1,0 +1,187 @@
+"""What a feature file says of its patches: magnification, and size in the unit of coordinates."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from outcome.cohort.read_table import DAMAGED
+
+__all__ = ["patch_geometry", "patch_side", "patch_sides"]
+
+KEYS = {
+    "target_magnification": "magnification",
+    "level0_magnification": "level0_magnification",
+    "patch_size": "patch_px",
+    "patch_size_level0": "patch_px_level0",
+    "tile_size_um": "patch_um",
+    "level0_width": "width",
+    "level0_height": "height",
+}
+HOLDERS = ("coords", "features", "feats")
+MOST_VALUES = 16
+LARGEST_SETTINGS = 1_000_000
+
+
+def patch_geometry(path: Path) -> dict[str, float]:
+    """Read what a feature file says of its patches; empty where it says nothing.
+
+    Parameters
+    ----------
+    path : Path
+        HDF5; or a tensor, for which CLAM's HDF5 file or slideflow's `bags_config.json` speaks.
+
+    Returns
+    -------
+    dict
+        Any of `magnification` (of the patches), `level0_magnification`, `patch_px` (side at that
+        magnification), `patch_px_level0` (side in level-0 pixels), `patch_um` (side in
+        micrometres, where coordinates are too), `field_um` (side in micrometres, where coordinates
+        are in pixels), `width` and `height` (of the slide, level 0).
+
+    Notes
+    -----
+    CLAM writes `patch_size` in pixels of `patch_level`: its `downsample` leads to level 0. Where
+    two of the magnifications and sizes say the third, it is derived.
+    """
+    try:
+        if path.suffix.lower() in (".h5", ".hdf5"):
+            return _of_hdf5(path)
+        if path.suffix.lower() not in (".pt", ".pth"):
+            return {}
+        twin = path.parent.with_name("h5_files") / f"{path.stem}.h5"
+        if path.parent.name == "pt_files" and twin.is_file():
+            return _of_hdf5(twin)
+        settings = path.with_name("bags_config.json")
+        return _of_slideflow(settings) if settings.is_file() else {}
+    except DAMAGED:
+        return {}
+
+
+def _of_hdf5(path: Path) -> dict[str, float]:
+    stated: dict[str, float] = {}
+    with h5py.File(path, "r") as file:
+        for place in _holders(file):
+            for key in (*KEYS, "downsample", "patch_level"):
+                value = _number(place.attrs, key)
+                if value is not None and (value > 0 or key == "patch_level"):
+                    stated[key] = value
+    found = {name: stated[key] for key, name in KEYS.items() if key in stated}
+    downsample = stated.get("downsample", 1.0 if stated.get("patch_level") == 0 else None)
+    px, px0 = found.get("patch_px"), found.get("patch_px_level0")
+    of, of0 = found.get("magnification"), found.get("level0_magnification")
+    if px and not px0:
+        if downsample is None and of and of0:
+            downsample = of0 / of
+        if downsample is not None:
+            found["patch_px_level0"] = px * downsample
+    if px and px0 and of0 and not of:
+        found["magnification"] = of0 * px / px0
+    return found
+
+
+def _holders(file: h5py.File) -> Iterator[Any]:
+    """Yield what attributes are looked for at; links are not followed."""
+    yield file
+    for key in HOLDERS:
+        if key in list(file) and isinstance(file.get(key, getlink=True), h5py.HardLink):
+            yield file[key]
+
+
+def _number(attributes: h5py.AttributeManager, key: str) -> float | None:
+    """Return an attribute that is a number, or several equal ones (CLAM: of x and y)."""
+    if key not in attributes:
+        return None
+    stored = attributes.get_id(key)
+    if stored.dtype.kind not in "fiu" or math.prod(stored.shape) > MOST_VALUES:
+        return None
+    values = np.unique(np.asarray(attributes[key], dtype=np.float64))
+    return float(values[0]) if len(values) == 1 and np.isfinite(values[0]) else None
+
+
+def _of_slideflow(path: Path) -> dict[str, float]:
+    """Return the size of tiles: micrometres, or a magnification such as `20x`."""
+    if path.stat().st_size > LARGEST_SETTINGS:
+        return {}
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    size = settings.get("tile_um") if isinstance(settings, Mapping) else None
+    if isinstance(size, (int, float)) and 0 < size < math.inf:
+        return {"field_um": float(size)}
+    named = (
+        re.fullmatch(r"(\d{1,3}(?:\.\d{1,3})?)x", size.lower()) if isinstance(size, str) else None
+    )
+    return {"magnification": float(named[1])} if named else {}
+
+
+def patch_side(geometry: Mapping[str, float], coords: NDArray[np.float64]) -> float:
+    """Return the side of a patch, in the unit of its coordinates.
+
+    Parameters
+    ----------
+    geometry : mapping
+        Of the patches' file, see `patch_geometry`.
+    coords : array, shape (n, 2)
+        All coordinates of that file.
+
+    Notes
+    -----
+    Where the file does not say it: the commonest distance of neighbours in one row or column. The
+    least distance would be wrong, because the grids of two tissue contours are anywhere to each
+    other. It is 1 where no two patches are apart.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> contour = np.array([[0, 0], [512, 0], [0, 512], [512, 512.0]])
+    >>> patch_side({}, np.concatenate([contour, contour + [5013, 13]]))
+    512.0
+    """
+    for name in ("patch_um", "patch_px_level0"):
+        if geometry.get(name, 0) > 0:
+            return geometry[name]
+    known = np.unique(coords[np.isfinite(coords).all(axis=1)], axis=0)
+    steps = []
+    for along, across in ((0, 1), (1, 0)):
+        line = known[np.lexsort((known[:, along], known[:, across]))]
+        neighbours = line[1:, across] == line[:-1, across]
+        steps.append(np.diff(line[:, along])[neighbours])
+    if not sum(map(len, steps)):  # no two patches in one row or column
+        steps = [np.diff(np.unique(known[:, axis])) for axis in (0, 1)]
+    return _commonest(np.concatenate(steps))
+
+
+def patch_sides(
+    files: Sequence[tuple[int, Mapping[str, float]]], coords: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the side of every patch of a slide, whose files may differ in magnification.
+
+    Parameters
+    ----------
+    files : sequence of (int, mapping)
+        Patches of each file and its geometry, in the order of `coords`.
+    coords : array, shape (n, 2)
+    """
+    first, sides = 0, []
+    for n, geometry in files:
+        sides.append(np.full(n, patch_side(geometry, coords[first : first + n])))
+        first += n
+    return np.concatenate(sides)
+
+
+def _commonest(steps: NDArray[np.float64]) -> float:
+    """Return the commonest of positive steps, the smallest of several; 1 where there is none."""
+    if not len(steps):
+        return 1.0
+    # Coordinates in single precision are equal to about four digits.
+    digits = 10.0 ** (np.floor(np.log10(steps)) - 3)
+    rounded = np.round(steps / digits) * digits
+    values, counts = np.unique(rounded.round(9), return_counts=True)
+    return float(np.median(steps[rounded.round(9) == values[counts.argmax()]]))
