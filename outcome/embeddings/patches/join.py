@@ -205,7 +205,8 @@ def _check_same_extraction(packed: Mapping[str, Packed], problems: Problems) -> 
             rare = [f"{s} ({v!r})" for s, v in values.items() if v != usual]
             of = "patches" if field in ("magnification", "patch_size") else "vectors"
             problems.add(
-                f"feature files mix the {field.replace('patch_', '')} of their {of} (most have {usual!r})",
+                f"feature files mix the {field.replace('patch_', '')} of their {of}"
+                f" (most have {usual!r})",
                 rare,
                 "extract every slide with one encoder and one setting",
             )
