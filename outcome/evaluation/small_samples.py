@@ -16,10 +16,11 @@ from outcome.statistics.edge_intervals import disjoint_pairs, lowest_mean
 __all__ = [
     "FEWEST_EVENTS",
     "EdgeInterval",
-    "auc_times",
     "at_edge",
+    "auc_times",
     "disjoint_pairs_of",
     "edge_interval",
+    "rarer_class",
     "untested_below",
     "verdict_withheld",
 ]
@@ -34,6 +35,7 @@ _POINTS = 20
 _ZERO = 1e-12
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -102,44 +104,52 @@ def edge_interval(
     return EdgeInterval(nothing, nothing, "no interval: no patient moves the estimate")
 
 
-def disjoint_pairs_of(arm: Arm, *, tau: float | None = None) -> list[int]:
-    """Disjoint comparable pairs in each fold of the first repeat.
+def disjoint_pairs_of(
+    arm: Arm, *, tau: float | None = None, landmark: float | None = None
+) -> list[int]:
+    """Count the disjoint comparable pairs in each fold of the first repeat.
 
-    A binary outcome has the smaller number of positive and of negative patients, by stratum.
+    Parameters
+    ----------
+    tau : float, optional
+        Only events by then count, as for Uno's C.
+    landmark : float, optional
+        The outcome is the event by this time, yes or no. There, and of labels, it is the smaller
+        number of cases and of controls, by stratum.
     """
-    return [_disjoint(f, tau) for f in arm.folds if f.repeat == arm.repeats[0]]
+    found = []
+    for f in (f for f in arm.folds if f.repeat == arm.repeats[0]):
+        classes = _classes(f, landmark)
+        if classes is None:
+            found.append(disjoint_pairs(f.time, f.event, tau=tau, group=f.stratum))
+        else:
+            found.append(sum(min(sizes) for sizes in _sizes(f, *classes)))
+    return found
 
 
-def _disjoint(fold: FoldScores, tau: float | None) -> int:
-    if not np.isnan(fold.time).any():
-        return disjoint_pairs(fold.time, fold.event, tau=tau, group=fold.stratum)
-    strata = [fold.event[fold.stratum == s] for s in np.unique(fold.stratum)]
-    return sum(min(int(e.sum()), int((~e).sum())) for e in strata)
-
-
-def verdict_withheld(arm: Arm) -> str:
+def verdict_withheld(arm: Arm, *, landmark: float | None = None) -> str:
     """Say why an arm is too small for a verdict on whether it works, or nothing.
 
-    A verdict needs ten events (binary: patients of the rarer class) and, on average over the
-    folds, ten comparable pairs.
+    A verdict needs ten events (of a yes/no outcome: patients of the rarer class) and, on average
+    over the folds, ten comparable pairs.
 
     Returns
     -------
     str
         Empty where a verdict may be given.
     """
-    events = _rarer_class(arm)
+    events = rarer_class(arm, landmark=landmark)
     if events < FEWEST_EVENTS:
         return f"{events} events: a verdict needs {FEWEST_EVENTS}"
-    pairs = float(np.mean([_comparable(f) for f in arm.folds]))
+    pairs = float(np.mean([_comparable(f, landmark) for f in arm.folds]))
     if pairs < FEWEST_PAIRS:
         return f"{pairs:.0f} comparable pairs per fold: a verdict needs {FEWEST_PAIRS}"
     return ""
 
 
-def untested_below(arm: Arm) -> str:
+def untested_below(arm: Arm, *, landmark: float | None = None) -> str:
     """Say that the method of the intervals was not tested with so few events, or nothing."""
-    events = _rarer_class(arm)
+    events = rarer_class(arm, landmark=landmark)
     if events >= FEWEST_TESTED:
         return ""
     return (
@@ -148,17 +158,39 @@ def untested_below(arm: Arm) -> str:
     )
 
 
-def _rarer_class(arm: Arm) -> int:
-    """Patients with the event; of a binary outcome, those of the rarer class."""
-    binary = all(np.isnan(f.time).all() for f in arm.folds)
-    return min(arm.n_events, len(arm.patients) - arm.n_events) if binary else arm.n_events
+def rarer_class(arm: Arm, *, landmark: float | None = None) -> int:
+    """Count the patients with the event; of a yes/no outcome, those of the rarer class."""
+    cases, controls = set(), set()
+    for f in arm.folds:
+        classes = _classes(f, landmark)
+        if classes is None:
+            return arm.n_events
+        cases |= set(f.patient[classes[0]].tolist())
+        controls |= set(f.patient[classes[1]].tolist())
+    return min(len(cases), len(controls))
 
 
-def _comparable(fold: FoldScores) -> int:
-    if not np.isnan(fold.time).any():
+def _classes(fold: FoldScores, landmark: float | None) -> tuple[Bools, Bools] | None:
+    """Known cases and controls of a yes/no outcome; None for a time to event."""
+    if np.isnan(fold.time).any():
+        return fold.event, ~fold.event
+    if landmark is None:
+        return None
+    case = fold.event & (fold.time <= landmark)
+    return case, ~case & ((fold.time >= landmark) | (fold.ended & ~fold.event))
+
+
+def _sizes(fold: FoldScores, case: Bools, control: Bools) -> list[tuple[int, int]]:
+    """Cases and controls of each stratum."""
+    strata = (fold.stratum == s for s in np.unique(fold.stratum))
+    return [(int((case & s).sum()), int((control & s).sum())) for s in strata]
+
+
+def _comparable(fold: FoldScores, landmark: float | None) -> int:
+    classes = _classes(fold, landmark)
+    if classes is None:
         return harrell(fold.time, fold.event, fold.risk, group=fold.stratum).n_pairs
-    strata = [fold.event[fold.stratum == s] for s in np.unique(fold.stratum)]
-    return sum(int(e.sum()) * int((~e).sum()) for e in strata)
+    return sum(m * n for m, n in _sizes(fold, *classes))
 
 
 def auc_times(
@@ -168,7 +200,7 @@ def auc_times(
     fewest: int = FEWEST_EVENTS,
     points: int = _POINTS,
 ) -> list[float]:
-    """Times at which AUC(t) is drawn: from the tenth event on, evenly spaced.
+    """Give the times at which AUC(t) is drawn: from the tenth event on, evenly spaced.
 
     Bands of an AUC that rests on fewer cases cover far less than their level.
 

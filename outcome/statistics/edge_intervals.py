@@ -87,12 +87,12 @@ def lowest_mean(pairs: Sequence[float], level: float = 0.95) -> float:
     counts = np.asarray(pairs, dtype=np.float64)
     if not len(counts) or (counts <= 0).any():
         raise InputError("every fold needs a comparable pair; leave the others out")
-    wanted = np.log((1 - level) / 2)
+    wanted = float(np.log((1 - level) / 2))
 
     def excess(scale: float) -> float:
         # For a given mean, the product is largest where c_k is proportional to v_k, up to 1.
         return float(counts @ np.log(np.minimum(1.0, scale * counts))) - wanted
 
-    lowest = float(np.exp(wanted / counts.sum())) / counts.max()
-    scale = float(brentq(excess, lowest, 1 / counts.min()))
+    below = float(np.exp(wanted / counts.sum())) / counts.max() / 2
+    scale = float(brentq(excess, below, 1 / counts.min()))
     return float(np.minimum(1.0, scale * counts).mean())
