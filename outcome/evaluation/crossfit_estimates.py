@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcome.endpoint import is_blank
 from outcome.errors import InputError, PredictionsError, Problems
 from outcome.evaluation.arrays import Arm, FoldScores, Panel
 from outcome.evaluation.fold_metrics import FoldMetric, FoldValue
@@ -251,7 +252,7 @@ def read_inner_scores(
     numbers = {"risk": number_column(table, "risk", problems)}
     for name in ("probability", *horizons.values()):
         numbers[name] = number_column(table, name, problems, low=0.0, high=1.0)
-    if (empty := np.isnan(numbers["risk"])).any():
+    if (empty := is_blank(table["risk"]).to_numpy()).any():
         problems.add("risk is empty", table["patient_id"].astype(str)[empty].tolist())
     rows = pd.DataFrame(numbers)
     for name in ("arm", "patient_id", "repeat", "fold", "inner_fold"):

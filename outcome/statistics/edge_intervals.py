@@ -44,15 +44,16 @@ def disjoint_pairs(
 
 
 def _matched(time: FloatArray, event: BoolArray, counted: BoolArray) -> int:
-    """Go back in time: each event takes a partner that outlived it, else waits to be one."""
-    waiting = pairs = 0
-    for now in np.unique(time)[::-1]:
-        here = time == now
-        waiting += int((here & ~event).sum())  # censored at the time of an event outlive it
-        found = min(waiting, int((here & counted).sum()))
-        pairs += found
-        waiting += int((here & event).sum()) - 2 * found
-    return pairs
+    """Pair the earliest events with the patients who lived longest, as many as can be."""
+    order = np.lexsort((~event, time))  # censored at the time of an event outlive it
+    time, event, counted = time[order], event[order], counted[order]
+    events = np.flatnonzero(counted)
+    for pairs in range(min(len(events), len(time) // 2), 0, -1):
+        first = events[:pairs]
+        last = np.setdiff1d(np.arange(len(time)), first)[-pairs:]
+        if np.all((time[first] < time[last]) | ((time[first] == time[last]) & ~event[last])):
+            return pairs
+    return 0
 
 
 def lowest_mean(pairs: Sequence[float], level: float = 0.95) -> float:
