@@ -46,7 +46,7 @@ from outcome.risk.recalibration import Outcomes, fit_calibration
 from outcome.statistics.concordance import harrell
 from outcome.statistics.roc import roc_area
 
-FOLDS, FEATURES, PENALTY, FRESH, RESAMPLES = 5, 12, 0.3, 10_000, 200
+FOLDS, FEATURES, PENALTY, FRESH, RESAMPLES = 5, 12, 0.3, 8_000, 200
 SIGNAL = {"weak": (0.8, 0.4, 0.9), "strong": (1.2, 2.0, 8.0)}  # slope, |w|^2 of A, of what AP adds
 END = {"weak": (0.2, 1.0), "strong": (0.12, 0.6)}  # censoring: uniform; about 40% events
 HORIZONS = {"weak": (0.2, 0.4, 0.6), "strong": (0.1, 0.2, 0.35)}
@@ -97,9 +97,9 @@ def truth_by_correlation(setting: Setting) -> dict[str, Callable[[float], float]
     """True rank metrics of a score by its correlation with the log hazard."""
     grid, rows = np.linspace(0.0, 1.0, 6), {m: [] for m in METRICS[:3]}
     last, at = setting.horizons[-1], setting.horizons[1]
-    for seed in range(6):
+    for seed in range(8):
         rng = np.random.default_rng([3, seed])
-        h, t, end, _ = setting.patients(5_000, rng)
+        h, t, end, _ = setting.patients(2_500, rng)
         noise = rng.normal(size=len(h))
         for rho in grid:
             for sign in (1, -1):
@@ -360,7 +360,7 @@ def main() -> None:
 def summary(found: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (metric, method), part in found.groupby(["metric", "method"], sort=False):
-        by = {what: rows_ for what, rows_ in part.groupby("what")}
+        by = dict(iter(part.groupby("what")))
         percent = {
             "arm covered": by["arm"]["covered"], "noise arm covered": by["N"]["covered"],
             "differences covered": part.loc[part["what"].isin(list(PAIRS)), "covered"],
