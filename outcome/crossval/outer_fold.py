@@ -59,7 +59,7 @@ def _network(grid: Grid, fold: Fold, member: Member) -> MemberScores:
             networks.append(network)
         if grid.save_vectors:
             vectors = held_out_vectors(data, member, networks, device)
-    centred, risk = combine(tune, test)
+    centred, by_inner = combine(tune, test)
     losses = [
         pd.DataFrame([asdict(e) for e in folder.history()]).assign(inner_fold=i.name)
         for i, folder in zip(fold.inner, folders, strict=True)
@@ -68,7 +68,7 @@ def _network(grid: Grid, fold: Fold, member: Member) -> MemberScores:
         model=member.name, repeat=fold.repeat, fold=fold.name
     )
     return MemberScores(
-        centred, risk, history, epochs=epochs, changes=dict(member.changes), vectors=vectors
+        centred, by_inner, history, epochs=epochs, changes=dict(member.changes), vectors=vectors
     )
 
 
@@ -93,10 +93,11 @@ def _linear(grid: Grid, fold: Fold, member: Member) -> MemberScores:
     with pinned_threads(grid.study.training.threads):
         found = fit_linear_fold(fold, dict(zip(patients, rows, strict=True)), targets, head)
     chosen = chosen_step(grid, fold, found.tune) - 1
-    centred, risk = combine(
+    centred, by_inner = combine(
         [head.risk(r[chosen]) for r in found.tune], [head.risk(r[chosen]) for r in found.test]
     )
-    return MemberScores(centred, risk, pd.DataFrame(columns=HISTORY[1:]), penalty=PENALTIES[chosen])
+    history = pd.DataFrame(columns=HISTORY[1:])
+    return MemberScores(centred, by_inner, history, penalty=PENALTIES[chosen])
 
 
 def chosen_step(grid: Grid, fold: Fold, raw: Sequence[NDArray[np.float64]]) -> int:
