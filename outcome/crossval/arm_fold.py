@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from outcome.cohort import Fold
 from outcome.crossval.absolute_risk import absolute_risk
+from outcome.crossval.inner_scores import inner_scores
 from outcome.crossval.late_fusion import MemberScores, fuse
 from outcome.crossval.outer_fold import HISTORY
 from outcome.dataset.study_data import StudyData
@@ -31,6 +32,8 @@ class ArmFold:
     ----------
     development, test : DataFrame
         Rows of `development.csv` and `predictions.csv`, without the outcomes.
+    inner_scores : DataFrame
+        Rows of `inner_scores.csv`; see `outcome.crossval.inner_scores`.
     history : DataFrame
         Losses and ranking of tune patients per model, inner fold and epoch; empty for a linear
         arm.
@@ -50,6 +53,7 @@ class ArmFold:
     fold: str
     development: pd.DataFrame
     test: pd.DataFrame
+    inner_scores: pd.DataFrame
     history: pd.DataFrame
     models: list[dict[str, Any]]
     calibration: Calibration
@@ -69,6 +73,8 @@ class Settled:
         Out-of-fold risks per inner fold.
     test : array
         Risks of the test patients.
+    test_by_inner : array, shape (inner models, n)
+        The same by each inner model.
     weights : list of float
         Of each member's centred risk.
     calibration : Calibration
@@ -80,6 +86,7 @@ class Settled:
 
     tune: list[NDArray[np.float64]]
     test: NDArray[np.float64]
+    test_by_inner: NDArray[np.float64]
     weights: list[float]
     calibration: Calibration
     cuts: dict[str, tuple[float, ...]]
@@ -99,11 +106,13 @@ def settle(
     """Join the members of an arm, calibrate it and cut it; parameters as `assemble`."""
     patients = [p for i in fold.inner for p in i.tune]
     outcomes = study_data.cohort.outcomes(patients, fold.development)
-    tune, risk, weights = fuse(scores, outcomes, learned=arm.fusion == "stacked", fixed_slope=few)
+    stacked = arm.fusion == "stacked"
+    tune, risk, by_inner, weights = fuse(scores, outcomes, learned=stacked, fixed_slope=few)
     joined = np.concatenate(tune)
     return Settled(
         tune,
         risk,
+        by_inner,
         weights,
         fit_calibration(joined, outcomes, fixed_slope=few),
         cut_offs(joined, outcomes, study.risk_groups, study.endpoint.strata is not None),
@@ -154,6 +163,12 @@ def assemble(
         fold=fold.name,
         development=pd.concat(inner, ignore_index=True),
         test=test,
+        inner_scores=inner_scores(
+            arm.name,
+            fold,
+            found.test_by_inner,
+            lambda risk: absolute_risk(endpoint, calibration, risk, strata, endpoint.horizons),
+        ),
         history=_history(arm, scores),
         models=_models(arm, scores, found.weights),
         calibration=calibration,

@@ -24,8 +24,8 @@ class MemberScores:
     ----------
     tune : list of array
         Per inner model: risks of its tune patients, centred.
-    test : array
-        Mean of the inner models' centred risks of the test patients.
+    test_by_inner : array, shape (inner models, n)
+        Centred risks of the test patients by each inner model.
     history : DataFrame
         Losses per inner fold and epoch; empty for a linear model.
     epochs : int, optional
@@ -39,17 +39,22 @@ class MemberScores:
     """
 
     tune: list[Array]
-    test: Array
+    test_by_inner: Array
     history: pd.DataFrame
     epochs: int | None = None
     penalty: float | None = None
     changes: dict[str, Any] = field(default_factory=dict)
     vectors: dict[str, tuple[list[str], NDArray[np.float32]]] = field(default_factory=dict)
 
+    @property
+    def test(self) -> Array:
+        """Risks of the test patients: the mean over inner models."""
+        return np.asarray(np.mean(self.test_by_inner, axis=0), dtype=np.float64)
+
 
 def fuse(
     scores: Sequence[MemberScores], outcomes: Outcomes, *, learned: bool, fixed_slope: bool
-) -> tuple[list[Array], Array, list[float]]:
+) -> tuple[list[Array], Array, Array, list[float]]:
     """Join the members of an arm into one risk.
 
     Parameters
@@ -68,11 +73,13 @@ def fuse(
     tune : list of array
         Per inner fold.
     test : array
+    test_by_inner : array, shape (inner models, n)
+        By the inner models of all members that left the same patients out.
     weights : list of float
         What each member's centred risk was multiplied with; 1 for a single member.
     """
     if len(scores) == 1:
-        return scores[0].tune, scores[0].test, [1.0]
+        return scores[0].tune, scores[0].test, scores[0].test_by_inner, [1.0]
     risks = np.column_stack([np.concatenate(s.tune) for s in scores])
     slopes = np.array(
         [fit_calibration(r, outcomes, fixed_slope=fixed_slope).slope for r in risks.T]
@@ -86,4 +93,6 @@ def fuse(
         for k in range(len(scores[0].tune))
     ]
     test = sum(w * s.test for w, s in zip(weights, scores, strict=True))
-    return [np.asarray(t) for t in tune], np.asarray(test), weights.tolist()
+    by_inner = sum(w * s.test_by_inner for w, s in zip(weights, scores, strict=True))
+    tuned = [np.asarray(t) for t in tune]
+    return tuned, np.asarray(test), np.asarray(by_inner), weights.tolist()

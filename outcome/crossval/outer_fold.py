@@ -59,7 +59,7 @@ def _network(grid: Grid, fold: Fold, member: Member) -> MemberScores:
             networks.append(network)
         if grid.save_vectors:
             vectors = held_out_vectors(data, member, networks, device)
-    centred, risk = combine(tune, test)
+    centred, by_inner = combine(tune, test)
     losses = [
         pd.DataFrame([asdict(e) for e in folder.history()]).assign(inner_fold=i.name)
         for i, folder in zip(fold.inner, folders, strict=True)
@@ -68,7 +68,7 @@ def _network(grid: Grid, fold: Fold, member: Member) -> MemberScores:
         model=member.name, repeat=fold.repeat, fold=fold.name
     )
     return MemberScores(
-        centred, risk, history, epochs=epochs, changes=dict(member.changes), vectors=vectors
+        centred, by_inner, history, epochs=epochs, changes=dict(member.changes), vectors=vectors
     )
 
 
@@ -90,10 +90,11 @@ def _linear(grid: Grid, fold: Fold, member: Member) -> MemberScores:
     with pinned_threads(grid.study.training.threads):
         found = fit_linear_fold(grid.study_data, grid.study, member.inputs, fold, head)
     chosen = chosen_penalty(grid, fold, found)
-    centred, risk = combine(
+    centred, by_inner = combine(
         [head.risk(r[chosen]) for r in found.tune], [head.risk(r[chosen]) for r in found.test]
     )
-    return MemberScores(centred, risk, pd.DataFrame(columns=HISTORY[1:]), penalty=PENALTIES[chosen])
+    history = pd.DataFrame(columns=HISTORY[1:])
+    return MemberScores(centred, by_inner, history, penalty=PENALTIES[chosen])
 
 
 def chosen_penalty(grid: Grid, fold: Fold, fitted: LinearFold) -> int:

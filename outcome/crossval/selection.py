@@ -66,7 +66,7 @@ def epoch_losses(
 
 
 def combine(tune: Sequence[Array], test: Sequence[Array]) -> tuple[list[Array], Array]:
-    """Put inner models on one scale and average their scores of the test patients.
+    """Put the scores of inner models on one scale.
 
     Parameters
     ----------
@@ -77,11 +77,12 @@ def combine(tune: Sequence[Array], test: Sequence[Array]) -> tuple[list[Array], 
     -------
     tune : list of array
         Centred: each less its mean.
-    test : array
-        Mean over models, each centred by the mean of its own tune patients. Scores are never
-        divided by their spread, which would inflate a model that found next to nothing.
+    test : array, shape (models, n)
+        Each centred by the mean of its own tune patients; their mean over models is the risk.
+        Scores are never divided by their spread, which would inflate a model that found next to
+        nothing.
     """
     centres = [float(r.mean()) for r in tune]
     centred = [r - c for r, c in zip(tune, centres, strict=True)]
-    mean = np.mean([r - c for r, c in zip(test, centres, strict=True)], axis=0)
-    return centred, np.asarray(mean, dtype=np.float64)
+    by_inner = np.stack([r - c for r, c in zip(test, centres, strict=True)])
+    return centred, np.asarray(by_inner, dtype=np.float64)

@@ -298,7 +298,12 @@ def _results(
             [f.history for f in finished if len(f.history)] or [finished[0].history]
         ),
     }
-    further = {"cohort_lost": study_data.cohort.lost_table(), **of_patients}
+    inner_scores = pd.concat([f.inner_scores for f in finished], ignore_index=True)
+    further = {
+        "inner_scores": inner_scores,
+        "cohort_lost": study_data.cohort.lost_table(),
+        **of_patients,
+    }
     if tested is not None:
         further["permutations"] = tested
         about["notes"] += permutation_notes(tested)

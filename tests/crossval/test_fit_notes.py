@@ -11,7 +11,8 @@ def fold(name, *, slope=1.0, inner=5, few=False, groups=("low", "high"), repeat=
     test = pd.DataFrame({"arm": "image", "risk_group": list(groups)})
     return ArmFold(
         arm="image", repeat=repeat, fold=name, development=pd.DataFrame(), test=test,
-        history=pd.DataFrame(), models=[], calibration=LogisticCalibration(0.0, slope), cuts={},
+        inner_scores=pd.DataFrame(), history=pd.DataFrame(), models=[],
+        calibration=LogisticCalibration(0.0, slope), cuts={},
         cut_p=cut_p, inner_folds=inner, few=few,
     )  # fmt: skip
 

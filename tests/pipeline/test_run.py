@@ -17,6 +17,7 @@ import outcome as package
 from outcome import Study, run
 
 TABLES = ["predictions", "development", "metrics", "comparisons", "risk_groups", "history"]
+INNER = ["arm", "patient_id", "repeat", "fold", "inner_fold", "risk"]
 
 
 def read(folder, name):
@@ -105,6 +106,11 @@ def test_binary_endpoints(kind, outcome, tmp_path, make_study):
     for arm, rows in table.groupby("arm"):
         per_fold = [roc_auc_score(f["label"], sign * f["risk"]) for _, f in rows.groupby("fold")]
         assert metrics[arm, "auroc"] == pytest.approx(np.mean(per_fold), abs=1e-9)
+    inner = read(tmp_path / "run", "inner_scores")
+    assert inner.columns.tolist() == [*INNER, "probability"]
+    # A higher risk is a higher probability, of a good label a lower one.
+    for _, rows in inner.groupby(["arm", "fold"]):
+        assert sign * rows["risk"].corr(rows["probability"], method="spearman") > 0.999
     assert (tmp_path / "run" / "report.html").is_file()
 
 

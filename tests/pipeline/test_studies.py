@@ -8,8 +8,11 @@ import yaml
 
 import outcome
 from outcome import Study, run
+from outcome.evaluation.arrays import read_arms
+from outcome.evaluation.crossfit_estimates import crossfit_estimate, read_inner_scores
 from outcome.evaluation.evaluation import evaluate
-from outcome.predictions import read_predictions
+from outcome.evaluation.fold_metrics import harrell_in_fold
+from outcome.predictions import Predictions, read_predictions
 from outcome.training.hyperparameters import SPACE
 
 LATE = {
@@ -57,6 +60,34 @@ def test_every_arm_is_calibrated(finished):
     # A slope is never negative: the ranking of the calibrated risk is that of the risk.
     assert (per_fold.corr().xs("risk", level=2)["linear_predictor"].dropna() > 0.999).all()
     assert set(finished.metrics["metric"]) >= {"brier_365", "ibs", "calibration_ratio_730"}
+
+
+def test_inner_scores_are_the_parts_of_the_risk(finished):
+    """Of networks, linear and clinical models, alone and fused; by the calibrator of the fold."""
+    key = ["arm", "repeat", "fold", "patient_id"]
+    kinds = {"patient_id": str, "fold": str}
+    inner = pd.read_csv(finished.folder / "inner_scores.csv", dtype=kinds)
+    rows = pd.read_csv(finished.folder / "predictions.csv", dtype=kinds).set_index(key)
+    assert (inner.groupby(key).size() == 2).all()
+    mean = inner.groupby(key)["risk"].mean()
+    assert set(mean.index) == set(rows.index)
+    np.testing.assert_allclose(mean.loc[rows.index], rows["risk"], atol=1e-12, rtol=0)
+    assert (inner.groupby(["arm"])["risk"].std() > 0).all()
+    own = rows.loc[pd.MultiIndex.from_frame(inner[key])].reset_index()
+    shift = np.log(-np.log(inner["survival_365"])) - np.log(-np.log(own["survival_365"]))
+    slope = own["linear_predictor"] / own["risk"]
+    np.testing.assert_allclose(shift, slope * (inner["risk"] - own["risk"]), atol=1e-8)
+
+
+def test_intervals_come_from_the_tables_of_the_run(finished):
+    panel, arms = read_arms(Predictions(finished.predictions))
+    scores = pd.read_csv(finished.folder / "inner_scores.csv")
+    inner = read_inner_scores(scores, finished.splits, panel)
+    for arm in arms:
+        found = crossfit_estimate(panel, arm, harrell_in_fold, inner[arm.name])
+        assert found.found.source == "inner models"
+        table = finished.metrics.query("arm == @arm.name").set_index("metric")["estimate"]
+        assert found.value == pytest.approx(table["harrell_c"])
 
 
 def test_arms_share_the_fits_of_their_members(finished):

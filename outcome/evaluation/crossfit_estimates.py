@@ -1,0 +1,349 @@
+"""Estimates under cross-validation whose variance counts testing and training: arms, differences.
+
+A metric of one fold (`outcome.evaluation.fold_metrics`) is evaluated on the scores of the fold's
+ensemble, and on those of each inner model. The variance is that of
+`outcome.statistics.crossfit_variance`.
+
+Inner scores of probabilities come from the fold's one calibrator, applied to the risk by the inner
+model. The variance of Brier scores therefore takes the calibrator as fixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from outcome.endpoint import is_blank
+from outcome.errors import InputError, PredictionsError, Problems
+from outcome.evaluation.arrays import ArmScores, FoldScores, Panel
+from outcome.evaluation.fold_metrics import FoldMetric, FoldValue
+from outcome.evaluation.horizon_columns import horizon_columns, number_column
+from outcome.statistics.crossfit_variance import (
+    CrossfitInfluence,
+    CrossfitVariance,
+    crossfit_variance,
+    linear_combination,
+    t_interval,
+    t_test,
+)
+
+__all__ = [
+    "CrossfitEstimate",
+    "InnerScores",
+    "crossfit_difference",
+    "crossfit_estimate",
+    "read_inner_scores",
+    "weighted_sum",
+]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+FoldKey = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class InnerScores:
+    """Scores of the test patients of one fold by each of its inner models, of one arm.
+
+    Attributes
+    ----------
+    patient : ndarray, shape (m,)
+        Position in the panel, ascending.
+    risk : ndarray, shape (a, m)
+        By inner model; centred as in the ensemble, so that the mean over models is its risk.
+    survival : dict of float to ndarray, shape (a, m)
+        Event-free probability at each horizon.
+    probability : ndarray, shape (a, m)
+        NaN where the table has no such column.
+    left_out : ndarray of int, shape (n,)
+        Inner model that left each patient of the panel out of its training; -1 for patients that
+        are not development patients of the fold.
+    """
+
+    patient: Ints
+    risk: Floats
+    survival: Mapping[float, Floats]
+    probability: Floats
+    left_out: Ints
+
+    @property
+    def n_models(self) -> int:
+        """Inner models of the fold."""
+        return len(self.risk)
+
+    def under(self, model: int, fold: FoldScores) -> FoldScores:
+        """Give the fold as one inner model scores it; a subset of its patients is enough.
+
+        Probabilities that the ensemble lacks stay unknown.
+        """
+        at = np.searchsorted(self.patient, fold.patient)
+        survival = {
+            h: np.where(np.isnan(s), np.nan, self.survival[h][model, at])
+            for h, s in fold.survival.items()
+            if h in self.survival
+        }
+        known = ~np.isnan(fold.probability)
+        probability = np.where(known, self.probability[model, at], np.nan)
+        return replace(fold, risk=self.risk[model, at], survival=survival, probability=probability)
+
+    def covers(self, fold: FoldScores) -> bool:
+        """Whether every patient of the fold has inner scores, of two or more models."""
+        return self.n_models > 1 and bool(np.isin(fold.patient, self.patient).all())
+
+
+@dataclass(frozen=True)
+class CrossfitEstimate:
+    """A metric, or a difference, with the variance that counts testing and training.
+
+    Attributes
+    ----------
+    found : CrossfitVariance or None
+        None where it cannot be estimated; `note` says why.
+    repeats : tuple of CrossfitInfluence
+        By repeat, over the panel.
+    difference : bool
+    note : str
+    """
+
+    found: CrossfitVariance | None
+    repeats: tuple[CrossfitInfluence, ...] = ()
+    difference: bool = False
+    note: str = ""
+
+    @property
+    def value(self) -> float:
+        """The estimate; NaN where it is unknown."""
+        return float("nan") if self.found is None else self.found.estimate
+
+    @property
+    def se(self) -> float:
+        """Standard error; NaN where the estimate is unknown."""
+        return float("nan") if self.found is None else self.found.se
+
+    @property
+    def by_repeat(self) -> tuple[float, ...]:
+        """The metric in each repeat."""
+        return tuple(r.value for r in self.repeats)
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided p of no difference; NaN for an arm."""
+        if self.found is None or not self.difference:
+            return float("nan")
+        return t_test(self.found)
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Give the t interval, within [0, 1] for an arm and [-1, 1] for a difference."""
+        if self.found is None:
+            return float("nan"), float("nan")
+        limits = (-1.0, 1.0) if self.difference else (0.0, 1.0)
+        return t_interval(self.found, level, limits=limits)
+
+
+def crossfit_estimate(
+    panel: Panel,
+    arm: ArmScores,
+    metric: FoldMetric,
+    inner: Mapping[FoldKey, InnerScores] | None = None,
+) -> CrossfitEstimate:
+    """Measure an arm: the mean over folds by their size, then over repeats.
+
+    Parameters
+    ----------
+    panel : Panel
+    arm : ArmScores
+        Restricted, where only some of its patients count.
+    metric : callable
+        Fold -> value and influence; see `outcome.evaluation.fold_metrics`.
+    inner : mapping of (repeat, fold) to InnerScores, optional
+        Of this arm. Where a fold lacks them, the variance is twice that of fixed models, or that
+        of fixed models for one test set.
+
+    Returns
+    -------
+    CrossfitEstimate
+        Folds in which the metric is unknown are left out and counted in the note.
+    """
+    repeats, skipped, notes = [], 0, []
+    for repeat in arm.repeats:
+        # By their first patient: arms of the same folds then agree, whatever the folds are called.
+        folds = sorted((f for f in arm.folds if f.repeat == repeat), key=lambda f: f.patient[0])
+        values = [metric(f) for f in folds]
+        skipped += sum(bool(np.isnan(v.value)) for v in values)
+        notes += [v.note for v in values if v.note]
+        kept = [(f, v) for f, v in zip(folds, values, strict=True) if not np.isnan(v.value)]
+        if kept:
+            repeats.append(_repeat(panel, folds, kept, metric, inner or {}))
+    if not repeats:
+        reasons = "; ".join(sorted(set(notes))) or "no fold has comparable patients"
+        return CrossfitEstimate(None, note=reasons)
+    note = f"{skipped} of {len(arm.folds)} folds skipped" if skipped else ""
+    return CrossfitEstimate(crossfit_variance(repeats), tuple(repeats), note=note)
+
+
+def crossfit_difference(first: CrossfitEstimate, second: CrossfitEstimate) -> CrossfitEstimate:
+    """Metric of one arm minus that of another, paired.
+
+    Both arms must have been restricted to the patients that both scored, and have the same folds.
+
+    Raises
+    ------
+    InputError
+        The arms have other patients or folds.
+    """
+    if first.found is None or second.found is None:
+        reasons = sorted({e.note for e in (first, second) if e.found is None and e.note})
+        return CrossfitEstimate(None, difference=True, note="; ".join(reasons))
+    if len(first.repeats) != len(second.repeats):
+        raise InputError("the arms have different repeats; restrict both to what both scored")
+    repeats = tuple(a - b for a, b in zip(first.repeats, second.repeats, strict=True))
+    found = crossfit_variance(repeats, difference=True)
+    note = "; ".join(dict.fromkeys(filter(None, [first.note, second.note])))
+    return CrossfitEstimate(found, repeats, difference=True, note=note)
+
+
+def weighted_sum(
+    estimates: Sequence[CrossfitEstimate], weights: Sequence[float], note: str = ""
+) -> CrossfitEstimate:
+    """Weighted sum of metrics of one arm: an integrated Brier score, a mean AUC.
+
+    Unknown if one of them is.
+    """
+    if not estimates or any(e.found is None for e in estimates):
+        return CrossfitEstimate(None, note=note or "one of its parts cannot be estimated")
+    by_repeat = zip(*(e.repeats for e in estimates), strict=True)
+    repeats = tuple(linear_combination(parts, weights) for parts in by_repeat)
+    return CrossfitEstimate(crossfit_variance(repeats), repeats, note=note)
+
+
+def read_inner_scores(
+    table: pd.DataFrame, splits: pd.DataFrame, panel: Panel
+) -> dict[str, dict[FoldKey, InnerScores]]:
+    """Arrange `inner_scores.csv` and `splits.csv` by arm, repeat and fold.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `arm, patient_id, repeat, fold, inner_fold, risk`, and `survival_<h>` or `probability`.
+    splits : DataFrame
+        `patient_id, repeat, outer_fold, role, inner_fold`: in which inner fold each development
+        patient was held out from the inner model of that name.
+    panel : Panel
+
+    Raises
+    ------
+    PredictionsError
+        A column is missing, a score is no number, or a patient of a fold was not scored once by
+        each of its inner models; all problems at once.
+    """
+    problems = Problems("inner scores")
+    for what, given, wanted in (
+        ("inner scores", table, ["arm", "patient_id", "repeat", "fold", "inner_fold", "risk"]),
+        ("splits", splits, ["patient_id", "repeat", "outer_fold", "role", "inner_fold"]),
+    ):
+        if lacking := [c for c in wanted if c not in given]:
+            problems.add(f"the {what} have no column", lacking, "give the tables of one run")
+    problems.raise_if_any(PredictionsError)
+    horizons = horizon_columns(table)
+    numbers = {"risk": number_column(table, "risk", problems)}
+    for name in ("probability", *horizons.values()):
+        numbers[name] = number_column(table, name, problems, low=0.0, high=1.0)
+    if (empty := is_blank(table["risk"]).to_numpy()).any():
+        problems.add("risk is empty", table["patient_id"].astype(str)[empty].tolist())
+    rows = pd.DataFrame(numbers)
+    for name in ("arm", "patient_id", "repeat", "fold", "inner_fold"):
+        rows[name] = table[name].astype(str).to_numpy()
+    rows = rows[rows["patient_id"].isin(panel.ids)]
+    rows["_patient"] = np.searchsorted(panel.ids, rows["patient_id"].to_numpy(dtype=str))
+    groups = _inner_folds(splits, panel)
+    found: dict[str, dict[FoldKey, InnerScores]] = {}
+    for (arm, repeat, fold), part in rows.groupby(["arm", "repeat", "fold"], sort=False):
+        key = (str(repeat), str(fold))
+        if scores := _arranged(part, groups.get(key, {}), horizons, panel.n, problems):
+            found.setdefault(str(arm), {})[key] = scores
+    problems.raise_if_any(PredictionsError)
+    return found
+
+
+def _repeat(
+    panel: Panel,
+    folds: Sequence[FoldScores],
+    kept: Sequence[tuple[FoldScores, FoldValue]],
+    metric: FoldMetric,
+    inner: Mapping[FoldKey, InnerScores],
+) -> CrossfitInfluence:
+    """Give the mean over folds, and what each patient does to it."""
+    total = sum(v.size for _, v in kept)
+    value = sum(v.size * v.value for _, v in kept) / total
+    influence, place = np.zeros(panel.n), np.full(panel.n, -1)
+    for k, f in enumerate(folds):
+        place[f.patient] = k
+    for fold, v in kept:
+        influence[fold.patient] = v.size / total * v.influence
+        if v.size_influence is not None:
+            influence[fold.patient] += (v.value - value) / total * v.size_influence
+    known = [inner.get((f.repeat, f.fold)) for f in folds]
+    scores = [s for f, s in zip(folds, known, strict=True) if s is not None and s.covers(f)]
+    if len(scores) < len(folds):
+        return CrossfitInfluence(value, influence, place)
+    by_model = np.full((panel.n, max(s.n_models for s in scores)), np.nan)
+    sizes = {fold.fold: v.size for fold, v in kept}
+    for fold, s in zip(folds, scores, strict=True):
+        share = sizes.get(fold.fold, 0.0) / total
+        for a in range(s.n_models):
+            one = metric(s.under(a, fold)).influence if share else np.zeros(len(fold.patient))
+            by_model[fold.patient, a] = share * one
+    left_out = np.stack([s.left_out for s in scores])
+    return CrossfitInfluence(value, influence, place, by_model, left_out)
+
+
+def _inner_folds(splits: pd.DataFrame, panel: Panel) -> dict[FoldKey, dict[str, Ints]]:
+    """Positions of the patients that each inner fold held out, by (repeat, fold)."""
+    rows = splits[splits["role"] == "development"]
+    rows = rows[rows["patient_id"].astype(str).isin(panel.ids)]
+    at = np.searchsorted(panel.ids, rows["patient_id"].to_numpy(dtype=str))
+    columns = {c: rows[c].astype(str).to_numpy() for c in ("repeat", "outer_fold", "inner_fold")}
+    table = pd.DataFrame({**columns, "at": at})
+    found: dict[FoldKey, dict[str, Ints]] = {}
+    for (repeat, fold, name), part in table.groupby(list(columns), sort=False):
+        found.setdefault((str(repeat), str(fold)), {})[str(name)] = part["at"].to_numpy()
+    return found
+
+
+def _arranged(
+    part: pd.DataFrame,
+    groups: Mapping[str, Ints],
+    horizons: Mapping[float, str],
+    n: int,
+    problems: Problems,
+) -> InnerScores | None:
+    """Scores of one arm and fold as matrices of inner models and patients."""
+    names = sorted(part["inner_fold"].unique())
+    patients = np.unique(part["_patient"])
+    place = dict(zip(part["_patient"], part["patient_id"], strict=True))
+    times = pd.crosstab(part["_patient"], part["inner_fold"]).loc[patients, names].to_numpy()
+    where = f"arm {part['arm'].iloc[0]}, fold {part['fold'].iloc[0]}"
+    if (wrong := (times != 1).any(axis=1)).any():
+        who = [str(place[p]) for p in patients[wrong]]
+        problems.add(f"{where}: not one score by each inner model", who, "give each once")
+    if unknown := [name for name in names if name not in groups]:
+        problems.add(
+            f"{where}: the splits hold no patient of the inner fold", unknown,
+            "give the splits of the same run",
+        )  # fmt: skip
+    if wrong.any() or unknown:
+        return None
+
+    def matrix(column: str) -> Floats:
+        wide = part.pivot(index="inner_fold", columns="_patient", values=column)
+        return wide.loc[names, patients].to_numpy(dtype=np.float64)
+
+    left_out = np.full(n, -1)
+    for a, name in enumerate(names):
+        left_out[groups[name]] = a
+    survival = {h: matrix(column) for h, column in horizons.items()}
+    return InnerScores(patients, matrix("risk"), survival, matrix("probability"), left_out)
