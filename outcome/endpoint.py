@@ -9,7 +9,6 @@ There is one registry by class for each other concern: `outcome.models.heads.HEA
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -21,6 +20,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from outcome.errors import Problems
 from outcome.outcomes import Outcomes
 from outcome.statistics.censoring import Censoring, censoring_curve, landmark_weights
+from outcome.tables.codes import canonical_code
+from outcome.tables.dates import DAYS_PER
+from outcome.tables.follow_up import Time
+from outcome.tables.ids import is_formula
+from outcome.tables.missing import is_blank, is_missing
 
 __all__ = [
     "LONGEST_FOLLOW_UP",
@@ -38,38 +42,10 @@ __all__ = [
 Unit = Literal["days", "months", "years"]
 LONGEST_FOLLOW_UP = {"days": 50_000.0, "months": 1_600.0, "years": 130.0}
 """A life, generously: longer times are in another unit than they say."""
-DAYS = {"days": 1.0, "months": 365.25 / 12, "years": 365.25}
-"""Length of a unit."""
 YEAR = {"days": 365.0, "months": 12.0, "years": 1.0}
 """A year for people, in each unit."""
 FEWEST_AT_RISK = 10
 """Patients who are still followed at a horizon that is proposed."""
-NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
-BLANKS = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>", "#n/a"})
-
-
-def is_blank(column: pd.Series) -> pd.Series:
-    """Where a text column says that a value is missing."""
-    return column.isna() | column.astype(str).str.strip().str.lower().isin(BLANKS)
-
-
-def is_formula(text: str) -> bool:
-    """Whether a spreadsheet would compute this text instead of showing it."""
-    return text[:1] in "=+-@" and text != "" and NUMBER.fullmatch(text) is None
-
-
-def canonical_code(value: object) -> str:
-    """One spelling per code: `1`, `1.0` and `" 1 "` are the same, `Dead` and `dead` are not."""
-    if isinstance(value, bool):
-        return str(int(value))
-    text = str(value).strip()
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    if not math.isfinite(number):
-        return text
-    return str(int(number)) if number.is_integer() else repr(number)
 
 
 class _Spec(BaseModel):
@@ -117,8 +93,9 @@ class _Timed(_Spec):
     limiting: ClassVar[str] = "events"
     favourable: ClassVar[bool] = False
 
-    time: str
-    """Column of follow-up times, in `unit`."""
+    time: Time
+    """Column of follow-up times, in `unit`. Or `{from: diagnosis_date, to: [death_date,
+    last_followup_date]}`: from one date to the first of others that is given."""
     event: str | None = None
     """Column that says whether the event was seen (1) or not (0)."""
     censored: str | None = None
@@ -162,7 +139,8 @@ class _Timed(_Spec):
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns that the cohort table must have."""
-        return (self.time, self.indicator)
+        times = (self.time,) if isinstance(self.time, str) else self.time.columns
+        return (*times, self.indicator)
 
     def observed(self, patients: pd.DataFrame) -> Outcomes:
         """Return follow-up and how it ended, whatever the horizon.
@@ -184,7 +162,7 @@ class _Timed(_Spec):
         """Return outcomes of this endpoint with follow-up in the unit of another one."""
         if other.unit == self.unit:
             return patients
-        return patients.assign(time=patients["time"] * (DAYS[self.unit] / DAYS[other.unit]))
+        return patients.assign(time=patients["time"] * (DAYS_PER[self.unit] / DAYS_PER[other.unit]))
 
     def _details(self, horizons: Sequence[float]) -> dict[str, Any]:
         return {
@@ -209,27 +187,29 @@ class _Timed(_Spec):
         problems : Problems
             Receives invalid values: text, zero or negative times, undeclared codes.
         """
-        time_text, code_text = table[self.time], table[self.indicator]
-        no_time, no_code = is_blank(time_text).to_numpy(), is_blank(code_text).to_numpy()
+        column = str(self.time)  # follow-up from dates is a column of the cohort by now
+        codes = self.event_codes or {"0": 0, "1": 1}
+        time_text, code_text = table[column], table[self.indicator]
+        no_time = is_missing(time_text).to_numpy()
+        no_code = is_missing(code_text, codes).to_numpy()
         time = pd.to_numeric(time_text.where(~no_time), errors="coerce").to_numpy(dtype=float)
         tell = partial(_tell, table=table, ids=ids, problems=problems)
         text = ~no_time & ~np.isfinite(time)
-        tell(text, self.time, f"is not a number of {self.unit}", "write follow-up times as numbers")
+        tell(text, column, f"is not a number of {self.unit}", "write follow-up times as numbers")
         low = np.isfinite(time) & (time <= 0)
         tell(
             low,
-            self.time,
+            column,
             "is zero or negative",
-            "correct it, or leave it empty to drop the patient",
+            "correct it, or drop these patients with `on_missing: {invalid_time: drop}`",
         )
         long = np.isfinite(time) & (time > LONGEST_FOLLOW_UP[self.unit])
         tell(
             long,
-            self.time,
+            column,
             f"is longer than a life, in {self.unit}",
             "correct `unit` under `endpoint`, or the times",
         )
-        codes = self.event_codes or {"0": 0, "1": 1}
         value = code_text.map(canonical_code).map(codes).to_numpy(dtype=float)
         undeclared = ~no_code & np.isnan(value)
         tell(
@@ -478,7 +458,7 @@ class Binary(_Spec):
     def decode(self, table: pd.DataFrame, ids: Sequence[str], problems: Problems) -> pd.DataFrame:
         """Turn the text column into `label` (1 = positive), missing outcomes into NaN."""
         text = table[self.label_column]
-        blank = is_blank(text)
+        blank = is_missing(text, {*self.positive, *self.negative})
         codes = text.map(canonical_code)
         others = sorted(set(codes[~blank]) - set(self.positive))
         negative = self.negative or tuple(others)

@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Hashable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcome.endpoint import is_blank
 from outcome.errors import PredictionsError, Problems
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from outcome.tables.codes import canonical_code
+from outcome.tables.column_names import is_survival_probability, says_censored, unit_in_name
+from outcome.tables.ids import join_ids, why_ids_differ
+from outcome.tables.missing import (
+    describe_missing,
+    is_blank,
+    is_missing,
+    missing_words,
+    without_missing,
+)
+from outcome.tables.numbers import as_numbers, plain_numbers, typed
+from outcome.tables.read_table import TextTable, read_table
 
 Kind = Literal["survival", "binary"]
 
-__all__ = ["ForeignTables", "Kind", "Predictions", "read_foreign", "read_predictions"]
+__all__ = [
+    "ForeignTables",
+    "Kind",
+    "Predictions",
+    "arm_names",
+    "check_common_patients",
+    "read_covariates",
+    "read_foreign",
+    "read_predictions",
+]
+
+MOSTLY = 0.8
+"""Share of numbers above which a column is one of numbers, and other text in it an error."""
 
 
 def binary_table(table: pd.DataFrame) -> bool:
@@ -92,7 +113,11 @@ def read_predictions(path: Path) -> Predictions:
     PredictionsError
         A column is missing or a value cannot be used.
     """
-    return Predictions(_read_table(path))
+    problems = Problems(path.name)
+    file = _read(path, problems, [])
+    table = _with_types(file, ())
+    problems.raise_if_any(PredictionsError)
+    return Predictions(table)
 
 
 @dataclass(frozen=True)
@@ -152,14 +177,14 @@ def read_foreign(
     units: set[str | None] = set()
     notes: list[str] = []
     origins: dict[str, tuple[Path, ...]] = {}
+    names = arm_names(paths)
     for path in paths:
         try:
-            table = _read_table(path)
+            file = _read(path, problems, notes)
         except PredictionsError as error:
             problems.extend([str(error)])
             continue
-        file = _File(path, table, problems)
-        table, unit = _in_our_words(file, favourable, notes)
+        table, unit = _in_our_words(file, names[path], favourable, covariates)
         table = _with_columns(table, covariates, (of_runs or {}).get(path))
         if missing := [c for c in covariates if c not in table]:
             problems.add(f"{path} has no column", missing, "correct the names of the covariates")
@@ -174,12 +199,14 @@ def read_foreign(
         raise PredictionsError(
             "some tables have time and event, others a label: evaluate them apart"
         )
-    joined = pd.concat(tables, ignore_index=True)
-    _check_same_outcomes(joined, problems)
+    joined = pd.concat(_with_same_ids(tables), ignore_index=True)
+    _check_same_outcomes(joined, covariates, problems)
     problems.raise_if_any(PredictionsError)
     if "time" in joined:
         joined["time"] = joined.groupby("patient_id")["time"].transform("first")
-    wanted = joined[["patient_id", *covariates]].drop_duplicates("patient_id")
+    rows = joined[["patient_id", *covariates]].groupby("patient_id", sort=False)
+    wanted = rows.first().reset_index() if covariates else joined[["patient_id"]].drop_duplicates()
+    notes += _covariate_notes(wanted)
     unit = next(iter(units), None)
     return ForeignTables(Predictions(joined), unit, wanted, tuple(notes), origins)
 
@@ -193,34 +220,29 @@ def _with_columns(
     return table.merge(of_run[["patient_id", *found]], on="patient_id", how="left")
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    names = ("patient_id", "case_id", "arm", "risk_group", "fold", "strata")
-    text: dict[Hashable, type[str]] = dict.fromkeys(names, str)
-    try:
-        return pd.read_csv(
-            path,
-            dtype=text,
-            keep_default_na=False,
-            na_values={c: ["", "NA", "NaN", "nan"] for c in ("risk", "probability")},
-            float_precision="round_trip",
-            low_memory=False,
-            encoding="utf-8-sig",
-        )
-    except FileNotFoundError:
-        raise PredictionsError(f"there is no file {path}") from None
-    except (OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise PredictionsError(f"{path.name} cannot be read as a table: {reason}") from None
+def read_covariates(path: Path) -> pd.DataFrame:
+    """Read a table of `patient_id` and covariates: numbers as numbers, also with gaps.
+
+    Cells are values unless they are empty: what is missing was decided when the table was made.
+
+    Raises
+    ------
+    PredictionsError
+        It is no table.
+    """
+    table = read_table(path, what="table of covariates", error=PredictionsError).frame
+    return table.assign(**{c: typed(table[c]) for c in map(str, table) if c != "patient_id"})
 
 
 NUMBERS = (
     *("risk", "probability", "time", "event", "label", "weight", "threshold"),
-    "survival_at_time",
+    *("survival_at_time", "event_at_time", "repeat"),
 )
 """Columns that hold numbers; so do `survival_<horizon>`."""
 KEYS = ("patient_id", "arm", "repeat", "fold", "strata")
 """Columns that say what a row is about."""
-TRUTH = {"true": 1.0, "false": 0.0}
+TEXT = ("patient_id", "case_id", "arm", "risk_group", "fold", "strata")
+SCORES = re.compile(r"score|hazard|pred|logit|prob", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -228,68 +250,105 @@ class _File:
     """A table as it was read, and where to say what is wrong with it."""
 
     path: Path
+    read: TextTable
     table: pd.DataFrame
     problems: Problems
+    notes: list[str]
     called: Mapping[str, str] = field(default_factory=dict)
 
     def name(self, column: str) -> str:
         """Return what the file calls the column."""
         return self.called.get(column, column)
 
+    def place(self, row: int) -> str:
+        """Return where a row is: its line, and its patient."""
+        who = str(self.table["patient_id"].iloc[row]) if "patient_id" in self.table else ""
+        return self.read.places[row] + (f" (patient {who})" if who else "")
+
     def refuse(self, bad: pd.Series, what: str, remedy: str, *, values: str = "") -> None:
         """Name the rows by line and patient; with `values`, also what that column holds there."""
-        rows = np.flatnonzero(bad.to_numpy())
-        if not len(rows):
+        rows = np.flatnonzero(bad.to_numpy()).tolist()
+        if not rows:
             return
-        lines, n = _lines(self.path, len(self.table)), len(self.table)
-        ids = self.table["patient_id"] if "patient_id" in self.table else pd.Series([""] * n)
-        known = ~is_blank(ids)
-        who = [f" (patient {p})" if k else "" for p, k in zip(ids, known, strict=True)]
-        seen = [f"line {lines[row]}{who[row]}" for row in rows.tolist()]
+        seen = [self.place(row) for row in rows]
         if values:
             held = self.table[values].to_numpy()
             seen = [f"{place}: {held[row]}" for place, row in zip(seen, rows, strict=True)]
         self.problems.add(f"{self.path}: {what}", seen, remedy)
 
 
-def _lines(path: Path, n: int) -> list[int]:
-    """Return the line of the file on which each row of the table begins; the first is line 1."""
-    begins, end = [], 0
-    with suppress(csv.Error), path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        for cells in reader:
-            if cells and (len(cells) > 1 or cells[0].strip()):
-                begins.append(end + 1)
-            end = reader.line_num
-    # Where the two readers disagree on what a row is, rows are taken to be lines.
-    return begins[1:] if len(begins) == n + 1 else list(range(2, n + 2))
+def _read(path: Path, problems: Problems, notes: list[str]) -> _File:
+    read = read_table(path, what="file", error=PredictionsError)
+    notes += read.notes
+    return _File(path, read, read.frame, problems, notes)
 
 
 def _in_our_words(
-    file: _File, favourable: bool, notes: list[str]
+    file: _File, arm: str, favourable: bool, covariates: Sequence[str]
 ) -> tuple[pd.DataFrame, str | None]:
     table, path, unit = file.table, file.path, None
-    called = {}
+    called = _in_capitals(table)
+    table = table.rename(columns={theirs: ours for ours, theirs in called.items()})
     if "patient_id" not in table and "case_id" in table:
         called["patient_id"] = "case_id"
     for name in ("days", "months", "years"):
         if "time" not in table and "time" not in called and f"time_{name}" in table:
             called["time"], unit = f"time_{name}", name
     table = table.rename(columns={theirs: ours for ours, theirs in called.items()})
+    called = {ours: called.get(theirs, theirs) for ours, theirs in called.items()}
     needed = {"patient_id", "risk"} | ({"label"} if binary_table(table) else {"time", "event"})
     if "risk" not in table and "probability" in table:
         needed = needed - {"risk"} | {"probability"}
+    file = replace(file, table=table, called=called)
     if missing := sorted(needed - set(table.columns)):
         have = ", ".join(map(str, table.columns[:12]))
-        file.problems.add(f"{path} has no column", missing, f"it has {have}")
-    file = _File(path, table, file.problems, called)
+        hints = "".join(f"; {hint}" for hint in _hints(table, missing))
+        file.problems.add(f"{path} has no column", missing, f"it has {have}{hints}")
     _check_keys(file)
-    table = _with_numbers(file, needed)
+    table = _with_types(file, needed, covariates)
     if "risk" not in table and "probability" in table:
-        table = table.assign(risk=_logit(table["probability"], file, favourable))
-        notes.append(f"{path.name}: risk is the log odds of the probability")
-    filled = pd.DataFrame({"arm": path.stem, "repeat": 0, "fold": "all"}, index=table.index)
+        risk = _logit(table["probability"], replace(file, table=table), favourable)
+        table = table.assign(risk=risk)
+        file.notes.append(f"{path.name}: risk is the log odds of the probability")
+    filled = pd.DataFrame({"arm": arm, "repeat": 0, "fold": "all"}, index=table.index)
     return table.join(filled[filled.columns.difference(table.columns)]), unit
+
+
+def _in_capitals(table: pd.DataFrame) -> dict[str, str]:
+    """Return our name and theirs of columns that differ from ours in upper and lower case."""
+    theirs: dict[str, list[str]] = {}
+    for column in map(str, table.columns):
+        theirs.setdefault(column.casefold(), []).append(column)
+    times = ("time_days", "time_months", "time_years")
+    return {
+        ours: theirs[ours][0]
+        for ours in (*KEYS, *NUMBERS, *TEXT, *times)
+        if ours not in table and len(theirs.get(ours, ())) == 1
+    }
+
+
+def _hints(table: pd.DataFrame, missing: Sequence[str]) -> list[str]:
+    """Say which columns may be meant, and what must be turned round."""
+    found = []
+    columns = list(map(str, table.columns))
+    if "risk" in missing:
+        if survival := [c for c in columns if is_survival_probability(c)]:
+            found.append(
+                f"{survival[0]!r} is by its name a probability of survival, of which higher is"
+                f" better: write risk = -{survival[0]}"
+            )
+        elif scores := [c for c in columns if SCORES.search(c)]:
+            found.append(f"if higher values of {scores[0]!r} are worse, call it risk")
+    if "event" in missing and (censored := [c for c in columns if says_censored(c)]):
+        found.append(
+            f"1 in {censored[0]!r} means by its name that no event was seen: write"
+            f" event = 1 - {censored[0]}"
+        )
+    if "time" in missing and (times := [c for c in columns if unit_in_name(c)]):
+        found.append(f"if {times[0]!r} is the follow-up, call it time_{unit_in_name(times[0])}")
+    if "patient_id" in missing and (ids := [c for c in columns if "patient" in c.lower()]):
+        found.append(f"if {ids[0]!r} names the patients, call it patient_id")
+    return found
 
 
 def _check_keys(file: _File) -> None:
@@ -298,40 +357,152 @@ def _check_keys(file: _File) -> None:
         if column not in file.table:
             continue
         remedy = "fill them in, or leave the whole column out"
+        empty = is_missing(file.table[column])
+        if column in ("patient_id", "arm"):
+            empty = is_blank(file.table[column])
         if column == "patient_id":
             remedy = "give these rows their patient, or take them out"
-        what = f"column {file.name(column)!r} is empty"
-        file.refuse(is_blank(file.table[column]), what, remedy)
+        file.refuse(empty, f"column {file.name(column)!r} is empty", remedy)
 
 
-def _with_numbers(file: _File, needed: set[str]) -> pd.DataFrame:
-    """Turn columns of numbers into such, True and False into 1 and 0; refuse anything else."""
-    table = file.table
+def _with_types(
+    file: _File, needed: Collection[str], covariates: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Turn columns of numbers into such; refuse what is no number where one is needed."""
+    form = file.read.numbers
+    found: dict[str, pd.Series] = {}
+    words: dict[str, Counter[str]] = {}
+    for column in [c for c in map(str, file.table) if c not in TEXT]:
+        text = file.table[column]
+        if _is_number(column) or column in covariates:
+            words[file.name(column)] = missing_words(text)
+        plain = without_missing(text) if column in words or _is_number(column) else text
+        if _is_number(column):
+            plain = plain_numbers(
+                plain.rename(file.name(column)), form, place=file.place, problems=file.problems,
+                notes=file.notes,
+            )  # fmt: skip
+            found[column] = _numbers(file, column, plain, needed)
+        elif column in covariates:
+            found[column] = _covariate(file, column, plain_numbers(without_missing(text), form))
+        else:
+            found[column] = typed(plain)
+    if "risk_group" in file.table:
+        found["risk_group"] = without_missing(file.table["risk_group"])
+    file.notes.extend(f"{file.path.name}: {said}" for said in describe_missing(words))
+    return file.table.assign(**found)
+
+
+def _numbers(file: _File, column: str, plain: pd.Series, needed: Collection[str]) -> pd.Series:
+    empty, name = plain == "", file.name(column)
+    if column in needed:
+        file.refuse(empty, f"column {name!r} is empty", "fill them in, or take these rows out")
+    values = typed(plain.map(canonical_truth))
+    if values.dtype == object:
+        values = as_numbers(plain.map(canonical_truth))
+    unread = ~empty & ~np.isfinite(values.astype(float))
+    remedy = "write finite numbers (event and label: 1 or 0, or True or False)"
+    file.refuse(unread, f"column {name!r} holds no number", remedy, values=column)
+    return values
+
+
+def _covariate(file: _File, column: str, plain: pd.Series) -> pd.Series:
+    """Return a covariate as numbers or as text; a number that is mistyped is refused."""
+    values = typed(plain)
+    if values.dtype == object:
+        known = as_numbers(plain)
+        bad = known.isna() & (plain != "")
+        if known.notna().sum() > MOSTLY * (plain != "").sum():
+            remedy = "correct them, or leave these cells empty"
+            file.refuse(bad, f"column {column!r} is of numbers but for", remedy, values=column)
+    return values
+
+
+def _covariate_notes(covariates: pd.DataFrame) -> list[str]:
+    """Say how many patients have each covariate, where not all have."""
+    names, n = [c for c in map(str, covariates) if c != "patient_id"], len(covariates)
+    lacking = {c: int(covariates[c].isna().sum()) for c in names}
+    found = [f"covariate {c}: missing for {k} of {n} patients" for c, k in lacking.items() if k]
+    if found:
+        complete = int(covariates[names].notna().all(axis=1).sum())
+        found.append(f"models with covariates use the {complete} patients who have all of them")
+    return found
+
+
+def _with_same_ids(tables: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Spell the ids of each table as the tables before it do, where that is one patient."""
+    known: set[str] = set()
+    found = []
+    for table in tables:
+        called = join_ids(table["patient_id"].unique(), known)
+        ids = pd.Series([called.get(i, i) for i in table["patient_id"]], index=table.index)
+        known |= set(ids)
+        found.append(table.assign(patient_id=ids))
+    return found
+
+
+def check_common_patients(predictions: Predictions, baseline: str | None) -> list[str]:
+    """Return warnings about arms that share few patients with the baseline.
+
+    Raises
+    ------
+    PredictionsError
+        An arm shares none with it: they cannot be compared.
+    """
+    if baseline is None or baseline not in predictions.arms:
+        return []
+    table, warnings = predictions.table, []
+    problems = Problems("predictions")
+    theirs = set(table.loc[table["arm"] == baseline, "patient_id"])
+    for arm in predictions.arms:
+        mine = set(table.loc[table["arm"] == arm, "patient_id"])
+        common = len(mine & theirs)
+        if 2 * common >= min(len(mine), len(theirs)):
+            continue
+        reason = why_ids_differ(mine - theirs, theirs)
+        because = f" ({reason})" if reason else ""
+        if common:
+            warnings.append(
+                f"arms {arm} and {baseline} have {common} patients in common, of {len(mine)} and"
+                f" {len(theirs)}{because}: they are compared on these alone"
+            )
+        else:
+            problems.add(
+                f"arms {arm} and {baseline} have no patient in common{because}",
+                remedy="spell the ids alike, or evaluate the tables apart",
+            )
+    problems.raise_if_any(PredictionsError)
+    return warnings
+
+
+def arm_names(paths: Sequence[Path]) -> dict[Path, str]:
+    """Return what the arm of each table is called that has no column `arm`.
+
+    It is the name of the file, or that of its folder where files have the same name.
+    """
+
+    def name(path: Path, length: int) -> str:
+        parts = path.absolute().with_suffix("").parts[-length:]
+        return "/".join(parts[:-1] if length > 1 else parts)
+
     found = {}
-    for column in filter(_is_number, map(str, table)):
-        empty, name = is_blank(table[column]), file.name(column)
-        if column in needed:
-            remedy = "fill them in, or take these rows out"
-            file.refuse(empty, f"column {name!r} is empty", remedy)
-        found[column] = values = _as_numbers(table[column])
-        unread = ~empty & ~np.isfinite(values)
-        remedy = "write finite numbers (event and label: 1 or 0, or True or False)"
-        file.refuse(unread, f"column {name!r} holds no number", remedy, values=column)
-    return table.assign(**found)
+    for path in paths:
+        rivals = [p for p in paths if p.absolute() != path.absolute() and p.stem == path.stem]
+        length = 1
+        while any(name(p, length) == name(path, length) for p in rivals) and length < 20:
+            length += 1
+        found[path] = name(path, length)
+    return found
+
+
+def canonical_truth(text: str) -> str:
+    """Return 1 for true and 0 for false, in any case; other text as it is."""
+    return canonical_code(text) if text.lower() in ("true", "false") else text
 
 
 def _is_number(column: str) -> bool:
     horizon = column.removeprefix("survival_")
     return column in NUMBERS or (horizon != column and horizon.replace(".", "", 1).isdigit())
-
-
-def _as_numbers(column: pd.Series) -> pd.Series:
-    if pd.api.types.is_bool_dtype(column):
-        return column.astype(int)
-    if pd.api.types.is_numeric_dtype(column):
-        return column
-    truth = column.astype(str).str.strip().str.lower().map(TRUTH)
-    return pd.to_numeric(column, errors="coerce").astype(float).fillna(truth)
 
 
 def _logit(column: pd.Series, file: _File, favourable: bool) -> NDArray[np.float64]:
@@ -344,7 +515,17 @@ def _logit(column: pd.Series, file: _File, favourable: bool) -> NDArray[np.float
     return -logit if favourable else logit
 
 
-def _check_same_outcomes(table: pd.DataFrame, problems: Problems) -> None:
+def _check_same_outcomes(
+    table: pd.DataFrame, covariates: Sequence[str], problems: Problems
+) -> None:
+    for column in covariates:
+        kinds = table.groupby("patient_id")[column].nunique()
+        if (differing := kinds.index[kinds > 1].tolist()) != []:
+            problems.add(
+                f"covariate {column!r} differs between rows of one patient",
+                differing,
+                "give a patient one value",
+            )
     for column in ("time", "event", "label"):
         if column in table:
             ends = table.groupby("patient_id")[column].agg(["min", "max"])

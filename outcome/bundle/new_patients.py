@@ -135,6 +135,8 @@ def as_study(
 
 
 def _study_of_table(bundle: Bundle, table: Path, embeddings: Embeddings) -> Study:
+    if not table.is_file():
+        raise CohortError(f"there is no cohort table {table}")
     problems = Problems(_where(bundle, table.stem, table))
     _check_given(bundle, embeddings, problems)
     problems.raise_if_any(CohortError)

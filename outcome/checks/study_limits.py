@@ -19,7 +19,7 @@ def study_limits(study: Study, study_data: StudyData) -> list[str]:
     study : Study
     study_data : StudyData
     """
-    cohort, found = study_data.cohort, []
+    cohort, found = study_data.cohort, [*study_data.cohort.warnings]
     what = cohort.endpoint.limiting
     events = count_events(cohort, list(cohort.patients.index))
     if events < FEW_EVENTS:

@@ -1,8 +1,8 @@
 """The cohort: who the patients are, what happened to them, and how they are divided."""
 
-from outcome.cohort.ids import slide_name
 from outcome.cohort.splits import Fold, InnerFold, make_folds, splits_table, whole_fold
 from outcome.cohort.table import Cohort, FlowStep, count_events, read_cohort
+from outcome.tables.ids import slide_name
 
 __all__ = [
     "Cohort",

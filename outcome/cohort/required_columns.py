@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 
-from outcome.cohort.ids import comma_numbers
 from outcome.endpoint import Binary, Landmark, TimeToEvent
+from outcome.errors import Problems
 from outcome.study import Study
+from outcome.tables.follow_up import FollowUp
 
 __all__ = [
-    "decimal_commas",
+    "declared_codes",
     "id_columns",
     "needed_columns",
+    "number_columns",
     "same_spelling",
+    "with_follow_up",
     "with_slide_column",
     "without_columns",
 ]
@@ -41,18 +44,41 @@ def same_spelling(table: pd.DataFrame, needed: Collection[str]) -> pd.DataFrame:
     return table.rename(columns=lambda c: forms.get(c, c))
 
 
-def decimal_commas(study: Study, table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
-    """Read 1,5 as 1.5 in the number columns of a file whose fields semicolons separate."""
+def number_columns(study: Study) -> tuple[str, ...]:
+    """Return the columns of the table that must hold numbers."""
     endpoints = (study.endpoint, *study.secondary)
-    times = [e.time for e in endpoints if isinstance(e, TimeToEvent | Landmark)]
-    for column in dict.fromkeys([*times, *study.covariates.numeric]):
-        if column not in table:  # outcomes are not read
-            continue
-        values, n = comma_numbers(table[column])
-        if n:
-            table = table.assign(**{column: values})
-            notes.append(f"column {column!r}: {n} numbers with a decimal comma are read as such")
-    return table
+    timed = [e.time for e in endpoints if isinstance(e, TimeToEvent | Landmark)]
+    times = [c for t in timed for c in _columns_of_numbers(t)]
+    return tuple(dict.fromkeys([*times, *study.covariates.numeric]))
+
+
+def _columns_of_numbers(time: str | FollowUp) -> tuple[str, ...]:
+    if isinstance(time, str):
+        return (time,)
+    return time.to if time.origin is None else ()
+
+
+def with_follow_up(
+    study: Study, patients: pd.DataFrame, places: Sequence[str], problems: Problems
+) -> pd.DataFrame:
+    """Add the follow-up times that are computed from dates or taken from several columns."""
+    for endpoint in (study.endpoint, *study.secondary):
+        if isinstance(endpoint, TimeToEvent | Landmark) and isinstance(endpoint.time, FollowUp):
+            times = endpoint.time.times(patients, endpoint.unit, places, problems)
+            patients = patients.assign(**{str(endpoint.time): times})
+    return patients
+
+
+def declared_codes(study: Study) -> dict[str, set[str]]:
+    """Return the codes and levels that the study file declares, by column."""
+    found: dict[str, set[str]] = {c: set(v) for c, v in study.covariates.levels.items()}
+    for endpoint in (study.endpoint, *study.secondary):
+        if isinstance(endpoint, Binary):
+            codes = {*endpoint.positive, *endpoint.negative}
+            found.setdefault(endpoint.label_column, set()).update(codes)
+        elif isinstance(endpoint, TimeToEvent | Landmark):
+            found.setdefault(endpoint.indicator, set()).update(endpoint.event_codes or ())
+    return found
 
 
 def needed_columns(study: Study, *, with_outcomes: bool = True) -> dict[str, str]:

@@ -22,15 +22,15 @@ from typing import Any
 
 import pandas as pd
 
-from outcome.cohort.ids import slide_name
-from outcome.cohort.read_table import read_text_table
-from outcome.endpoint import canonical_code, is_blank
 from outcome.errors import CohortError, LeakageError
+from outcome.tables.codes import canonical_code
+from outcome.tables.ids import join_ids, slide_name, why_ids_differ
+from outcome.tables.missing import NULLS, is_blank
+from outcome.tables.read_table import read_table
 
 __all__ = ["GivenFold", "detect_layout", "read_split_files"]
 
 NUMBERED = re.compile(r"splits_(\d+)\.(csv|tsv)$", re.IGNORECASE)
-WHOLE = re.compile(r"\d+\.0")
 FOLD_COLUMN = re.compile(r"fold_?(\d+)$", re.IGNORECASE)
 IDS = ("patient_id", "case_id", "slide_id")
 UNUSED = frozenset({"", "-1", "unused", "nan"})
@@ -66,7 +66,7 @@ def detect_layout(path: Path) -> str:
         There is nothing that looks like folds.
     """
     if path.is_file():
-        columns = set(read_text_table(path).columns)
+        columns = set(_table(path).columns)
         if {"outer_fold", "role"} <= columns:
             return "outcome"
         if any(FOLD_COLUMN.match(c) for c in columns):
@@ -79,7 +79,7 @@ def detect_layout(path: Path) -> str:
         raise CohortError(f"split.files: there is no file or folder {path}")
     inside = sorted(path.iterdir())
     if numbered := [p for p in inside if NUMBERED.match(p.name)]:
-        table = read_text_table(numbered[0])
+        table = _table(numbered[0])
         has_test = "test" in table and not is_blank(table["test"]).all()
         return "clam" if has_test else "mcat"
     if any((p / "test.csv").is_file() for p in [path, *inside]):
@@ -128,12 +128,24 @@ def read_split_files(
         raise CohortError(f"split.files: {path} holds no fold of layout {layout!r}")
     everybody = {i for fold in named for i in (*fold.development, *fold.test)}
     translate = _translation(everybody, patients, slides)
+    # What a program wrote into the gaps of a column is no id, unless somebody is called so.
+    everybody = {i for i in everybody if i in translate or i.casefold() not in NULLS}
     notes = [f"{len(named)} folds are read from {path.name} ({layout})"]
-    if strangers := len(everybody) - len(translate):
-        notes.append(f"{strangers} ids in {path.name} belong to nobody who can be used: left out")
+    if strange := everybody - set(translate):
+        reason = (
+            why_ids_differ(strange, {*patients, *slides}) if len(translate) < len(strange) else ""
+        )
+        notes.append(
+            f"{len(strange)} ids in {path.name} belong to nobody who can be used: left out"
+            + (f" ({reason})" if reason else "")
+        )
     if not translate:
         shown = ", ".join(sorted(everybody)[:3])
-        raise CohortError(f"split.files: {path} names nobody of the cohort (it names {shown} ...)")
+        reason = why_ids_differ(everybody, {*patients, *slides})
+        raise CohortError(
+            f"split.files: {path} names nobody of the cohort (it names {shown} ...)"
+            + (f": {reason}" if reason else "")
+        )
     folds, leaks = [], []
     for fold, repeat in zip(named, _repeats(named), strict=True):
         test = frozenset(translate[i] for i in fold.test if i in translate)
@@ -161,13 +173,15 @@ def _translation(
     ids: Collection[str], patients: Collection[str], slides: Mapping[str, str]
 ) -> dict[str, str]:
     """Return what each id of the files is called in the cohort, where it is in it."""
-    # A column with a gap, written by pandas, holds 12 as 12.0.
-    spelled = {i: i.removesuffix(".0") if WHOLE.fullmatch(i) else i for i in ids}
-    people = {
-        i: i if i in patients else s for i, s in spelled.items() if i in patients or s in patients
-    }
-    named = {i: slides[slide_name(i)] for i in ids if slide_name(i) in slides}
+    people = join_ids(ids, patients)
+    bare = {i: slide_name(i) for i in ids}
+    known = join_ids(bare.values(), slides)
+    named = {i: slides[known[s]] for i, s in bare.items() if s in known}
     return people if len(people) >= len(named) else named
+
+
+def _table(path: Path) -> pd.DataFrame:
+    return read_table(path, what="split file").frame
 
 
 def _repeats(folds: Sequence[_Named]) -> list[int]:
@@ -197,7 +211,7 @@ def _id_column(table: pd.DataFrame, path: Path) -> pd.Series:
 
 
 def _outcome(path: Path) -> list[_Named]:
-    table = read_text_table(path)
+    table = _table(path)
     needed = {"repeat", "outer_fold", "role"}
     if missing := sorted(needed - set(table.columns)):
         raise CohortError(f"{path.name} has no column {', '.join(missing)}")
@@ -234,7 +248,7 @@ def _patho_bench(path: Path) -> list[_Named]:
     if len(tables) != 1:
         names = ", ".join(p.name for p in tables[:3]) or "none"
         raise CohortError(f"split.files: {path} holds several tables of folds or none ({names})")
-    table = read_text_table(tables[0])
+    table = _table(tables[0])
     ids = _id_column(table, tables[0])
     columns = sorted((c for c in map(str, table) if FOLD_COLUMN.match(c)), key=_number)
     if not columns:
@@ -265,7 +279,7 @@ def _panther(path: Path) -> list[_Named]:
         for part in ("train", "val", "test"):
             file = place / f"{part}.csv"
             if file.is_file():
-                parts[part] = _ids(_id_column(read_text_table(file), file))
+                parts[part] = _ids(_id_column(_table(file), file))
         development = parts["train"] | parts.get("val", frozenset())
         found.append(_Named(place.name, development, parts["test"]))
     return found
@@ -278,7 +292,7 @@ def _numbered(path: Path) -> list[tuple[str, pd.DataFrame]]:
     files.sort(key=lambda f: int(f[0][:9]))
     tables = []
     for number, file in files[:MOST_FILES]:
-        table = read_text_table(file)
+        table = _table(file)
         if missing := [c for c in ("train", "val") if c not in table]:
             raise CohortError(f"{file.name} has no column {missing[0]!r}")
         tables.append((number, table))

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 
 from outcome.cohort.drafting.guess_columns import are_roles
-from outcome.cohort.ids import check_names
 from outcome.cohort.sites import site_folds
 from outcome.cohort.split_files import read_split_files
 from outcome.cohort.table import Cohort, count_events
-from outcome.endpoint import canonical_code, is_blank
 from outcome.errors import CohortError, LeakageError, Problems
 from outcome.study import Split
+from outcome.tables.codes import canonical_code
+from outcome.tables.ids import check_names
+from outcome.tables.missing import is_blank
 
 __all__ = ["Fold", "InnerFold", "make_folds", "splits_table", "whole_fold"]
 

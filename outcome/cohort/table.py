@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from outcome.cohort.ids import check_lookalikes, check_names, slide_name
-from outcome.cohort.read_table import PARQUET, as_text, read_text_table, semicolons
+from outcome.cohort.column_warnings import check_units, column_warnings
 from outcome.cohort.required_columns import (
-    decimal_commas,
+    declared_codes,
     id_columns,
     needed_columns,
+    number_columns,
     same_spelling,
+    with_follow_up,
     with_slide_column,
     without_columns,
 )
-from outcome.endpoint import Endpoint, canonical_code, is_blank
+from outcome.endpoint import Endpoint, Landmark, TimeToEvent
 from outcome.errors import CohortError, Problems
 from outcome.outcomes import Outcomes
 from outcome.study import Study
+from outcome.tables.codes import canonical_code
+from outcome.tables.ids import check_lookalikes, check_names, join_ids, slide_name
+from outcome.tables.missing import (
+    NULLS,
+    describe_missing,
+    is_blank,
+    missing_words,
+    without_missing,
+)
+from outcome.tables.numbers import NumberFormat, plain_numbers
+from outcome.tables.read_table import TextTable, as_text, read_table
 
 __all__ = ["Cohort", "FlowStep", "read_cohort", "slide_name"]
 
@@ -59,6 +72,8 @@ class Cohort:
         How the table was understood, where that is not plain.
     with_outcomes : bool
         Outcomes were read. Otherwise there are patients and slides to predict, and no events.
+    warnings : tuple of str
+        What the study file says of a column and the column's name contradicts.
     """
 
     patients: pd.DataFrame
@@ -69,6 +84,7 @@ class Cohort:
     named: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     with_outcomes: bool = True
+    warnings: tuple[str, ...] = ()
 
     @property
     def outcome(self) -> pd.Series:
@@ -126,6 +142,13 @@ class Cohort:
         kept = self.slides[rows].reset_index(drop=True)
         return replace(self, slides=kept, lost=(*self.lost, *gone)).noted(step, reason)
 
+    def with_slide_names(self, files: Collection[str]) -> Cohort:
+        """Return the cohort with its slides spelled as their files are (`1000` for `1000.0`)."""
+        called = join_ids(self.slides["slide_id"], files)
+        names = [called.get(s, s) for s in self.slides["slide_id"]]
+        changed = self.slides.assign(slide_id=names)
+        return replace(self, slides=changed, named=self.named | frozenset(names))
+
     def noted(self, step: str, reason: str) -> Cohort:
         """Return the same cohort with a line added to its flow."""
         events = int(self.outcome.sum(skipna=True)) if self.with_outcomes else 0
@@ -171,13 +194,21 @@ def read_cohort(
     """
     notes: list[str] = []
     try:
-        table = as_text(frame) if frame is not None else read_text_table(study.cohort)
+        if frame is not None:
+            read = as_text(frame)
+        else:
+            read = read_table(study.cohort, what="cohort table")
     except CohortError as error:
         problems.extend([str(error)])
         return None
-    study = with_slide_column(study, table, notes)
+    notes += read.notes
+    study = with_slide_column(study, read.frame, notes)
+    warnings = []
+    if with_outcomes:
+        check_units(study, problems)
+        warnings = column_warnings(study, read.frame)
     needed = needed_columns(study, with_outcomes=with_outcomes)
-    table = same_spelling(table, needed)
+    table = same_spelling(read.frame, needed)
     if double := sorted(id_columns(study) & {c for c, w in needed.items() if "columns." not in w}):
         problems.add("an id column cannot have another role too", double, "name another column")
     for column in (missing := [c for c in needed if c not in table.columns]):
@@ -190,18 +221,33 @@ def read_cohort(
     if missing:  # the other columns are checked all the same
         study, table = without_columns(study, table, missing)
         needed = {c: w for c, w in needed.items() if c in table.columns}
-    table = table[list(needed)]
-    if frame is None and semicolons(study.cohort):
-        table = decimal_commas(study, table, notes)
-    cohort = _build(study, table, _places(study, frame), problems, with_outcomes)
-    return None if missing else replace(cohort, notes=tuple(notes))
+    table = _cleaned(study, table[list(needed)], read, notes, problems)
+    cohort = _build(study, table, lambda row: read.places[row], problems, notes, with_outcomes)
+    return None if missing else replace(cohort, notes=tuple(notes), warnings=tuple(warnings))
 
 
-def _places(study: Study, frame: pd.DataFrame | None) -> Callable[[int], str]:
-    """Return what says where a row is: its line in a file, its position in a DataFrame."""
-    if frame is None and study.cohort.suffix.lower() not in PARQUET:
-        return lambda row: f"line {row + 2}"
-    return lambda row: f"row {row}"
+def _cleaned(
+    study: Study, table: pd.DataFrame, read: TextTable, notes: list[str], problems: Problems
+) -> pd.DataFrame:
+    """Empty the cells that are missing, and write numbers with decimal points."""
+    declared, ids = declared_codes(study), id_columns(study)
+    patients = table.drop_duplicates(study.columns.patient)
+    found = {
+        c: missing_words(patients[c], declared.get(c, ())) for c in table.columns if c not in ids
+    }
+    notes += describe_missing(found)
+    changed = {c: without_missing(table[c], declared.get(c, ())) for c in found}
+    form: NumberFormat = read.numbers
+    for column in number_columns(study):
+        if column in changed:
+            changed[column] = plain_numbers(
+                changed[column],
+                form,
+                place=lambda i: f"{table.at[i, study.columns.patient]} in {read.places[i]}",
+                problems=problems,
+                notes=notes,
+            )
+    return table.assign(**changed)
 
 
 def _build(
@@ -209,6 +255,7 @@ def _build(
     table: pd.DataFrame,
     place: Callable[[int], str],
     problems: Problems,
+    notes: list[str],
     with_outcomes: bool,
 ) -> Cohort:
     patient = study.columns.patient
@@ -220,12 +267,18 @@ def _build(
         table = table[~nameless]
     check_names(table[patient], patient, problems)
     check_lookalikes(table[patient], patient, problems)
+    if slide in table.columns and slide != patient:
+        nulls = table[slide].str.casefold().isin(NULLS)
+        notes += describe_missing({slide: Counter(table.loc[nulls, slide])})
+        table = table.assign(**{slide: table[slide].where(~nulls, "")})
     slides = _slides(table, patient, slide, place, problems)
     patients = _one_row_per_patient(table, patient, slide, place, problems)
     first = table[patient].drop_duplicates()
     places = {p: f"{p} in {place(i)}" for i, p in zip(first.index, first, strict=True)}
-    outcome = pd.DataFrame(index=patients.index)
+    outcome, invalid = pd.DataFrame(index=patients.index), pd.Series(False, index=patients.index)
     if with_outcomes:
+        patients = with_follow_up(study, patients, [places[p] for p in patients.index], problems)
+        patients, invalid = _without_invalid_times(study, patients, notes)
         outcome = study.endpoint.decode(patients, [places[p] for p in patients.index], problems)
     others = (*study.split.column, *study.covariates.numeric, *study.covariates.categorical)
     extra = {f"column:{c}": patients[c] for c in others}
@@ -245,7 +298,7 @@ def _build(
         reason = f"{len(blank)} rows without a slide id"
         gone = tuple((p, "(no slide id)", "rows with a slide id", reason) for p in blank)
         cohort = replace(cohort, lost=gone).noted("rows with a slide id", reason)
-    missing = outcome.isna().any(axis=1)
+    missing = outcome.isna().any(axis=1) & ~invalid
     if missing.any() and study.on_missing.endpoint == "error":
         problems.add(
             "the outcome is missing",
@@ -257,12 +310,40 @@ def _build(
         "with an outcome",
         f"{int(missing.sum())} patients without {' or '.join(study.endpoint.columns)}",
     )
+    cohort = cohort.keep(
+        patients.index[~missing & ~invalid],
+        "with a time above zero",
+        f"{int(invalid.sum())} patients whose follow-up time is zero or negative",
+    )
     if study.on_missing.covariate == "drop":
         names = [*study.covariates.numeric, *study.covariates.categorical]
         empty = cohort.patients[[f"column:{c}" for c in names]].apply(is_blank).any(axis=1)
         reason = f"{int(empty.sum())} patients without {' or '.join(names)}"
         cohort = cohort.keep(cohort.patients.index[~empty], "with every covariate", reason)
     return cohort
+
+
+def _without_invalid_times(
+    study: Study, patients: pd.DataFrame, notes: list[str]
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Empty follow-up times of zero or less, where the study file says that they are dropped.
+
+    Returns the table, and who is invalid by the primary endpoint.
+    """
+    invalid = pd.Series(False, index=patients.index)
+    if study.on_missing.invalid_time != "drop":
+        return patients, invalid
+    for endpoint in (study.endpoint, *study.secondary):
+        if not isinstance(endpoint, TimeToEvent | Landmark):
+            continue
+        column = str(endpoint.time)
+        low = pd.to_numeric(patients[column], errors="coerce") <= 0
+        if low.any() and endpoint is not study.endpoint:
+            who = f"{int(low.sum())} patients whose time is zero or negative"
+            notes.append(f"endpoint {endpoint.label!r} is not judged on {who}")
+        patients = patients.assign(**{column: patients[column].where(~low, "")})
+        invalid |= low if endpoint is study.endpoint else False
+    return patients, invalid
 
 
 def _secondary(

@@ -49,9 +49,7 @@ AllowImport = Annotated[
 
 def fit(
     study: StudyFile,
-    arm: Annotated[
-        str | None, typer.Option(help="By default the first that is not the baseline.")
-    ] = None,
+    arm: Annotated[str | None, typer.Option(help="By default the baseline.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the bundle; default reports/<study name>-bundle.")
     ] = None,

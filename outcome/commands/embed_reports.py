@@ -46,9 +46,9 @@ def embed_reports(
     from outcome.embeddings.reports.embed import embed_texts
     from outcome.embeddings.reports.encoders import make_encoder
     from outcome.embeddings.reports.study_texts import redacted
-    from outcome.embeddings.reports.text_table import read_text_table
+    from outcome.embeddings.reports.text_table import read_report_texts
 
-    table = read_text_table(texts, patient=patient_column, text=text_column, when=date_column)
+    table = read_report_texts(texts, patient=patient_column, text=text_column, when=date_column)
     model = make_encoder(
         encoder, device=device, batch=batch, half=half, weights=weights, tokenizer=tokenizer
     )

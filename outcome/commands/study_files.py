@@ -48,13 +48,16 @@ def init(
     from outcome.cohort.drafting.drafts import write_draft
     from outcome.cohort.drafting.guess_columns import guess
     from outcome.cohort.drafting.init import draft_init
-    from outcome.cohort.read_table import read_numbers
     from outcome.embeddings.patches.find import find_slide_files, sniff
     from outcome.embeddings.patches.tcga import describe_tcga, tcga_kinds
     from outcome.errors import InputError
+    from outcome.tables.read_table import read_table
 
     _check_unit(unit)
-    frame = read_numbers(table)
+    out = out / "study.yaml" if out.is_dir() else out
+    read = read_table(table).with_plain_numbers()
+    _say_all(read.notes)
+    frame = read.frame
     for option, column in (
         ("--patient", patient), ("--slide", slide), ("--time", time), ("--event", event),
         ("--label", label),
@@ -136,7 +139,8 @@ def _check_unit(unit: str) -> None:
 def _print_guesses(found: Guesses) -> None:
     roles: dict[str, Any] = {
         "patient": found.patient, "slide": found.slide,
-        "time": found.time, "event": found.event, "unit": found.unit if found.time else "",
+        "time": _described(found.time), "event": found.event,
+        "unit": found.unit if found.time else "",
         "label": found.label, "site": found.site, "folds": ", ".join(found.folds),
         "numeric covariates": ", ".join(found.numeric),
         "categorical covariates": ", ".join(found.categorical),
@@ -150,6 +154,13 @@ def _print_guesses(found: Guesses) -> None:
     if found.event and not found.codes:
         meaning = "censored" if found.censored else "event"
         typer.echo(f"guess: 1 in {found.event} means {meaning}; correct the study file if not")
+
+
+def _described(time: Any) -> str:
+    if isinstance(time, str):
+        return time
+    ends = " or ".join(time["to"])
+    return f"from {time['from']} to {ends}" if "from" in time else ends
 
 
 def _codes(text: str, found: Guesses) -> dict[str, int]:

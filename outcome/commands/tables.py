@@ -79,15 +79,17 @@ def compare(
 
     from outcome.errors import InputError
     from outcome.pipeline.evaluate import assess
+    from outcome.predictions import arm_names
 
     if runs := [str(p) for p in (a, b) if p.is_dir()]:
         raise InputError(
             f"{', '.join(runs)}: compare takes two tables, one arm in each. To do: give a table,"
             " or compare the arms of runs with outcome evaluate RUN --baseline ARM"
         )
+    names = arm_names([a, b])
     with TemporaryDirectory() as scratch:
         found = assess(
-            [a, b], out or Path(scratch) / "comparison", baseline=b.stem, unit=unit,
+            [a, b], out or Path(scratch) / "comparison", baseline=names[b], unit=unit,
             horizons=numbers(horizons), favourable=favourable, n_resamples=resamples, seed=seed,
             command=command_line(),
         )  # fmt: skip
@@ -98,7 +100,7 @@ def compare(
         for r in changes.itertuples()
     ]  # fmt: skip
     head = ["metric", "difference", "95% interval", "p", "patients", "note"]
-    print_table(f"{a.stem} minus {b.stem}", head, rows)
+    print_table(f"{names[a]} minus {names[b]}", head, rows)
     say(found.evaluation.notes, found.evaluation.warnings)
     if out is not None:
         typer.echo(f"report: {found.report}")

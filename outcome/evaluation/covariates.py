@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from outcome.errors import PredictionsError, Problems
 from outcome.evaluation.arrays import ArmScores, Panel, blocks
+from outcome.tables.ids import join_ids, why_ids_differ
 
 __all__ = [
     "FirstRepeat",
@@ -102,10 +103,14 @@ def align(covariates: pd.DataFrame, panel: Panel) -> pd.DataFrame:
         problems.add("column 'patient_id' is missing")
         problems.raise_if_any(PredictionsError)
     ids = covariates["patient_id"].astype(str)
+    called = join_ids(ids, panel.ids.tolist())
+    ids = ids.map(pd.Series({i: called.get(i, i) for i in ids}, dtype=object))
     if ids.duplicated().any():
         problems.add("a patient has several rows", ids[ids.duplicated()].unique().tolist())
-    if not ids.isin(panel.ids).any():
-        problems.add("no patient of the predictions is in the table")
+    if not called:
+        reason = why_ids_differ(ids.tolist(), panel.ids.tolist())
+        what = "no patient of the predictions is in the table"
+        problems.add(f"{what} ({reason})" if reason else what)
     problems.raise_if_any(PredictionsError)
     return covariates.assign(patient_id=ids).set_index("patient_id").reindex(panel.ids)
 

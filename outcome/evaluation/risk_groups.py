@@ -14,6 +14,7 @@ from outcome.evaluation.arrays import ArmScores, FoldScores, blocks
 from outcome.statistics.cox import CoxFit, fit_cox
 from outcome.statistics.kaplan_meier import kaplan_meier
 from outcome.statistics.logrank import logrank
+from outcome.tables.codes import order_levels
 
 __all__ = ["GROUP_COLUMNS", "RATE_COLUMNS", "GroupedPatients", "group_patients", "risk_group_table"]
 
@@ -22,8 +23,6 @@ GROUP_COLUMNS = [
     "hazard_ratio", "hr_lower", "hr_upper", "logrank_p", "note",
 ]  # fmt: skip
 RATE_COLUMNS = ["arm", "group", "n", "events", "event_rate", "lower", "upper", "note"]
-
-_ORDER = {"low": 0, "intermediate": 1, "high": 2}
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,9 @@ def group_patients(arm: ArmScores) -> GroupedPatients:
     folds = arm.first_folds
     given = all((f.group != "").all() for f in folds)
     group = np.concatenate([f.group if given else _median_groups(f) for f in folds])
-    names = sorted(set(group.tolist()), key=lambda g: (_ORDER.get(g.partition(" ")[0], 3), g))
+    risk = np.concatenate([f.risk for f in folds])
+    means = {str(g): float(risk[group == g].mean()) for g in np.unique(group)}
+    names = order_levels(sorted(means), means)
     return GroupedPatients(
         np.concatenate([f.time for f in folds]),
         np.concatenate([f.event for f in folds]),

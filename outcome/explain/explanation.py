@@ -45,8 +45,9 @@ class Explanation:
         `x, y, side, attention, attention_percentile, contribution, end, rank`. Attention and
         percentiles are within the patient, all slides together.
     modalities : DataFrame
-        Per patient: `risk` (calibrated log hazard, or logit of the worse outcome), the Shapley
-        value of each input, and `share_<input>`, its share of their absolute sum.
+        Per patient: `risk` and `linear_predictor` as `predict` gives them (the latter is the
+        calibrated log hazard, or logit of the worse outcome), the Shapley value of each input for
+        the linear predictor, and `share_<input>`, its share of their absolute sum.
     faithfulness : DataFrame
         Per patient and share of deleted patches: see `outcome.explain.faithfulness`.
     notes, warnings : list of str
@@ -147,7 +148,12 @@ def _shares(
     patient: str, ensemble: Ensemble, values: dict[str, float], seen: Any
 ) -> dict[str, Any]:
     total = sum(abs(v) for v in values.values())
-    row: dict[str, Any] = {"patient_id": patient, "risk": ensemble.log_hazard(seen), **values}
+    row: dict[str, Any] = {
+        "patient_id": patient,
+        "risk": ensemble.risk(seen),
+        "linear_predictor": ensemble.log_hazard(seen),
+        **values,
+    }
     shares = {f"share_{k}": abs(v) / total if total else np.nan for k, v in values.items()}
     return row | shares
 

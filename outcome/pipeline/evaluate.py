@@ -15,11 +15,12 @@ import pandas as pd
 
 from outcome.endpoint import Endpoint
 from outcome.errors import PredictionsError, Problems, RunFolderError
+from outcome.evaluation.covariates import MOST_LEVELS, without_many_levels
 from outcome.evaluation.evaluation import Evaluation, PatientTables, evaluate_study
 from outcome.evaluation.outcome_kinds import described_outcome
 from outcome.evaluation.regrouping import Grouped, GroupOrigin, group_again
 from outcome.pipeline.sources import PredictionSource, endpoint_asked, read_sources
-from outcome.predictions import ForeignTables, read_foreign
+from outcome.predictions import ForeignTables, check_common_patients, read_foreign
 from outcome.reporting.report import write_report
 from outcome.run_folder.read import read_development
 from outcome.run_folder.write import write_run_folder
@@ -115,6 +116,12 @@ def assess(
         read.predictions, _origins(read, sources), risk_groups, ranks_times=outcome.ranks_times
     )
     baseline = _baseline(baseline, sources, read.predictions.arms)
+    _, left_out = without_many_levels(read.covariates)
+    dropped = [
+        f"covariate {c} is left out: it is text with more than {MOST_LEVELS} different values"
+        for c in left_out
+    ]
+    few = check_common_patients(read.predictions, baseline)
     study = alone.study if alone else None
     about = describe(sources, read, described, grouped, alone) | {
         "command": command,
@@ -136,6 +143,7 @@ def assess(
     if outcome.times and not (unit or read.unit or any(s.folder for s in sources)):
         read = replace(read, notes=(*read.notes, ASSUMED))
     evaluation = _annotated(evaluation, read, grouped, sources)
+    evaluation = replace(evaluation, warnings=(*evaluation.warnings, *few, *dropped))
     tables = {
         "predictions": grouped.predictions.table,
         "covariates": read.covariates,

@@ -41,7 +41,7 @@ def fit(
     ----------
     study : Study
     arm : str, optional
-        By default the first that is not the baseline.
+        By default the baseline.
     without_fold : str, optional
         Leave out the test patients of the study's fold of that name, to validate on them.
     out : path, optional
@@ -101,16 +101,14 @@ def fit(
 
 
 def choose_arm(study: Study, name: str | None) -> Arm:
-    """Return an arm by name; by default the first that is not the baseline.
+    """Return an arm by name; by default the baseline.
 
     Raises
     ------
     StudyError
         There is no such arm.
     """
-    if name is None:
-        others = [a for a in study.arms if a.name != study.baseline]
-        return (others or list(study.arms))[0]
+    name = study.baseline if name is None else name
     for arm in study.arms:
         if arm.name == name:
             break

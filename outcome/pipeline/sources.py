@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from outcome.endpoint import Binary, Endpoint, Landmark, TimeToEvent
 from outcome.errors import PredictionsError, Problems, RunFolderError
+from outcome.predictions import read_covariates
 from outcome.run_folder.read import read_manifest
 from outcome.study import Study
 
@@ -56,7 +57,7 @@ class PredictionSource:
         path = self.folder / "covariates.csv" if self.folder else None
         if path is None or not path.is_file():
             return pd.DataFrame({"patient_id": pd.Series(dtype=str)})
-        return pd.read_csv(path, dtype={"patient_id": str}, encoding="utf-8-sig")
+        return read_covariates(path)
 
     def endpoint(self) -> Endpoint:
         """Return what the run predicts.

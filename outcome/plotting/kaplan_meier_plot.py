@@ -14,7 +14,7 @@ from matplotlib.transforms import offset_copy
 
 from outcome.plotting.palette import GROUP_DASHES, INK, MUTED, group_colours, group_dashes
 from outcome.plotting.style import SMALL, clean, legend_above, shorten
-from outcome.risk.cutoffs import order_groups
+from outcome.tables.codes import order_levels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +66,7 @@ def plot_kaplan_meier(
     counts the patients under observation just before that time.
     """
     table = table.assign(event=(table["event"].astype(float) == 1).astype(int))
-    groups = order_groups(table["risk_group"].tolist()) if groups is None else list(groups)
+    groups = order_levels(table["risk_group"].tolist()) if groups is None else list(groups)
     colours = group_colours(groups) if colours is None else colours
     longest = float(table["time"].max())
     ax.set(xlim=(0, longest), ylim=(0, 1.02), ylabel=ylabel)
@@ -180,7 +180,7 @@ def plot_incidence(
     -----
     Aalen-Johansen estimates; bands are pointwise 95% intervals on the log(-log) scale.
     """
-    groups = order_groups(curves["group"].tolist()) if groups is None else list(groups)
+    groups = order_levels(curves["group"].tolist()) if groups is None else list(groups)
     colours = group_colours(groups) if colours is None else colours
     at_risk: dict[str, Steps | None] = {}
     for i, group in enumerate(groups):

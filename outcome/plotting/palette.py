@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from outcome.risk.cutoffs import GROUP_NAMES
-
 __all__ = [
     "ARM_COLOURS",
     "GROUP_DASHES",
@@ -17,6 +15,7 @@ __all__ = [
     "group_dashes",
 ]
 
+GROUP_NAMES = ("low", "intermediate", "high")
 INK = "#1f2328"
 """Text and axes; the report repaints it where the reader prefers a dark page."""
 MUTED = "#5b646e"

@@ -17,7 +17,6 @@ __all__ = [
     "cut_p_value",
     "cut_words",
     "group_names",
-    "order_groups",
     "risk_groups",
     "shares_of",
     "specificity_threshold",
@@ -147,20 +146,3 @@ def cut_words(cut: object) -> str:
         joined = " and ".join([", ".join(shares[:-1]), shares[-1]]) if shares[1:] else shares[0]
         return f"the {joined} quantile{'s' if len(shares) > 1 else ''}"
     return _CUTS.get(str(cut), f"the rule “{cut}”")
-
-
-GROUP_NAMES = ("low", "intermediate", "high")
-
-
-def order_groups(names: Sequence[str]) -> list[str]:
-    """Put low before intermediate before high; other names keep the order that they came in.
-
-    Examples
-    --------
-    >>> order_groups(["high", "low"])
-    ['low', 'high']
-    """
-    unique = list(dict.fromkeys(names))
-    if set(unique) <= set(GROUP_NAMES):
-        return [name for name in GROUP_NAMES if name in unique]
-    return unique

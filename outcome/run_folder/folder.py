@@ -13,7 +13,7 @@ import pandas as pd
 from outcome.evaluation.evaluation import PatientTables
 from outcome.evaluation.outcome_kinds import EvaluatedOutcome, described_outcome
 from outcome.predictions import Predictions
-from outcome.risk.cutoffs import order_groups
+from outcome.tables.codes import order_levels
 
 __all__ = ["Run"]
 
@@ -185,6 +185,6 @@ class Run:
         listed = table.loc[table["arm"] == arm, "group"].tolist() if len(table) else []
         rows = self.predictions.arm(arm)
         if "risk_group" not in rows:
-            return order_groups(listed)
+            return order_levels(listed)
         means = rows.groupby("risk_group")["risk"].mean().sort_values(kind="stable")
-        return order_groups([*listed, *(str(g) for g in means.index if str(g))])
+        return order_levels([*listed, *(str(g) for g in means.index if str(g))])

@@ -23,6 +23,7 @@ from outcome.endpoint import Binary, Endpoint, Landmark, TimeToEvent, is_formula
 from outcome.errors import Problems, StudyError
 from outcome.study.inputs import FILE, TEXTS, Columns, Covariates, Embeddings, ReportTexts
 from outcome.study.settings import Arm, OnMissing, RiskGroups, Section, Split, Training
+from outcome.tables.follow_up import COLUMN, PARTS
 from outcome.yamlfile import dump_yaml, load_yaml, read_yaml
 
 __all__ = ["Study", "contradictions", "missing_places"]
@@ -117,6 +118,8 @@ class Study(Section):
         if not isinstance(path, (str, os.PathLike)):
             raise StudyError(f"a study is read from the path of a file, not {type(path).__name__}")
         path = Path(path)
+        if path.is_dir():
+            raise StudyError(_about_folder(path))
         try:
             data = read_yaml(path)
         except FileNotFoundError:
@@ -179,6 +182,18 @@ class Study(Section):
         return dump_yaml(data)
 
 
+def _about_folder(folder: Path) -> str:
+    """Say what a folder is that was given instead of a study file."""
+    if (folder / "manifest.json").is_file():
+        return (
+            f"{folder} is the folder of an earlier run. To do: give the study file that it was run"
+            f" from, or {folder / 'study.yaml'} with its resolved settings"
+        )
+    inside = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
+    there = f"{inside[0]}" if inside else "a file that ends in .yaml"
+    return f"{folder} is a folder, and a study file is needed. To do: give {there}"
+
+
 STAND_INS: dict[str, Any] = {
     "name": "x",
     "cohort": ".",
@@ -229,7 +244,7 @@ def _override(data: dict[str, Any], text: str) -> None:
         raise StudyError(f"--set {text!r}: the value is not valid YAML") from None
 
 
-UNSAID = ("survival", "binary", "landmark", FILE, TEXTS)
+UNSAID = ("survival", "binary", "landmark", FILE, TEXTS, COLUMN, PARTS)
 """Parts of a place that are no keys of the study file."""
 
 

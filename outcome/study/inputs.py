@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from outcome.study.settings import Section
+from outcome.tables.codes import canonical_code
 
 __all__ = [
     "FILE",
@@ -161,3 +162,20 @@ class Covariates(Section):
     """Columns of numbers; standardised."""
     categorical: tuple[str, ...] = ()
     """Columns of codes; each code becomes a 0/1 column."""
+    levels: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Levels that are real although they read like missing values, by column:
+    `{margin: [Unknown], comorbidity: [None]}`. Elsewhere such words are missing."""
+
+    @field_validator("levels", mode="before")
+    @classmethod
+    def _as_codes(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        lists = {k: v if isinstance(v, (list, tuple)) else [v] for k, v in value.items()}
+        return {k: tuple(canonical_code(code) for code in v) for k, v in lists.items()}
+
+    @model_validator(mode="after")
+    def _of_columns(self) -> Covariates:
+        if strange := sorted(set(self.levels) - set(self.categorical)):
+            raise ValueError(f"`levels` names {strange[0]!r}, which is not under `categorical`")
+        return self

@@ -139,6 +139,8 @@ class OnMissing(Section):
     """A patient without a report; `keep` lets a learned vector stand in."""
     endpoint: Literal["drop", "error"] = "drop"
     """A patient without an outcome."""
+    invalid_time: Literal["error", "drop"] = "error"
+    """A patient whose follow-up time is zero or negative."""
     covariate: Literal["impute", "drop", "error"] = "impute"
     """Imputed from development patients: the median of a number, a level of its own of a
     category."""

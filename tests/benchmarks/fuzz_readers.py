@@ -29,11 +29,11 @@ import torch
 import yaml
 
 from outcome.cohort import read_cohort
-from outcome.cohort.read_table import read_text_table
 from outcome.cohort.split_files import read_split_files
 from outcome.embeddings.patches.find import SlideFiles
 from outcome.errors import InputError, Problems
 from outcome.study import Study
+from outcome.tables import read_table as tables
 
 HANG, ROOM, BATCH = 10, 64 << 20, 250
 N, D = 24, 16
@@ -166,7 +166,7 @@ def read_table(path):
     study = Study.parse({**STUDY, "covariates": {}, "cohort": str(path)}, folder=path.parent)
     cohort = read_cohort(study, Problems("table"))
     assert cohort is None or cohort.patients.index.is_unique
-    read_text_table(path)
+    tables.read_table(path)
 
 
 def read_splits(path):

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from outcome.cohort.drafting.guess_columns import guess
-from outcome.cohort.ids import slide_name
+from outcome.tables.ids import slide_name
 
 
 def table(**columns):

@@ -181,7 +181,7 @@ def at(row, column, value):
         (lambda t: t, ["--baseline", "none"], "baseline"),
         (lambda t: t, ["--covariates", "weight"], "no column: 1, e.g. weight"),
         (lambda t: t.assign(time_months=t["time_months"] * 365), ["--unit", "months"], "months"),
-        (lambda t: t.head(0), [], "the table has no rows"),
+        (lambda t: t.head(0), [], "good.csv has no rows"),
     ],
 )
 def test_tables_that_cannot_be_evaluated(scores, outcome, tmp_path, change, options, message):

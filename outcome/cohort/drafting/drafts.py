@@ -31,7 +31,7 @@ class Draft:
     comments : mapping of section to str
         Said beside a section.
     cohort : DataFrame or None
-        Written as `cohort.csv`; None where the user's own table is used.
+        Written under the name that the study file gives; None where the user's own table is used.
     folds : sequence of GivenFold
         Written as `splits.csv`.
     others : mapping of file name to DataFrame
@@ -81,15 +81,15 @@ def write_draft(draft: Draft, folder: Path, name: str = "study.yaml") -> tuple[P
     """
     files: dict[str, str] = {}
     if draft.cohort is not None:
-        files["cohort.csv"] = draft.cohort.to_csv(index=False)
+        files[str(draft.study["cohort"])] = draft.cohort.to_csv(index=False)
     if draft.folds:
         files["splits.csv"] = _splits(draft.folds).to_csv(index=False)
     files |= {other: table.to_csv(index=False) for other, table in draft.others.items()}
     files[name] = _text(draft)
     if there := [f for f in files if (folder / f).exists()]:
         raise InputError(
-            f"{folder / there[0]} is there already. To do: name another place with --out, or remove"
-            " it"
+            f"{folder / there[0]} is there already. To do: name another place with `out=`, or"
+            " remove it"
         )
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in files.items():
@@ -120,13 +120,19 @@ def _problems(path: Path, spec: Mapping[str, Any]) -> list[str]:
             f"codes of the outcome{named} are not declared: replace each {UNDECLARED} under"
             f" `endpoint` in {path}"
         ]
+    time = endpoint.get("time")
+    if isinstance(time, Mapping) and time.get("dates") == UNDECLARED:
+        return [
+            f"dates such as 03/04/2015 can be read in two ways: replace {UNDECLARED} behind `dates`"
+            f" by day-first or month-first in {path}"
+        ]
     try:
         study = Study.read(path)
     except InputError as error:
         return str(error).splitlines()
     problems = Problems("table")
-    read_cohort(study, problems)
-    return list(problems.found)
+    cohort = read_cohort(study, problems)
+    return [*problems.found, *(cohort.warnings if cohort is not None else ())]
 
 
 def understood_cohort(path: Path) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from outcome.cohort.drafting.guess_columns import Guesses, unit_of
-from outcome.endpoint import canonical_code, is_blank
 from outcome.errors import CohortError
+from outcome.tables.codes import canonical_code
+from outcome.tables.missing import is_missing
 
 __all__ = ["SURVIVAL", "UNDECLARED", "binary_section", "guessed_section", "survival_section"]
 
@@ -22,7 +23,7 @@ PREFERRED = ("os", "dss", "pfi", "dfi")
 
 def binary_section(table: pd.DataFrame, label: str, positive: str) -> dict[str, Any]:
     """Return the endpoint of a yes/no column; without `positive` it is left for the user."""
-    codes = set(table.loc[~is_blank(table[label]), label].map(canonical_code))
+    codes = set(table.loc[~is_missing(table[label]), label].map(canonical_code))
     if positive and canonical_code(positive) not in codes:
         shown = ", ".join(sorted(codes)[:10])
         raise CohortError(f"column {label!r} never holds {positive!r} (it holds {shown})")
@@ -69,7 +70,8 @@ def guessed_section(
         No column looks like an outcome.
     """
     if found.time:
-        endpoint: dict[str, Any] = {"kind": "survival", "time": found.time}
+        time = found.time if isinstance(found.time, str) else dict(found.time)
+        endpoint: dict[str, Any] = {"kind": "survival", "time": time}
         endpoint["censored" if found.censored else "event"] = found.event
         if codes:
             endpoint["event_codes"] = dict(codes)
@@ -81,5 +83,5 @@ def guessed_section(
         return binary_section(table, found.label, positive)
     raise CohortError(
         f"no column looks like an outcome (there are {', '.join(map(str, table.columns[:20]))})."
-        " To do: name it, --time and --event, or --label"
+        " To do: name it, with `time=` and `event=`, or `label=`"
     )

@@ -5,31 +5,32 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
-from outcome.cohort.ids import slide_name
-from outcome.endpoint import canonical_code, is_blank
+from outcome.errors import CohortError
+from outcome.tables.codes import canonical_code
+from outcome.tables.column_names import (
+    EVENT,
+    NO_TIME,
+    SURVIVAL,
+    TIME,
+    VITAL,
+    says_censored,
+    unit_in_name,
+    words,
+)
+from outcome.tables.dates import guess_order, looks_like_dates
+from outcome.tables.ids import slide_name
+from outcome.tables.missing import is_missing
 
 __all__ = ["Guesses", "are_roles", "guess", "slides_by_prefix", "unit_of"]
 
 FILE_SUFFIX = re.compile(r"\.(?:h5|hdf5|pt|pth|npy|npz)$", re.IGNORECASE)
 PATIENT = re.compile(r"patient|case|subject|participant|\bmrn\b|\bpid\b|^id$|person", re.IGNORECASE)
 SLIDE = re.compile(r"slide|wsi|image|file|scan", re.IGNORECASE)
-TIME = re.compile(
-    r"time|days|months|years|survival|follow|\bfu\b|duration|\b(os|dss|pfi|dfi|pfs|rfs|dfs|efs)\b",
-    re.IGNORECASE,
-)
-NO_TIME = re.compile(
-    r"age|birth|date|diagnos(is|ed)_?(year|date)|year_of|status|event", re.IGNORECASE
-)
-EVENT = re.compile(
-    r"event|status|dead|death|died|deceased|vital|cens|relapse|recur|progress|\bliving\b|\balive\b",
-    re.IGNORECASE,
-)
 LABEL = re.compile(r"label|respon|relapse|recur|outcome|class|target|benefit|pcr", re.IGNORECASE)
-CENSORED = re.compile(r"(?<!un)cens|\bliving\b|\balive\b", re.IGNORECASE)
-"""Coded the other way round: 1 means that the event was not seen."""
 SITE = re.compile(
     r"\bsites?\b|hospital|cent(er|re)|zentrum|instit|\btss\b|(clinic|klinik)$", re.IGNORECASE
 )
@@ -42,7 +43,16 @@ CATEGORICAL = re.compile(
 TRAINING = frozenset({"train", "training"})
 ROLES = TRAINING | {"val", "valid", "validation", "tune", "dev", "development"}
 ROLES |= {"test", "testing", "holdout"}
-UNITS = {"days": r"day", "months": r"month|\bmo\b", "years": r"year|\byrs?\b"}
+DEATH = re.compile(r"death|died|deceased|exitus", re.IGNORECASE)
+LAST = re.compile(
+    r"\blast\b|follow ?up|\bfu\b|\b(last|latest) (contact|seen|visit|alive)|censor", re.IGNORECASE
+)
+START = re.compile(
+    r"diagnos|surg|operat|resect|start|baseline|inclusion|enrol|index|random|treat|biops|\bdx\b",
+    re.IGNORECASE,
+)
+MOSTLY = 0.9
+SUFFICIENT = 0.7
 GUESSED_UNIT = {"years": 30.0, "months": 150.0}
 MOST_LEVELS = 12
 
@@ -55,7 +65,9 @@ class Guesses:
     ----------
     patient, slide : str
         `slide` is empty where files are to be found by patient.
-    time, event, label, site : str
+    time : str or mapping
+        A column of follow-up times, or what the study file says instead of one: `from` and `to`.
+    event, label, site : str
     censored : bool
         Whether `event` is coded the other way round, by its name.
     unit : str
@@ -67,7 +79,7 @@ class Guesses:
 
     patient: str
     slide: str = ""
-    time: str = ""
+    time: str | Mapping[str, Any] = ""
     event: str = ""
     censored: bool = False
     label: str = ""
@@ -80,12 +92,6 @@ class Guesses:
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
-def words(column: str) -> str:
-    """Return a column's name with its words apart: `OSTime_days` is `OS Time days`."""
-    apart = re.sub(r"([a-z])([A-Z])|([A-Z]+)([A-Z][a-z])", r"\1\3 \2\4", column)
-    return re.sub(r"[^0-9A-Za-z]+", " ", apart).strip()
-
-
 def guess(
     table: pd.DataFrame, files: Collection[str], given: Mapping[str, str] | None = None
 ) -> Guesses:
@@ -94,7 +100,7 @@ def guess(
     Parameters
     ----------
     table : DataFrame
-        As `read_text_table` gives it.
+        As `read_table` gives it.
     files : collection of str
         Names of slides for which there are files; empty where no folder was given.
     given : mapping of role to str, optional
@@ -112,26 +118,29 @@ def guess(
         table, lambda c: bool(SITE.search(words(c)) and not NOT_A_SITE.search(c)), taken
     )
     taken |= {site, *folds}
-    time = event = label = ""
+    time: str | Mapping[str, Any] = ""
+    event = label = ""
     if "label" not in given:
         time, event = _follow_up(table, given, taken, reasons)
     if not (time and event):
         time = event = ""
         label = given.get("label") or _label(table, taken)
+        if "label" not in given and EVENT.search(words(label)):
+            _refuse_unreadable_times(table, taken, label)
     column = event or label
     codes = (
-        sorted(set(table.loc[~is_blank(table[column]), column].map(canonical_code)))
+        sorted(set(table.loc[~is_missing(table[column]), column].map(canonical_code)))
         if column
         else []
     )
     unit = given.get("unit") or (unit_of(table, time, reasons) if time else "days")
-    taken |= {time, event, label}
+    taken |= {*_names(time), event, label}
     return Guesses(
         patient=patient,
         slide="" if slide == patient else slide,
         time=time,
         event=event,
-        censored=bool(event and CENSORED.search(words(event))),
+        censored=bool(event and says_censored(event)),
         label=label,
         unit=unit,
         codes=() if set(codes) <= {"0", "1"} else tuple(codes),
@@ -145,13 +154,18 @@ def guess(
     )
 
 
-def unit_of(table: pd.DataFrame, time: str, reasons: dict[str, str] | None = None) -> str:
+def unit_of(
+    table: pd.DataFrame, time: str | Mapping[str, Any], reasons: dict[str, str] | None = None
+) -> str:
     """Guess the unit of a column of times: by its name, or by how large they are."""
     reasons = {} if reasons is None else reasons
-    for unit, pattern in UNITS.items():
-        if re.search(pattern, words(time), re.IGNORECASE):
-            reasons["unit"] = "by the column's name"
-            return unit
+    if not isinstance(time, str):
+        if "from" in time:
+            return "days"
+        time = str(time["to"][0])
+    if unit := unit_in_name(time):
+        reasons["unit"] = "by the column's name"
+        return unit
     longest = float(pd.to_numeric(table[time], errors="coerce").max())
     unit = next((u for u, limit in GUESSED_UNIT.items() if longest <= limit), "days")
     reasons["unit"] = f"the longest time is {longest:g}"
@@ -176,7 +190,7 @@ def slides_by_prefix(patients: Sequence[str], files: Collection[str]) -> dict[st
 
 def are_roles(values: pd.Series) -> bool:
     """Whether a column names development and test sets, rather than folds of equal rights."""
-    found = set(values[~is_blank(values)].str.strip().str.casefold())
+    found = set(values[~is_missing(values)].str.strip().str.casefold())
     return bool(found & TRAINING) and found <= ROLES
 
 
@@ -229,31 +243,92 @@ def _patient(
 
 def _follow_up(
     table: pd.DataFrame, given: Mapping[str, str], taken: Collection[str], reasons: dict[str, str]
-) -> tuple[str, str]:
-    """Return the time and the event column that go together best."""
+) -> tuple[str | Mapping[str, Any], str]:
+    """Return the time and the event column that go together best; times may be made of dates."""
     times = [given["time"]] if "time" in given else []
     times = times or [c for c in _columns(table) if c not in taken and _is_time(table, c)]
     events = [given["event"]] if "event" in given else []
-    events = events or [c for c in _columns(table) if c not in taken and _is_event(table, c)]
+    busy = {*taken, *times}
+    events = events or [c for c in _columns(table) if c not in busy and _is_event(table, c)]
     pairs = [(t, e) for t in times for e in events if t != e]
     if not pairs:
-        return "", ""
+        dates = _from_dates(table, taken) if events and "time" not in given else {}
+        if not dates:
+            return "", ""
+        reasons.setdefault("time", "dates, by their names and values")
+        reasons.setdefault("event", "by its name and values")
+        return dates, next((e for e in events if VITAL.search(words(e))), events[0])
 
-    def together(pair: tuple[str, str]) -> int:
+    known = {t: (~is_missing(table[t])).mean() for t in times}
+
+    def together(pair: tuple[str, str]) -> tuple[bool, int]:
         one, other = (set(words(c).lower().split()) for c in pair)
-        return len(one & other)
+        # The time to an event that few have is no follow-up of the others.
+        return bool(known[pair[0]] > SUFFICIENT * max(known.values())), len(one & other)
 
     best = max(pairs, key=together)
     reasons.setdefault("time", "by its name and values")
     reasons.setdefault("event", "by its name and values")
     rivals = [f"{t} with {e}" for t, e in pairs if together((t, e)) == together(best)]
+    if parts := _in_two_columns(table, best[0], times):
+        reasons["time"] = "two columns that complete each other, by their names and values"
+        return {"to": parts}, best[1]
     if len(rivals) > 1:
         reasons["time"] += f"; as likely: {', '.join(rivals[1:6])}"
     return best
 
 
+def _refuse_unreadable_times(table: pd.DataFrame, taken: Collection[str], label: str) -> None:
+    """Refuse to take a status as a yes/no label where a column of times cannot be read."""
+    for column in _columns(table):
+        name = words(column)
+        if column in (*taken, label) or not TIME.search(name) or NO_TIME.search(name):
+            continue
+        text = table.loc[~is_missing(table[column]), column]
+        numbers = pd.to_numeric(text, errors="coerce")
+        bad = text[numbers.isna()]
+        if len(bad) and text.nunique() > 2 and text.str.contains(r"^\D{0,3}\d").mean() > MOSTLY:
+            raise CohortError(
+                f"column {column!r} looks like follow-up, but {len(bad)} of its cells are not plain"
+                f" numbers, e.g. {bad.iloc[0]!r}. To do: write numbers alone (1801 or 1.801), or"
+                f" name {label!r} with `label=`, if the length of follow-up does not matter"
+            )
+
+
+def _in_two_columns(table: pd.DataFrame, time: str, times: Sequence[str]) -> list[str]:
+    """Return the time to death and the time to the last contact, where patients have either."""
+    deaths = [c for c in times if DEATH.search(words(c))]
+    last = [c for c in times if LAST.search(words(c)) and c not in deaths]
+    if not deaths or not last or time not in (deaths[0], last[0]):
+        return []
+    absent = is_missing(table[time]).mean()
+    together = (is_missing(table[deaths[0]]) & is_missing(table[last[0]])).mean()
+    return [deaths[0], last[0]] if together < absent else []
+
+
+def _from_dates(table: pd.DataFrame, taken: Collection[str]) -> dict[str, Any]:
+    """Return `from` and `to` of follow-up, where the table gives dates; else nothing."""
+    dates = [c for c in _columns(table) if c not in taken and looks_like_dates(table[c])]
+    deaths = [c for c in dates if DEATH.search(words(c))]
+    last = [c for c in dates if LAST.search(words(c)) and c not in deaths]
+    starts = [c for c in dates if START.search(words(c)) and c not in (*deaths, *last)]
+    if not starts or not last:
+        return {}
+    ends = [*deaths[:1], last[0]]
+    found: dict[str, Any] = {"from": starts[0], "to": ends}
+    order = guess_order([table[c] for c in (starts[0], *ends)])
+    return found if order == "iso" else {**found, "dates": order or "?"}
+
+
+def _names(time: str | Mapping[str, Any]) -> list[str]:
+    """Return the columns that a time is made of."""
+    if isinstance(time, str):
+        return [time]
+    return [*([time["from"]] if "from" in time else []), *time["to"]]
+
+
 def _numbers(table: pd.DataFrame, column: str) -> pd.Series:
-    return pd.to_numeric(table.loc[~is_blank(table[column]), column], errors="coerce")
+    return pd.to_numeric(table.loc[~is_missing(table[column]), column], errors="coerce")
 
 
 def _is_number(table: pd.DataFrame, column: str, pattern: re.Pattern[str]) -> bool:
@@ -262,25 +337,24 @@ def _is_number(table: pd.DataFrame, column: str, pattern: re.Pattern[str]) -> bo
 
 
 def _is_time(table: pd.DataFrame, column: str) -> bool:
-    values = _numbers(table, column)
-    return bool(
-        _is_number(table, column, TIME)
-        and not NO_TIME.search(words(column))
-        and values.nunique() > 2
-        and (values >= 0).all()
-    )
+    name, values = words(column), _numbers(table, column)
+    if not TIME.search(name) or NO_TIME.search(name) or not len(values):
+        return False
+    # A few cells that are wrong are for `check` to name.
+    return bool(values.nunique() > 2 and (values >= 0).mean() > MOSTLY)
 
 
 def _is_event(table: pd.DataFrame, column: str) -> bool:
-    values = table.loc[~is_blank(table[column]), column].map(canonical_code)
-    return bool(EVENT.search(words(column)) and 2 <= values.nunique() <= 4)
+    values = table.loc[~is_missing(table[column]), column].map(canonical_code)
+    name = words(column)
+    return bool((EVENT.search(name) or SURVIVAL.search(name)) and 2 <= values.nunique() <= 4)
 
 
 def _label(table: pd.DataFrame, taken: Collection[str]) -> str:
     two = [
         c
         for c in _columns(table)
-        if c not in taken and 2 <= table.loc[~is_blank(table[c]), c].nunique() <= MOST_LEVELS
+        if c not in taken and 2 <= table.loc[~is_missing(table[c]), c].nunique() <= MOST_LEVELS
     ]
     named = [c for c in two if LABEL.search(words(c)) or EVENT.search(words(c))]
     return named[0] if named else ""
@@ -296,5 +370,5 @@ def _categories(table: pd.DataFrame, taken: Collection[str]) -> tuple[str, ...]:
 
 
 def _is_category(table: pd.DataFrame, column: str) -> bool:
-    levels = table.loc[~is_blank(table[column]), column].nunique()
+    levels = table.loc[~is_missing(table[column]), column].nunique()
     return bool(CATEGORICAL.search(words(column)) and 2 <= levels <= MOST_LEVELS)

@@ -29,11 +29,11 @@ from outcome.cohort.drafting.endpoint_section import (
     survival_section,
 )
 from outcome.cohort.drafting.guess_columns import FILE_SUFFIX, guess
-from outcome.cohort.ids import slide_name
-from outcome.cohort.read_table import read_numbers, read_text_table
 from outcome.cohort.split_files import GivenFold, read_split_files
-from outcome.endpoint import is_blank
 from outcome.errors import CohortError
+from outcome.tables.ids import slide_name
+from outcome.tables.missing import is_missing
+from outcome.tables.read_table import read_table
 
 __all__ = ["LAYOUTS", "Source", "draft_import"]
 
@@ -157,7 +157,7 @@ def _covariates(table: pd.DataFrame, endpoint: Mapping[str, Any]) -> dict[str, l
     found: dict[str, list[str]] = {}
     for column, kind in COVARIATES.items():
         if column in table and column not in endpoint.values():
-            blank = is_blank(table[column])
+            blank = is_missing(table[column])
             numbers = pd.to_numeric(table[column].where(~blank), errors="coerce")
             if not blank.all() and (kind == "categorical" or numbers[~blank].notna().all()):
                 found.setdefault(kind, []).append(column)
@@ -185,13 +185,13 @@ def _folds(
 def _find(folder: Path, fits: Callable[[pd.DataFrame], bool]) -> tuple[Path, pd.DataFrame] | None:
     """Return the first table of a folder, or two levels below, with certain columns."""
     if folder.is_file():
-        return folder, read_numbers(folder)
+        return folder, read_table(folder).with_plain_numbers().frame
     places = [p for depth in ("*", "*/*") for p in sorted(folder.glob(depth))]
     for path in [p for p in places if p.suffix.lower() in TABLES and p.is_file()][:200]:
         if re.match(r"splits_\d", path.name):
             continue
         try:
-            table = read_numbers(path)
+            table = read_table(path).with_plain_numbers().frame
         except CohortError:
             continue
         if fits(table):
@@ -232,7 +232,7 @@ def _patho_bench(source: Source) -> _Parts:
             names = ", ".join(p.name for p in tables[:3]) or "none"
             raise CohortError(f"{path} should hold one table of a task, k=all.tsv (found: {names})")
         path = tables[0]
-    table = read_text_table(path)
+    table = read_table(path).frame
     _require(table, ["case_id", "slide_id"], path.name)
     tasks = [c.removesuffix("_event") for c in map(str, table) if c.endswith("_event")]
     tasks = [t for t in tasks if f"{t}_days" in table]
@@ -262,9 +262,9 @@ def _panther(source: Source) -> _Parts:
     for place in places:
         for file in sorted(place.glob("*.csv")):
             if file.stem in ("train", "val", "test"):
-                parts.append(read_text_table(file))
+                parts.append(read_table(file).frame)
             elif file.stem.startswith("test_") and f"cohort_{file.stem[5:]}.csv" not in others:
-                others[f"cohort_{file.stem[5:]}.csv"] = read_text_table(file)
+                others[f"cohort_{file.stem[5:]}.csv"] = read_table(file).frame
     if not parts:
         raise CohortError(f"{path} holds no folder with train.csv and test.csv")
     table = pd.concat(parts, ignore_index=True).fillna("")
@@ -307,7 +307,7 @@ def _mcat(source: Source) -> _Parts:
     endpoint = survival_section(table, source.endpoint, path.name)
     clinical = source.table or None
     if clinical is not None:
-        table = _joined(table, read_text_table(clinical), clinical.name)
+        table = _joined(table, read_table(clinical).frame, clinical.name)
     folds, said = _folds(_numbered_splits(source, path), "mcat", table, "case_id", "slide_id")
     return _Parts(table, "case_id", "slide_id", endpoint, folds, notes=[*notes, *said])
 

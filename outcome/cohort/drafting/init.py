@@ -48,10 +48,12 @@ def draft_init(
     Draft
         With a cohort table of its own where slides had to be found by patient.
     """
-    cohort, slide, understood = _with_slides(table, guesses, files)
+    # A table of that name in the same folder is the user's own.
+    file = f"{out.stem}-cohort.csv" if (out.parent / "cohort.csv").exists() else "cohort.csv"
+    cohort, slide, understood = _with_slides(table, guesses, files, file)
     study: dict[str, Any] = {
         "name": re.sub(r"[^\w .+-]+", "-", name).strip(" -.+") or "study",
-        "cohort": "cohort.csv" if cohort is not None else relative(path, out.parent),
+        "cohort": file if cohort is not None else relative(path, out.parent),
         "columns": {"patient": guesses.patient, "slide": slide},
         "endpoint": guessed_section(guesses, table, positive, codes),
     }
@@ -67,24 +69,33 @@ def draft_init(
     if covariates := {kind: found for kind, found in covariates.items() if found}:
         study["covariates"] = covariates
         inputs.append("clinical")
-    arms = list(inputs)
-    if len(inputs) > 1:
-        arms.append("+".join(inputs))
-    study |= {"arms": arms, "baseline": arms[0], "split": _split(guesses)}
+    arms = _arms(inputs)
+    study |= {"arms": arms, "baseline": arms[0]}
+    if contrasts := [[f"image+{c}", c] for c in ("clinical", "report") if f"image+{c}" in arms]:
+        study["contrasts"] = contrasts
+    study["split"] = _split(guesses)
     if understood and any("without a file" in line for line in understood):
         study["on_missing"] = {"slide": "drop"}
     return Draft(study, _comments(guesses, study, folders), cohort, understood=understood)
 
 
+def _arms(inputs: Sequence[str]) -> list[str]:
+    """Return each input alone, the image with the clinical data, and all together."""
+    arms = [*inputs, "+".join(inputs)]
+    if {"image", "clinical"} <= set(inputs):
+        arms.insert(len(inputs), "image+clinical")
+    return list(dict.fromkeys(arms))
+
+
 def _with_slides(
-    table: pd.DataFrame, guesses: Guesses, files: Collection[str]
+    table: pd.DataFrame, guesses: Guesses, files: Collection[str], file: str
 ) -> tuple[pd.DataFrame | None, str | None, list[str]]:
     """Find the slides: by their column, or by the patient's id at the start of a file's name."""
     if guesses.slide:
         if table[guesses.slide].str.contains(FILE_SUFFIX).any():
             column = table[guesses.slide].str.replace(FILE_SUFFIX, "", regex=True)
             cohort = table.assign(**{guesses.slide: column})
-            return cohort, guesses.slide, ["slide ids without .h5 and the like: in cohort.csv"]
+            return cohort, guesses.slide, [f"slide ids without .h5 and the like: in {file}"]
         return None, guesses.slide, []
     if not files or set(files) <= set(table[guesses.patient]):
         return None, guesses.patient if files else None, []
@@ -98,7 +109,7 @@ def _with_slides(
     without = sorted(set(table[guesses.patient]) - set(owner.values()))
     said = [
         f"guess: {len(owner)} of {len(files)} feature files belong to the"
-        f" {len(set(owner.values()))} patients with whose id their names begin: in cohort.csv"
+        f" {len(set(owner.values()))} patients with whose id their names begin: in {file}"
     ]
     if without:
         said.append(f"{len(without)} patients are without a file, e.g. {', '.join(without[:3])}")
@@ -129,6 +140,13 @@ def _comments(
         comments["endpoint"] += "\nevent_codes: 1 = event, 0 = none, 2 = a competing event"
     if endpoint["kind"] == "survival":
         comments["endpoint"] += "\nhorizons: [...] in the same unit would add risks by that time"
+    if "contrasts" in study:
+        comments["contrasts"] = "does the image add to what is known without it?"
+    if isinstance(endpoint.get("time"), dict):
+        comments["endpoint"] += (
+            "\ntime: from one date to the first of others that a patient has; or the first of"
+            " several columns of times\ndates: day-first or month-first, if the year is not first"
+        )
     if not folders:
         comments["embeddings"] += ". CORRECT THIS: the folder of patch embeddings"
     if "covariates" in study:

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from outcome.cohort.read_table import DAMAGED
+from outcome.tables.read_table import DAMAGED
 
 __all__ = ["patch_geometry", "patch_side", "patch_sides"]
 

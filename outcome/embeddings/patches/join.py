@@ -17,6 +17,7 @@ from outcome.errors import EmbeddingError, Problems
 from outcome.processes import in_processes
 from outcome.progress import CountProgress
 from outcome.study import Study
+from outcome.tables.ids import join_ids, why_ids_differ
 
 __all__ = ["join_slides", "leave_out_by_barcode", "locate_slides"]
 
@@ -98,7 +99,8 @@ def locate_slides(
     files : dict of slide to SlideFiles
     """
     found = _slide_files(study, cohort, notes, problems)
-    return _link(study, cohort, found, problems)
+    cohort = cohort.with_slide_names(found.files)
+    return _link(study, cohort, found, notes, problems)
 
 
 def _slide_files(study: Study, cohort: Cohort, notes: list[str], problems: Problems) -> Found:
@@ -109,13 +111,14 @@ def _slide_files(study: Study, cohort: Cohort, notes: list[str], problems: Probl
         problems.extend([str(error)])
         return Found({})
     notes += found.notes
-    if strangers := sum(slide not in cohort.named for slide in found.files):
+    known = join_ids(found.files, cohort.named)
+    if strangers := len(found.files) - len(known):
         notes.append(f"{strangers} feature files belong to no slide of the cohort table: not used")
     return found
 
 
 def _link(
-    study: Study, cohort: Cohort, found: Found, problems: Problems
+    study: Study, cohort: Cohort, found: Found, notes: list[str], problems: Problems
 ) -> tuple[Cohort, dict[str, SlideFiles]]:
     """Find the files of each slide; a slide without one is an error, or dropped and counted."""
     wanted = cohort.slides["slide_id"].tolist()
@@ -140,10 +143,17 @@ def _link(
             )
         if absent := [s for s in missing if s not in found.partial]:
             problems.add(
-                f"slides without a feature file in {folders}",
+                f"slides without a feature file in {folders}"
+                + (
+                    f" ({reason})" if (reason := why_ids_differ(absent, found.files.keys())) else ""
+                ),
                 absent,
                 "add the files, correct the slide ids, or set `on_missing: {slide: drop}`",
             )
+    if missing and study.on_missing.slide == "drop" and 2 * len(missing) > len(wanted):
+        few = f"only {len(wanted) - len(missing)} of {len(wanted)} slides have a feature file"
+        reason = why_ids_differ(missing, found.files.keys())
+        notes.append(f"{few} ({reason})" if reason else few)
     files = {s: found.files[s] for s in wanted if s in found.files}
     if found.files:
         cohort = cohort.keep_slides(

@@ -8,7 +8,7 @@ from datetime import date
 from functools import lru_cache
 
 from outcome.embeddings.reports.redaction import redact
-from outcome.embeddings.reports.text_table import ReportTable, read_text_table
+from outcome.embeddings.reports.text_table import ReportTable, read_report_texts
 from outcome.study import ReportTexts
 
 __all__ = ["StudyTexts", "redacted", "study_texts"]
@@ -59,7 +59,7 @@ def study_texts(source: ReportTexts, patient_column: str) -> StudyTexts:
     Raises
     ------
     EmbeddingError
-        See `read_text_table`.
+        See `read_report_texts`.
     """
     try:
         status = source.texts.stat()
@@ -72,7 +72,7 @@ def study_texts(source: ReportTexts, patient_column: str) -> StudyTexts:
 @lru_cache(maxsize=1)
 def _read(source: ReportTexts, patient_column: str, stamp: tuple[int, int]) -> StudyTexts:
     columns = source.columns
-    table = read_text_table(
+    table = read_report_texts(
         source.texts,
         patient=columns.patient or patient_column,
         text=columns.text,

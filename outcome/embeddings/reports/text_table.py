@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from outcome.endpoint import is_blank
 from outcome.errors import EmbeddingError, Problems
+from outcome.tables.dates import parse_dates
+from outcome.tables.missing import is_blank, is_missing
+from outcome.tables.read_table import TextTable, as_text, read_table
 
-__all__ = ["ReportTable", "read_text_table"]
+__all__ = ["ReportTable", "read_report_texts"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class ReportTable:
     empty: tuple[str, ...] = ()
 
 
-def read_text_table(
+def read_report_texts(
     path: Path,
     *,
     patient: str = "patient_id",
@@ -47,7 +49,7 @@ def read_text_table(
     Parameters
     ----------
     path : Path
-        A csv or tsv table, or a folder with a file `<patient id>.txt` per patient.
+        A table (csv, tsv, xlsx or parquet), or a folder with a file `<patient id>.txt` per patient.
     patient, text : str
         Columns of the ids and of the texts.
     when : str, optional
@@ -59,7 +61,11 @@ def read_text_table(
         Everything that is wrong with it, at once.
     """
     problems = Problems(f"report texts {path.name}")
-    frame = _folder(path, patient, text) if path.is_dir() else _table(path)
+    if path.is_dir():
+        read = _folder(path, patient, text)
+    else:
+        read = read_table(path, what="table of report texts", error=EmbeddingError)
+    frame = read.frame
     wanted = [patient, text, *([when] if when else [])]
     if missing := [c for c in wanted if c not in frame.columns]:
         columns = ", ".join(map(repr, frame.columns[:20]))
@@ -71,7 +77,7 @@ def read_text_table(
         problems.raise_if_any(EmbeddingError)
     nameless = is_blank(frame[patient])
     if nameless.any():
-        lines = [f"row {i + 1}" for i in frame.index[nameless]]
+        lines = [read.places[i] for i in np.flatnonzero(nameless).tolist()]
         problems.add(f"column {patient!r} is empty", lines, "give every text a patient id")
     dates = _dates(frame, patient, when, problems) if when else {}
     problems.raise_if_any(EmbeddingError)
@@ -85,7 +91,7 @@ def read_text_table(
     return ReportTable(texts, dates, tuple(empty))
 
 
-def _folder(path: Path, patient: str, text: str) -> pd.DataFrame:
+def _folder(path: Path, patient: str, text: str) -> TextTable:
     files = sorted(p for p in path.iterdir() if p.suffix.lower() == ".txt" and p.is_file())
     if not files:
         raise EmbeddingError(f"{path} holds no file <patient id>.txt")
@@ -93,35 +99,12 @@ def _folder(path: Path, patient: str, text: str) -> pd.DataFrame:
         rows = [(f.stem, f.read_text(encoding="utf-8-sig")) for f in files]
     except UnicodeDecodeError as error:
         raise EmbeddingError(f"{path} holds a file that is not UTF-8 text ({error})") from None
-    return pd.DataFrame(rows, columns=[patient, text])
-
-
-def _table(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise EmbeddingError(f"there is no table of report texts {path}")
-    separator = "\t" if path.suffix.lower() in (".tsv", ".txt") else ","
-    try:
-        if b"\0" in path.read_bytes():
-            raise EmbeddingError(f"{path.name} holds a NUL byte: it is damaged, or no text table")
-        table = pd.read_csv(
-            path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
-        )
-    except (UnicodeDecodeError, ValueError, csv.Error) as error:
-        if isinstance(error, EmbeddingError):
-            raise
-        reason = (str(error).splitlines() or [""])[0]
-        raise EmbeddingError(f"{path.name} cannot be read as a table: {reason}") from None
-    if not isinstance(table.index, pd.RangeIndex):
-        raise EmbeddingError(f"{path.name}: rows have more fields than the header has columns")
-    names = [str(c).strip() for c in table.columns]
-    table = table.set_axis(names, axis=1).fillna("")
-    ids = [c for c in names if table[c].str.len().max() < 500]
-    return table.assign(**{c: table[c].str.strip() for c in ids})
+    return as_text(pd.DataFrame(rows, columns=[patient, text]), path.name)
 
 
 def _dates(frame: pd.DataFrame, patient: str, when: str, problems: Problems) -> dict[str, date]:
-    blank = is_blank(frame[when])
-    found = pd.to_datetime(frame[when].where(~blank), format="ISO8601", errors="coerce", utc=True)
+    blank = is_missing(frame[when])
+    found = parse_dates(frame[when])
     if (bad := ~blank & found.isna()).any():
         rows = frame.loc[bad, [patient, when]].itertuples(index=False, name=None)
         problems.add(

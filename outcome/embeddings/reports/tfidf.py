@@ -255,7 +255,7 @@ def report_chunks(
     Raises
     ------
     EmbeddingError
-        See `read_text_table`.
+        See `read_report_texts`.
     """
     words = source.chunk_length or WORDS_PER_CHUNK
     about = json.dumps([FORMAT, source.encoder, source.components, words])

@@ -20,6 +20,7 @@ from outcome.embeddings.reports.tfidf import TextReports, report_chunks
 from outcome.errors import EmbeddingError, Problems
 from outcome.progress import CountProgress, no_progress
 from outcome.study import ReportTexts, Study
+from outcome.tables.ids import join_ids, why_ids_differ
 
 __all__ = ["Reports", "VectorReports", "read_reports"]
 
@@ -138,8 +139,10 @@ def _texts(source: ReportTexts, study: Study, cohort: Cohort) -> TextReports:
     found = report_chunks(source, study.columns.patient)
     rows = {p: found[p][0] for p in cohort.patients.index if p in found}
     if not rows:
+        reason = why_ids_differ(found.keys(), cohort.patients.index.tolist())
         raise EmbeddingError(
             f"{source.texts.name} holds a report of none of the {len(cohort.patients)} patients"
+            + (f" ({reason})" if reason else "")
         )
     unmatched = sum(p not in cohort.named for p in found)
     return TextReports(source, study.columns.patient, rows, unmatched)
@@ -167,11 +170,13 @@ def _read_vectors(
     bad: dict[str, list[str]] = {}
     try:
         with h5py.File(path, "r") as file:
-            unmatched = sum(1 for key in file if key not in cohort.named)
+            called = {p: key for key, p in join_ids(file, wanted).items()}
+            unmatched = len(file) - len(join_ids(file, cohort.named | wanted))
+            keys = sorted(file)
             encoder = str(file.attrs.get("encoder", ""))
-            for patient in sorted(wanted & set(file)):
+            for patient in sorted(called):
                 try:
-                    chunks = _chunks(file, patient)
+                    chunks = _chunks(file, called[patient])
                 except EmbeddingError as error:
                     bad.setdefault(str(error), []).append(patient)
                     continue
@@ -187,7 +192,8 @@ def _read_vectors(
         return None
     if not vectors:
         problems.add(
-            f"{path.name} holds a report of none of the {len(wanted)} patients",
+            f"{path.name} holds a report of none of the {len(wanted)} patients"
+            + (f" ({reason})" if (reason := why_ids_differ(keys, wanted)) else ""),
             remedy="name each dataset by the patient id of the cohort table",
         )
         return None

@@ -6,7 +6,7 @@ import pytest
 from stand_in import LetterCounts
 
 from outcome.embeddings.reports.embed import embed_texts
-from outcome.embeddings.reports.text_table import read_text_table
+from outcome.embeddings.reports.text_table import read_report_texts
 from outcome.errors import EmbeddingError
 
 TEXTS = {f"P{i:03d}": f"Report number {'x' * i}. " * 5 for i in range(150)}
@@ -115,7 +115,7 @@ def test_several_rows_of_a_patient_are_one_text_and_ids_stay_text(tmp_path):
         "case\treport\tseen\n00123\tFirst.\t2014-01-05\n00123\tSecond.\t2014-03-01\n"
         "00123\tFirst.\t2014-01-05\nQ\t \t\n"
     )
-    table = read_text_table(path, patient="case", text="report", when="seen")
+    table = read_report_texts(path, patient="case", text="report", when="seen")
     assert table.texts == {"00123": "First.\n\nSecond."}
     assert str(table.dates["00123"]) == "2014-03-01"
     assert table.empty == ("Q",)
@@ -123,7 +123,7 @@ def test_several_rows_of_a_patient_are_one_text_and_ids_stay_text(tmp_path):
 
 def test_a_folder_of_text_files(tmp_path):
     (tmp_path / "TCGA-A1.x.txt").write_text("Some text.")
-    assert read_text_table(tmp_path).texts == {"TCGA-A1.x": "Some text."}
+    assert read_report_texts(tmp_path).texts == {"TCGA-A1.x": "Some text."}
 
 
 @pytest.mark.parametrize(
@@ -131,10 +131,10 @@ def test_a_folder_of_text_files(tmp_path):
     [
         (None, "there is no table"),
         (b"patient_id,words\nA,b\n", "no column 'text'.*'words'"),
-        (b"patient_id,text\n,b\nA,c\n", "is empty.*row 1"),
+        (b"patient_id,text\n,b\nA,c\n", "is empty.*line 2"),
         (b"patient_id,text\nA,\n", "holds no text"),
         (b"patient_id,text\nA,b\0\n", "NUL"),
-        (b"patient_id,text\nA,\xff\xfe\n", "cannot be read"),
+        (b"patient_id,text\nA,\x81\x02\n", "not UTF-8 text"),
         (b"patient_id,text,seen\nA,b,soon\n", "not a date.*soon"),
     ],
 )
@@ -144,6 +144,6 @@ def test_tables_that_cannot_be_used(tmp_path, content, message):
         path.write_bytes(content)
     when = "seen" if content and b"seen" in content else None
     with pytest.raises(EmbeddingError) as error:
-        read_text_table(path, when=when)
+        read_report_texts(path, when=when)
     pattern = message.split(".*")
     assert all(part in str(error.value) for part in pattern)

@@ -16,7 +16,6 @@ import json
 import re
 from pathlib import Path
 
-from outcome.cohort.read_table import DAMAGED
 from outcome.embeddings.patches.readers.content import (
     Names,
     Raw,
@@ -28,6 +27,7 @@ from outcome.embeddings.patches.readers.hdf5 import read_hdf5
 from outcome.embeddings.patches.readers.numpy_files import read_arrays
 from outcome.embeddings.patches.readers.torch_files import read_torch
 from outcome.errors import EmbeddingError
+from outcome.tables.read_table import DAMAGED
 
 __all__ = ["Names", "SlidePatches", "read_file"]
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from outcome.cohort.read_table import DAMAGED
 from outcome.errors import EmbeddingError
+from outcome.tables.read_table import DAMAGED
 
 __all__ = [
     "Names", "Raw", "SlidePatches", "as_patches", "check_claim", "numbers", "read_coords_with",

@@ -1,0 +1,161 @@
+"""What the names of columns say: units of times, coding of events, scores that are reversed.
+
+Used wherever columns are guessed, imported, declared or evaluated, so that all of these agree.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+
+import pandas as pd
+
+from outcome.tables.missing import is_missing
+
+__all__ = [
+    "EVENT",
+    "NO_TIME",
+    "SURVIVAL",
+    "TIME",
+    "VITAL",
+    "event_contradiction",
+    "follow_up_columns",
+    "is_survival_probability",
+    "label_contradiction",
+    "says_censored",
+    "unit_contradiction",
+    "unit_in_name",
+    "words",
+]
+
+TIME = re.compile(
+    r"time|days|months|years|survival|follow|\bfu\b|duration|\b(os|dss|pfi|dfi|pfs|rfs|dfs|efs)\b",
+    re.IGNORECASE,
+)
+NO_TIME = re.compile(
+    r"\bage\b|birth|date|diagnos(is|ed) ?(year|date)|year of|status|event|cens|prob",
+    re.IGNORECASE,
+)
+EVENT = re.compile(
+    r"event|status|dead|death|died|deceased|vital|cens|relapse|recur|progress|\bliving\b|\balive\b",
+    re.IGNORECASE,
+)
+SURVIVAL = re.compile(r"^(os|dss|pfi|dfi|pfs|dfs|rfs|efs|ttp|mfs|css)$", re.IGNORECASE)
+"""Names of survival endpoints: as a column of two codes, the event (TCGA, UCSC Xena)."""
+CENSORED = re.compile(r"(?<!un)(?<!not )cens|\bliving\b|\balive\b|\bsurvived\b", re.IGNORECASE)
+"""Coded the other way round: 1 means that the event was not seen."""
+OCCURRED = re.compile(
+    r"\bevents?\b|\bdead\b|\bdeath\b|\bdied\b|\bdeceased\b|relapse|recur|progress(?!ion free)",
+    re.IGNORECASE,
+)
+UNITS = {
+    "days": r"\bdays?\b",
+    "months": r"\bmonths?\b|\bmo\b|\bmos\b",
+    "years": r"\byears?\b|\byrs?\b",
+}
+VITAL = re.compile(r"vital|\bstatus\b|\bdead\b|death|died|deceased|\balive\b|surviv", re.IGNORECASE)
+SURVIVAL_PROBABILITY = re.compile(
+    r"(surv\w*|\bos\b|\bs\b) ?(prob\w*|chance)|prob\w* (of )?surv|^surv(ival)?( (score|pred\w*))?$"
+    r"|event free prob|\bs ?\d+ ?(d|m|mo|y|yr)?$",
+    re.IGNORECASE,
+)
+
+
+def words(column: str) -> str:
+    """Return a column's name with its words apart.
+
+    Examples
+    --------
+    >>> words("OSTime_days")
+    'OS Time days'
+    """
+    apart = re.sub(r"([a-z])([A-Z])|([A-Z]+)([A-Z][a-z])", r"\1\3 \2\4", column)
+    return re.sub(r"[^0-9A-Za-z]+", " ", apart).strip()
+
+
+def unit_in_name(column: str) -> str:
+    """Return the unit that a column's name says, or an empty text.
+
+    Examples
+    --------
+    >>> unit_in_name("OS_MONTHS"), unit_in_name("time")
+    ('months', '')
+    """
+    found = [u for u, pattern in UNITS.items() if re.search(pattern, words(column), re.IGNORECASE)]
+    return found[0] if len(found) == 1 else ""
+
+
+def says_censored(column: str) -> bool:
+    """Return whether 1 in this column means, by its name, that the event was not seen."""
+    return bool(CENSORED.search(words(column)))
+
+
+def is_survival_probability(column: str) -> bool:
+    """Return whether a column is, by its name, a probability of survival: higher is better."""
+    return bool(SURVIVAL_PROBABILITY.search(words(column)))
+
+
+def unit_contradiction(column: str, unit: str, *, declared: bool) -> str:
+    """Say that a column of times is named by another unit than it is read in; else empty."""
+    named = unit_in_name(column)
+    if not named or named == unit:
+        return ""
+    said = "declares" if declared else "leaves out, so that it means"
+    return (
+        f"times are in column {column!r}, whose name says {named}; the study file {said}"
+        f" `unit: {unit}`. Write `unit: {named}` under `endpoint`, or rename the column"
+    )
+
+
+def event_contradiction(
+    column: str, *, censored: bool, codes: Mapping[str, int] | None = None
+) -> str:
+    """Say that an indicator is, by its name, coded the other way round; else empty.
+
+    Parameters
+    ----------
+    column : str
+    censored : bool
+        The study file reads it with 1 = censored, not with 1 = event.
+    codes : mapping, optional
+        Declared meanings. Words that are declared settle the question; 0 and 1 as themselves
+        do not.
+    """
+    if codes and any(key not in ("0", "1") or str(v) != key for key, v in codes.items()):
+        return ""
+    if not censored and says_censored(column):
+        return (
+            f"column {column!r} is read as 1 = event, and its name says that 1 means no event. If"
+            f" so, write `censored: {column}` instead of `event: {column}`"
+        )
+    if censored and not says_censored(column) and OCCURRED.search(words(column)):
+        return (
+            f"column {column!r} is read as 1 = censored, and its name says that 1 means an event."
+            f" If so, write `event: {column}` instead of `censored: {column}`"
+        )
+    return ""
+
+
+def follow_up_columns(table: pd.DataFrame) -> list[str]:
+    """Return the columns that hold, by name and values, different follow-up times."""
+    found = []
+    for column in map(str, table.columns):
+        name = words(column)
+        if not TIME.search(name) or NO_TIME.search(name):
+            continue
+        values = pd.to_numeric(table.loc[~is_missing(table[column]), column], errors="coerce")
+        if len(values) and values.notna().all() and values.nunique() > 2 and (values >= 0).all():
+            found.append(column)
+    return found
+
+
+def label_contradiction(label: str, times: Collection[str]) -> str:
+    """Say that a yes/no label is the end of a follow-up whose length is known; else empty."""
+    if not times or not VITAL.search(words(label)):
+        return ""
+    return (
+        f"column {label!r} is used as a yes/no label, and column {next(iter(times))!r} says how"
+        " long each patient was followed: whoever was followed briefly counts as a sure 'no'. Use"
+        f" `kind: survival` with `time: {next(iter(times))}` and `event: {label}`, or"
+        " `kind: landmark` for the event by a fixed time"
+    )
