@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from outcome.errors import PredictionsError
-from outcome.evaluation.added_value import effects
-from outcome.evaluation.covariates import align, many_levels
+from outcome.evaluation.arrays import read_arms
+from outcome.evaluation.covariates import align, without_many_levels
+from outcome.evaluation.effects import effects
 from outcome.evaluation.evaluation import evaluate
 from outcome.evaluation.risk_groups import risk_group_table
 from outcome.predictions import (
@@ -141,7 +142,7 @@ def test_one_missing_age_leaves_age_a_number(tmp_path, mark):
     read = read_foreign([put(tmp_path, table(age=ages))], covariates=["age"])
     assert read.covariates["age"].isna().sum() == 1
     assert read.covariates["age"].dtype == float
-    rows = effects(read.predictions, read.covariates)
+    rows = effects(*read_arms(read.predictions), read.covariates)
     assert set(rows.loc[rows["term"] == "age", "n"]) == {N - 1}
     said = " ".join(read.notes)
     assert "covariate age: missing for 1 of 40 patients" in said
@@ -158,7 +159,7 @@ def test_a_mistyped_number_among_numbers_is_refused(tmp_path):
 def test_text_with_many_values_is_named():
     frame = pd.DataFrame({"patient_id": range(30), "note": map(str, range(30)), "age": range(30)})
     frame["note"] = "n" + frame["note"]
-    assert many_levels(frame) == ["note"]
+    assert without_many_levels(frame)[1] == ["note"]
 
 
 def test_covariates_that_differ_between_arms_are_refused(tmp_path):
@@ -183,8 +184,6 @@ def test_covariates_of_a_run_keep_levels_and_numbers(tmp_path):
 
 
 def test_covariates_join_as_arms_do(tmp_path):
-    from outcome.evaluation.arrays import read_arms
-
     panel, _ = read_arms(read_foreign([put(tmp_path, table())]).predictions)
     ids = [f"{i}.0" for i in range(N)]
     assert align(pd.DataFrame({"patient_id": ids, "age": range(N)}), panel)["age"].notna().all()
@@ -197,12 +196,10 @@ def test_covariates_join_as_arms_do(tmp_path):
     ("low", "high"), [("Low", "High"), ("LOW", "HIGH"), ("low risk", "high risk"), ("Z", "A")]
 )
 def test_the_lowest_group_is_the_reference(tmp_path, low, high):
-    from outcome.evaluation.arrays import read_arms
-
     frame = table()
     groups = np.where(frame["risk"] > 0, high, low)
     read = read_foreign([put(tmp_path, frame.assign(risk_group=groups))])
-    rows = risk_group_table(read_arms(read.predictions)[1], binary=False)
+    rows = risk_group_table(read_arms(read.predictions)[1])
     assert rows["group"].tolist() == [low, high]
     assert rows["hazard_ratio"].iloc[0] == 1
     assert rows["hazard_ratio"].iloc[1] > 1
