@@ -21,8 +21,13 @@ from outcome.errors import Problems
 from outcome.outcomes import Outcomes
 from outcome.statistics.censoring import Censoring, censoring_curve, landmark_weights
 from outcome.tables.codes import canonical_code
+from outcome.tables.column_names import (
+    event_contradiction,
+    follow_up_columns,
+    label_contradiction,
+)
 from outcome.tables.dates import DAYS_PER
-from outcome.tables.follow_up import Time
+from outcome.tables.follow_up import FollowUp, Time
 from outcome.tables.ids import is_formula
 from outcome.tables.missing import is_blank, is_missing
 
@@ -33,6 +38,7 @@ __all__ = [
     "Landmark",
     "TimeToEvent",
     "canonical_code",
+    "declared_endpoint",
     "describe",
     "is_blank",
     "is_formula",
@@ -84,6 +90,36 @@ class _Spec(BaseModel):
     def fit_settings(self) -> dict[str, Any]:
         """Return what a fit depends on besides the columns of the outcome."""
         return {}
+
+    @property
+    def time_column(self) -> str | None:
+        """The column of follow-up times in the patient table; None where there are none."""
+        return None
+
+    @property
+    def computed_follow_up(self) -> FollowUp | None:
+        """How follow-up is computed from other columns, where it is."""
+        return None
+
+    @property
+    def time_inputs(self) -> tuple[str, ...]:
+        """Columns of the cohort table that hold follow-up times as numbers."""
+        return ()
+
+    @property
+    def placeholder(self) -> str:
+        """A cell that stands for an outcome in a column that is absent."""
+        return ""
+
+    def name_contradiction(self, table: pd.DataFrame) -> str | None:
+        """Return why the name of the outcome's column suggests another declaration.
+
+        Parameters
+        ----------
+        table : DataFrame
+            The cohort table as text, every column of it.
+        """
+        return None
 
 
 class _Timed(_Spec):
@@ -141,6 +177,34 @@ class _Timed(_Spec):
         """Columns that the cohort table must have."""
         times = (self.time,) if isinstance(self.time, str) else self.time.columns
         return (*times, self.indicator)
+
+    @property
+    def time_column(self) -> str | None:
+        """The column of follow-up times in the patient table."""
+        return str(self.time)
+
+    @property
+    def computed_follow_up(self) -> FollowUp | None:
+        """How follow-up is computed from dates, or taken from several columns."""
+        return self.time if isinstance(self.time, FollowUp) else None
+
+    @property
+    def time_inputs(self) -> tuple[str, ...]:
+        """Columns of the cohort table that hold follow-up times as numbers; dates are not."""
+        if isinstance(self.time, str):
+            return (self.time,)
+        return self.time.to if self.time.origin is None else ()
+
+    @property
+    def declared_codes(self) -> tuple[str, tuple[str, ...]]:
+        """The column of the event, and its codes that are declared."""
+        return self.indicator, tuple(self.event_codes or ())
+
+    def name_contradiction(self, table: pd.DataFrame) -> str | None:
+        """Return why the name of the event column suggests the inverse coding."""
+        return event_contradiction(
+            self.indicator, censored=self.censored is not None, codes=self.event_codes
+        )
 
     def observed(self, patients: pd.DataFrame) -> Outcomes:
         """Return follow-up and how it ended, whatever the horizon.
@@ -253,6 +317,11 @@ class TimeToEvent(_Timed):
             raise ValueError("horizons must be positive, increasing and without duplicates")
         return value
 
+    @property
+    def question(self) -> str:
+        """What is asked: the same in studies that are evaluated together."""
+        return f"survival in {self.unit}"
+
     def positive_outcome(self, patients: pd.DataFrame) -> pd.Series:
         """1 where the event of interest was seen, else 0."""
         return (patients["event"] == 1).astype(float).where(patients["event"].notna())
@@ -306,6 +375,11 @@ class Landmark(_Timed):
     def horizons(self) -> tuple[float, ...]:
         """The one horizon."""
         return (self.horizon,)
+
+    @property
+    def question(self) -> str:
+        """What is asked: the same in studies that are evaluated together."""
+        return f"event by {self.horizon:g} {self.unit}"
 
     def positive_outcome(self, patients: pd.DataFrame) -> pd.Series:
         """1 where the event was seen by the horizon, 0 elsewhere, known or not."""
@@ -421,7 +495,26 @@ class Binary(_Spec):
         """Columns that the cohort table must have."""
         return (self.label_column,)
 
+    @property
+    def declared_codes(self) -> tuple[str, tuple[str, ...]]:
+        """The column of labels, and its codes that are declared."""
+        return self.label_column, (*self.positive, *self.negative)
+
+    @property
+    def placeholder(self) -> str:
+        """A cell that stands for a label in a column that is absent."""
+        return self.positive[0]
+
+    def name_contradiction(self, table: pd.DataFrame) -> str | None:
+        """Return why a label looks like the event of a follow-up that the table also holds."""
+        return label_contradiction(self.label_column, follow_up_columns(table))
+
     strata: None = None
+
+    @property
+    def question(self) -> str:
+        """What is asked: the same in studies that are evaluated together."""
+        return "favourable label" if self.favourable else "label"
 
     def positive_outcome(self, patients: pd.DataFrame) -> pd.Series:
         """1 where the label is positive, else 0."""
@@ -489,6 +582,33 @@ class Binary(_Spec):
 
 
 Endpoint = Annotated[TimeToEvent | Binary | Landmark, Field(discriminator="kind")]
+
+
+def declared_endpoint(kind: str | None, about: Mapping[str, Any]) -> Endpoint:
+    """Return the endpoint of a table of predictions, in the columns that such tables have.
+
+    Parameters
+    ----------
+    kind : {"survival", "landmark", "binary"}
+    about : mapping
+        What is known of it: `name`; `favourable` of a label; `unit`, `horizons` and `strata` of
+        times. More is ignored.
+
+    Raises
+    ------
+    ValueError
+        What is needed is missing or contradicts itself (pydantic's `ValidationError` is one).
+    """
+    name = str(about.get("name") or "")
+    if kind == "binary":
+        label: dict[str, Any] = {"kind": kind, "label": "label", "positive": "1", "name": name}
+        return Binary.model_validate({**label, "favourable": bool(about.get("favourable"))})
+    horizons, unit = about.get("horizons") or [], about.get("unit")
+    timed = {"kind": kind, "name": name, "time": "time", "event": "event", "unit": unit}
+    if kind == "landmark":
+        return Landmark.model_validate({**timed, "horizon": next(iter(horizons), None)})
+    more = {"horizons": horizons, "strata": about.get("strata")}
+    return TimeToEvent.model_validate({**timed, **more})
 
 
 def same_question(ours: Endpoint, theirs: Endpoint) -> bool:

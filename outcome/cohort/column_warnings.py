@@ -6,15 +6,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from outcome.endpoint import Binary, Endpoint, Landmark, TimeToEvent
 from outcome.errors import Problems
 from outcome.study import Study
-from outcome.tables.column_names import (
-    event_contradiction,
-    follow_up_columns,
-    label_contradiction,
-    unit_contradiction,
-)
+from outcome.tables.column_names import unit_contradiction
 
 __all__ = ["check_units", "column_warnings"]
 
@@ -36,33 +30,13 @@ def column_warnings(study: Study, table: pd.DataFrame) -> list[str]:
         The cohort table as text, every column of it.
     """
     found = [said for said, declared in _units(study) if declared]
-    for endpoint in _endpoints(study):
-        if isinstance(endpoint, Binary):
-            said = label_contradiction(endpoint.label_column, follow_up_columns(table))
-        else:
-            said = event_contradiction(
-                endpoint.indicator,
-                censored=endpoint.censored is not None,
-                codes=endpoint.event_codes,
-            )
-        found += [said] if said else []
-    return found
-
-
-def _endpoints(study: Study) -> list[Endpoint]:
-    """Return the endpoints that are read; a model in use may read none."""
-    every = (study.endpoint, *study.secondary)
-    return [e for e in every if isinstance(e, TimeToEvent | Landmark | Binary)]
+    said = [e.name_contradiction(table) for e in (study.endpoint, *study.secondary)]
+    return [*found, *(s for s in said if s)]
 
 
 def _units(study: Study) -> Iterator[tuple[str, bool]]:
-    for endpoint in _endpoints(study):
-        if isinstance(endpoint, Binary):
-            continue
+    for endpoint in (study.endpoint, *study.secondary):
         declared = "unit" in endpoint.model_fields_set
-        time = endpoint.time
-        # Dates have no unit: whatever is declared is what they are turned into.
-        columns = (time,) if isinstance(time, str) else () if time.origin else time.to
-        for column in columns:
+        for column in endpoint.time_inputs:
             if said := unit_contradiction(column, endpoint.unit, declared=declared):
                 yield said, declared

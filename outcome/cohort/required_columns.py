@@ -7,10 +7,8 @@ from collections.abc import Collection, Sequence
 
 import pandas as pd
 
-from outcome.endpoint import Binary, Landmark, TimeToEvent
 from outcome.errors import Problems
 from outcome.study import Study
-from outcome.tables.follow_up import FollowUp
 
 __all__ = [
     "declared_codes",
@@ -46,16 +44,8 @@ def same_spelling(table: pd.DataFrame, needed: Collection[str]) -> pd.DataFrame:
 
 def number_columns(study: Study) -> tuple[str, ...]:
     """Return the columns of the table that must hold numbers."""
-    endpoints = (study.endpoint, *study.secondary)
-    timed = [e.time for e in endpoints if isinstance(e, TimeToEvent | Landmark)]
-    times = [c for t in timed for c in _columns_of_numbers(t)]
+    times = [c for e in (study.endpoint, *study.secondary) for c in e.time_inputs]
     return tuple(dict.fromkeys([*times, *study.covariates.numeric]))
-
-
-def _columns_of_numbers(time: str | FollowUp) -> tuple[str, ...]:
-    if isinstance(time, str):
-        return (time,)
-    return time.to if time.origin is None else ()
 
 
 def with_follow_up(
@@ -63,9 +53,9 @@ def with_follow_up(
 ) -> pd.DataFrame:
     """Add the follow-up times that are computed from dates or taken from several columns."""
     for endpoint in (study.endpoint, *study.secondary):
-        if isinstance(endpoint, TimeToEvent | Landmark) and isinstance(endpoint.time, FollowUp):
-            times = endpoint.time.times(patients, endpoint.unit, places, problems)
-            patients = patients.assign(**{str(endpoint.time): times})
+        if (computed := endpoint.computed_follow_up) is not None:
+            times = computed.times(patients, endpoint.unit, places, problems)
+            patients = patients.assign(**{str(computed): times})
     return patients
 
 
@@ -73,11 +63,8 @@ def declared_codes(study: Study) -> dict[str, set[str]]:
     """Return the codes and levels that the study file declares, by column."""
     found: dict[str, set[str]] = {c: set(v) for c, v in study.covariates.levels.items()}
     for endpoint in (study.endpoint, *study.secondary):
-        if isinstance(endpoint, Binary):
-            codes = {*endpoint.positive, *endpoint.negative}
-            found.setdefault(endpoint.label_column, set()).update(codes)
-        elif isinstance(endpoint, TimeToEvent | Landmark):
-            found.setdefault(endpoint.indicator, set()).update(endpoint.event_codes or ())
+        column, codes = endpoint.declared_codes
+        found.setdefault(column, set()).update(codes)
     return found
 
 
@@ -134,6 +121,5 @@ def without_columns(
     }
     if endpoint.strata in missing:
         kept["endpoint"] = endpoint.model_copy(update={"strata": None})
-    nothing = endpoint.positive[0] if isinstance(endpoint, Binary) else ""
-    filled = {c: nothing for c in endpoint.columns if c in missing}
+    filled = {c: endpoint.placeholder for c in endpoint.columns if c in missing}
     return study.model_copy(update=kept), table.assign(**filled)

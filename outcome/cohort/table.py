@@ -20,7 +20,7 @@ from outcome.cohort.required_columns import (
     with_slide_column,
     without_columns,
 )
-from outcome.endpoint import Endpoint, Landmark, TimeToEvent
+from outcome.endpoint import Endpoint
 from outcome.errors import CohortError, Problems
 from outcome.outcomes import Outcomes
 from outcome.study import Study
@@ -334,9 +334,9 @@ def _without_invalid_times(
     if study.on_missing.invalid_time != "drop":
         return patients, invalid
     for endpoint in (study.endpoint, *study.secondary):
-        if not isinstance(endpoint, TimeToEvent | Landmark):
+        column = endpoint.time_column
+        if column is None:
             continue
-        column = str(endpoint.time)
         low = pd.to_numeric(patients[column], errors="coerce") <= 0
         if low.any() and endpoint is not study.endpoint:
             who = f"{int(low.sum())} patients whose time is zero or negative"

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
 
-from outcome.endpoint import Binary, Endpoint, Landmark, TimeToEvent
+from outcome.endpoint import Endpoint, declared_endpoint
 from outcome.errors import PredictionsError, Problems, RunFolderError
 from outcome.predictions import read_covariates
 from outcome.run_folder.read import read_manifest
@@ -70,26 +69,13 @@ class PredictionSource:
         if self.study is not None:
             return self.study.endpoint
         spec = self.part("endpoint")
-        name, kind = str(spec.get("name") or ""), spec.get("kind")
         try:
-            if kind == "binary":
-                return _binary(name, favourable=bool(spec.get("favourable")))
-            horizons, unit = spec.get("horizons") or [], spec.get("unit")
-            timed = {"name": name, "time": "time", "event": "event", "unit": unit, "kind": kind}
-            if kind == "landmark":
-                return Landmark.model_validate({**timed, "horizon": horizons[0]})
-            strata = spec.get("strata")
-            return TimeToEvent.model_validate({**timed, "horizons": horizons, "strata": strata})
-        except (ValidationError, IndexError, TypeError):
+            return declared_endpoint(spec.get("kind"), spec)
+        except (ValueError, TypeError):
             raise RunFolderError(
                 f"{self.folder}/manifest.json does not declare the endpoint (kind, unit, "
                 f"horizons). To do: give {self.table} instead, and the unit of its times"
             ) from None
-
-
-def _binary(name: str, *, favourable: bool) -> Binary:
-    about = {"kind": "binary", "label": "label", "positive": "1", "name": name}
-    return Binary.model_validate({**about, "favourable": favourable})
 
 
 def read_sources(paths: Sequence[Path]) -> list[PredictionSource]:
@@ -152,11 +138,7 @@ def endpoint_asked(
         problems.add(f"unit {unit!r} is unknown", remedy="use days, months or years")
     runs = [s for s in sources if s.folder]
     declared = [s.endpoint() for s in runs]
-    units = {
-        str(s.folder): e.unit
-        for s, e in zip(runs, declared, strict=True)
-        if not isinstance(e, Binary)
-    }
+    units = {str(s.folder): e.unit for s, e in zip(runs, declared, strict=True) if e.unit}
     if unit and found and unit != found:
         problems.add(f"unit {unit}, but the tables hold a column time_{found}")
     for folder, theirs in units.items():
@@ -166,35 +148,28 @@ def endpoint_asked(
                 "leave the unit out: nothing is converted" if unit else "bring them to one unit"
             )
             problems.add(f"{said}, but the times of {folder} are in {theirs}", remedy=remedy)
-    if len({_question(e) for e in declared}) > 1:
-        problems.add("the runs ask different questions", [*map(_question, declared)])
+    if len({e.question for e in declared}) > 1:
+        problems.add("the runs ask different questions", [e.question for e in declared])
     first = declared[0] if declared else None
-    if isinstance(first, Landmark) and horizons and tuple(horizons) != first.horizons:
+    fixed = first is not None and not first.any_horizon and first.horizons
+    if fixed and horizons and tuple(horizons) != fixed:
         problems.add(
             "horizons cannot be given: the endpoint of the run is the event by a fixed time"
         )
-    if favourable and any(isinstance(e, Binary) and not e.favourable for e in declared):
+    if favourable and any(not e.unit and not e.favourable for e in declared):
         problems.add("favourable, but the study of the run declares the opposite")
     problems.raise_if_any(PredictionsError)
     if first is None:
         return _plain(kind, unit or found or "days", horizons, favourable=favourable)
-    if isinstance(first, TimeToEvent) and horizons:
+    if first.any_horizon and horizons:
         return first.model_copy(update={"horizons": tuple(horizons)})
     return first
 
 
-def _question(endpoint: Endpoint) -> str:
-    """Write what must be the same in runs that are judged together."""
-    if isinstance(endpoint, Binary):
-        return "favourable label" if endpoint.favourable else "label"
-    if isinstance(endpoint, Landmark):
-        return f"event by {endpoint.horizon:g} {endpoint.unit}"
-    return f"survival in {endpoint.unit}"
-
-
 def _plain(kind: str, unit: str, horizons: Sequence[float], *, favourable: bool) -> Endpoint:
-    if kind == "binary":
-        return _binary("label", favourable=favourable)
-    timed = {"kind": "survival", "time": "time", "event": "event", "unit": unit, "name": "event"}
+    name = "event" if kind == "survival" else "label"
+    endpoint = declared_endpoint(kind, {"name": name, "unit": unit, "favourable": favourable})
+    if not endpoint.any_horizon:
+        return endpoint
     # Copied unvalidated: the evaluation explains what is wrong with horizons.
-    return TimeToEvent.model_validate(timed).model_copy(update={"horizons": tuple(horizons)})
+    return endpoint.model_copy(update={"horizons": tuple(horizons)})
