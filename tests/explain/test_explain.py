@@ -228,9 +228,10 @@ def test_geojson_is_what_qupath_reads(explained):
 
 
 def test_geojson_leaves_out_attention_that_is_not_known():
-    row = {"x": 1.0, "y": 2.0, "end": "raises risk", "rank": 1, "contribution": 0.5}
+    row = {"x": 1.0, "y": 2.0, "side": 4.0, "end": "raises risk", "rank": 1, "contribution": 0.5}
     table = pd.DataFrame([row | {"attention": np.nan}])
-    (feature,) = feature_collection(table, "S", 4.0)["features"]
+    (feature,) = feature_collection(table, "S")["features"]
+    assert feature["geometry"]["coordinates"][0][2] == [5.0, 6.0]
     assert feature["properties"]["measurements"] == {"contribution": 0.5}
 
 
