@@ -81,7 +81,7 @@ def test_a_landmark_run_is_judged_as_one(small, outcome, tmp_path):
     assert "maxstat is of the time to an event" in done.err
     done = outcome("evaluate", tmp_path / "run", "--out", tmp_path / "no", "--horizons", "365")
     assert done.code == 2
-    assert "the event by a time of its own" in done.err
+    assert "the event by a fixed time" in done.err
     # Without the study file, the manifest says it.
     shutil.copytree(tmp_path / "run", tmp_path / "bare")
     (tmp_path / "bare" / "study.yaml").unlink()

@@ -310,7 +310,7 @@ def test_micrometres_are_not_passed_off_as_pixels(planted, tmp_path):
     [
         ({"slides": ["nobody"]}, "not in the cohort: nobody"),
         ({"patients": ["nobody"]}, "not in the cohort: nobody"),
-        ({}, "name slides with --slide"),
+        ({}, "name slides or patients to explain"),
     ],
 )
 def test_what_cannot_be_explained(planted, tmp_path, request_, message):
