@@ -22,7 +22,7 @@ from outcome.bundle.patient_vectors import PatientVectors
 from outcome.bundle.provenance import training_facts
 from outcome.cohort import Fold
 from outcome.crossval.arm_fold import Settled, settle
-from outcome.crossval.executors import Here
+from outcome.crossval.executors import LocalProcesses
 from outcome.crossval.grid import Grid, network_errors
 from outcome.crossval.late_fusion import MemberScores
 from outcome.crossval.outer_fold import HISTORY, chosen_network, chosen_penalty, few_events
@@ -89,7 +89,7 @@ def fit_bundle(
     grid = Grid(alone, replace(study_data, folds=(fold,)), fits, device)
     for error in network_errors(alone):
         raise error
-    train(grid, Here(jobs), progress)
+    train(grid, LocalProcesses(jobs), progress)
     with pinned_threads(study.training.threads):
         made = [_member(grid, fold, member) for member in members(arm)]
         data = _projected(grid, fold, arm)

@@ -174,7 +174,7 @@ def _probes(
     study: Study, study_data: StudyData, texts: Mapping[str, str], outcomes: ProbeOutcomes
 ) -> Iterator[Probe]:
     if texts:
-        yield from _text_probes(texts, outcomes)
+        yield from text_probes(texts, outcomes)
     if study_data.reports is not None and not _learned(study):
         yield from _report_probes(study_data, outcomes)
     rows = study_data.cohort.patients.loc[list(outcomes.patients)]
@@ -199,7 +199,7 @@ def _learned(study: Study) -> bool:
     return isinstance(source, ReportTexts) and source.learned
 
 
-def _text_probes(texts: Mapping[str, str], outcomes: ProbeOutcomes) -> Iterator[Probe]:
+def text_probes(texts: Mapping[str, str], outcomes: ProbeOutcomes) -> Iterator[Probe]:
     ordered = [texts.get(p, "") for p in outcomes.patients]
     counter = CountVectorizer(binary=True, ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b")
     try:

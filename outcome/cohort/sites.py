@@ -66,7 +66,7 @@ def site_folds(
     names = sorted(set(sites))
     table = pd.crosstab(sites, outcome.astype(int)).reindex(index=names, columns=[0, 1])
     counts = table.fillna(0).astype(int).to_numpy()
-    assigned, simple = _solve(tuple(map(tuple, counts.tolist())), n, seed)
+    assigned, simple = divide_sites(tuple(map(tuple, counts.tolist())), n, seed)
     where = dict(zip(names, assigned, strict=True))
     folds = [outcome.index[(sites.map(where) == k).to_numpy()].tolist() for k in range(n)]
     return folds, _cost(counts, np.array(assigned), names, n, simple)
@@ -93,27 +93,31 @@ def _cost(
 
 
 @lru_cache(maxsize=64)
-def _solve(counts: tuple[tuple[int, int], ...], n: int, seed: int) -> tuple[tuple[int, ...], bool]:
+def divide_sites(
+    counts: tuple[tuple[int, int], ...], n: int, seed: int
+) -> tuple[tuple[int, ...], bool]:
     """Fold of each site, and whether the programme was too large, or led nowhere."""
     share = np.array(counts, dtype=float) / np.maximum(np.sum(counts, axis=0), 1)
     rng = np.random.default_rng(seed)
     nudge = rng.random((len(counts), n)) * NUDGE / len(counts)
-    found = [_one_by_one(share, n, rng)]
+    found = [deal_sites(share, n, rng)]
     best = _programme(share, n, nudge) if nudge.size <= MOST_PLACES else None
     if best is not None:
         found.insert(0, best)
-    better = min((_exchanged(share, a, n) for a in found), key=lambda a: _unevenness(share, a, n))
+    better = min(
+        (_exchanged(share, a, n) for a in found), key=lambda a: division_unevenness(share, a, n)
+    )
     return tuple(better.tolist()), best is None
 
 
-def _unevenness(share: NDArray[np.float64], assigned: NDArray[np.int64], n: int) -> float:
+def division_unevenness(share: NDArray[np.float64], assigned: NDArray[np.int64], n: int) -> float:
     """Sum over folds and classes of the square of how far a fold is from its even share."""
     per_fold = np.stack([share[assigned == k].sum(axis=0) for k in range(n)])
     empty = sum(not (assigned == k).any() for k in range(n))
     return float(((per_fold * n - 1) ** 2).sum()) + 1e6 * empty
 
 
-def _one_by_one(share: NDArray[np.float64], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def deal_sites(share: NDArray[np.float64], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
     order = np.lexsort((rng.random(len(share)), -share.sum(axis=1)))
     found = np.zeros(len(share), dtype=np.int64)
     filled = np.zeros((n, share.shape[1]))

@@ -20,7 +20,7 @@ from outcome.models.aggregators.abmil_blocks import can_compile
 from outcome.processes import in_processes
 from outcome.training.data_parallel import Ranks, WorkersError
 
-__all__ = ["Cluster", "Here", "Together", "Workers", "WorkersError"]
+__all__ = ["DaskCluster", "LocalProcesses", "TorchrunProcesses", "Workers", "WorkersError"]
 
 Work = Callable[..., Any]
 CONNECT = "10s"
@@ -37,7 +37,7 @@ class Workers(Protocol):
 
 
 @dataclass(frozen=True)
-class Here:
+class LocalProcesses:
     """Processes of this machine.
 
     Parameters
@@ -83,7 +83,7 @@ class Here:
 
 
 @dataclass(frozen=True)
-class Together:
+class TorchrunProcesses:
     """The processes that torchrun has started: each does a part of every task, all in step.
 
     Parameters
@@ -101,7 +101,7 @@ class Together:
 
 
 @dataclass(frozen=True)
-class Cluster:
+class DaskCluster:
     """Workers of a Dask scheduler; every path of the run must be the same for all of them.
 
     Parameters

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcome.cohort import Cohort, make_folds
-from outcome.crossval.executors import Here
+from outcome.crossval.executors import LocalProcesses
 from outcome.crossval.grid import Grid
 from outcome.crossval.joined_predictions import joined_predictions
 from outcome.crossval.scheduler import run_grid
@@ -84,20 +84,20 @@ def permutation_test(
     observed = _statistics(study, study_data, device)
     found = []
     grid = Grid(study, study_data, Path(), device)
-    for one in Here(jobs).map(_one, grid, [(k,) for k in range(n)]):
+    for one in LocalProcesses(jobs).map(_one, grid, [(k,) for k in range(n)]):
         found.append(one)
         progress(len(found), n)
     table = pd.concat(found)
     rows = []
     for (arm, statistic), value in observed.items():
         drawn = table[arm, statistic].to_numpy()
-        p = _p_value(value, drawn)
+        p = permutation_p_value(value, drawn)
         rows.append((arm, statistic, value, p, n, "networks" if networks else "linear"))
     columns = ["arm", "statistic", "observed", "p_value", "n_permutations", "model"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _p_value(observed: float, drawn: NDArray[np.float64]) -> float:
+def permutation_p_value(observed: float, drawn: NDArray[np.float64]) -> float:
     """Share of permutations that reach what was observed; one without a value may have."""
     if np.isnan(observed):
         return np.nan
@@ -153,7 +153,7 @@ def _statistics(study: Study, study_data: StudyData, device: str) -> dict[tuple[
     """Return the main metric and the log-rank statistic (-log10 p) of every arm."""
     with TemporaryDirectory() as scratch:
         grid = Grid(study, study_data, Path(scratch), device)
-        finished = run_grid(grid, Here())
+        finished = run_grid(grid, LocalProcesses())
     evaluation = evaluate_endpoint(
         Predictions(joined_predictions(finished, study_data)), study.endpoint, n_resamples=0
     )

@@ -84,7 +84,7 @@ def train_together(
         What is wrong with the input; the run folder was begun with other settings; the processes
         do not see the same study, patients, devices and fits.
     """
-    from outcome.crossval.executors import Together
+    from outcome.crossval.executors import TorchrunProcesses
     from outcome.crossval.resume import claim
     from outcome.crossval.scheduler import train
     from outcome.training.data_parallel import Ranks, device_of_rank
@@ -99,5 +99,5 @@ def train_together(
         if ranks.first:
             claim(folder, study)
         ranks.wait()
-        train(grid, Together(ranks), progress)
+        train(grid, TorchrunProcesses(ranks), progress)
     return sum(fit.finished for fit in fits), len(fits)

@@ -51,7 +51,7 @@ def start(
     InputError
         Everything that is wrong with the input, at once.
     """
-    from outcome.crossval.executors import Cluster, Here
+    from outcome.crossval.executors import DaskCluster, LocalProcesses
     from outcome.crossval.grid import Grid, network_errors
     from outcome.dataset.study_data import prepare
     from outcome.devices import choose_device
@@ -72,8 +72,8 @@ def start(
     )
     grid = Grid(settled, study_data, folder.absolute() / "fits", device, save_vectors)
     if cluster is None:
-        return grid, Here(n)
-    workers = Cluster(cluster)
+        return grid, LocalProcesses(n)
+    workers = DaskCluster(cluster)
     workers.check()
     return grid, workers
 

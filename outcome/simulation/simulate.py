@@ -148,12 +148,12 @@ def simulate(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not empty: name a new folder")
     rng = np.random.default_rng([s.seed, 20240607])
-    patients = _patients(s, rng)
-    slides = _slides(s, patients, rng)
+    patients = draw_patients(s, rng)
+    slides = draw_slides(s, patients, rng)
     tissue = [draw_tissues(s, patients, row, rng) for row in slides.itertuples()]
-    score = _truth(s, patients, slides, tissue)
+    score = draw_truth(s, patients, slides, tissue)
     cohort = patients[["patient_id", "site", "stage", "age"]].merge(slides, on="patient_id")
-    cohort = cohort.drop(columns=["n", "of"]).merge(_outcomes(s, score, rng), on="patient_id")
+    cohort = cohort.drop(columns=["n", "of"]).merge(draw_outcomes(s, score, rng), on="patient_id")
     features = features_folder(out)
     features.mkdir(parents=True)
     write_features(s, features, patients, slides, tissue, rng, progress)
@@ -173,7 +173,7 @@ def _standard(x: Array) -> Array:
     return standard
 
 
-def _patients(s: Simulation, rng: np.random.Generator) -> pd.DataFrame:
+def draw_patients(s: Simulation, rng: np.random.Generator) -> pd.DataFrame:
     n = s.patients
     tumour, immune, own = rng.normal(size=(3, n))
     tissue = (tumour - immune) / np.sqrt(2)
@@ -193,7 +193,7 @@ def _patients(s: Simulation, rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
-def _slides(s: Simulation, patients: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def draw_slides(s: Simulation, patients: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """One slide for most patients, two for a sixth of them."""
     rows = []
     for row, patient in enumerate(patients["patient_id"]):
@@ -220,7 +220,7 @@ def draw_tissues(
     return rng.permutation(np.repeat(np.arange(len(TISSUES)), counts))
 
 
-def _truth(
+def draw_truth(
     s: Simulation, patients: pd.DataFrame, slides: pd.DataFrame, tissue: list[NDArray[np.int64]]
 ) -> pd.DataFrame:
     counts = np.stack([np.bincount(t, minlength=len(TISSUES)) for t in tissue])
@@ -242,7 +242,7 @@ def _truth(
     return truth
 
 
-def _outcomes(s: Simulation, score: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def draw_outcomes(s: Simulation, score: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """Follow-up or labels; the true probability of a label is added to `score`."""
     hazard = score["log_hazard"].to_numpy()
     table = pd.DataFrame({"patient_id": score["patient_id"]})

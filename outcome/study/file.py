@@ -230,18 +230,18 @@ def _moved(study: Study, move: Callable[[Path], Path]) -> Study:
 def _override(data: dict[str, Any], text: str) -> None:
     key, sign, value = text.partition("=")
     if not sign or not key.strip():
-        raise StudyError(f"--set {text!r}: write key=value, e.g. --set training.epochs=10")
+        raise StudyError(f"setting {text!r}: write key=value, e.g. training.epochs=10")
     *sections, last = key.strip().split(".")
     target = data
     for section in sections:
         nested = target.setdefault(section, {})
         if not isinstance(nested, dict):
-            raise StudyError(f"--set {text!r}: {section!r} is not a section of the study file")
+            raise StudyError(f"setting {text!r}: {section!r} is not a section of the study file")
         target = nested
     try:
         target[last] = load_yaml(value)
     except (yaml.YAMLError, ValueError, RecursionError):
-        raise StudyError(f"--set {text!r}: the value is not valid YAML") from None
+        raise StudyError(f"setting {text!r}: the value is not valid YAML") from None
 
 
 UNSAID = ("survival", "binary", "landmark", FILE, TEXTS, COLUMN, PARTS)

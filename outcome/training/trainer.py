@@ -165,7 +165,7 @@ def fit_network(
         states: list[State] = []
         outputs: list[NDArray[np.float64]] = []
         for epoch in range(1, settings.epochs + 1):
-            loss = _one_epoch(network, optimizer, train, head, settings, order, device)
+            loss = one_epoch(network, optimizer, train, head, settings, order, device)
             raw = predict(network, tune, device)
             outputs.append(raw)
             tune_loss = _loss(head, raw, tune.target)
@@ -203,7 +203,7 @@ def pooled(
     return np.concatenate(parts)
 
 
-def _one_epoch(
+def one_epoch(
     network: OutcomeNetwork,
     optimizer: torch.optim.Optimizer,
     train: Patients,

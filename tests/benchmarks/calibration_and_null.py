@@ -23,7 +23,7 @@ from scipy.special import logit
 
 import outcome
 from outcome.crossval.arm_fold import joined_predictions
-from outcome.crossval.executors import Here
+from outcome.crossval.executors import LocalProcesses
 from outcome.crossval.grid import Grid
 from outcome.crossval.scheduler import run_grid
 from outcome.dataset.study_data import prepare
@@ -71,7 +71,7 @@ def calibration(out: Path, seeds) -> None:
         study_data = prepare(study, out / "cache", frame=table)
         fresh = tuple(f for f in study_data.folds if f.name == "fresh")
         grid = Grid(study, replace(study_data, folds=fresh), folder / "fits", "cpu")
-        finished = run_grid(grid, Here(2))
+        finished = run_grid(grid, LocalProcesses(2))
         predicted = joined_predictions(finished, grid.study_data)
         events = int(study_data.cohort.patients.loc[sorted(known), "event"].sum())
         truth = pd.read_csv(folder / "truth.csv").set_index("patient_id")

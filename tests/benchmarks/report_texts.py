@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 
-from outcome.checks.leak_scan import Probe, _text_probes
+from outcome.checks.leak_scan import Probe, text_probes
 from outcome.checks.probes import ProbeOutcomes, joint, single
 from outcome.embeddings.reports.chunking import chunks
 from outcome.embeddings.reports.tfidf import TfidfSvd
@@ -47,7 +47,7 @@ def false_alarms(cohorts: int = 40) -> None:
         ids = tuple(str(i) for i in range(n))
         known = ProbeOutcomes(ids, times, rng.random(n) < events, np.arange(n) % 5, np.full(n, ""))
         x = rng.normal(size=(n, 512))
-        probes = [*_text_probes(dict(zip(ids, written(n, 100, rng), strict=True)), known)]
+        probes = [*text_probes(dict(zip(ids, written(n, 100, rng), strict=True)), known)]
         probes += [Probe("feature", "", single(x, known)), Probe("report", "", joint(x, known))]
         alarms.update(p.severity for p in probes if p.severity)
     print(f"{cohorts} cohorts without a leak: {dict(alarms) or 'no alarm'}")

@@ -30,7 +30,7 @@ from outcome.statistics.concordance import harrell
 from outcome.training.arm_members import Member
 from outcome.training.batching import Patients
 from outcome.training.projection import development_vectors, test_vectors
-from outcome.training.trainer import _one_epoch, build, predict
+from outcome.training.trainer import build, one_epoch, predict
 
 CPU = torch.device("cpu")
 WIDTHS = {"embedding": 512, "attention_width": 384}
@@ -168,7 +168,7 @@ def ours(
     order = np.random.default_rng(0)
     return Contender(
         name,
-        lambda: float(_one_epoch(network, optimizer, seen, head, settings, order, CPU)) and None,
+        lambda: float(one_epoch(network, optimizer, seen, head, settings, order, CPU)) and None,
         lambda: predict(network, held_out, CPU),
     )
 

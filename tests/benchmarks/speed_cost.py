@@ -21,7 +21,7 @@ from outcome.models.heads import CoxHead, Target
 from outcome.training.arm_members import Member
 from outcome.training.batching import Patients
 from outcome.training.projection import development_vectors
-from outcome.training.trainer import _one_epoch, build
+from outcome.training.trainer import build, one_epoch
 
 CPU = torch.device("cpu")
 GRID = [(20, 512), (60, 512), (20, 1024), (60, 1024), (20, 2048)]
@@ -74,7 +74,7 @@ def epoch(study, study_data, bags, components: int, low: bool) -> float:
     order = np.random.default_rng(0)
     for _ in range(2):
         start = time.process_time()
-        _one_epoch(network, optimizer, patients, CoxHead(), settings, order, CPU)
+        one_epoch(network, optimizer, patients, CoxHead(), settings, order, CPU)
     return time.process_time() - start
 
 

@@ -52,7 +52,7 @@ def test_no_other_division_is_more_even(seed):
 def test_the_same_seed_gives_the_same_folds():
     outcome, site = hospital(600, 60)
     first = site_folds(outcome, site, 5, 3)
-    module._solve.cache_clear()
+    module.divide_sites.cache_clear()
     assert site_folds(outcome, site, 5, 3) == first
 
 
@@ -68,14 +68,14 @@ def test_a_slow_machine_finds_the_same_division(monkeypatch):
 
     monkeypatch.setattr(scipy.optimize, "milp", slow)
     monkeypatch.setattr(module, "monotonic", lambda: 50 * monotonic())
-    module._solve.cache_clear()
+    module.divide_sites.cache_clear()
     assert site_folds(outcome, site, 10, 0) == first
 
 
 def test_a_machine_that_stands_still_is_an_error_and_no_other_division(monkeypatch):
     outcome, site = hospital(300, 25)
     monkeypatch.setattr(module, "PATIENCE", 0.0)
-    module._solve.cache_clear()
+    module.divide_sites.cache_clear()
     with pytest.raises(CohortError, match="22 sites could not be divided into 5 folds"):
         site_folds(outcome, site, 5, 0)
 
@@ -94,7 +94,7 @@ def test_hard_divisions_are_limited_in_work(monkeypatch):
     rng = np.random.default_rng(0)
     site = pd.Series(rng.choice(40, 1000).astype(str), index)
     outcome = pd.Series((rng.random(1000) < 0.3).astype(int), index)
-    module._solve.cache_clear()
+    module.divide_sites.cache_clear()
     folds, notes = site_folds(outcome, site, 10, 0)
     assert [s.mip_node_count for s in solved] == [module.STEPS // 400]
     assert len(notes) == 1
@@ -109,13 +109,13 @@ def test_too_many_sites_and_folds_are_dealt_out_one_by_one_and_exchanged():
     assert "dealt out one by one" in notes[1]
     counts = pd.crosstab(site, outcome).to_numpy()
     share = counts / counts.sum(axis=0)
-    dealt = module._one_by_one(share, 10, np.random.default_rng(0))
-    assert unevenness(outcome, folds) <= module._unevenness(share, dealt, 10)
+    dealt = module.deal_sites(share, 10, np.random.default_rng(0))
+    assert unevenness(outcome, folds) <= module.division_unevenness(share, dealt, 10)
     names = sorted(set(site))
     where = pd.Series({p: k for k, f in enumerate(folds) for p in f}).groupby(site).first()
     found = where[names].to_numpy()
-    best = module._unevenness(share, found, 10)
+    best = module.division_unevenness(share, found, 10)
     for i, j in itertools.combinations(range(len(names)), 2):
         swapped = found.copy()
         swapped[[i, j]] = swapped[[j, i]]
-        assert module._unevenness(share, swapped, 10) >= best - 1e-9
+        assert module.division_unevenness(share, swapped, 10) >= best - 1e-9

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from outcome.crossval.executors import Here
+from outcome.crossval.executors import LocalProcesses
 from outcome.crossval.outer_fold import chosen_network, few_events, member_scores
 from outcome.crossval.scheduler import train
 from outcome.crossval.selection import epoch_losses
@@ -38,7 +38,7 @@ def test_a_linear_member_scores_both_sets_and_is_centred(make_grid):
 
 def test_the_epoch_has_the_least_loss_of_the_held_out_patients(make_grid):
     grid = make_grid()
-    train(grid, Here(), no_progress)
+    train(grid, LocalProcesses(), no_progress)
     fold = grid.study_data.folds[0]
     (member,) = [m for m in grid.members if not m.linear]
     raw = [grid.folder(fold, member, i).tune_raw() for i in range(len(fold.inner))]
@@ -57,7 +57,7 @@ def test_the_epoch_has_the_least_loss_of_the_held_out_patients(make_grid):
 
 def test_with_few_events_half_of_the_epochs_are_used(make_grid):
     grid = make_grid(training={"epochs": 6, "components": 4, "attention_width": 4})
-    train(grid, Here(), no_progress)
+    train(grid, LocalProcesses(), no_progress)
     fold = grid.study_data.folds[0]
     (member,) = [m for m in grid.members if not m.linear]
     cohort = grid.study_data.cohort
@@ -66,5 +66,5 @@ def test_with_few_events_half_of_the_epochs_are_used(make_grid):
     fewer = replace(grid.study_data, cohort=replace(cohort, patients=patients))
     few = replace(grid, study_data=fewer)
     assert few_events(few, fold)
-    train(few, Here(), no_progress)
+    train(few, LocalProcesses(), no_progress)
     assert chosen_network(few, fold, member)[1] == 3

@@ -63,11 +63,11 @@ def truth_and_table(seed):
 
     s = Simulation(patches=60, dimension=16, seed=seed)
     rng = np.random.default_rng([s.seed, 20240607])
-    patients = module._patients(s, rng)
-    slides = module._slides(s, patients, rng)
+    patients = module.draw_patients(s, rng)
+    slides = module.draw_slides(s, patients, rng)
     tissue = [module.draw_tissues(s, patients, row, rng) for row in slides.itertuples()]
-    truth = module._truth(s, patients, slides, tissue)
-    return truth, module._outcomes(s, truth, rng)
+    truth = module.draw_truth(s, patients, slides, tissue)
+    return truth, module.draw_outcomes(s, truth, rng)
 
 
 @pytest.mark.parametrize(

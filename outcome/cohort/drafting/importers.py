@@ -218,7 +218,7 @@ def _numbered_splits(source: Source, table: Path) -> Path | None:
     if len(chosen) > 1:
         names = ", ".join(str(f.relative_to(start.parent)) for f in chosen[:3])
         raise CohortError(
-            f"{len(chosen)} folders hold splits_0.csv ({names}). To do: name one with --splits"
+            f"{len(chosen)} folders hold splits_0.csv ({names}). To do: name one with `splits=`"
         )
     return chosen[0] if chosen else None
 
@@ -246,7 +246,7 @@ def _patho_bench(source: Source) -> _Parts:
         rest = [c for c in rest if not re.match(r"fold_?\d+$", c)]
         label = source.endpoint or (rest[0] if len(rest) == 1 else "")
         if label not in table:
-            raise CohortError(f"say which task with --endpoint: {', '.join(rest[:10])}")
+            raise CohortError(f"say which task with `endpoint=`: {', '.join(rest[:10])}")
         endpoint = binary_section(table, label, source.positive)
     outcome = [c for c in endpoint.values() if isinstance(c, str) and c in table]
     kept = ["case_id", "slide_id", *outcome]
