@@ -369,7 +369,7 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
             "noise input called better": by["nested"]["better"],
             "real gain found": by["gain"]["better"],
         }  # fmt: skip
-        shown = {name: round(100 * float(v.mean()), 1) for name, v in percent.items()}
+        shown = {name: round(100 * float(v.astype(float).mean()), 1) for name, v in percent.items()}
         width = round(float(by["arm"]["width"].mean()), 3)
         rows.append({"metric": metric, "method": method, **shown, "width of an arm": width})
     return pd.DataFrame(rows)
