@@ -25,7 +25,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
-from outcome.evaluation.arrays import Arm, FoldScores, Panel, read_arms
+from outcome.evaluation.arrays import ArmScores, FoldScores, Panel, read_arms
 from outcome.evaluation.censoring_weights import CensoringWeights, censoring_weights
 from outcome.evaluation.crossfit_estimates import (
     CrossfitEstimate,
@@ -215,7 +215,7 @@ def shares(setting: Setting) -> Floats:
 
 
 def measured(
-    panel: Panel, arm: Arm, weights: CensoringWeights, fitted: Fitted, setting: Setting
+    panel: Panel, arm: ArmScores, weights: CensoringWeights, fitted: Fitted, setting: Setting
 ) -> dict[str, CrossfitEstimate]:
     def one(metric: Callable[[FoldScores], object]) -> CrossfitEstimate:
         return crossfit_estimate(panel, arm, metric, fitted.inner)
@@ -369,7 +369,7 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
             "noise input called better": by["nested"]["better"],
             "real gain found": by["gain"]["better"],
         }  # fmt: skip
-        shown = {name: round(100 * float(v.mean()), 1) for name, v in percent.items()}
+        shown = {name: round(100 * float(v.astype(float).mean()), 1) for name, v in percent.items()}
         width = round(float(by["arm"]["width"].mean()), 3)
         rows.append({"metric": metric, "method": method, **shown, "width of an arm": width})
     return pd.DataFrame(rows)
