@@ -73,7 +73,9 @@ class Bundle:
     calibration : Calibration
     cuts : mapping of stratum to cut-offs of the risk
     threshold : float
-        Risk that 90% of training patients with the better outcome did not exceed.
+        Risk at which 90% of the training patients without the positive label are called
+        negative; patients are called positive above it, or below it where the positive label is
+        the better outcome.
     horizons : tuple of float
         Where absolute risk is given by default.
     strata : tuple of str

@@ -54,7 +54,7 @@ class Finding:
 
 
 class Examples:
-    """Makes short examples of texts in which nobody can be recognised.
+    """Makes short examples of texts from which no patient can be recognised.
 
     Digits become `#`, and a word that fewer than 5 patients' texts have becomes `…`: names and
     ids are rare.

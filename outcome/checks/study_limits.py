@@ -25,11 +25,11 @@ def study_limits(study: Study, study_data: StudyData) -> list[str]:
     if events < FEW_EVENTS:
         found.append(
             f"There are {events} {what}: intervals are wide, and differences between arms of"
-            " less than about 0.05 cannot be told from chance."
+            " less than about 0.05 cannot be distinguished from chance."
         )
     if events == len(cohort.patients):
         found.append(
-            "Every patient has the event, and nobody is censored. If the table has survivors, they"
+            "Every patient has the event; none is censored. If the table has survivors, they"
             " may have been dropped for want of a time: GDC's days_to_death is empty for them, and"
             " days_to_last_follow_up belongs into the same column."
         )

@@ -136,14 +136,14 @@ def read_split_files(
             why_ids_differ(strange, {*patients, *slides}) if len(translate) < len(strange) else ""
         )
         notes.append(
-            f"{len(strange)} ids in {path.name} belong to nobody who can be used: left out"
+            f"{len(strange)} ids in {path.name} belong to no patient who can be used: left out"
             + (f" ({reason})" if reason else "")
         )
     if not translate:
         shown = ", ".join(sorted(everybody)[:3])
         reason = why_ids_differ(everybody, {*patients, *slides})
         raise CohortError(
-            f"split.files: {path} names nobody of the cohort (it names {shown} ...)"
+            f"split.files: {path} names no patient of the cohort (it names {shown} ...)"
             + (f": {reason}" if reason else "")
         )
     folds, leaks = [], []
@@ -158,7 +158,7 @@ def read_split_files(
         if fold.test and not test:
             shown = ", ".join(sorted(fold.test)[:3])
             raise CohortError(
-                f"{path.name}, fold {fold.name}: nobody of its test set is in the cohort (it names"
+                f"{path.name}, fold {fold.name}: no patient of its test set is in the cohort (it names"
                 f" {shown}). To do: write ids as the cohort table does, or remove the fold"
             )
         if test:

@@ -221,7 +221,7 @@ def _drawn(cohort: Cohort, split: Split, problems: Problems, notes: list[str]) -
         return
     sites = cohort.patients["site"] if split.site_preserved else None
     if sites is not None:
-        if sites.isna().any():  # told where the table is read
+        if sites.isna().any():  # reported where the table is read
             return
         if sites.nunique() < split.folds:
             problems.add(
@@ -249,7 +249,7 @@ def _drawn(cohort: Cohort, split: Split, problems: Problems, notes: list[str]) -
 
 def _divide(outcome: pd.Series, n: int, seed: int, stratify: bool) -> list[list[str]]:
     """Divide the patients of `outcome` (sorted by id) into n parts."""
-    # Imported late: it takes a second, and whoever predicts with a trained model divides nobody.
+    # Imported late: it takes a second, and prediction with a trained model needs no folds.
     from sklearn.model_selection import KFold, StratifiedKFold
 
     y = outcome.to_numpy(dtype=int)

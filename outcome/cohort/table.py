@@ -119,7 +119,7 @@ class Cohort:
     def keep(self, patients: Collection[str], step: str, reason: str) -> Cohort:
         """Return the cohort of these patients only, the loss written into the flow.
 
-        Nothing is written where nobody is lost.
+        Empty where no patient is lost.
         """
         if len(patients) == len(self.patients):
             return self

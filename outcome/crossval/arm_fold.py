@@ -81,7 +81,9 @@ class Settled:
     cuts : dict of stratum to tuple of float
     cut_p : float
     threshold : float
-        Risk that 90% of the development patients with the better outcome do not exceed.
+        Risk at which 90% of the development patients without the positive label are called
+        negative; patients are called positive above it, or below it where the positive label is
+        the better outcome.
     """
 
     tune: list[NDArray[np.float64]]

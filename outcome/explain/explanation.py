@@ -125,10 +125,10 @@ def _choose(
     """Return patient -> slides to draw, in the order of the request."""
     owner = {s: p for p, own in new_patients.slides.items() for s, _ in own}
     names = [slide_name(s) for s in slides]
-    strangers = [s for s in names if s not in owner]
-    strangers += [p for p in patients if p not in new_patients.cohort.patients.index]
-    if strangers:
-        shown = ", ".join(strangers[:3])
+    unknown = [s for s in names if s not in owner]
+    unknown += [p for p in patients if p not in new_patients.cohort.patients.index]
+    if unknown:
+        shown = ", ".join(unknown[:3])
         some = ", ".join([*owner][:3] or [*new_patients.cohort.patients.index[:3]])
         raise BundleError(f"not in the cohort: {shown}. To do: name others, e.g. {some}")
     if not names and not patients:

@@ -127,7 +127,7 @@ class OutcomeNetwork(nn.Module):
     Notes
     -----
     A patient who lacks an input gets a learned vector in its place (at first the mean patient), so
-    nobody is left out.
+    no patient is left out.
     """
 
     def __init__(

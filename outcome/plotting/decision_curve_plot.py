@@ -47,7 +47,7 @@ def plot_decision_curve(
         The same one.
     """
     table = table[table["threshold"] <= most]
-    ax.axhline(0, color=MUTED, linewidth=1.2, label="act on nobody")
+    ax.axhline(0, color=MUTED, linewidth=1.2, label="treat none")
     reference = table[table["arm"] == everybody]
     ax.plot(
         reference["threshold"],
@@ -55,7 +55,7 @@ def plot_decision_curve(
         color=MUTED,
         linewidth=1.2,
         linestyle=(0, (1.5, 1.5)),
-        label="act on everybody",
+        label="treat all",
     )
     arms = table[table["arm"] != everybody]
     for i, (arm, rows) in enumerate(arms.groupby("arm", sort=False)):

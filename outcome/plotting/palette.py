@@ -46,7 +46,7 @@ GROUP_DASHES: tuple[tuple[float, tuple[float, ...]], ...] = (
     (0, (2, 1.5)),
     (0, (6, 2, 1.5, 2)),
 )
-"""Line patterns, so that curves can be told apart in black and white as well."""
+"""Line patterns, so that curves can be distinguished in black and white as well."""
 
 
 def arm_colours(arms: Sequence[str]) -> dict[str, str]:

@@ -97,10 +97,10 @@ def shares_of(rule: RiskGroups) -> Array:
 
 
 def specificity_threshold(risk: Array, outcomes: Outcomes, specificity: float = 0.9) -> float:
-    """Return the risk that a share of the patients with the better outcome do not exceed.
+    """Return the risk at which a share of the patients without the positive label are negative.
 
-    Where the positive class is the better outcome, patients are called positive below the
-    threshold: then it is the risk that this share of those with the worse outcome reach.
+    Patients are called positive above the threshold. Where the positive label is the better
+    outcome, low risk predicts it, and patients are called positive below the threshold.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ The model
 Follow-up is the user's own: event times are drawn from the Kaplan-Meier curve of the cohort, and
 censoring times from its reverse Kaplan-Meier curve (for a label, the cohort's share of positives;
 for an event by a horizon, its cumulative incidence, among the patients who are followed
-that long). Beyond the last follow-up nobody has the event. Each patient has a hidden normal rank
+that long). No event is seen beyond the last follow-up. Each patient has a hidden normal rank
 among event times, and two scores that are normal with it::
 
     score = rho * rank + sqrt(1 - rho^2) * noise

@@ -44,7 +44,7 @@ class CumulativeIncidence:
         return np.asarray(padded[index], dtype=np.float64)
 
     def reaches(self, when: float) -> bool:
-        """Whether incidence is known at `when`: somebody is followed so far, or nobody is left."""
+        """Whether incidence is known at `when`: a patient is followed so far, or none is left."""
         return bool(when <= self.time[-1] or self.n_event[-1] == self.n_risk[-1])
 
     def standard_error(self, when: ArrayLike) -> FloatArray:

@@ -179,7 +179,7 @@ def uno(
     counted = events if tau is None else events & (times <= tau)
     free = np.where(counted, curve.before(times), 1.0)
     if (free == 0).any():
-        raise InputError("nobody is left under observation before an event: G(t-) = 0; lower tau")
+        raise InputError("no patient is under observation before an event: G(t-) = 0; lower tau")
     weight = np.where(counted, 1.0 / free**2, 0.0)
     return concordance(times, events, risk, weight=weight, tau=tau, group=group)
 

@@ -247,7 +247,7 @@ def crossfit_variance(
     -------
     CrossfitVariance
         Without inner scores the variance is 2 V0, which is conservative where there is a signal.
-        With one test set it is V0: nobody has two roles. Repeats of one test set each take the
+        With one test set it is V0: no patient has two roles. Repeats of one test set each take the
         other roles in each other; there J, of arms and of differences, counts at most up to the
         mean V0 of the repeats, which bounds the variance of their mean.
 

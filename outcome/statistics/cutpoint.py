@@ -69,7 +69,7 @@ def maximally_selected_cut(
     Returns
     -------
     Cutpoint
-        NaN if no cut is admissible or nobody had the event.
+        NaN if no cut is admissible or no patient had the event.
 
     Raises
     ------

@@ -49,7 +49,7 @@ class KaplanMeier:
         return step_values(self.time, self.survival, 1.0, when, "left")
 
     def reaches(self, when: float) -> bool:
-        """Whether the curve is known at `when`: somebody is followed so far, or nobody is left."""
+        """Whether the curve is known at `when`: a patient is followed so far, or none is left."""
         return bool(when <= self.time[-1] or self.survival[-1] == 0)
 
     def standard_error(self, when: ArrayLike) -> FloatArray:

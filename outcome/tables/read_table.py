@@ -168,7 +168,7 @@ def _read(path: Path) -> TextTable:
 
 
 def _checked(table: TextTable, name: str) -> TextTable:
-    """Refuse a table without rows, or with columns that cannot be told apart."""
+    """Refuse a table without rows, or with columns of one name."""
     names = table.frame.columns.tolist()
     if twice := sorted({h for h in names if h and names.count(h) > 1}):
         shown = ", ".join(twice[:3])
@@ -268,7 +268,7 @@ def _decoded(path: Path, notes: list[str]) -> str:
     content = _unzipped(path) if path.suffix.lower() == ".zip" else path.read_bytes()
     text = _unicode(content)
     if text is None:
-        # Windows-1252 gives every byte a character, so that what is no text must be told apart.
+        # Windows-1252 gives every byte a character, so text must be recognised otherwise.
         text = content.decode("cp1252", errors="replace")
         if CONTROL.search(text) or "\ufffd" in text:
             raise UnicodeError

@@ -40,7 +40,7 @@ class Ranks:
     rank : int
         Of this process, from 0.
     world : int
-        How many there are; 1 needs nobody else.
+        How many there are; with 1 there is no communication.
     """
 
     rank: int = 0

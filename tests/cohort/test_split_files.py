@@ -110,7 +110,7 @@ def test_who_is_in_no_fold_and_who_is_in_no_cohort(tmp_path):
     folds, notes = read_split_files(tmp_path, "mcat", frozenset(PATIENTS[:10]), SLIDES)
     assert sorted(folds[2].test) == PATIENTS[8:10]
     assert "2 ids in" in notes[1]
-    with pytest.raises(CohortError, match="names nobody of the cohort"):
+    with pytest.raises(CohortError, match="names no patient of the cohort"):
         read_split_files(tmp_path, "mcat", frozenset(["x"]), {})
 
 
@@ -174,5 +174,5 @@ def test_numbers_that_pandas_wrote_with_a_point_are_the_same_patients(tmp_path):
 
 def test_a_fold_that_tests_nobody_of_the_cohort_is_refused(tmp_path):
     columns(tmp_path, 0, train=PATIENTS[2:], val=["somebody", "else"])
-    with pytest.raises(CohortError, match=r"fold 0: nobody of its test set .* \(it names else"):
+    with pytest.raises(CohortError, match=r"fold 0: no patient of its test set .* \(it names else"):
         read_split_files(tmp_path, "mcat", frozenset(PATIENTS), {})

@@ -113,7 +113,7 @@ def test_decision_curve_has_both_references():
          "net_benefit": [0.3, 0.1, 0.0, 0.25, -0.2, -9.0]}
     )  # fmt: skip
     ax = plot_decision_curve(table, axes(), most=0.6)
-    assert legend(ax) == ["act on nobody", "act on everybody", "image"]
+    assert legend(ax) == ["treat none", "treat all", "image"]
     assert ax.get_xlim()[1] == 0.6
     assert ax.get_ylim()[0] > -1
     saved(ax)

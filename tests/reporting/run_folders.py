@@ -236,7 +236,7 @@ def _write_common(
         "epochs": epochs,
         "resamples": 1000,
         "inputs": {"cohort.csv": "ab" * 32, "reports.h5": "cd" * 32},
-        "notes": ["3 files of patch embeddings belong to nobody in the cohort"],
+        "notes": ["3 files of patch embeddings belong to no slide of the cohort"],
         "warnings": [],
         "seconds": 97.3,
     }

@@ -102,7 +102,7 @@ def test_a_score_made_of_the_covariates_is_not_adjusted_for_them(tmp_path):
     folder = survival_run(tmp_path, n=80, arms={"image": ["image"], "clinical": ["clinical"]})
     add_patients(folder)
     text = text_of(folder)
-    assert "could not be told apart from them" in text
+    assert "their effects could not be separated" in text
     part = text.partition("Hazard ratios, clinical")[2].partition("AUC over time")[0]
     assert "univariable" in part
     assert "multivariable" not in part

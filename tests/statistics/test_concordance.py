@@ -216,7 +216,7 @@ def test_bad_input_is_refused(time, event, risk, message):
 
 def test_an_infinite_weight_is_refused():
     ended = Censoring(np.array([1.0]), np.array([0.0]))
-    with pytest.raises(InputError, match="nobody is left under observation"):
+    with pytest.raises(InputError, match="no patient is under observation"):
         uno([1, 2, 3], [1, 1, 0], [3, 2, 1], censoring=ended)
     assert uno([1, 2, 3], [1, 1, 0], [3, 2, 1], censoring=ended, tau=1).c == 1
 

@@ -72,7 +72,7 @@ def write_draft(draft: Draft, folder: Path, name: str = "study.yaml") -> tuple[P
     path : Path
         The study file.
     problems : list of str
-        What `outcome check` will say of the table, as far as it can be told without the features.
+        What `outcome check` will say of the table, as far as it is known without the features.
 
     Raises
     ------

@@ -112,8 +112,8 @@ def _slide_files(study: Study, cohort: Cohort, notes: list[str], problems: Probl
         return Found({})
     notes += found.notes
     known = join_ids(found.files, cohort.named)
-    if strangers := len(found.files) - len(known):
-        notes.append(f"{strangers} feature files belong to no slide of the cohort table: not used")
+    if unmatched := len(found.files) - len(known):
+        notes.append(f"{unmatched} feature files belong to no slide of the cohort table: not used")
     return found
 
 
@@ -197,7 +197,7 @@ def _pack(
 
 
 def _pack_one(store: PackedStore, slide: str, source: SlideFiles) -> tuple[str, Packed | str]:
-    """Pack one slide, or say what is wrong with it: all problems are told at once."""
+    """Pack one slide, or say what is wrong with it: all problems are reported at once."""
     try:
         return slide, store.pack(source)
     except EmbeddingError as error:

@@ -12,7 +12,6 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,17 +99,6 @@ class TfidfSvd:
         with threadpool_limits(1):
             svd.fit(weights)
         return cls(tuple(names[known].tolist()), idf, np.asarray(svd.components_))
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return everything that was learned, as arrays: a trained model keeps them."""
-        terms = np.frombuffer("\n".join(self.terms).encode(), dtype=np.uint8)
-        return {"terms": terms, "idf": self.idf, "components": self.components}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> TfidfSvd:
-        """Make it again from `arrays`."""
-        terms = bytes(arrays["terms"].tobytes()).decode().split("\n")
-        return cls(tuple(terms), arrays["idf"], arrays["components"])
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return a vector per chunk, shape (n, d)."""

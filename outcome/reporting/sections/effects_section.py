@@ -38,7 +38,7 @@ def effects(run: Run, drawings: Drawings) -> ReportSection | None:
     def make(arm: str) -> Sequence[Block]:
         mine = table[table["arm"] == arm]
         if only_covariates(run, arm):
-            # The score is a function of the same columns: together they cannot be told apart.
+            # The score is a function of the same columns: their effects cannot be separated.
             mine = mine[mine["model"] == "univariable"]
         if mine["ratio"].notna().sum() == 0:
             return []
@@ -76,7 +76,7 @@ def _conditions(run: Run) -> list[str]:
     elif any(only_covariates(run, arm) for arm in run.arms):
         said.append(
             "A score made of the covariates alone is left out of the multivariable model, where "
-            "it could not be told apart from them."
+            "their effects could not be separated."
         )
     return said
 

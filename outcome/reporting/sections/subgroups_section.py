@@ -36,7 +36,7 @@ def subgroups(run: Run, drawings: Drawings) -> ReportSection | None:
     section = ReportSection("subgroups", "Subgroups and fairness")
     word = run.endpoint.limiting if not run.endpoint.times else "events"
     section.say(
-        "Does the score work alike for everybody? Each row is judged by itself. Subgroups with "
+        "Does the score work alike in all patients? Each row is judged by itself. Subgroups with "
         f"fewer than {FEWEST_EVENTS} {word} are named and not estimated. Nothing is corrected for "
         "the number of subgroups: among many, some differ by chance."
     )

@@ -64,15 +64,6 @@ def test_weights_are_those_of_scikit_learn():
     assert kept > np.sort(np.square(weights.toarray()).sum(axis=0))[-4:].sum()
 
 
-def test_what_was_learned_survives_as_arrays():
-    found = [[t] for t in texts().values()]
-    model = TfidfSvd.fit([*found, ["Größe der Läsion größe der läsion"]] * 3, 4)
-    again = TfidfSvd.from_arrays({k: v.copy() for k, v in model.arrays().items()})
-    assert again.terms == model.terms
-    assert "größe der" in model.terms
-    np.testing.assert_array_equal(again([found[0][0]]), model([found[0][0]]))
-
-
 def test_test_patients_shape_nothing(table):
     written = texts()
     development = list(written)[:20]
