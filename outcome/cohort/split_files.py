@@ -158,8 +158,8 @@ def read_split_files(
         if fold.test and not test:
             shown = ", ".join(sorted(fold.test)[:3])
             raise CohortError(
-                f"{path.name}, fold {fold.name}: no patient of its test set is in the cohort (it names"
-                f" {shown}). To do: write ids as the cohort table does, or remove the fold"
+                f"{path.name}, fold {fold.name}: no patient of its test set is in the cohort (it"
+                f" names {shown}). To do: write ids as the cohort table does, or remove the fold"
             )
         if test:
             folds.append(GivenFold(repeat, fold.name, development, test))

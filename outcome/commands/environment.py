@@ -20,7 +20,7 @@ from outcome.training.precision import computes_bfloat16
 __all__ = ["facts", "findings"]
 
 OPTIONAL = ("numba", "distributed", "sentence-transformers", "openslide-python")
-OTHER_DISTRIBUTION = "outcome"
+HOMONYM = "outcome"
 """Another distribution (trio needs it), which installs a package of the same name."""
 
 
@@ -46,11 +46,11 @@ def facts(cache: Path) -> dict[str, str]:
 
 def findings(cache: Path) -> Iterator[str]:
     """Name what is wrong, and what to do."""
-    if version := _version(OTHER_DISTRIBUTION):
+    if version := _version(HOMONYM):
         yield (
-            f"the distribution {OTHER_DISTRIBUTION!r} ({version}) is installed too, and its package has the"
+            f"the distribution {HOMONYM!r} ({version}) is installed too, and its package has the"
             " same name as ours; each overwrites files of the other. To do: give slide-outcome an"
-            f" environment of its own, or: pip uninstall {OTHER_DISTRIBUTION} and then pip install"
+            f" environment of its own, or: pip uninstall {HOMONYM} and then pip install"
             " --force-reinstall --no-deps slide-outcome"
         )
     if not os.access(_existing(cache), os.W_OK):

@@ -110,7 +110,7 @@ def plot_folds(
     for i, (arm, rows) in enumerate(table.groupby("arm", sort=False)):
         names.append(shorten(str(arm), 14, 3))
         rows = rows.dropna(subset="estimate")
-        # Spread out by rank, so that dots of equal height can be distinguished; the same every time.
+        # Spread out by rank, so that equal values do not overlap; the same every time.
         rank = rows["estimate"].rank(method="first").to_numpy()
         aside = ((rank * 0.618) % 1 - 0.5) * 0.5
         colour = (colours or {}).get(str(arm), INK)

@@ -92,7 +92,7 @@ def is_formula(text: str) -> bool:
 
 
 def join_ids(ids: Iterable[str], known: Collection[str]) -> dict[str, str]:
-    """Return what each identifier of one table is called in another; those without a partner are left out.
+    """Return what each identifier of one table is called in another, where it has a partner.
 
     Identifiers are the same where they are spelled alike, without spaces around them and in one
     Unicode form. A whole number with `.0` (`1000.0`) is how programs write the integers of a
