@@ -21,9 +21,15 @@ def tables():
 
 
 @pytest.fixture(params=SETS)
-def case(request, oracle, tables):
+def data_set(request):
+    """Name of a data set."""
+    return request.param
+
+
+@pytest.fixture
+def case(data_set, oracle, tables):
     """One data set and R's values of it."""
-    return tables[request.param], oracle[request.param]
+    return tables[data_set], oracle[data_set]
 
 
 @pytest.fixture
