@@ -10,6 +10,7 @@ patients and compute in single precision. The metrics here are torchmetrics, and
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,10 @@ __all__ = ["AveragePrecision", "ConcordanceIndex", "RocAuc", "tune_metrics"]
 
 
 class _Ranking(Metric):
-    """A metric of the order of scores, which needs all patients at once: it keeps them."""
+    """A metric of the order of scores, which needs all patients at once: it keeps them.
+
+    Several scores of the same patients, such as those after each epoch, are measured in one pass.
+    """
 
     is_differentiable = False
     higher_is_better = True
@@ -74,25 +78,25 @@ class ConcordanceIndex(_Ranking):
     def update(
         self, risk: Tensor, time: Tensor, event: Tensor, stratum: Tensor | None = None
     ) -> None:
-        """Add patients, each argument of shape (n,).
+        """Add patients.
 
         Parameters
         ----------
-        risk : Tensor
+        risk : Tensor, shape (n,) or (n, scores)
             Higher is worse.
-        time : Tensor
+        time : Tensor, shape (n,)
             Follow-up, any unit.
-        event : Tensor
+        event : Tensor, shape (n,)
             True or 1 where the event was seen.
-        stratum : integer Tensor, optional
+        stratum : integer Tensor, shape (n,), optional
             Only patients of one stratum are compared.
         """
         self._keep(risk, time, event, torch.zeros_like(time) if stratum is None else stratum)
 
     def compute(self) -> Tensor:
-        """Return C of all patients so far."""
+        """Return C of all patients so far, a number or one of each score."""
         risk, time, event, stratum = self._kept()
-        return _number(harrell(time, event, risk, group=stratum).c)
+        return _of_each(risk, lambda r: harrell(time, event, r, group=stratum).c)
 
 
 class _LabelRanking(_Ranking):
@@ -102,18 +106,18 @@ class _LabelRanking(_Ranking):
         super().__init__("score", "label", "weight", **kwargs)
 
     def update(self, score: Tensor, label: Tensor, weight: Tensor | None = None) -> None:
-        """Add patients, each argument of shape (n,).
+        """Add patients.
 
         Parameters
         ----------
-        score : Tensor
+        score : Tensor, shape (n,) or (n, scores)
             Any scale; higher is expected in positives.
-        label : Tensor
+        label : Tensor, shape (n,)
             True or 1 for positives.
-        weight : Tensor, optional
+        weight : Tensor, shape (n,), optional
             Of each patient; 0 where the outcome is unknown.
         """
-        self._keep(score, label, torch.ones_like(score) if weight is None else weight)
+        self._keep(score, label, torch.ones(len(label)) if weight is None else weight)
 
 
 class RocAuc(_LabelRanking):
@@ -135,9 +139,10 @@ class RocAuc(_LabelRanking):
     """
 
     def compute(self) -> Tensor:
-        """Return the area of all patients so far."""
+        """Return the area of all patients so far, a number or one of each score."""
         score, label, weight = self._kept()
-        return _number(roc_area(score, weight * label, weight * (1 - label)).area)
+        case, control = weight * label, weight * (1 - label)
+        return _of_each(score, lambda s: roc_area(s, case, control).area)
 
 
 class AveragePrecision(_LabelRanking):
@@ -160,10 +165,10 @@ class AveragePrecision(_LabelRanking):
     """
 
     def compute(self) -> Tensor:
-        """Return the average precision of all patients so far."""
+        """Return the average precision of all patients so far, a number or one of each score."""
         score, label, weight = self._kept()
-        once = np.ones((1, len(score)))
-        return _number(float(average_precision_draws(score, weight * label, weight, once)[0]))
+        case, once = weight * label, np.ones((1, len(score)))
+        return _of_each(score, lambda s: float(average_precision_draws(s, case, weight, once)[0]))
 
 
 def tune_metrics(raw: NDArray[np.float64], outcomes: Outcomes) -> pd.DataFrame:
@@ -198,14 +203,15 @@ def tune_metrics(raw: NDArray[np.float64], outcomes: Outcomes) -> pd.DataFrame:
             "tune_average_precision": AveragePrecision(**alone),
         }
         seen = (event, torch.from_numpy(outcomes.weights))
-    found: dict[str, list[float]] = {name: [] for name in metrics}
-    for name, metric in metrics.items():
-        for scores in torch.from_numpy(raw):
-            metric.update(scores, *seen)
-            found[name].append(float(metric.compute()))
-            metric.reset()
-    return pd.DataFrame(found)
+    for metric in metrics.values():
+        metric.update(torch.from_numpy(raw).T, *seen)
+    return pd.DataFrame({name: metric.compute().numpy() for name, metric in metrics.items()})
 
 
-def _number(value: float) -> Tensor:
-    return torch.tensor(value, dtype=torch.float64)
+def _of_each(
+    scores: NDArray[np.float64], measure: Callable[[NDArray[np.float64]], float]
+) -> Tensor:
+    """Measure a score of shape (n,), or each column of scores of shape (n, k)."""
+    if scores.ndim == 1:
+        return torch.tensor(measure(scores), dtype=torch.float64)
+    return torch.tensor([measure(s) for s in scores.T], dtype=torch.float64)
