@@ -1,15 +1,20 @@
-"""A small simulated study, and the commands as a user types them."""
+"""A small simulated study, R's reference values, and the commands as a user types them."""
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
 from outcome.cli import main
 from outcome.simulation.simulate import Simulation, simulate
 
+REFERENCE = Path(__file__).parent / "reference" / "r"
+SETS = ["lung", "veteran", "colon", "rotterdam", "gbsg", "pbc", "ties", "tiny"]
 QUICK = {
     "split": {"folds": 3, "inner_folds": 2},
     "training": {"epochs": 4, "components": 8, "attention_width": 4},
@@ -23,6 +28,35 @@ def _own_cache(tmp_path_factory):
     patch.setenv("SLIDE_OUTCOME_CACHE", str(tmp_path_factory.mktemp("cache")))
     yield
     patch.undo()
+
+
+@pytest.fixture(scope="session")
+def oracle():
+    """Reference values of R."""
+    return json.loads((REFERENCE / "oracle.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def tables():
+    """Every input of the reference values, by name."""
+    return {path.stem: pd.read_csv(path) for path in REFERENCE.glob("*.csv")}
+
+
+@pytest.fixture(params=SETS)
+def data_set(request):
+    """Name of a data set."""
+    return request.param
+
+
+@pytest.fixture
+def case(data_set, oracle, tables):
+    """One data set and R's values of it."""
+    return tables[data_set], oracle[data_set]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20240601)
 
 
 @pytest.fixture(scope="session")

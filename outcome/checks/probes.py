@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from outcome.dataset.study_data import StudyData
 from outcome.statistics.concordance import harrell
-from outcome.statistics.kaplan_meier import step_values
+from outcome.statistics.kaplan_meier import kaplan_meier
 from outcome.statistics.roc import roc_area
 
 __all__ = ["Accuracy", "ProbeOutcomes", "joint", "single", "tokens", "wilson"]
@@ -98,12 +98,7 @@ class ProbeOutcomes:
         """
         if self.time is None:
             return np.asarray(self.event - float(self.event[learn].mean()), dtype=np.float64)
-        times, events = self.time[learn], self.event[learn]
-        distinct = np.unique(times)
-        deaths = np.array([(events & (times == t)).sum() for t in distinct])
-        at_risk = len(times) - np.searchsorted(np.sort(times), distinct, side="left")
-        hazard = np.cumsum(deaths / at_risk)
-        passed = step_values(distinct, hazard, 0.0, self.time, "right")
+        passed = kaplan_meier(self.time[learn], self.event[learn]).cumulative_hazard(self.time)
         return np.asarray(self.event - passed, dtype=np.float64)
 
     def difference(self, has: NDArray[np.bool_]) -> float:

@@ -1,12 +1,16 @@
-"""Learning curves beside the loss: how well tune patients are ranked after every epoch.
+"""How well networks rank their tune patients after every epoch: the learning curves.
 
-They are written into `history.csv` and shown in the report. Nothing is chosen by them: the epoch
-minimises the loss. They follow from the stored outputs of every epoch, so no fit is read twice and
-no random number is drawn.
+They follow from the outputs that every fit keeps, for all tune patients, without random numbers.
+Nothing is chosen by them: the epoch minimises the loss.
+
+torchmetrics has no concordance of follow-up; its AUROC and average precision take no weights of
+patients and compute in single precision. The metrics here are torchmetrics, and give the numbers of
+`outcome.statistics`, which the test patients are evaluated by.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,45 +19,61 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.functional.classification import binary_average_precision
 
 from outcome.outcomes import Outcomes
+from outcome.statistics.concordance import harrell
+from outcome.statistics.resampling import average_precision_draws
+from outcome.statistics.roc import roc_area
 
-__all__ = ["Concordance", "tune_metrics"]
+__all__ = ["AveragePrecision", "ConcordanceIndex", "RocAuc", "tune_metrics"]
 
 
-class Concordance(Metric):
-    """Harrell's C of one or several scores of the same patients; 0.5 is chance, higher is better.
+class _Ranking(Metric):
+    """A metric of the order of scores, which needs all patients at once: it keeps them.
 
-    A pair is comparable if the earlier follow-up ended with an event and both patients are in one
-    stratum; a patient censored at the time of an event outlived it. Equal scores count one half.
-
-    Examples
-    --------
-    >>> metric = Concordance()
-    >>> metric.update(
-    ...     torch.tensor([2.0, 1.0, 3.0]), torch.tensor([1.0, 2.0, 3.0]), torch.ones(3).bool()
-    ... )
-    >>> metric.compute()
-    tensor([0.3333], dtype=torch.float64)
-
-    References
-    ----------
-    Harrell et al. (1982), JAMA 247:2543-2546.
+    Several scores of the same patients, such as those after each epoch, are measured in one pass.
     """
 
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
-    risk: list[Tensor]
-    time: list[Tensor]
-    event: list[Tensor]
-    stratum: list[Tensor]
+
+    def __init__(self, *states: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._names = states
+        for name in states:
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+
+    def _keep(self, *values: Tensor) -> None:
+        for name, value in zip(self._names, values, strict=True):
+            getattr(self, name).append(value.detach().double())
+
+    def _kept(self) -> list[NDArray[np.float64]]:
+        """Return each state, of all patients so far."""
+        kept = [getattr(self, name) for name in self._names]
+        return [(torch.cat(k) if isinstance(k, list) else k).cpu().numpy() for k in kept]
+
+
+class ConcordanceIndex(_Ranking):
+    """Harrell's C within strata: see `outcome.statistics.concordance.harrell`.
+
+    Higher is better, 0.5 is chance; NaN with fewer than two comparable pairs. float64.
+
+    Parameters
+    ----------
+    **kwargs
+        Of `torchmetrics.Metric`.
+
+    Examples
+    --------
+    >>> metric = ConcordanceIndex()
+    >>> metric.update(torch.tensor([2.0, 1, 3]), torch.tensor([1.0, 2, 3]), torch.tensor([1, 1, 0]))
+    >>> metric.compute()
+    tensor(0.3333, dtype=torch.float64)
+    """
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        for name in ("risk", "time", "event", "stratum"):
-            self.add_state(name, default=[], dist_reduce_fx="cat")
+        super().__init__("risk", "time", "event", "stratum", **kwargs)
 
     def update(
         self, risk: Tensor, time: Tensor, event: Tensor, stratum: Tensor | None = None
@@ -66,27 +86,89 @@ class Concordance(Metric):
             Higher is worse.
         time : Tensor, shape (n,)
             Follow-up, any unit.
-        event : bool Tensor, shape (n,)
+        event : Tensor, shape (n,)
+            True or 1 where the event was seen.
         stratum : integer Tensor, shape (n,), optional
+            Only patients of one stratum are compared.
         """
-        self.risk.append(risk.reshape(len(time), -1).double())
-        self.time.append(time.double())
-        self.event.append(event.bool())
-        self.stratum.append(torch.zeros_like(time).long() if stratum is None else stratum)
+        self._keep(risk, time, event, torch.zeros_like(time) if stratum is None else stratum)
 
     def compute(self) -> Tensor:
-        """Return C of each score, shape (scores,); NaN without a comparable pair."""
-        risk, time = torch.cat(self.risk), torch.cat(self.time)
-        event, stratum = torch.cat(self.event), torch.cat(self.stratum)
-        first = torch.nonzero(event)[:, 0]
-        later = (time > time[first, None]) | ((time == time[first, None]) & ~event)
-        pairs = later & (stratum == stratum[first, None])
-        won = []
-        for score in risk.T.contiguous():
-            own = score[first, None]
-            won.append(((own > score) & pairs).sum() + 0.5 * ((own == score) & pairs).sum())
-        shares: Tensor = torch.stack(won).double() / pairs.sum()  # 0 / 0 is NaN
-        return shares
+        """Return C of all patients so far, a number or one of each score."""
+        risk, time, event, stratum = self._kept()
+        return _of_each(risk, lambda r: harrell(time, event, r, group=stratum).c)
+
+
+class _LabelRanking(_Ranking):
+    """A ranking metric of a label, patients weighted."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("score", "label", "weight", **kwargs)
+
+    def update(self, score: Tensor, label: Tensor, weight: Tensor | None = None) -> None:
+        """Add patients.
+
+        Parameters
+        ----------
+        score : Tensor, shape (n,) or (n, scores)
+            Any scale; higher is expected in positives.
+        label : Tensor, shape (n,)
+            True or 1 for positives.
+        weight : Tensor, shape (n,), optional
+            Of each patient; 0 where the outcome is unknown.
+        """
+        self._keep(score, label, torch.ones(len(label)) if weight is None else weight)
+
+
+class RocAuc(_LabelRanking):
+    """Area under the ROC curve with weights: see `outcome.statistics.roc.roc_area`.
+
+    Higher is better, 0.5 is chance; NaN without positives or without negatives. float64.
+
+    Parameters
+    ----------
+    **kwargs
+        Of `torchmetrics.Metric`.
+
+    Examples
+    --------
+    >>> metric = RocAuc()
+    >>> metric.update(torch.tensor([0.1, 0.4, 0.8]), torch.tensor([0, 1, 0]))
+    >>> metric.compute()
+    tensor(0.5000, dtype=torch.float64)
+    """
+
+    def compute(self) -> Tensor:
+        """Return the area of all patients so far, a number or one of each score."""
+        score, label, weight = self._kept()
+        case, control = weight * label, weight * (1 - label)
+        return _of_each(score, lambda s: roc_area(s, case, control).area)
+
+
+class AveragePrecision(_LabelRanking):
+    """Area under the precision-recall curve with weights, without interpolation.
+
+    Higher is better, the share of positives is chance; NaN without positives. float64. See
+    `outcome.statistics.resampling.average_precision_draws`.
+
+    Parameters
+    ----------
+    **kwargs
+        Of `torchmetrics.Metric`.
+
+    Examples
+    --------
+    >>> metric = AveragePrecision()
+    >>> metric.update(torch.tensor([0.1, 0.4, 0.8]), torch.tensor([0, 1, 0]))
+    >>> metric.compute()
+    tensor(0.5000, dtype=torch.float64)
+    """
+
+    def compute(self) -> Tensor:
+        """Return the average precision of all patients so far, a number or one of each score."""
+        score, label, weight = self._kept()
+        case, once = weight * label, np.ones((1, len(score)))
+        return _of_each(score, lambda s: float(average_precision_draws(s, case, weight, once)[0]))
 
 
 def tune_metrics(raw: NDArray[np.float64], outcomes: Outcomes) -> pd.DataFrame:
@@ -97,42 +179,39 @@ def tune_metrics(raw: NDArray[np.float64], outcomes: Outcomes) -> pd.DataFrame:
     raw : array, shape (epochs, n)
         Outputs of the network: log hazards, or logits of the event or positive label.
     outcomes : Outcomes
-        Of these patients. Those whose outcome by the horizon is unknown are left out.
+        Of these patients. Follow-up is compared within strata; labels, and events by a horizon,
+        are weighted.
 
     Returns
     -------
     DataFrame
-        One row per epoch: `tune_concordance` where outcomes are times, else `tune_auroc` and
-        `tune_average_precision` (torchmetrics divides in single precision: exact to 1e-7). NaN
-        where undefined: no comparable pair, or no positive patient.
+        One row per epoch: `tune_concordance` where the outcome is a time, else `tune_auroc` and
+        `tune_average_precision`. NaN where a metric is undefined.
     """
-    known = np.flatnonzero(outcomes.known)
-    scores = torch.from_numpy(np.ascontiguousarray(raw[:, known]))
-    event = torch.from_numpy(outcomes.event[known])
-    metric = Concordance()
+    # Every process of torchrun has all patients, so there is nothing to be put together.
+    alone = {"sync_on_compute": False}
+    metrics: dict[str, _Ranking]
+    seen: tuple[Tensor, ...]
+    event = torch.from_numpy(outcomes.event)
     if outcomes.time is not None:
-        stratum = torch.from_numpy(np.unique(outcomes.strata[known], return_inverse=True)[1])
-        metric.update(scores.T, torch.from_numpy(outcomes.time[known]), event, stratum)
-        return pd.DataFrame({"tune_concordance": metric.compute().numpy()})
-    # AUROC is the concordance of patients with the event, as if first, and those without.
-    metric.update(scores.T, 1.0 - event.double(), event)
-    precision = np.full(len(scores), np.nan)
-    if event.any():
-        label = event.long()
-        precision[:] = [
-            float(binary_average_precision(_ranks(s), label, validate_args=False)) for s in scores
-        ]
-    return pd.DataFrame(
-        {"tune_auroc": metric.compute().numpy(), "tune_average_precision": precision}
-    )
+        metrics = {"tune_concordance": ConcordanceIndex(**alone)}
+        stratum = torch.from_numpy(np.unique(outcomes.strata, return_inverse=True)[1])
+        seen = (torch.from_numpy(outcomes.time), event, stratum)
+    else:
+        metrics = {
+            "tune_auroc": RocAuc(**alone),
+            "tune_average_precision": AveragePrecision(**alone),
+        }
+        seen = (event, torch.from_numpy(outcomes.weights))
+    for metric in metrics.values():
+        metric.update(torch.from_numpy(raw).T, *seen)
+    return pd.DataFrame({name: metric.compute().numpy() for name, metric in metrics.items()})
 
 
-def _ranks(score: Tensor) -> Tensor:
-    """Return the place of each score among the distinct ones, as a share.
-
-    torchmetrics takes probabilities, and would squash other scores by a sigmoid, which ties large
-    ones.
-    """
-    distinct, place = torch.unique(score, return_inverse=True)
-    shares: Tensor = (place + 1).double() / (len(distinct) + 1)
-    return shares
+def _of_each(
+    scores: NDArray[np.float64], measure: Callable[[NDArray[np.float64]], float]
+) -> Tensor:
+    """Measure a score of shape (n,), or each column of scores of shape (n, k)."""
+    if scores.ndim == 1:
+        return torch.tensor(measure(scores), dtype=torch.float64)
+    return torch.tensor([measure(s) for s in scores.T], dtype=torch.float64)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from outcome.evaluation.arrays import ArmScores, FoldScores, Panel
 from outcome.evaluation.outcome_kinds import EvaluatedOutcome
 from outcome.statistics.concordance import concordance
+from outcome.statistics.kaplan_meier import kaplan_meier
 
 __all__ = ["NUISANCE_COLUMNS", "nuisance_baselines"]
 
@@ -88,7 +89,7 @@ def _learned(
         c = concordance(time, event, seen.to_numpy(dtype=float)).c
         return judged.to_numpy(dtype=float) * (-1 if c < 0.5 else 1)
     labelled = all(np.isnan(f.time).all() for f in others)
-    exposure = np.ones(len(time)) if labelled else _cumulative_hazard(time, event.astype(float))
+    exposure = np.ones(len(time)) if labelled else kaplan_meier(time, event).cumulative_hazard(time)
     return _rates(seen, event.astype(bool), exposure, judged)
 
 
@@ -111,13 +112,3 @@ def _rates(seen: pd.Series, event: NDArray[np.bool_], exposure: Floats, asked: p
     # The average exposure of one patient keeps a site of two patients from being certain.
     rates = (sums["e"] + rate * worth) / (sums["x"] + worth) if worth > 0 else sums["e"] * 0
     return asked.astype(str).map(rates).fillna(rate).to_numpy(dtype=float)
-
-
-def _cumulative_hazard(time: Floats, event: Floats) -> Floats:
-    """Nelson-Aalen estimate at each patient's own time."""
-    distinct, code = np.unique(time, return_inverse=True)
-    leaving = np.bincount(code, minlength=len(distinct))
-    at_risk = leaving[::-1].cumsum()[::-1]
-    steps = np.bincount(code, weights=event, minlength=len(distinct)) / at_risk
-    found: Floats = np.cumsum(steps)[code]
-    return found

@@ -18,7 +18,12 @@ from outcome.evaluation.estimate import (
     with_note,
 )
 from outcome.statistics.concordance import concordance
-from outcome.statistics.resampling import concordance_draws, ratio, roc_area_draws
+from outcome.statistics.resampling import (
+    average_precision_draws,
+    concordance_draws,
+    ratio,
+    roc_area_draws,
+)
 from outcome.statistics.roc import roc_area
 
 __all__ = ["average_precision", "concordance_measures", "horizon_auc", "mean_auc", "roc_measure"]
@@ -190,21 +195,12 @@ def average_precision(panel: Panel, arm: ArmScores, *, favourable: bool = False)
     for fold in arm.folds:
         score = -fold.risk if favourable else fold.risk
         positive = fold.weight * fold.event
-        value = _precision_areas(score, positive, fold.weight, np.ones((1, len(score))))[0]
+        once = np.ones((1, len(score)))
+        value = average_precision_draws(score, positive, fold.weight, once)[0]
         if np.isnan(value):
             parts.append(unknown(f"no positive patient in fold {fold.fold}"))
             continue
         counts = panel.counts[:, fold.patient].astype(np.float64)
-        draws = _precision_areas(score, positive, fold.weight, counts)
+        draws = average_precision_draws(score, positive, fold.weight, counts)
         parts.append(Estimate(float(value), draws=draws))
     return mean_over_folds(panel, arm, parts)
-
-
-def _precision_areas(score: Floats, positive: Floats, weight: Floats, counts: Floats) -> Floats:
-    order = np.argsort(-score, kind="stable")
-    last = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))  # ends of tied scores
-    found = np.cumsum(counts[:, order] * positive[order], axis=1)[:, last]
-    called = np.cumsum(counts[:, order] * weight[order], axis=1)[:, last]
-    gained = np.diff(found, axis=1, prepend=0.0)
-    precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
-    return ratio((gained * precision).sum(1), found[:, -1])

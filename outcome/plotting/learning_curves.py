@@ -1,15 +1,15 @@
-"""Learning curves: loss, and ranking of the tune patients, by epoch."""
+"""Learning curves: the loss, and the ranking of tune patients, by epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from outcome.plotting.palette import ARM_COLOURS, INK, MUTED
+from outcome.plotting.palette import ARM_COLOURS, INK
 from outcome.plotting.style import clean, legend_above, shorten
 
 if TYPE_CHECKING:
@@ -30,13 +30,14 @@ def plot_loss(
 ) -> Axes:
     """Training and tuning loss over epochs, the mean over the inner folds of each outer fold.
 
-    Where the history has a ranking metric of the tune patients, its mean is drawn on a second axis.
+    Where the history has them, the C-index or AUROC of the tune patients is drawn against a second
+    axis on the right, from 0 to 1: the mean over all folds.
 
     Parameters
     ----------
     history : DataFrame
         Rows of one arm: `repeat, fold, epoch, train_loss, tune_loss`, and `tune_concordance` or
-        `tune_auroc` where they are known.
+        `tune_auroc` where known.
     ax : Axes
         Drawn on.
     colour : str
@@ -61,8 +62,7 @@ def plot_loss(
         folds = history.groupby([*outer, "epoch"])[name].mean().reset_index()
         for _, rows in folds.groupby(outer) if outer else [("", folds)]:
             ax.plot(rows["epoch"], rows[name], color=colour, lw=0.6, alpha=0.35, ls=dashes)
-        reached = folds.groupby("epoch")[name].agg(["mean", "count"])
-        mean = reached.loc[reached["count"] == reached["count"].max(), "mean"]
+        mean = _mean_over_folds(folds, name)
         ax.plot(mean.index, mean, color=colour, linewidth=1.9, linestyle=dashes, label=text)
     if len(chosen):
         where = np.asarray(chosen, dtype=float)
@@ -79,14 +79,31 @@ def plot_loss(
             label="chosen",
             zorder=5,
         )
-    ranking = next((k for k in RANKING if k in history and history[k].notna().any()), None)
-    if ranking is not None:
-        right = ax.twinx()
-        mean = history.groupby("epoch")[ranking].mean()
-        right.plot(mean.index, mean, color=MUTED, linewidth=1.2, linestyle=":")
-        right.set_ylabel(f"{RANKING[ranking]}, tuning", color=MUTED)
-        right.spines[["top", "left"]].set_visible(False)
+    _draw_ranking(history, outer, ax, colour)
     ax.set(xlabel="Epoch", ylabel="Loss")
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    legend_above(ax, shorten(title, 60, 1) if title else "", columns=3)
+    legend_above(ax, shorten(title, 60, 1) if title else "", columns=4)
     return clean(ax)
+
+
+def _mean_over_folds(folds: pd.DataFrame, name: str) -> pd.Series:
+    """Mean by epoch, as far as every fold was trained."""
+    reached = folds.groupby("epoch")[name].agg(["mean", "count"])
+    mean: pd.Series = reached.loc[reached["count"] == reached["count"].max(), "mean"]
+    return mean
+
+
+def _draw_ranking(history: pd.DataFrame, outer: list[str], ax: Axes, colour: str) -> None:
+    """Draw the ranking of tune patients against an axis of its own."""
+    name = next((n for n in RANKING if n in history and history[n].notna().any()), None)
+    if name is None:
+        return
+    folds = history.groupby([*outer, "epoch"])[name].mean().reset_index()
+    mean = _mean_over_folds(folds, name)
+    style: dict[str, Any] = {"color": colour, "linewidth": 1.3, "linestyle": ":"}
+    ax.plot([], [], label=f"{RANKING[name]} of tuning patients (right)", **style)
+    right = ax.twinx()
+    right.plot(mean.index, mean, **style)
+    right.set(ylim=(0, 1), ylabel=RANKING[name])
+    clean(right)
+    right.spines["right"].set_visible(True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,10 @@ from scipy.special import expit
 
 from outcome.outcomes import Outcomes
 from outcome.statistics.cox import event_terms
+from outcome.statistics.kaplan_meier import number_at_risk
+
+if TYPE_CHECKING:
+    from sksurv.functions import StepFunction
 
 __all__ = [
     "Calibration",
@@ -67,6 +72,30 @@ class SurvivalCalibration:
                 seen = int(np.searchsorted(times, horizon, side="right"))
                 relative = np.exp(self.linear_predictor(risk[rows]))
                 found[rows] = _event_free(relative, hazard[:seen], other[:seen])
+        return found
+
+    def survival_functions(self, risk: Array, strata: Sequence[str]) -> list[StepFunction]:
+        """Return each patient's curve as scikit-survival's models return theirs.
+
+        A curve is a `sksurv.functions.StepFunction`, called with a time within follow-up; it gives
+        what `survival` gives. Of a stratum without a baseline it is NaN at 0 and nowhere else.
+
+        Parameters
+        ----------
+        risk : array, shape (n,)
+        strata : sequence of str, length n
+        """
+        # Imported late: scikit-survival takes a second to import.
+        from sksurv.functions import StepFunction
+
+        found = [StepFunction(np.zeros(1), np.full(1, np.nan)) for _ in risk]
+        for stratum, (times, _, _) in self.baselines.items():
+            rows = [i for i, name in enumerate(strata) if name == stratum]
+            when = np.unique([0.0, *times, self.longest[stratum]])
+            names = [stratum] * len(rows)
+            curves = np.array([self.survival(risk[rows], names, t) for t in when])
+            for i, curve in zip(rows, curves.T, strict=True):
+                found[i] = StepFunction(when, curve)
         return found
 
 
@@ -222,8 +251,7 @@ def _baseline(log_hazard: Array, time: Array, code: NDArray[np.int64]) -> Array:
     np.add.at(own, np.searchsorted(when, time[terms.row]), np.exp(-terms.log_risk))
     other = np.zeros(len(when))
     ends = np.searchsorted(when, time[code == 2])
-    at_risk = np.array([(time >= t).sum() for t in when], dtype=float)
-    np.add.at(other, ends, 1.0 / at_risk[ends])
+    np.add.at(other, ends, 1.0 / number_at_risk(time, when)[ends])
     return np.stack([when, own.cumsum(), other.cumsum()])
 
 

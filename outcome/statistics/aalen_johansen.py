@@ -1,4 +1,9 @@
-"""Competing risks: cumulative incidence after Aalen and Johansen."""
+"""Competing risks: cumulative incidence after Aalen and Johansen, and Gray's test.
+
+lifelines and scikit-survival have the curve. Neither has the standard error of R's `survival`
+(infinitesimal jackknife), from which the intervals follow, or Gray's test; lifelines shifts tied
+times at random.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Does predicted risk agree with what happened: slopes, smooth curves, D-calibration."""
+"""Does predicted risk agree with what happened: slopes, smooth curves, D-calibration.
+
+lifelines has the smooth curve of survival for one of its own fitted models only, and no library
+the errors (ICI, E50, E90) of given predictions, or D-calibration.
+"""
 
 from __future__ import annotations
 

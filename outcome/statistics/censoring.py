@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from outcome.errors import InputError
 from outcome.statistics._arrays import BoolArray, FloatArray, follow_up
 from outcome.statistics.kaplan_meier import kaplan_meier, step_values
 
@@ -16,6 +17,10 @@ __all__ = ["Censoring", "censoring_curve", "choose_tau", "landmark_weights", "me
 @dataclass(frozen=True)
 class Censoring:
     """G(t), the probability of not being censored by t.
+
+    scikit-survival's `CensoringDistributionEstimator` holds the same curve, but reads it only just
+    after a time, refuses patients without an event, and raises beyond the last time. Weights need
+    G just before an event as well (Uno's C, Graf's weights).
 
     Attributes
     ----------
@@ -38,7 +43,7 @@ class Censoring:
 
 
 def censoring_curve(time: ArrayLike, event: ArrayLike) -> Censoring:
-    """Estimate G by Kaplan-Meier with the roles of event and censoring exchanged.
+    """Estimate G by scikit-survival's reverse Kaplan-Meier curve.
 
     Events come before censorings of the same time, so those who had an event at t were not at
     risk of being censored at t. This differs from a plain Kaplan-Meier curve of 1 - event
@@ -54,15 +59,21 @@ def censoring_curve(time: ArrayLike, event: ArrayLike) -> Censoring:
     Raises
     ------
     InputError
-        See `outcome.statistics._arrays.follow_up`.
+        There is no patient, or see `outcome.statistics._arrays.follow_up`.
+
+    Examples
+    --------
+    >>> curve = censoring_curve([1, 2, 2, 3], [1, 1, 0, 1])
+    >>> curve.before([1, 2, 3]).tolist(), curve.at(2).item()
+    ([1.0, 1.0, 0.5], 0.5)
     """
+    # Imported late: it loads scikit-learn, which whoever only predicts does not need.
+    from sksurv.nonparametric import kaplan_meier_estimator
+
     times, events = follow_up(time, event)
-    distinct, code = np.unique(times, return_inverse=True)
-    leaving = np.bincount(code, minlength=len(distinct))
-    at_risk = leaving[::-1].cumsum()[::-1] - np.bincount(code[events], minlength=len(distinct))
-    censored = np.bincount(code[~events], minlength=len(distinct))
-    free = np.cumprod(1.0 - censored / np.maximum(at_risk, 1), dtype=np.float64)
-    return Censoring(distinct, free)
+    if len(times) == 0:
+        raise InputError("censoring weights need the follow-up of at least one patient")
+    return Censoring(*kaplan_meier_estimator(events, times, reverse=True))
 
 
 def landmark_weights(

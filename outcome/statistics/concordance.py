@@ -1,4 +1,9 @@
-"""Concordance of a risk with follow-up: Harrell's and Uno's C with their influence values."""
+"""Concordance of a risk with follow-up, within strata and weighted, with influence values.
+
+lifelines and scikit-survival have Harrell's C without strata, weights and influence values, from
+which standard errors and paired comparisons follow. scikit-survival weights Uno's C by G(t) where
+Uno has G(t-), and takes scores that differ by less than 1e-8 as tied.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from outcome.errors import InputError
 from outcome.statistics._arrays import BoolArray, FloatArray, follow_up, group_codes, numbers
-from outcome.statistics.censoring import Censoring, censoring_curve
 
-__all__ = ["Concordance", "concordance", "harrell", "uno"]
+__all__ = ["Concordance", "concordance", "harrell"]
 
 _BLOCK = 2**20  # entries of the pair matrix that are held at a time: 8 MiB of float64
 
@@ -95,7 +98,8 @@ def concordance(
     risk : array_like, shape (n,)
         Higher is worse.
     weight : array_like, shape (n,), optional
-        Weight of the pairs whose earlier event is this patient's.
+        Weight of the pairs whose earlier event is this patient's: 1 for Harrell's C [1]_, and
+        1 / G(t-)^2 for Uno's [3]_, which censoring does not shift.
     tau : float, optional
         Only events at or before `tau` count.
     group : array_like, shape (n,), optional
@@ -114,6 +118,7 @@ def concordance(
     ----------
     .. [1] Harrell, Lee & Mark (1996), Statistics in Medicine 15:361-387.
     .. [2] Therneau & Atkinson (2024), Concordance; vignette of the R package survival.
+    .. [3] Uno et al. (2011), Statistics in Medicine 30:1105-1117.
     """
     times, events = follow_up(time, event)
     n = len(times)
@@ -141,47 +146,6 @@ def harrell(
 ) -> Concordance:
     """Harrell's C: every comparable pair counts once. See `concordance`."""
     return concordance(time, event, risk, tau=tau, group=group)
-
-
-def uno(
-    time: ArrayLike,
-    event: ArrayLike,
-    risk: ArrayLike,
-    *,
-    tau: float | None = None,
-    censoring: Censoring | None = None,
-    group: Any | None = None,
-) -> Concordance:
-    """Uno's C: pairs are weighted by 1 / G(t-)^2, so that censoring does not shift it [1]_.
-
-    Parameters
-    ----------
-    time, event, risk, tau, group
-        See `concordance`. Without `tau` the last events can carry most of the weight.
-    censoring : Censoring, optional
-        Where G comes from; by default these patients (all groups together).
-
-    Returns
-    -------
-    Concordance
-
-    Raises
-    ------
-    InputError
-        As `concordance`; or G is 0 before an event that counts, so that its weight is infinite.
-
-    References
-    ----------
-    .. [1] Uno et al. (2011), Statistics in Medicine 30:1105-1117.
-    """
-    times, events = follow_up(time, event)
-    curve = censoring or censoring_curve(times, events)
-    counted = events if tau is None else events & (times <= tau)
-    free = np.where(counted, curve.before(times), 1.0)
-    if (free == 0).any():
-        raise InputError("no patient is under observation before an event: G(t-) = 0; lower tau")
-    weight = np.where(counted, 1.0 / free**2, 0.0)
-    return concordance(times, events, risk, weight=weight, tau=tau, group=group)
 
 
 class _PairSums:

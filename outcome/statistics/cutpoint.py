@@ -1,4 +1,7 @@
-"""Maximally selected log-rank statistics: the best cut of a score, with an honest p."""
+"""Maximally selected log-rank statistics: the best cut of a score, with an honest p.
+
+Neither lifelines nor scikit-survival has p values that are corrected for the search.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Kaplan-Meier curves: survival, intervals, quantiles, restricted mean."""
+"""Kaplan-Meier curves: survival, intervals, quantiles, restricted mean.
+
+All numbers come from here; figures are drawn by lifelines. The curve is that of
+`sksurv.nonparametric.kaplan_meier_estimator`, which has neither standard errors nor intervals
+other than log-log, nor quantiles or restricted means. In lifelines, tables of numbers at risk count
+just after a time, and the variance of the restricted mean is not that of Klein and Moeschberger.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +53,17 @@ class KaplanMeier:
     def before(self, when: ArrayLike) -> FloatArray:
         """Survival just before each of `when`."""
         return step_values(self.time, self.survival, 1.0, when, "left")
+
+    def cumulative_hazard(self, when: ArrayLike) -> FloatArray:
+        """Nelson-Aalen estimate just after each of `when` [1]_.
+
+        Unlike scikit-survival's, it is there (and 0) where nobody had the event.
+
+        References
+        ----------
+        .. [1] Aalen (1978), Annals of Statistics 6:701-726.
+        """
+        return step_values(self.time, np.cumsum(self.n_event / self.n_risk), 0.0, when, "right")
 
     def reaches(self, when: float) -> bool:
         """Whether the curve is known at `when`: a patient is followed so far, or none is left."""
@@ -150,7 +167,13 @@ def kaplan_meier(time: ArrayLike, event: ArrayLike) -> KaplanMeier:
 
 
 def number_at_risk(time: ArrayLike, when: ArrayLike) -> IntArray:
-    """Patients still under observation just before each of `when`."""
+    """Count the patients still under observation just before each of `when`.
+
+    Examples
+    --------
+    >>> number_at_risk([1, 2, 2, 5], [0, 2, 3]).tolist()
+    [4, 3, 1]
+    """
     ordered = np.sort(np.asarray(time, dtype=float))
     return (len(ordered) - np.searchsorted(ordered, when, side="left")).astype(np.int64)
 

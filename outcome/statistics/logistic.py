@@ -1,4 +1,8 @@
-"""Logistic regression with a few covariates, for calibration and added value."""
+"""Logistic regression with a few covariates, for calibration and added value.
+
+scikit-learn's unpenalised `LogisticRegression` finds the same coefficients, but has no offset, no
+covariance of the coefficients (plain or robust), and no sign of separated classes.
+"""
 
 from __future__ import annotations
 

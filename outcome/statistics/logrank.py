@@ -1,4 +1,7 @@
-"""Log-rank tests: plain, stratified and Peto-weighted, for any number of groups."""
+"""Log-rank tests: plain, stratified and Peto-weighted, for any number of groups.
+
+Neither lifelines nor scikit-survival has the stratified test, which out-of-fold risk groups need.
+"""
 
 from __future__ import annotations
 

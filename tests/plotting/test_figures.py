@@ -152,6 +152,17 @@ def test_loss_mean_stops_where_a_fold_stops():
     save(ax)
 
 
+def test_ranking_of_tune_patients_has_an_axis_of_its_own():
+    history = pd.DataFrame({"fold": 0, "epoch": [1, 2], "tune_loss": [3.0, 2.0]})
+    assert len(plot_loss(history, axes()).figure.axes) == 1
+    ax = plot_loss(history.assign(tune_concordance=[0.6, np.nan]), axes())
+    right = ax.figure.axes[1]
+    assert (right.get_ylabel(), right.get_ylim()) == ("C-index", (0, 1))
+    assert right.lines[0].get_ydata().tolist() == [0.6]
+    assert "C-index of tuning patients (right)" in legend(ax)
+    save(ax)
+
+
 def test_drawing_changes_no_global_setting(followed):
     before = dict(mpl.rcParams)
     save(plot_kaplan_meier(followed, axes()))

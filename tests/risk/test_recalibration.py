@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sksurv.functions import StepFunction
 from sksurv.linear_model import CoxPHSurvivalAnalysis
 from sksurv.util import Surv
 
@@ -43,6 +44,26 @@ def test_baseline_equals_scikit_survival(rng):
     curves = theirs.predict_survival_function(x[:5, None])
     expected = [float(c(0.7)) for c in curves]
     np.testing.assert_allclose(found.survival(slope * x[:5], [""] * 5, 0.7), expected, rtol=1e-4)
+
+
+def test_survival_functions_are_those_of_scikit_survival(rng):
+    outcomes = survival(rng, rng.normal(size=60))
+    strata = np.array(["a", "b"])[np.arange(60) % 2]
+    code = np.where(np.arange(60) % 7 == 0, 2, outcomes.code)
+    outcomes = Outcomes(code == 1, outcomes.time, code, strata, outcomes.weight)
+    found = fit_calibration(np.zeros(60), outcomes, fixed_slope=True)
+    risk, own = np.array([-1.0, 0.0, 2.0]), ["b", "unseen", "a"]
+    curves = found.survival_functions(risk, own)
+    for i in (0, 2):
+        assert isinstance(curves[i], StepFunction)
+        assert curves[i].domain == (0, found.longest[own[i]])
+        when = np.linspace(0, found.longest[own[i]], 50)
+        expected = [found.survival(risk[[i]], [own[i]], t)[0] for t in when]
+        assert curves[i](when).tolist() == expected
+        assert curves[i](0.0) == 1
+        with pytest.raises(ValueError, match="within"):
+            curves[i](found.longest[own[i]] + 0.1)
+    assert np.isnan(curves[1](0.0))
 
 
 def test_few_events_shrink_the_slope_towards_one(rng):

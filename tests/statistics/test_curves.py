@@ -1,5 +1,11 @@
 import numpy as np
 import pytest
+from sksurv.nonparametric import (
+    CensoringDistributionEstimator,
+    kaplan_meier_estimator,
+    nelson_aalen_estimator,
+)
+from sksurv.util import Surv
 
 from outcome.errors import InputError
 from outcome.statistics.censoring import (
@@ -127,6 +133,48 @@ def test_holm_keeps_order_and_unknowns():
     assert found == pytest.approx([0.03, np.nan, 0.06, 0.06], nan_ok=True)
     assert holm([]).tolist() == []
     assert holm([0.9, 0.8]).tolist() == [1, 1]
+
+
+def test_numbers_at_risk_are_just_before_the_time():
+    # two of the four leave at 3: they are still at risk just before it
+    assert number_at_risk([1, 3, 3, 8], [0, 1, 2, 3, 3.1, 8, 9]).tolist() == [4, 4, 3, 3, 1, 1, 0]
+
+
+def test_events_come_before_censorings_of_their_time():
+    curve = censoring_curve([1, 2, 2, 3], [1, 1, 0, 1])
+    assert curve.before([1, 2, 3]).tolist() == [1, 1, 0.5]
+    assert curve.at([0.5, 1, 2, 99]).tolist() == [1, 1, 0.5, 0.5]
+
+
+def test_censoring_is_that_of_scikit_survival(case):
+    table, _ = case
+    outcome = Surv.from_arrays(table["event"] == 1, table["time"])
+    expected = CensoringDistributionEstimator().fit(outcome).predict_proba(table["time"])
+    curve = censoring_curve(table["time"], table["event"])
+    assert (curve.at(table["time"]) == expected).all()
+
+
+def test_survival_is_that_of_scikit_survival(case):
+    table, _ = case
+    time, survival = kaplan_meier_estimator(table["event"] == 1, table["time"])
+    curve = kaplan_meier(table["time"], table["event"])
+    assert (curve.time == time).all()
+    assert (curve.survival == survival).all()
+
+
+def test_cumulative_hazard_is_that_of_scikit_survival(case):
+    table, _ = case
+    time, hazard = nelson_aalen_estimator(table["event"] == 1, table["time"])
+    curve = kaplan_meier(table["time"], table["event"])
+    assert curve.cumulative_hazard(time) == pytest.approx(hazard, rel=1e-14)
+    assert kaplan_meier([1, 2], [0, 0]).cumulative_hazard([0, 3]).tolist() == [0, 0]
+
+
+def test_nobody_is_censored_where_all_had_the_event_and_all_are_where_none_had():
+    assert censoring_curve([1, 2], [1, 1]).at([1, 2]).tolist() == [1, 1]
+    assert censoring_curve([1, 2], [0, 0]).at([1, 2]).tolist() == [0.5, 0]
+    with pytest.raises(InputError, match="at least one patient"):
+        censoring_curve([], [])
 
 
 def test_tau_is_the_last_time_with_enough_patients():

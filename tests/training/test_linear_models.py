@@ -66,6 +66,7 @@ def test_linear_arms_in_a_study(small, tmp_path):
     assert results.predictions.groupby("arm")["patient_id"].nunique().tolist() == [60, 60]
     assert len(list((tmp_path / "run" / "fits").iterdir())) == 3 * 2  # the networks' alone
     assert set(results.history["arm"]) == {"image"}
+    assert results.history["tune_concordance"].between(0, 1).all()
     chosen = {e["arm"]: set(e) - {"arm", "repeat", "fold"} for e in results.manifest["epochs"]}
     common = {"model", "weight", "calibration", "inner_folds", "few_events"}
     assert chosen == {"image": {"epochs", *common}, "linear": {"penalty", *common}}
