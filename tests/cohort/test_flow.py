@@ -50,7 +50,7 @@ def random_table(seed: int, blank: float) -> pd.DataFrame:
     return rows.merge(about, on="patient_id")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32), st.floats(0, 0.15), st.sampled_from(["impute", "drop"]))
 def test_totals_reconcile(seed, blank, covariate):
     folder, table = features(), random_table(seed, blank)

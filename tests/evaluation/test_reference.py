@@ -189,9 +189,10 @@ def test_binary_decision_curve(oracle, tables):
         assert found == pytest.approx(r[key], abs=1e-12)
 
 
-def grouped(table, event="event"):
+def grouped(table, event="event", risk="group"):
+    """Predictions with the groups of the table, which are in order of their mean risk."""
     rows = pd.DataFrame({"patient_id": [f"p{i:04}" for i in range(len(table))]})
-    rows["arm"], rows["repeat"], rows["fold"], rows["risk"] = "a", 0, 0, table["lp1"]
+    rows["arm"], rows["repeat"], rows["fold"], rows["risk"] = "a", 0, 0, table[risk] * 1.0
     rows["time"], rows["event"] = table["time"], table[event]
     rows["risk_group"] = table["group"].astype(str)
     return Predictions(rows)
@@ -264,7 +265,7 @@ def test_competing_risks_by_group(oracle, tables):
 
 
 def test_best_cut(oracle, tables):
-    found = best_cuts(read_arms(grouped(tables["gbsg"]))[1], n_permutations=0).iloc[0]
+    found = best_cuts(read_arms(grouped(tables["gbsg"], risk="lp1"))[1], n_permutations=0).iloc[0]
     assert found["cut"] == oracle["maxstat"]["gbsg_lp1"]["cutpoint"]
 
 
