@@ -15,11 +15,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from outcome.errors import Problems
 from outcome.outcomes import Outcomes
-from outcome.statistics.censoring import Censoring, censoring_curve, landmark_weights
+from outcome.statistics.censoring import censoring_curve, landmark_weights
+from outcome.statistics.ties import tie_times
 from outcome.tables.codes import canonical_code
 from outcome.tables.column_names import (
     event_contradiction,
@@ -215,8 +217,15 @@ class _Timed(_Spec):
             Columns `time`, `event` and, with strata, `strata`.
         """
         code = patients["event"].to_numpy(dtype=np.int64)
-        time = patients["time"].to_numpy(dtype=np.float64)
-        return Outcomes(code == 1, time, code, _strata(patients))
+        return Outcomes(code == 1, self.follow_up(patients), code, _strata(patients))
+
+    def follow_up(self, patients: pd.DataFrame) -> NDArray[np.float64]:
+        """Return follow-up for comparisons, shape (n,): what differs by rounding alone is equal.
+
+        Times of two patients, or of a patient and a horizon. The column itself stays as it was
+        written.
+        """
+        return tie_times(patients["time"], self.default_horizons(patients))
 
     def longest_follow_up(self, patients: pd.DataFrame) -> float | None:
         """Return the longest follow-up, in `unit`."""
@@ -349,7 +358,11 @@ class TimeToEvent(_Timed):
         if self.horizons:
             return self.horizons
         asked = [n * YEAR[self.unit] for n in (1, 3, 5)]
-        return tuple(h for h in asked if int((patients["time"] > h).sum()) >= FEWEST_AT_RISK)
+        return tuple(
+            h
+            for h in asked
+            if int((tie_times(patients["time"], asked) > h).sum()) >= FEWEST_AT_RISK
+        )
 
 
 class Landmark(_Timed):
@@ -383,13 +396,13 @@ class Landmark(_Timed):
 
     def positive_outcome(self, patients: pd.DataFrame) -> pd.Series:
         """1 where the event was seen by the horizon, 0 elsewhere, known or not."""
-        found = (patients["event"] == 1) & (patients["time"] <= self.horizon)
+        found = (patients["event"] == 1) & (self.follow_up(patients) <= self.horizon)
         return found.astype(float).where(patients["event"].notna())
 
     def rarer(self, patients: pd.DataFrame) -> int:
         """Patients in the rarer of the two groups whose outcome is known."""
         positive = self.positive_outcome(patients) == 1
-        known = positive | (patients["time"] >= self.horizon) | (patients["event"] == 2)
+        known = positive | (self.follow_up(patients) >= self.horizon) | (patients["event"] == 2)
         return int(min(positive.sum(), (known & ~positive).sum()))
 
     def outcomes(self, patients: pd.DataFrame, development: pd.DataFrame) -> Outcomes:
@@ -403,9 +416,9 @@ class Landmark(_Timed):
             Patients on whom the probability of not being censored is estimated.
         """
         seen = self.observed(patients)
-        by_then, weight = landmark_weights(
-            patients["time"], seen.code, self.horizon, censoring(development)
-        )
+        # A competing event is no censoring.
+        curve = censoring_curve(self.follow_up(development), development["event"] > 0)
+        by_then, weight = landmark_weights(self.follow_up(patients), seen.code, self.horizon, curve)
         return Outcomes(by_then, None, seen.code, seen.strata, weight)
 
     def details(self) -> dict[str, Any]:
@@ -419,11 +432,6 @@ class Landmark(_Timed):
     def fit_settings(self) -> dict[str, Any]:
         """Return the horizon."""
         return {"horizon": self.horizon}
-
-
-def censoring(patients: pd.DataFrame) -> Censoring:
-    """Estimate the probability of not being censored; a competing event is no censoring."""
-    return censoring_curve(patients["time"].to_numpy(dtype=float), patients["event"] > 0)
 
 
 def _strata(patients: pd.DataFrame) -> np.ndarray:

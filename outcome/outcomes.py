@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from outcome.errors import InputError
+from outcome.statistics.ties import tie_times
 
 __all__ = ["Outcomes"]
 
@@ -30,6 +31,7 @@ class Outcomes:
         positive.
     time : float array, shape (n,), optional
         Follow-up, in the unit of the endpoint. None for a label and for an event by a horizon.
+        Times that differ by rounding alone are made equal: `outcome.statistics.ties`.
     code : int array, shape (n,), optional
         0 censored, 1 event, 2 competing event; by default 1 where `event`, else 0.
     strata : str array, shape (n,), optional
@@ -58,6 +60,8 @@ class Outcomes:
     favourable: bool = False
 
     def __post_init__(self) -> None:
+        if self.time is not None:
+            object.__setattr__(self, "time", tie_times(self.time))
         if not len(self.code):
             object.__setattr__(self, "code", self.event.astype(np.int64))
         if not len(self.strata):

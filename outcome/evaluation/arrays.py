@@ -14,6 +14,7 @@ from outcome.errors import PredictionsError, Problems
 from outcome.evaluation.horizon_columns import horizon_columns, horizon_name, number_column
 from outcome.predictions import Predictions
 from outcome.statistics.resampling import draw_counts
+from outcome.statistics.ties import tie_times
 
 __all__ = ["ArmScores", "FoldScores", "Panel", "blocks", "read_arms"]
 
@@ -222,19 +223,25 @@ def blocks(folds: Sequence[FoldScores]) -> Ints:
 
 
 def read_arms(
-    predictions: Predictions, *, n_resamples: int = 0, seed: int = 0, unit: str | None = None
+    predictions: Predictions,
+    *,
+    n_resamples: int = 0,
+    seed: int = 0,
+    unit: str | None = None,
+    horizons: Sequence[float] = (),
 ) -> tuple[Panel, list[ArmScores]]:
     """Check the table and divide it into arms and folds.
 
     Patients are resampled within the folds of the first repeat (sorted), and one resample
-    serves all repeats, arms and metrics.
+    serves all repeats, arms and metrics. Times of the whole table that differ by rounding alone,
+    from each other or from a horizon, are made equal: `outcome.statistics.ties`.
 
     Raises
     ------
     PredictionsError
         Values that cannot be evaluated; all problems at once.
     """
-    table = _clean(predictions, unit)
+    table = _clean(predictions, unit, horizons)
     ids = np.unique(table["patient_id"].to_numpy(dtype=str))
     table["_patient"] = np.searchsorted(ids, table["patient_id"].to_numpy(dtype=str))
     table["_stratum"] = np.unique(table["strata"].to_numpy(dtype=str), return_inverse=True)[1]
@@ -255,7 +262,7 @@ def read_arms(
     return Panel(ids, counts), arms
 
 
-def _clean(predictions: Predictions, unit: str | None) -> pd.DataFrame:
+def _clean(predictions: Predictions, unit: str | None, horizons: Sequence[float]) -> pd.DataFrame:
     """Columns as numbers, with defaults for those that are absent."""
     raw = predictions.table
     problems = Problems("predictions")
@@ -282,6 +289,7 @@ def _clean(predictions: Predictions, unit: str | None) -> pd.DataFrame:
     table["threshold"] = number_column(raw, "threshold", problems)
     weight = number_column(raw, "weight", problems, low=0.0)
     table["weight"] = np.where(np.isnan(weight), 1.0, weight)
+    table["time"] = tie_times(table["time"], [*horizons, *horizon_columns(raw)])
     _one_outcome_each(table, problems)
     problems.raise_if_any(PredictionsError)
     for name in ("repeat", "fold"):

@@ -43,7 +43,7 @@ def decision_curves(
     DataFrame
         `DECISION_COLUMNS`. Net benefit is in true positives per patient, higher is better;
         arm `treat all` treats every patient, and treating none is 0. NaN where no patient
-        above the threshold is followed to the horizon.
+        above the threshold is followed to the horizon, or none has any weight.
 
     Raises
     ------
@@ -83,6 +83,8 @@ def net_benefit(pooled: Pooled, horizon: float, threshold: float) -> float:
         return 0.0
     part = Pooled(*(getattr(pooled, name)[flagged] for name in pooled.__dataclass_fields__))
     if np.isnan(horizon):
+        if pooled.weight.sum() <= 0:
+            return float("nan")
         share = float(part.weight.sum() / pooled.weight.sum())
         risk = float(part.weight @ part.event / part.weight.sum()) if share > 0 else 0.0
     else:

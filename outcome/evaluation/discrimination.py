@@ -189,7 +189,8 @@ def average_precision(panel: Panel, arm: ArmScores, *, favourable: bool = False)
     """Area under the precision-recall curve within folds, mean of the folds.
 
     The step-wise sum over distinct risks, without interpolation. Chance is the share of
-    positives, which differs between folds.
+    positives, which differs between folds. Folds of one class are skipped: without positives
+    precision is undefined, and without negatives it is 1 whatever the risks are.
     """
     parts = []
     for fold in arm.folds:
@@ -198,7 +199,7 @@ def average_precision(panel: Panel, arm: ArmScores, *, favourable: bool = False)
         once = np.ones((1, len(score)))
         value = average_precision_draws(score, positive, fold.weight, once)[0]
         if np.isnan(value):
-            parts.append(unknown(f"no positive patient in fold {fold.fold}"))
+            parts.append(unknown(f"patients of one class only in fold {fold.fold}"))
             continue
         counts = panel.counts[:, fold.patient].astype(np.float64)
         draws = average_precision_draws(score, positive, fold.weight, counts)

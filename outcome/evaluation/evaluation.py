@@ -14,6 +14,7 @@ from outcome.evaluation.arrays import ArmScores, Panel, read_arms
 from outcome.evaluation.comparison import compare_arms
 from outcome.evaluation.covariates import MOST_LEVELS, patient_values, without_many_levels
 from outcome.evaluation.estimate import Estimate
+from outcome.evaluation.impossible_predictions import impossible_predictions
 from outcome.evaluation.notes import arm_notices, cross_validation_notices
 from outcome.evaluation.outcome_kinds import EvaluatedOutcome, described_outcome, table_outcome
 from outcome.evaluation.risk_groups import risk_group_table
@@ -174,7 +175,10 @@ def evaluate(
         The table, horizons, unit or baseline cannot be used; every problem at once.
     """
     _check_request(predictions, baseline, contrasts, horizons, n_resamples)
-    panel, arms = read_arms(predictions, n_resamples=n_resamples, seed=seed, unit=unit)
+    compared = horizons if landmark is None else [landmark]
+    panel, arms = read_arms(
+        predictions, n_resamples=n_resamples, seed=seed, unit=unit, horizons=compared
+    )
     outcome = table_outcome(
         predictions, unit=unit, horizons=horizons, landmark=landmark, favourable=favourable
     )
@@ -194,7 +198,9 @@ def evaluate_endpoint(
     outcome = endpoint_outcome(endpoint, predictions)
     _check_request(predictions, baseline, (), outcome.horizons, n_resamples)
     unit = outcome.unit or None
-    panel, arms = read_arms(predictions, n_resamples=n_resamples, seed=seed, unit=unit)
+    panel, arms = read_arms(
+        predictions, n_resamples=n_resamples, seed=seed, unit=unit, horizons=outcome.horizons
+    )
     return _evaluated(panel, arms, outcome, baseline, (), cross_validated=cross_validated)
 
 
@@ -244,7 +250,9 @@ def evaluate_study(
     """
     _check_request(predictions, baseline, contrasts, outcome.horizons, n_resamples)
     unit = outcome.unit or None
-    panel, arms = read_arms(predictions, n_resamples=n_resamples, seed=seed, unit=unit)
+    panel, arms = read_arms(
+        predictions, n_resamples=n_resamples, seed=seed, unit=unit, horizons=outcome.horizons
+    )
     found = _evaluated(panel, arms, outcome, baseline, contrasts, cross_validated=cross_validated)
     covariates, acquisition, left_out = (patients or PatientTables()).of(predictions)
     further = study_tables(
@@ -276,7 +284,9 @@ def further_tables(
         See `outcome.evaluation.study_tables.study_tables`.
     warnings : list of str
     """
-    panel, arms = read_arms(predictions, n_resamples=n_resamples, seed=seed)
+    panel, arms = read_arms(
+        predictions, n_resamples=n_resamples, seed=seed, horizons=outcome.horizons
+    )
     covariates, acquisition, left_out = patients.of(predictions)
     tables = study_tables(
         predictions, panel, arms, outcome, covariates=covariates, acquisition=acquisition, seed=seed
@@ -377,7 +387,10 @@ def _evaluated(
         compare_arms(arms, [*pairs, *contrasts], metrics, measured),
         risk_group_table(arms),
         tuple(notes),
-        tuple(arm_notices(arms, panel, measured)),
+        (
+            *impossible_predictions(panel, arms, favourable=outcome.favourable),
+            *arm_notices(arms, panel, measured),
+        ),
     )
 
 

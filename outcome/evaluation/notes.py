@@ -10,7 +10,13 @@ from outcome.evaluation.arrays import ArmScores, FoldScores, Panel
 from outcome.evaluation.censoring_weights import CensoringWeights
 from outcome.evaluation.estimate import Estimate
 
-__all__ = ["arm_notices", "cross_validation_notices", "describe_landmark", "describe_weights"]
+__all__ = [
+    "arm_notices",
+    "cross_validation_notices",
+    "describe_landmark",
+    "describe_weights",
+    "name_folds",
+]
 
 
 def describe_weights(weights: CensoringWeights, unit: str) -> str:
@@ -61,7 +67,7 @@ def arm_notices(
             ("no event, skipped in means", [f for f in arm.folds if not f.event.any()]),
         ):
             if chosen:
-                found.append(f"arm {arm.name}, {_where(arm, chosen)}: {what}")
+                found.append(f"arm {arm.name}, {name_folds(arm, chosen)}: {what}")
         missing = np.setdiff1d(np.arange(panel.n), arm.patients)
         if len(missing):
             names = ", ".join(panel.ids[missing[:3]])
@@ -101,7 +107,8 @@ def _constant(arm: ArmScores) -> list[FoldScores]:
     return [f for f in arm.folds if len(f.risk) > 1 and np.ptp(f.risk) == 0]
 
 
-def _where(arm: ArmScores, folds: Sequence[FoldScores]) -> str:
+def name_folds(arm: ArmScores, folds: Sequence[FoldScores]) -> str:
+    """Name some folds of an arm, at most ten, and say how many it has."""
     several = len(arm.repeats) > 1
     names = [f"{f.repeat}/{f.fold}" if several else f.fold for f in folds]
     kind = "repeat/fold" if several else "fold"

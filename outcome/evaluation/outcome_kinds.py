@@ -24,6 +24,7 @@ from outcome.evaluation.metric_set import (
 )
 from outcome.evaluation.notes import describe_landmark, describe_weights
 from outcome.predictions import Predictions
+from outcome.statistics.ties import tie_times
 
 __all__ = [
     "BinaryOutcome",
@@ -217,7 +218,8 @@ class LandmarkOutcome(EvaluatedOutcome):
     def status(self, patients: pd.DataFrame) -> pd.Series:
         """Return one of `status_words` for each row of outcomes."""
         yes, no, unknown, _ = self.status_words
-        time, code = patients["time"].astype(float), patients["event"].astype(float)
+        time = pd.Series(tie_times(patients["time"], self.horizons), index=patients.index)
+        code = patients["event"].astype(float)
         status = pd.Series(no, index=patients.index)
         status[(time < self.horizons[0]) & (code == 0)] = unknown
         status[(time <= self.horizons[0]) & (code == 1)] = yes

@@ -47,13 +47,11 @@ def roc_curves(arms: Sequence[ArmScores], outcome: EvaluatedOutcome) -> pd.DataF
         for fold in arm.folds:
             for stratum in np.unique(fold.stratum):
                 chosen = outcome.label_known(fold) & (fold.stratum == stratum)
-                label = outcome.cases(fold)[chosen]
-                if label.all() or not label.any():
+                label, weight = outcome.cases(fold)[chosen], fold.weight[chosen]
+                if min(weight[label].sum(), weight[~label].sum()) <= 0:
                     continue
                 score = -fold.risk[chosen] if outcome.favourable else fold.risk[chosen]
-                fpr, tpr, _ = roc_curve(
-                    label, score, sample_weight=fold.weight[chosen], drop_intermediate=False
-                )
+                fpr, tpr, _ = roc_curve(label, score, sample_weight=weight, drop_intermediate=False)
                 name = [arm.name, fold.repeat, fold.fold, int(stratum)]
                 rows += [[*name, float(x), float(y)] for x, y in zip(fpr, tpr, strict=True)]
                 curves.append(np.interp(_GRID, fpr, tpr))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from outcome.evaluation.arrays import ArmScores, FoldScores, Panel
 from outcome.evaluation.brier import pooled_mean
-from outcome.evaluation.estimate import Estimate
+from outcome.evaluation.estimate import Estimate, unknown
 
 __all__ = ["sensitivity_at_specificity", "specificity_at_sensitivity"]
 
@@ -25,7 +25,8 @@ def sensitivity_at_specificity(
     patients. Patients above it are classified as positive. Where the positive label is the
     better outcome (`favourable`), those below it are, since a higher risk is worse. Without
     such a column the negatives of each fold choose the threshold, which is optimistic, and the
-    note says so. The note also gives the specificity that was reached.
+    note says so. A fold without a threshold, or without patients of both classes to choose one
+    and to judge it, is skipped, as by AUROC. The note also gives the specificity that was reached.
     """
     return _at_threshold(panel, arm, specificity, favourable=favourable, of_positives=True)
 
@@ -35,7 +36,8 @@ def specificity_at_sensitivity(
 ) -> Estimate:
     """Share of negative patients classified as negative at a threshold meant for a sensitivity.
 
-    The threshold comes from the positives of each fold, which is optimistic.
+    The threshold comes from the positives of each fold, which is optimistic. Folds without
+    patients of both classes are skipped, as by AUROC.
     """
     return _at_threshold(panel, arm, sensitivity, favourable=favourable, of_positives=False)
 
@@ -43,7 +45,11 @@ def specificity_at_sensitivity(
 def _at_threshold(
     panel: Panel, arm: ArmScores, share: float, *, favourable: bool, of_positives: bool
 ) -> Estimate:
-    borrowed = of_positives and not any(np.isnan(f.threshold).any() for f in arm.folds)
+    borrowed = of_positives and not all(np.isnan(f.threshold).all() for f in arm.folds)
+    usable = [f for f in arm.folds if _has_threshold(f, borrowed=borrowed)]
+    if not usable:
+        return unknown("no fold has a threshold" if borrowed else "no fold has both classes")
+    skipped, arm = len(arm.folds) - len(usable), ArmScores(arm.name, tuple(usable))
 
     def called(fold: FoldScores) -> NDArray[np.bool_]:
         score = -fold.risk if favourable else fold.risk
@@ -67,18 +73,26 @@ def _at_threshold(
         return found
     name = "specificity" if of_positives else "sensitivity"
     source = "development patients" if borrowed else "these patients, so optimistic"
-    note = f"{name} reached {reached.value:.3f}; threshold from {source}"
+    share_reached = "is unknown" if np.isnan(reached.value) else f"reached {reached.value:.3f}"
+    note = f"{name} {share_reached}; threshold from {source}"
+    if skipped:
+        note += f"; {skipped} of {skipped + len(usable)} folds skipped"
     if not borrowed:  # resamples with a fixed threshold would not show how it was found
         found = replace(found, draws=None, influence=None)
         note += ", and without an interval"
     return replace(found, note=note)
 
 
+def _has_threshold(fold: FoldScores, *, borrowed: bool) -> bool:
+    """Whether patients of a fold can be classified: all of them, by one known threshold each."""
+    if borrowed:
+        return not np.isnan(fold.threshold).any()
+    return bool(min(fold.weight[fold.event].sum(), fold.weight[~fold.event].sum()) > 0)
+
+
 def _quantile(score: Floats, weight: Floats, share: float) -> float:
     """Smallest score with at least `share` of the weight at or below it."""
     order = np.argsort(score, kind="stable")
     total = weight.sum()
-    if total <= 0:
-        return float("nan")
     reached = np.cumsum(weight[order]) >= share * total - 1e-9 * total
     return float(score[order][int(np.argmax(reached))])

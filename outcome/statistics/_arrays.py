@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from outcome.errors import InputError
+from outcome.statistics.ties import tie_times
 
 __all__ = ["BoolArray", "FloatArray", "IntArray", "follow_up", "group_codes", "numbers"]
 
@@ -18,6 +19,8 @@ IntArray = NDArray[np.int64]
 
 def follow_up(time: ArrayLike, event: ArrayLike) -> tuple[FloatArray, BoolArray]:
     """Check follow-up times and event indicators, and give them as float and bool.
+
+    Times that differ by rounding alone are made equal: `outcome.statistics.ties`.
 
     Raises
     ------
@@ -35,7 +38,7 @@ def follow_up(time: ArrayLike, event: ArrayLike) -> tuple[FloatArray, BoolArray]
         if not np.isin(coded, (0.0, 1.0)).all():
             raise InputError("event must be 0 (censored) or 1 (event); declare other codes first")
         raw = coded == 1.0
-    return times, raw
+    return tie_times(times), raw
 
 
 def numbers(values: ArrayLike, name: str, n: int | None = None) -> FloatArray:

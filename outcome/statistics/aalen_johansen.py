@@ -17,6 +17,7 @@ from scipy.special import ndtri
 from outcome.errors import InputError
 from outcome.statistics._arrays import FloatArray, IntArray, group_codes, numbers
 from outcome.statistics.logrank import chi_square_p
+from outcome.statistics.ties import tie_times
 
 __all__ = ["CumulativeIncidence", "GrayTest", "cumulative_incidence", "event_codes", "gray_test"]
 
@@ -93,7 +94,7 @@ class CumulativeIncidence:
 
 
 def event_codes(time: ArrayLike, code: ArrayLike) -> tuple[FloatArray, IntArray]:
-    """Check times and event codes (0 censored, 1, 2, ... kinds of event).
+    """Check times and event codes (0 censored, 1, 2, ... kinds of event); tie times.
 
     Raises
     ------
@@ -106,7 +107,7 @@ def event_codes(time: ArrayLike, code: ArrayLike) -> tuple[FloatArray, IntArray]
         raise InputError(f"time is negative in {int((times < 0).sum())} rows")
     if ((raw != np.floor(raw)) | (raw < 0)).any():
         raise InputError("event codes must be 0 (censored), 1, 2, ...")
-    return times, raw.astype(np.int64)
+    return tie_times(times), raw.astype(np.int64)
 
 
 def cumulative_incidence(

@@ -210,7 +210,7 @@ def average_precision_draws(
     Returns
     -------
     ndarray, shape (r,)
-        NaN for resamples without a positive patient.
+        NaN for resamples of one class: without negatives it is 1 whatever the scores are.
 
     Examples
     --------
@@ -224,7 +224,8 @@ def average_precision_draws(
     called = np.cumsum(counts[:, order] * weight[order], axis=1)[:, last]
     gained = np.diff(found, axis=1, prepend=0.0)
     precision = np.divide(found, called, out=np.zeros_like(found), where=called > 0)
-    return ratio((gained * precision).sum(1), found[:, -1])
+    both = counts @ np.where(positive > 0, 0.0, weight) > 0
+    return np.where(both, ratio((gained * precision).sum(1), found[:, -1]), np.nan)
 
 
 def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:

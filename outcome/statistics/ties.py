@@ -1,0 +1,57 @@
+"""Follow-up times that differ by rounding alone are the same time."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["TOLERANCE", "tie_times"]
+
+TOLERANCE = float(np.sqrt(np.finfo(np.float64).eps))
+"""Largest difference by rounding: absolute, or relative to the mean of the distinct times."""
+
+
+def tie_times(time: ArrayLike, horizons: ArrayLike = ()) -> NDArray[np.float64]:
+    """Make times equal that differ by rounding alone, as R's survival package does [1]_.
+
+    Times that a program computed, such as 0.1 + 0.2 or 365.25 / 12 days in months, differ from
+    the ones that were meant in the last digit. Compared exactly, patients of one time would be
+    ordered by it, and an event at a horizon could come after it.
+
+    Parameters
+    ----------
+    time : array_like
+        Follow-up, any unit and shape. Values that are not finite stay.
+    horizons : array_like, shape (h,)
+        Times with which follow-up is compared.
+
+    Returns
+    -------
+    ndarray, shape of `time`
+        Each run of distinct times whose steps are no larger than `TOLERANCE` has the value of
+        the horizon that is in it, else that of its shortest time.
+
+    References
+    ----------
+    .. [1] Therneau, T., vignette "Roundoff error and tied times" of the R package survival.
+
+    Examples
+    --------
+    >>> tie_times([0.3, 0.1 + 0.2, 0.7]).tolist()
+    [0.3, 0.3, 0.7]
+    >>> tie_times([12.000000000000002, 13.0], horizons=[12.0]).tolist()
+    [12.0, 13.0]
+    """
+    times = np.array(time, dtype=np.float64)
+    finite = np.isfinite(times)
+    distinct = np.unique(times[finite])
+    if not len(distinct):
+        return times
+    largest = TOLERANCE * max(1.0, float(np.abs(distinct).mean()))
+    tied = np.diff(distinct) <= largest
+    value = distinct[np.append(True, ~tied)]
+    run = np.append(0, np.cumsum(~tied))
+    for horizon in np.atleast_1d(np.asarray(horizons, dtype=np.float64)):
+        value[run[np.abs(distinct - horizon) <= largest]] = horizon
+    times[finite] = value[run[np.searchsorted(distinct, times[finite])]]
+    return times
