@@ -119,3 +119,27 @@ def test_a_description_holds_what_the_manifest_keeps():
         "kind": "binary", "name": "y", "strata": None, "label": "y", "positive": "yes",
         "favourable": True,
     }  # fmt: skip
+
+
+def test_times_at_the_horizon_up_to_rounding_are_at_it():
+    late = np.nextafter(10.0, 11.0)
+    early = np.nextafter(10.0, 9.0)
+    columns = {"event": [1.0, 0.0, 1.0, 0.0, 2.0, 0.0]}
+    written = pd.DataFrame({"time": [10.0, 10.0, 12.0, 4.0, 10.0, 11.0], **columns})
+    computed = pd.DataFrame({"time": [late, early, 12.0, 4.0, late, 11.0], **columns})
+    given = computed.copy()
+    for name in ("event", "weight"):
+        first, second = (getattr(LANDMARK.outcomes(t, t), name) for t in (written, computed))
+        np.testing.assert_array_equal(first, second)
+    assert LANDMARK.positive_outcome(computed).tolist() == [1, 0, 0, 0, 0, 0]
+    assert LANDMARK.rarer(computed) == LANDMARK.rarer(written) == 1
+    survival = TimeToEvent(kind="survival", time="t", event="e", horizons=(10,))
+    assert survival.observed(computed).time.tolist() == written["time"].tolist()
+    pd.testing.assert_frame_equal(computed, given)  # written times stay as they were
+
+
+def test_patients_followed_to_a_year_up_to_rounding_are_not_followed_beyond():
+    survival = TimeToEvent(kind="survival", time="t", event="e", unit="months")
+    times = np.full(12, np.nextafter(12.0, 13.0))
+    assert survival.default_horizons(pd.DataFrame({"time": times})) == ()
+    assert survival.default_horizons(pd.DataFrame({"time": times + 1})) == (12.0,)

@@ -70,3 +70,17 @@ def test_some_patients_are_taken_by_number_or_by_mask():
     assert outcomes.worse.tolist() == [False, True, False]
     assert outcomes.known.tolist() == [True, False, True]
     assert Outcomes(EVENT).weights.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_times_that_differ_by_rounding_are_the_same():
+    written = np.array([0.3, 0.3, 0.7, 1.1])
+    computed = np.array([0.3, 0.1 + 0.2, 0.7, 0.1 * 11])
+    event = np.array([True, False, True, False])
+    for outcomes in (
+        Outcomes(event, computed),
+        Outcomes.from_surv(Surv.from_arrays(event, computed)),
+        Outcomes(event, np.append(computed, 5.0)[:4])[np.arange(4)],
+    ):
+        assert outcomes.time[0] == outcomes.time[1]
+        np.testing.assert_allclose(outcomes.time, written, rtol=1e-15)
+    assert Outcomes(event).time is None

@@ -73,8 +73,8 @@ def _rising(panel: Panel, arm: ArmScores) -> list[str]:
     shown = ", ".join(f"{who} ({what})" for who, what in list(rising.items())[:3])
     return [
         f"arm {arm.name}: predicted survival rises with time for {len(rising)} of {len(several)}"
-        f" patients, e.g. {shown}, which is impossible; Brier scores and calibration rest on it."
-        " survival_<time> is the probability of no event by then, not that of an event"
+        f" patients, e.g. {shown}. That is impossible, so that Brier scores and calibration mean"
+        " nothing: survival_<time> is the probability of no event by then"
     ]
 
 

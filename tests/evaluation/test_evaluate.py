@@ -464,3 +464,48 @@ def test_events_coded_1_and_2_are_refused():
     table = simulated(arms=1)
     with pytest.raises(PredictionsError, match="event holds 1 and 2 and no 0"):
         evaluate(Predictions(table.assign(event=table["event"] + 1)))
+
+
+def same_times(computed, written, **options):
+    """Whether every table of two evaluations is the same up to rounding."""
+    for name in ("metrics", "comparisons", "risk_groups"):
+        first, second = (
+            getattr(evaluate(Predictions(t), n_resamples=30, **options), name)
+            for t in (computed, written)
+        )
+        pd.testing.assert_frame_equal(first, second, rtol=1e-12, atol=1e-12)
+
+
+def tenths(seed=1):
+    """Times in tenths, and the same as sums of 0.1."""
+    written = simulated(seed=seed)
+    steps = (written["time"] // 100 + 1).astype(int)
+    written["time"] = steps / 10
+    for h in (200, 500):
+        written = written.rename(columns={f"survival_{h}": f"survival_{h / 1000}"})
+    computed = written.assign(time=np.cumsum(np.full(200, 0.1))[steps - 1])
+    assert computed["time"].nunique() == written["time"].nunique()
+    assert (computed["time"] != written["time"]).any()
+    return written, computed
+
+
+@pytest.mark.parametrize(
+    "options", [{"horizons": [0.2, 0.5]}, {"landmark": 0.3}, {"horizons": [0.3, 0.6, 0.7]}]
+)
+def test_times_that_differ_by_rounding_are_ties(options):
+    written, computed = tenths()
+    same_times(computed, written, unit="years", baseline="arm1", **options)
+    some = computed.assign(
+        time=np.where(computed["patient_id"] < "p0050", computed["time"], written["time"])
+    )
+    before = some.copy()
+    same_times(some, written, unit="years", baseline="arm1", **options)
+    pd.testing.assert_frame_equal(some, before)
+
+
+def test_two_arms_may_write_the_same_time_differently():
+    written, computed = tenths()
+    mixed = computed.assign(
+        time=np.where(computed["arm"] == "arm0", computed["time"], written["time"])
+    )
+    same_times(mixed, written, unit="years", baseline="arm1", horizons=[0.3])

@@ -1,13 +1,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outcome.models.heads import Target
 from outcome.models.losses import cox_nll
+from outcome.outcomes import Outcomes
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "r"
 ORACLE = json.loads((REFERENCE / "oracle.json").read_text())
@@ -88,3 +91,14 @@ def test_a_stratum_without_events_adds_nothing():
 def test_without_events_says_so():
     with pytest.raises(ValueError, match="needs an event, got 3 censored"):
         cox_nll(torch.zeros(3), torch.arange(3.0), torch.zeros(3, dtype=torch.bool))
+
+
+def test_times_that_differ_by_rounding_are_ties_as_in_r():
+    expected = json.loads((REFERENCE / "timefix.json").read_text())
+    event = np.array(expected["event"]) == 1
+    risk = torch.tensor(expected["risk"], dtype=torch.float64)
+    written = np.array(expected["time"], dtype=float)
+    for time in (written, written + np.array([0, 5e-17, 0, 1e-16, 0, 2e-16, 0])):
+        target = Target.of(Outcomes(event, time))
+        loss = cox_nll(risk, target.time, target.event)
+        assert float(loss) * event.sum() == pytest.approx(-expected["loglik"], abs=1e-12)
