@@ -416,9 +416,12 @@ class Landmark(_Timed):
             Patients on whom the probability of not being censored is estimated.
         """
         seen = self.observed(patients)
+        # Times of the patients are looked up among those of the development patients.
+        together = pd.concat([patients[["time"]], development[["time"]]])
+        own, theirs = np.split(self.follow_up(together), [len(patients)])
         # A competing event is no censoring.
-        curve = censoring_curve(self.follow_up(development), development["event"] > 0)
-        by_then, weight = landmark_weights(self.follow_up(patients), seen.code, self.horizon, curve)
+        curve = censoring_curve(theirs, development["event"] > 0)
+        by_then, weight = landmark_weights(own, seen.code, self.horizon, curve)
         return Outcomes(by_then, None, seen.code, seen.strata, weight)
 
     def details(self) -> dict[str, Any]:

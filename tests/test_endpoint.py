@@ -143,3 +143,13 @@ def test_patients_followed_to_a_year_up_to_rounding_are_not_followed_beyond():
     times = np.full(12, np.nextafter(12.0, 13.0))
     assert survival.default_horizons(pd.DataFrame({"time": times})) == ()
     assert survival.default_horizons(pd.DataFrame({"time": times + 1})) == (12.0,)
+
+
+def test_times_of_other_patients_are_the_same_up_to_rounding():
+    development = pd.DataFrame({"time": [0.3, 0.3, 0.7, 2.0], "event": [0.0, 1.0, 1.0, 0.0]})
+    written = pd.DataFrame({"time": [0.3, 0.7], "event": [1.0, 1.0]})
+    computed = written.assign(time=[0.1 + 0.2, 1.0 - 0.3])
+    spec = Landmark(kind="landmark", time="t", event="e", horizon=1)
+    expected = spec.outcomes(written, development).weight
+    np.testing.assert_array_equal(spec.outcomes(computed, development).weight, expected)
+    assert expected[0] == 1  # nobody was censored before 0.3

@@ -148,8 +148,8 @@ class RocAuc(_LabelRanking):
 class AveragePrecision(_LabelRanking):
     """Area under the precision-recall curve with weights, without interpolation.
 
-    Higher is better, the share of positives is chance; NaN with one class
-    only. float64. See `outcome.statistics.resampling.average_precision_draws`.
+    Higher is better, the share of positives is chance; NaN with one class only.
+    float64. See `outcome.statistics.resampling.average_precision_draws`.
 
     Parameters
     ----------

@@ -13,6 +13,7 @@ from scipy.special import expit
 from outcome.outcomes import Outcomes
 from outcome.statistics.cox import event_terms
 from outcome.statistics.kaplan_meier import number_at_risk
+from outcome.statistics.ties import latest_tie
 
 if TYPE_CHECKING:
     from sksurv.functions import StepFunction
@@ -68,8 +69,8 @@ class SurvivalCalibration:
         names = np.asarray(strata, dtype=str)
         for stratum, (times, hazard, other) in self.baselines.items():
             rows = names == stratum
-            if rows.any() and horizon <= self.longest[stratum]:
-                seen = int(np.searchsorted(times, horizon, side="right"))
+            if rows.any() and horizon <= latest_tie(self.longest[stratum]):
+                seen = int(np.searchsorted(times, latest_tie(horizon), side="right"))
                 relative = np.exp(self.linear_predictor(risk[rows]))
                 found[rows] = _event_free(relative, hazard[:seen], other[:seen])
         return found
@@ -290,5 +291,5 @@ def survival_at_time(calibration: Calibration, risk: Array, outcomes: Outcomes) 
         stratum = str(outcomes.strata[i])
         last = min(float(time), calibration.longest.get(stratum, np.inf))
         survival[i] = calibration.survival(risk[i : i + 1], [stratum], last)[0]
-        seen[i] = outcomes.worse[i] and time <= last
+        seen[i] = outcomes.worse[i] and time <= latest_tie(last)
     return {"survival_at_time": survival, "event_at_time": seen}

@@ -5,10 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["TOLERANCE", "tie_times"]
+__all__ = ["TOLERANCE", "latest_tie", "tie_times"]
 
 TOLERANCE = float(np.sqrt(np.finfo(np.float64).eps))
 """Largest difference by rounding: absolute, or relative to the mean of the distinct times."""
+
+
+def latest_tie(time: float) -> float:
+    """Return the latest time that differs from a positive one by rounding alone.
+
+    For a single time that is looked up among others, of a model that was fitted before.
+    """
+    return time + TOLERANCE * max(1.0, time)
 
 
 def tie_times(time: ArrayLike, horizons: ArrayLike = ()) -> NDArray[np.float64]:

@@ -145,3 +145,18 @@ def test_who_is_followed_longer_than_the_model_is_censored_at_its_end(rng):
     expected = [found.survival(np.zeros(1), [""], t)[0] for t in (last / 2, last)]
     np.testing.assert_array_equal(at["survival_at_time"], expected)
     assert at["event_at_time"].tolist() == [1, 0]
+
+
+def test_horizons_and_own_times_meet_those_of_development_up_to_rounding():
+    development = Outcomes(np.array([True, True, False, True]), np.array([0.3, 0.6, 0.7, 0.9]))
+    model = fit_calibration(np.array([0.1, 0.4, -0.3, -0.2]), development, fixed_slope=True)
+    risk, one = np.array([0.2]), [""]
+    for written in (0.3, 0.6, 0.9):
+        at = model.survival(risk, one, written)
+        for other in (np.nextafter(written, 0), np.nextafter(written, 1)):
+            np.testing.assert_array_equal(model.survival(risk, one, other), at)
+            own = survival_at_time(model, risk, Outcomes(np.array([True]), np.array([other])))
+            np.testing.assert_array_equal(own["survival_at_time"], at)
+            assert own["event_at_time"] == [1]
+    assert model.survival(risk, one, 0.29) > model.survival(risk, one, 0.3)
+    assert np.isnan(model.survival(risk, one, 0.91))
