@@ -100,10 +100,10 @@ def unit_contradiction(column: str, unit: str, *, declared: bool) -> str:
     named = unit_in_name(column)
     if not named or named == unit:
         return ""
-    said = "declares" if declared else "leaves out, so that it means"
+    said = f"says `unit: {unit}`" if declared else f"gives no unit, which means {unit}"
     return (
-        f"times are in column {column!r}, whose name says {named}; the study file {said}"
-        f" `unit: {unit}`. Write `unit: {named}` under `endpoint`, or rename the column"
+        f"times are in column {column!r}, whose name says {named}, but the study file {said}."
+        f" Write `unit: {named}` under `endpoint`, or rename the column"
     )
 
 
