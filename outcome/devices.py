@@ -1,4 +1,4 @@
-"""Which device computes: of encoders, and of everything above."""
+"""Choose the compute device, and the threads of a computation."""
 
 from __future__ import annotations
 

@@ -30,13 +30,13 @@ from outcome.tables.read_table import TextTable, read_table
 Kind = Literal["survival", "binary"]
 
 __all__ = [
-    "ForeignTables",
+    "ExternalPredictions",
     "Kind",
     "Predictions",
     "arm_names",
     "check_common_patients",
     "read_covariates",
-    "read_foreign",
+    "read_external",
     "read_predictions",
 ]
 
@@ -121,7 +121,7 @@ def read_predictions(path: Path) -> Predictions:
 
 
 @dataclass(frozen=True)
-class ForeignTables:
+class ExternalPredictions:
     """Predictions made anywhere, brought into our schema.
 
     Parameters
@@ -144,13 +144,13 @@ class ForeignTables:
     origins: Mapping[str, tuple[Path, ...]]
 
 
-def read_foreign(
+def read_external(
     paths: Sequence[Path],
     *,
     favourable: bool = False,
     covariates: Sequence[str] = (),
     of_runs: Mapping[Path, pd.DataFrame] | None = None,
-) -> ForeignTables:
+) -> ExternalPredictions:
     """Read tables of predictions made anywhere, one or several arms in each.
 
     Parameters
@@ -208,7 +208,7 @@ def read_foreign(
     wanted = rows.first().reset_index() if covariates else joined[["patient_id"]].drop_duplicates()
     notes += _covariate_notes(wanted)
     unit = next(iter(units), None)
-    return ForeignTables(Predictions(joined), unit, wanted, tuple(notes), origins)
+    return ExternalPredictions(Predictions(joined), unit, wanted, tuple(notes), origins)
 
 
 def _with_columns(

@@ -15,7 +15,7 @@ from outcome.predictions import (
     arm_names,
     check_common_patients,
     read_covariates,
-    read_foreign,
+    read_external,
     read_predictions,
 )
 
@@ -43,7 +43,7 @@ def put(folder, frame, name="p.csv", **how):
 
 
 def c_index(path):
-    found = evaluate(read_foreign([path]).predictions, n_resamples=0).metrics
+    found = evaluate(read_external([path]).predictions, n_resamples=0).metrics
     return float(found.loc[found["metric"] == "harrell_c", "estimate"].iloc[0])
 
 
@@ -93,7 +93,7 @@ def test_ids_of_two_tables_join(tmp_path, spelled):
     )
     compared = [
         evaluate(
-            read_foreign([one, path]).predictions, baseline="one", n_resamples=0
+            read_external([one, path]).predictions, baseline="one", n_resamples=0
         ).comparisons.iloc[0]
         for path in (plain, other)
     ]
@@ -104,13 +104,13 @@ def test_ids_of_two_tables_join(tmp_path, spelled):
 def test_two_unicode_forms_are_one_patient(tmp_path):
     one = put(tmp_path, table(case_id=[f"Ko\u0308ln {i}" for i in range(N)]), "one.csv")
     two = put(tmp_path, table(case_id=[f"K\u00f6ln {i}" for i in range(N)]), "two.csv")
-    assert read_foreign([one, two]).predictions.table["patient_id"].nunique() == N
+    assert read_external([one, two]).predictions.table["patient_id"].nunique() == N
 
 
 def test_arms_without_a_common_patient_are_refused_with_the_reason(tmp_path):
     one = put(tmp_path, table(case_id=[f"TCGA-A0-{i:04d}" for i in range(N)]), "one.csv")
     two = put(tmp_path, table(case_id=[f"TCGA-A0-{i:04d}-01A" for i in range(N)]), "two.csv")
-    both = read_foreign([one, two]).predictions
+    both = read_external([one, two]).predictions
     with pytest.raises(PredictionsError, match=r"no patient in common .* sample barcode of TCGA"):
         check_common_patients(both, "one")
     assert check_common_patients(both, None) == []
@@ -119,7 +119,7 @@ def test_arms_without_a_common_patient_are_refused_with_the_reason(tmp_path):
 def test_arms_with_few_common_patients_are_reported(tmp_path):
     one = put(tmp_path, table(), "one.csv")
     ids = [str(i) if i < 5 else f"00{i}" for i in range(N)]
-    both = read_foreign([one, put(tmp_path, table(case_id=ids), "two.csv")]).predictions
+    both = read_external([one, put(tmp_path, table(case_id=ids), "two.csv")]).predictions
     (warning,) = check_common_patients(both, "one")
     assert "have 5 patients in common, of 40 and 40" in warning
     assert "leading zeros" in warning
@@ -130,7 +130,7 @@ def test_files_of_one_name_are_arms_named_by_their_folders(tmp_path):
     for folder in ("ours", "theirs"):
         (tmp_path / folder).mkdir()
         paths.append(put(tmp_path / folder, table()))
-    assert read_foreign(paths).predictions.arms == ["ours", "theirs"]
+    assert read_external(paths).predictions.arms == ["ours", "theirs"]
     assert list(arm_names([tmp_path / "a.csv", tmp_path / "b.csv"]).values()) == ["a", "b"]
     deeper = [tmp_path / a / "x" / "p.csv" for a in ("one", "two")]
     assert list(arm_names(deeper).values()) == ["one/x", "two/x"]
@@ -139,7 +139,7 @@ def test_files_of_one_name_are_arms_named_by_their_folders(tmp_path):
 @pytest.mark.parametrize("mark", ["", "NA", "[Not Available]", "'--", "unknown"])
 def test_one_missing_age_leaves_age_a_number(tmp_path, mark):
     ages = [mark, *(str(50 + i) for i in range(1, N))]
-    read = read_foreign([put(tmp_path, table(age=ages))], covariates=["age"])
+    read = read_external([put(tmp_path, table(age=ages))], covariates=["age"])
     assert read.covariates["age"].isna().sum() == 1
     assert read.covariates["age"].dtype == float
     rows = effects(*read_arms(read.predictions), read.covariates)
@@ -153,7 +153,7 @@ def test_one_missing_age_leaves_age_a_number(tmp_path, mark):
 def test_a_mistyped_number_among_numbers_is_refused(tmp_path):
     ages = ["5O", *(str(50 + i) for i in range(1, N))]
     with pytest.raises(PredictionsError, match=r"'age' is of numbers but for: 1, e.g. line 2 .*5O"):
-        read_foreign([put(tmp_path, table(age=ages))], covariates=["age"])
+        read_external([put(tmp_path, table(age=ages))], covariates=["age"])
 
 
 def test_text_with_many_values_is_named():
@@ -166,13 +166,13 @@ def test_covariates_that_differ_between_arms_are_refused(tmp_path):
     one = put(tmp_path, table(age=50), "one.csv")
     two = put(tmp_path, table(age=51), "two.csv")
     with pytest.raises(PredictionsError, match="covariate 'age' differs"):
-        read_foreign([one, two], covariates=["age"])
+        read_external([one, two], covariates=["age"])
 
 
 def test_a_covariate_is_taken_from_the_table_that_has_it(tmp_path):
     one = put(tmp_path, table(age=""), "one.csv")
     two = put(tmp_path, table(age=51), "two.csv")
-    assert (read_foreign([one, two], covariates=["age"]).covariates["age"] == 51).all()
+    assert (read_external([one, two], covariates=["age"]).covariates["age"] == 51).all()
 
 
 def test_covariates_of_a_run_keep_levels_and_numbers(tmp_path):
@@ -184,7 +184,7 @@ def test_covariates_of_a_run_keep_levels_and_numbers(tmp_path):
 
 
 def test_covariates_join_as_arms_do(tmp_path):
-    panel, _ = read_arms(read_foreign([put(tmp_path, table())]).predictions)
+    panel, _ = read_arms(read_external([put(tmp_path, table())]).predictions)
     ids = [f"{i}.0" for i in range(N)]
     assert align(pd.DataFrame({"patient_id": ids, "age": range(N)}), panel)["age"].notna().all()
     barcodes = pd.DataFrame({"patient_id": [f"{i}-01A" for i in range(100, 140)], "age": range(N)})
@@ -198,7 +198,7 @@ def test_covariates_join_as_arms_do(tmp_path):
 def test_the_lowest_group_is_the_reference(tmp_path, low, high):
     frame = table()
     groups = np.where(frame["risk"] > 0, high, low)
-    read = read_foreign([put(tmp_path, frame.assign(risk_group=groups))])
+    read = read_external([put(tmp_path, frame.assign(risk_group=groups))])
     rows = risk_group_table(read_arms(read.predictions)[1])
     assert rows["group"].tolist() == [low, high]
     assert rows["hazard_ratio"].iloc[0] == 1
@@ -217,7 +217,7 @@ def test_the_lowest_group_is_the_reference(tmp_path, low, high):
 )
 def test_columns_that_are_named_otherwise(tmp_path, rename, message):
     with pytest.raises(PredictionsError, match=message):
-        read_foreign([put(tmp_path, table().rename(columns=rename))])
+        read_external([put(tmp_path, table().rename(columns=rename))])
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_times_that_cannot_be_used(tmp_path, cells, message):
     # Whole numbers elsewhere, so that nothing else in the table shows its decimal mark.
     frame["risk"] = [str(i) for i in range(N)]
     with pytest.raises(PredictionsError, match=message):
-        read_foreign([put(tmp_path, frame, sep=";")])
+        read_external([put(tmp_path, frame, sep=";")])
 
 
 def test_names_of_columns_in_capitals(tmp_path):
@@ -241,7 +241,7 @@ def test_names_of_columns_in_capitals(tmp_path):
     expected = c_index(put(tmp_path, frame))
     path = put(tmp_path, frame.rename(columns=str.upper), "capitals.csv")
     assert c_index(path) == expected
-    assert read_foreign([path]).unit == "months"
+    assert read_external([path]).unit == "months"
     broken = put(tmp_path, table(risk="x").rename(columns=str.upper), "broken.csv")
     with pytest.raises(PredictionsError, match="column 'RISK' holds no number"):
-        read_foreign([broken])
+        read_external([broken])

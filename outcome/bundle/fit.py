@@ -21,13 +21,13 @@ from outcome.bundle.out_of_distribution import ClinicalRange, VectorRange
 from outcome.bundle.patient_vectors import PatientVectors
 from outcome.bundle.provenance import training_facts
 from outcome.cohort import Fold
-from outcome.crossval.arm_fold import Settled, settle
+from outcome.crossval.arm_fold import DevelopmentFit, fit_on_development
+from outcome.crossval.epoch_loss import combine
 from outcome.crossval.executors import LocalProcesses
 from outcome.crossval.grid import Grid, network_errors
 from outcome.crossval.late_fusion import MemberScores
 from outcome.crossval.outer_fold import HISTORY, chosen_network, chosen_penalty, few_events
 from outcome.crossval.scheduler import train
-from outcome.crossval.selection import combine
 from outcome.dataset.study_data import StudyData
 from outcome.devices import pinned_threads
 from outcome.errors import StudyError
@@ -93,7 +93,7 @@ def fit_bundle(
     with pinned_threads(study.training.threads):
         made = [_member(grid, fold, member) for member in members(arm)]
         data = _projected(grid, fold, arm)
-        settled = settle(
+        settled = fit_on_development(
             alone, grid.study_data, fold, arm, [s for _, s in made], few=few_events(grid, fold)
         )
         parts = [
@@ -178,7 +178,7 @@ def _bundle(
     fold: Fold,
     data: FoldData,
     parts: Sequence[BundleMember],
-    settled: Settled,
+    settled: DevelopmentFit,
     ranges: Mapping[str, VectorRange | ClinicalRange],
 ) -> Bundle:
     patients = study_data.cohort.patients.loc[list(fold.development)]

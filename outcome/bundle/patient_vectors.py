@@ -1,4 +1,4 @@
-"""What a trained model is applied to, and one of its inner models."""
+"""Input vectors of one patient, and the interface of an inner model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same thing under different patients: bags, reports, and slides that carry another's id."""
+"""Identical bags or reports of different patients, and slide ids with another patient's id."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class ProbeOutcomes:
-    """ProbeOutcomes of patients, and the folds of one repeat that a probe is cross-validated on.
+    """Outcomes of patients, and the folds of one repeat that a probe is cross-validated on.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a study file declares and the names of the columns contradict."""
+"""Warn where a column's name contradicts what the study file declares."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def speaks_for_machine() -> bool:
+def is_local_rank_zero() -> bool:
     """Whether it is the first of them on its machine, which says what is wrong there."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
 

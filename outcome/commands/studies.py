@@ -19,13 +19,13 @@ from outcome.commands.console import (
     command_line,
     fact,
     is_first,
+    is_local_rank_zero,
     print_results,
     print_table,
     printed_warnings,
     progress_bars,
     say,
     silent,
-    speaks_for_machine,
     started_together,
 )
 
@@ -116,7 +116,7 @@ def _train_together(
                 Study.read(study, settings), out=out, device=device, cache=cache, progress=progress
             )
     except InputError:
-        if speaks_for_machine():  # a file may be missing on this machine alone
+        if is_local_rank_zero():  # a file may be missing on this machine alone
             raise
         raise typer.Exit(2) from None
     if is_first():

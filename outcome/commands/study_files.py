@@ -48,7 +48,7 @@ def init(
     from outcome.cohort.drafting.drafts import write_draft
     from outcome.cohort.drafting.guess_columns import guess
     from outcome.cohort.drafting.init import draft_init
-    from outcome.embeddings.patches.find import find_slide_files, sniff
+    from outcome.embeddings.patches.find import find_slide_files, first_readable
     from outcome.embeddings.patches.tcga import describe_tcga, tcga_kinds
     from outcome.errors import InputError
     from outcome.tables.read_table import read_table
@@ -69,7 +69,7 @@ def init(
     if folders:
         found = find_slide_files(folders)
         files = list(found.files)
-        first = sniff([p for f in list(found.files.values())[:5] for p in f.paths])
+        first = first_readable([p for f in list(found.files.values())[:5] for p in f.paths])
         what = f", {first.layout}, {first.features.shape[1]} numbers a vector" if first else ""
         encoder = f", encoder {first.encoder}" if first and first.encoder else ""
         typer.echo(f"features: {len(files)} slides{what}{encoder}")

@@ -49,9 +49,9 @@ def evaluate(
     run folder says by itself what its endpoint, unit, horizons, baseline and covariates are.
     """
     from outcome.evaluation.regrouping import read_rule
-    from outcome.pipeline.evaluate import assess
+    from outcome.pipeline.evaluate import evaluate_tables
 
-    found = assess(
+    found = evaluate_tables(
         tables, out, baseline=baseline, unit=unit, horizons=numbers(horizons), seed=seed,
         risk_groups=None if risk_groups is None else read_rule(risk_groups),
         covariates=_words(covariates), favourable=favourable, n_resamples=resamples,
@@ -78,7 +78,7 @@ def compare(
     from tempfile import TemporaryDirectory
 
     from outcome.errors import InputError
-    from outcome.pipeline.evaluate import assess
+    from outcome.pipeline.evaluate import evaluate_tables
     from outcome.predictions import arm_names
 
     if runs := [str(p) for p in (a, b) if p.is_dir()]:
@@ -88,7 +88,7 @@ def compare(
         )
     names = arm_names([a, b])
     with TemporaryDirectory() as scratch:
-        found = assess(
+        found = evaluate_tables(
             [a, b], out or Path(scratch) / "comparison", baseline=names[b], unit=unit,
             horizons=numbers(horizons), favourable=favourable, n_resamples=resamples, seed=seed,
             command=command_line(),
@@ -122,7 +122,7 @@ def report(
     if len(runs) == 1:
         if out is not None:
             raise InputError("--out is for a page over several runs; that of one is in its folder")
-        from outcome.pipeline.report import report as write_report
+        from outcome.pipeline.rebuild_report import report as write_report
 
         typer.echo(f"report: {write_report(runs[0], show_ids=show_ids)}")
         return

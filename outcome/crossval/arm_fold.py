@@ -21,7 +21,7 @@ from outcome.risk.recalibration import Calibration, fit_calibration
 from outcome.study import Arm, Study
 from outcome.training.arm_members import members
 
-__all__ = ["ArmFold", "Settled", "assemble", "settle"]
+__all__ = ["ArmFold", "DevelopmentFit", "fit_on_development", "predict_arm_fold"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class ArmFold:
 
 
 @dataclass(frozen=True)
-class Settled:
+class DevelopmentFit:
     """Everything that is fixed on an arm's development patients.
 
     Parameters
@@ -96,7 +96,7 @@ class Settled:
     threshold: float
 
 
-def settle(
+def fit_on_development(
     study: Study,
     study_data: StudyData,
     fold: Fold,
@@ -104,14 +104,14 @@ def settle(
     scores: Sequence[MemberScores],
     *,
     few: bool,
-) -> Settled:
-    """Join the members of an arm, calibrate it and cut it; parameters as `assemble`."""
+) -> DevelopmentFit:
+    """Join the members of an arm, calibrate it and cut it; parameters as `predict_arm_fold`."""
     patients = [p for i in fold.inner for p in i.tune]
     outcomes = study_data.cohort.outcomes(patients, fold.development)
     stacked = arm.fusion == "stacked"
     tune, risk, by_inner, weights = fuse(scores, outcomes, learned=stacked, fixed_slope=few)
     joined = np.concatenate(tune)
-    return Settled(
+    return DevelopmentFit(
         tune,
         risk,
         by_inner,
@@ -123,7 +123,7 @@ def settle(
     )
 
 
-def assemble(
+def predict_arm_fold(
     study: Study,
     study_data: StudyData,
     fold: Fold,
@@ -141,7 +141,7 @@ def assemble(
     few : bool
         Too few development events to calibrate: slope 1, equal weights.
     """
-    found = settle(study, study_data, fold, arm, scores, few=few)
+    found = fit_on_development(study, study_data, fold, arm, scores, few=few)
     tune, risk, calibration, cuts = found.tune, found.test, found.calibration, found.cuts
     where = {"arm": arm.name, "repeat": fold.repeat, "fold": fold.name}
     inner = [

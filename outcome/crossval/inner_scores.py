@@ -1,4 +1,4 @@
-"""Scores of test patients by each inner model: from them comes the variance of the metrics.
+"""Scores of test patients by each inner model, as `inner_scores.csv` holds them.
 
 Each inner model left one inner fold of the development patients out. With `splits.csv` the table
 says for every pair of patients how the score of one depends on the other, as a training patient;

@@ -1,4 +1,4 @@
-"""What an arm is made of: one model, or several whose calibrated scores are averaged."""
+"""Average the calibrated scores of the models of an arm."""
 
 from __future__ import annotations
 

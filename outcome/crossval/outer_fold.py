@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from outcome.cohort import Fold
+from outcome.crossval.epoch_loss import combine, epoch_losses
 from outcome.crossval.grid import Grid
 from outcome.crossval.late_fusion import MemberScores
-from outcome.crossval.selection import combine, epoch_losses
 from outcome.crossval.slide_vectors import held_out_vectors
 from outcome.devices import pinned_threads
 from outcome.models.heads import Target

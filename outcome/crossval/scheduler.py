@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from outcome.cohort import Fold
-from outcome.crossval.arm_fold import ArmFold, assemble
+from outcome.crossval.arm_fold import ArmFold, predict_arm_fold
 from outcome.crossval.executors import Workers
 from outcome.crossval.grid import Grid
 from outcome.crossval.late_fusion import MemberScores
@@ -113,7 +113,7 @@ def run_grid(grid: Grid, workers: Workers, progress: Progress = no_progress) -> 
     shutil.rmtree(grid.scratch, ignore_errors=True)
     remove_unfinished(grid.fits)
     return [
-        assemble(
+        predict_arm_fold(
             grid.study,
             grid.study_data,
             fold,

@@ -1,4 +1,6 @@
-"""Estimates under cross-validation whose variance counts testing and training: arms, differences.
+"""Cross-validated metrics with a variance from test sampling and from training.
+
+The tables of `evaluate` do not use them yet.
 
 A metric of one fold (`outcome.evaluation.fold_metrics`) is evaluated on the scores of the fold's
 ensemble, and on those of each inner model. The variance is that of

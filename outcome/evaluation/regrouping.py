@@ -19,10 +19,10 @@ from outcome.endpoint import is_blank
 from outcome.errors import InputError, PredictionsError, Problems
 from outcome.outcomes import Outcomes
 from outcome.predictions import Predictions
-from outcome.risk.cutoffs import cut_offs, cut_words, group_names, risk_groups, shares_of
+from outcome.risk.cutoffs import cut_offs, group_names, risk_groups, rule_words, shares_of
 from outcome.study import RiskGroups
 
-__all__ = ["GroupOrigin", "Grouped", "group_again", "read_rule"]
+__all__ = ["GroupOrigin", "Grouped", "read_rule", "regroup"]
 
 NAMES: tuple[Literal["median", "tertiles", "maxstat"], ...] = ("median", "tertiles", "maxstat")
 
@@ -100,7 +100,7 @@ def read_rule(text: str) -> RiskGroups:
     return shares
 
 
-def group_again(
+def regroup(
     predictions: Predictions,
     origins: Mapping[str, GroupOrigin | None],
     rule: RiskGroups | None,
@@ -185,7 +185,7 @@ def _as_given(arm: str, rows: pd.DataFrame, origin: GroupOrigin | None, problems
     if origin.described:
         return _Cut(rows["risk_group"], origin.described)
     if rule := origin.cutoffs:
-        said = f"risk groups are those of the run, cut at {cut_words(rule)} of the risks of its"
+        said = f"risk groups are those of the run, cut at {rule_words(rule)} of the risks of its"
         return _Cut(rows["risk_group"], f"{said} development patients", cutoffs=rule)
     return _Cut(rows["risk_group"], "risk groups came with the predictions of the run")
 
@@ -209,7 +209,7 @@ def _on_scored(rows: pd.DataFrame, rule: RiskGroups) -> _Cut:
     for _, part in rows.groupby(keys, dropna=False):
         cuts = np.quantile(part["risk"].to_numpy(dtype=float), shares)
         groups[part.index] = names[np.searchsorted(cuts, part["risk"])]
-    words = cut_words(rule if isinstance(rule, str) else list(rule))
+    words = rule_words(rule if isinstance(rule, str) else list(rule))
     return _Cut(
         groups,
         f"{lead}: patients were cut at {words} of the risks of the scored patients themselves, in"
@@ -248,7 +248,7 @@ def _on_development(
         what = f"arm {arm}: development patients without an outcome in predictions.csv"
         problems.add(what, sorted(unknown), again)
     plain = rule if isinstance(rule, str) else list(rule)
-    said = f"risk groups were cut at {cut_words(plain)} of the risks of the run's development"
+    said = f"risk groups were cut at {rule_words(plain)} of the risks of the run's development"
     return _Cut(groups, f"{said} patients (development.csv)", cutoffs=plain)
 
 

@@ -1,4 +1,4 @@
-"""How the inputs of one network meet: side by side, gated, or one looking at the other."""
+"""Fusion of inputs inside a network: concatenation, gating, cross-attention."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def run_shard(
     InputError
         What is wrong with the input; or the run folder was begun with other settings.
     """
-    from outcome.crossval.resume import claim
+    from outcome.crossval.run_changes import claim
     from outcome.crossval.scheduler import Shard, train
 
     part = Shard.parse(shard)
@@ -85,7 +85,7 @@ def train_together(
         do not see the same study, patients, devices and fits.
     """
     from outcome.crossval.executors import TorchrunProcesses
-    from outcome.crossval.resume import claim
+    from outcome.crossval.run_changes import claim
     from outcome.crossval.scheduler import train
     from outcome.training.data_parallel import Ranks, device_of_rank
 

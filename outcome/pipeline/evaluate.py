@@ -18,15 +18,19 @@ from outcome.errors import PredictionsError, Problems, RunFolderError
 from outcome.evaluation.covariates import MOST_LEVELS, without_many_levels
 from outcome.evaluation.evaluation import Evaluation, PatientTables, evaluate_study
 from outcome.evaluation.outcome_kinds import described_outcome
-from outcome.evaluation.regrouping import Grouped, GroupOrigin, group_again
+from outcome.evaluation.regrouping import Grouped, GroupOrigin, regroup
 from outcome.pipeline.sources import PredictionSource, endpoint_asked, read_sources
-from outcome.predictions import ForeignTables, check_common_patients, read_foreign
+from outcome.predictions import (
+    ExternalPredictions,
+    check_common_patients,
+    read_external,
+)
 from outcome.reporting.report import write_report
 from outcome.run_folder.read import read_development
 from outcome.run_folder.write import write_run_folder
 from outcome.study import RiskGroups
 
-__all__ = ["Assessment", "assess", "check_folder"]
+__all__ = ["EvaluatedTables", "check_folder", "evaluate_tables"]
 
 OF_RUN = "of the run: "
 PACKAGES = ("slide-outcome", "numpy", "scipy", "pandas", "scikit-learn", "matplotlib")
@@ -34,7 +38,7 @@ ASSUMED = "times are taken to be in days, since no unit was given"
 
 
 @dataclass(frozen=True)
-class Assessment:
+class EvaluatedTables:
     """What was found, and where it was written.
 
     Parameters
@@ -55,7 +59,7 @@ class Assessment:
     simulated: bool = False
 
 
-def assess(
+def evaluate_tables(
     paths: Sequence[Path],
     out: Path,
     *,
@@ -68,13 +72,13 @@ def assess(
     n_resamples: int = 1000,
     seed: int = 0,
     command: str = "",
-) -> Assessment:
+) -> EvaluatedTables:
     """Evaluate tables of predictions and write metrics, comparisons, figures and the report.
 
     Parameters
     ----------
     paths : sequence of Path
-        Tables (see `outcome.predictions.read_foreign`), or run folders: then endpoint, unit,
+        Tables (see `outcome.predictions.read_external`), or run folders: then endpoint, unit,
         horizons, baseline and covariates are those of the run, unless they are given here.
     out : Path
         A new folder, or one that an earlier evaluation wrote.
@@ -85,7 +89,7 @@ def assess(
     horizons : sequence of float
         Where AUC(t), Brier, calibration and survival are reported; ascending, in `unit`.
     risk_groups : str or tuple of float, optional
-        How patients are cut; see `outcome.evaluation.regrouping.group_again`.
+        How patients are cut; see `outcome.evaluation.regrouping.regroup`.
     covariates : sequence of str
         Columns of the first table: added value, hazard ratios and subgroups.
     favourable : bool
@@ -112,7 +116,7 @@ def assess(
     )
     described = _endpoint(endpoint, alone)
     outcome = described_outcome(described, read.predictions)
-    grouped = group_again(
+    grouped = regroup(
         read.predictions, _origins(read, sources), risk_groups, ranks_times=outcome.ranks_times
     )
     baseline = _baseline(baseline, sources, read.predictions.arms)
@@ -151,7 +155,7 @@ def assess(
     }
     write_run_folder(out, tables, {**about, **evaluation.manifest_part})
     page = write_report(out)
-    return Assessment(evaluation, tables, baseline or None, page, bool(about["simulated"]))
+    return EvaluatedTables(evaluation, tables, baseline or None, page, bool(about["simulated"]))
 
 
 def _read(
@@ -160,20 +164,20 @@ def _read(
     covariates: Sequence[str],
     *,
     favourable: bool,
-) -> ForeignTables:
+) -> ExternalPredictions:
     """Read the tables; of one run alone with all of its covariates, unless some are named."""
     better = any(bool(s.part("endpoint").get("favourable")) for s in sources)
     of_runs = {s.table: s.covariates() for s in sources if s.folder}
     if alone and not covariates:
         covariates = [c for c in map(str, of_runs[alone.table]) if c != "patient_id"]
     tables = [s.table for s in sources]
-    return read_foreign(
+    return read_external(
         tables, favourable=favourable or better, covariates=covariates, of_runs=of_runs
     )
 
 
 def _origins(
-    read: ForeignTables, sources: Sequence[PredictionSource]
+    read: ExternalPredictions, sources: Sequence[PredictionSource]
 ) -> dict[str, GroupOrigin | None]:
     """Return what the run of each arm says of its risk groups; None for tables and several runs."""
     problems = Problems("risk groups")
@@ -205,7 +209,10 @@ def _baseline(
 
 
 def _annotated(
-    found: Evaluation, read: ForeignTables, grouped: Grouped, sources: Sequence[PredictionSource]
+    found: Evaluation,
+    read: ExternalPredictions,
+    grouped: Grouped,
+    sources: Sequence[PredictionSource],
 ) -> Evaluation:
     """Add where the cut-offs came from, and the warnings of the runs."""
     groups = found.risk_groups.copy()
@@ -236,7 +243,7 @@ def check_folder(out: Path) -> None:
 
 def describe(
     sources: Sequence[PredictionSource],
-    read: ForeignTables,
+    read: ExternalPredictions,
     endpoint: Mapping[str, Any],
     grouped: Grouped,
     alone: PredictionSource | None,

@@ -158,7 +158,7 @@ def run(
     from outcome.checks import check_study
     from outcome.crossval.manifest import hashes
     from outcome.crossval.permutation_test import FEWEST_PERMUTATIONS, permutation_test
-    from outcome.crossval.resume import since
+    from outcome.crossval.run_changes import changes_since_last_run
     from outcome.crossval.scheduler import run_grid
     from outcome.errors import InputError, LeakageError
 
@@ -184,7 +184,7 @@ def run(
     if strict and checked.scan.severe:
         found = "; ".join(f.text for f in checked.scan.severe)
         raise LeakageError(f"study {study.name!r}: severe findings, nothing was trained: {found}")
-    changed = since(folder, study, hashes(study, grid.study_data, cohort))
+    changed = changes_since_last_run(folder, study, hashes(study, grid.study_data, cohort))
     folder.mkdir(parents=True, exist_ok=True)
     kept = sum(grid.folder(*task).finished for task in grid.tasks)
     finished = run_grid(grid, workers, progress)

@@ -99,7 +99,7 @@ def validate(
     from outcome.bundle.new_patients import as_study, read_new_patients
     from outcome.bundle.predict import prediction_table, score_patients, training_patients
     from outcome.bundle.serialization import as_bundle
-    from outcome.pipeline.validate import check_folder, write_validation
+    from outcome.pipeline.write_validation import check_folder, write_validation
 
     model = as_bundle(bundle, allow_import=allow_import)
     read = as_study(model, study)

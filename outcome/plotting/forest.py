@@ -15,7 +15,7 @@ from matplotlib.ticker import (
     NullLocator,
 )
 
-from outcome.plotting.numbers import estimate
+from outcome.plotting.number_text import estimate
 from outcome.plotting.palette import ARM_COLOURS, INK, MUTED
 from outcome.plotting.style import SMALL, clean, drawable, shorten
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from outcome.errors import Problems, RunFolderError
 from outcome.reporting.multi_cohort_page import Cohorts, cohorts_page
-from outcome.reporting.page.figure_files import Gallery, plain_style
+from outcome.reporting.page.figure_files import FigureFiles, plain_style
 from outcome.reporting.page.formatting import column
 from outcome.reporting.page.metric_names import Metric, main_scores
 from outcome.reporting.page.render import render, write_page
@@ -102,7 +102,7 @@ def write_cohorts(folders: Sequence[Path], out: Path) -> Cohorts:
     write_run_folder(out, tables, about)
     made = Cohorts(out / "report.html", scores, means, changes, mean_changes)
     with plain_style():
-        page = cohorts_page(runs, names, main, made, Gallery(out / "figures"))
+        page = cohorts_page(runs, names, main, made, FigureFiles(out / "figures"))
     write_page(made.path, render(page))
     return made
 

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from outcome.plotting.forest import plot_forest
-from outcome.plotting.numbers import estimate, number, plural
+from outcome.plotting.number_text import estimate, number, plural
 from outcome.plotting.palette import INK, arm_colours
 from outcome.reporting.page.blocks import (
     Answer,
@@ -22,7 +22,7 @@ from outcome.reporting.page.blocks import (
     TableBlock,
     Tabs,
 )
-from outcome.reporting.page.figure_files import Gallery
+from outcome.reporting.page.figure_files import FigureFiles
 from outcome.reporting.page.formatting import Cell, Table, joined, quote, slug
 from outcome.reporting.page.metric_names import Metric
 from outcome.reporting.page.render import Page
@@ -54,7 +54,7 @@ class Cohorts:
 
 
 def cohorts_page(
-    runs: Sequence[Run], names: Sequence[str], main: Metric, made: Cohorts, gallery: Gallery
+    runs: Sequence[Run], names: Sequence[str], main: Metric, made: Cohorts, gallery: FigureFiles
 ) -> Page:
     """Put the page over several runs together; its figures are hung in `gallery`."""
     arms = list(dict.fromkeys(made.scores["arm"]))
@@ -213,7 +213,7 @@ def _about(runs: Sequence[Run], names: Sequence[str]) -> ReportSection:
 class _Forests:
     """Forest plots over cohorts, the mean at the bottom."""
 
-    def __init__(self, gallery: Gallery, main: Metric, colours: dict[str, str]) -> None:
+    def __init__(self, gallery: FigureFiles, main: Metric, colours: dict[str, str]) -> None:
         self.gallery, self.main, self.colours = gallery, main, colours
         taken: set[str] = set()
         self.slugs = {arm: slug(arm, taken) for arm in colours}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from outcome.plotting.numbers import plural
+from outcome.plotting.number_text import plural
 from outcome.reporting.page.blocks import ReportSection
-from outcome.reporting.page.figure_files import Gallery, plain_style
-from outcome.reporting.page.figures import Drawings
+from outcome.reporting.page.figure_files import FigureFiles, plain_style
+from outcome.reporting.page.figures import ReportFigures
 from outcome.reporting.page.glossary import glossary
 from outcome.reporting.page.metric_names import main_scores
 from outcome.reporting.page.render import Page, render, write_page
@@ -27,8 +27,8 @@ def write_report(folder: Path, *, show_ids: bool = False) -> Path:
     ----------
     folder : Path
         What a run wrote: `manifest.json` and `predictions.csv` are needed, every other file is
-        used where it exists. Nothing is computed: `outcome.pipeline.report.report` first computes
-        tables that a folder lacks.
+        used where it exists. Nothing is computed: `outcome.pipeline.rebuild_report.report`
+        first computes tables that a folder lacks.
     show_ids : bool
         Add a table of all patients. Without it no patient id is on the page: ids in notes,
         warnings and file names are replaced, unless they look like a plain word or number.
@@ -50,9 +50,9 @@ def write_report(folder: Path, *, show_ids: bool = False) -> Path:
 
 def render_report(run: Run) -> Path:
     """Write the page and the figures of a run folder that has been read."""
-    gallery = Gallery(run.path / "figures")
+    gallery = FigureFiles(run.path / "figures")
     with plain_style():
-        sections = make_sections(run, Drawings(run, gallery))
+        sections = make_sections(run, ReportFigures(run, gallery))
     html = render(_page(run, sections))
     page = write_page(run.path / "report.html", html)
     gallery.close()

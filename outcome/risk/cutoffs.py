@@ -15,9 +15,9 @@ from outcome.study import RiskGroups
 __all__ = [
     "cut_offs",
     "cut_p_value",
-    "cut_words",
     "group_names",
     "risk_groups",
+    "rule_words",
     "shares_of",
     "specificity_threshold",
 ]
@@ -133,12 +133,12 @@ _CUTS = {
 }
 
 
-def cut_words(cut: object) -> str:
+def rule_words(cut: object) -> str:
     """Name the rule of the cut-offs.
 
     Examples
     --------
-    >>> cut_words("median"), cut_words([0.25, 0.75])
+    >>> rule_words("median"), rule_words([0.25, 0.75])
     ('the median', 'the 25% and 75% quantiles')
     """
     if isinstance(cut, (list, tuple)):

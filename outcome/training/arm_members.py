@@ -1,4 +1,4 @@
-"""What an arm is made of: one model, or several whose calibrated scores are averaged."""
+"""The models that make up an arm: one, or several whose scores are averaged."""
 
 from __future__ import annotations
 

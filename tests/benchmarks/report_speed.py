@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from outcome.pipeline.report import report as write_report
+from outcome.pipeline.rebuild_report import report as write_report
 
 _spec = importlib.util.spec_from_file_location(
     "run_folders", Path(__file__).parents[1] / "reporting" / "run_folders.py"

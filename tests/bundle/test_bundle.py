@@ -306,7 +306,7 @@ def test_code_from_outside_runs_only_when_it_is_allowed(study, tmp_path, monkeyp
     ran = outcome.run(other, out=tmp_path / "run", jobs=1)
     bundle = outcome.fit(other, without_fold="1", out=tmp_path / "b", run=tmp_path / "run", jobs=1)
     assert not bundle.members[0].plain
-    with pytest.raises(BundleError, match="--allow-import"):
+    with pytest.raises(BundleError, match="allow the import"):
         outcome.predict(tmp_path / "b", other)
     found = outcome.predict(tmp_path / "b", other, allow_import=True).table.set_index("patient_id")
     expected = ran.predictions.query("fold == '1'").set_index("patient_id")["risk"]

@@ -100,12 +100,6 @@ def nan_in_reports(study):
         file[first][0, 0] = np.nan
 
 
-def text_coords(study):
-    with h5py.File(study.features[0], "r+") as file:
-        del file["coords"]
-        file["coords"] = np.array([b"a"])
-
-
 def nul_in_time(study):
     path = study.folder / "cohort.csv"
     lines = path.read_bytes().split(b"\n")
@@ -207,7 +201,6 @@ SPOILED = [
     (lambda s: s.edit(endpoint={"horizons": [float("nan")]}), ["endpoint.horizons"]),
     (lambda s: s.edit(endpoint={"event_codes": {0: 1, 1: 1}}), ["one code of each of 0 and 1"]),
     (lambda s: s.edit(arms=[{"name": "", "inputs": ["image"]}]), ["arms.0.name"]),
-    (text_coords, ["feature files that cannot be used: 1", "not numbers"]),
     (linked_report, ["reports.h5: a link to somewhere else"]),
     (one_report, ["patients with a report, and 5 are needed"]),
     (lambda s: s.path.write_text("a: [b"), ["is not valid YAML"]),

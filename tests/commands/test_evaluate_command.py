@@ -77,7 +77,7 @@ def test_evaluate_as_typed(scores, outcome, tmp_path):
 
 
 def test_days_are_assumed_aloud(scores, outcome, tmp_path):
-    said = "times are taken to be in days: name another unit with --unit"
+    said = "times are taken to be in days, since no unit was given"
     table = pd.read_csv(scores / "good.csv", dtype=str)
     table.rename(columns={"time_months": "time"}).to_csv(tmp_path / "bare.csv", index=False)
     for k, (path, options, expected) in enumerate([
@@ -280,8 +280,9 @@ def test_the_folder_of_a_run_is_left_alone(small, scores, outcome, tmp_path):
 
 def test_no_torch_is_imported(scores):
     code = (
-        "import sys; from pathlib import Path; from outcome.pipeline.evaluate import assess;"
-        f"p = Path({str(scores)!r}); assess([p / 'good.csv'], p / 'out', n_resamples=20);"
+        "import sys; from pathlib import Path;"
+        "from outcome.pipeline.evaluate import evaluate_tables;"
+        f"p = Path({str(scores)!r}); evaluate_tables([p / 'good.csv'], p / 'out', n_resamples=20);"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

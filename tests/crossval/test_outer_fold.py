@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from outcome.crossval.epoch_loss import epoch_losses
 from outcome.crossval.executors import LocalProcesses
 from outcome.crossval.outer_fold import chosen_network, few_events, member_scores
 from outcome.crossval.scheduler import train
-from outcome.crossval.selection import epoch_losses
 from outcome.models.heads import Target
 from outcome.models.ridge import PENALTIES
 from outcome.progress import no_progress

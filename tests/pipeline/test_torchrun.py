@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from outcome import Study, run
-from outcome.crossval.resume import claim
+from outcome.crossval.run_changes import claim
 from outcome.errors import RunFolderError
 from outcome.training.data_parallel import Ranks, WorkersError, device_of_rank
 

@@ -15,7 +15,7 @@ from run_folders import (
     with_survival,
 )
 
-from outcome.pipeline.report import report as write_report
+from outcome.pipeline.rebuild_report import report as write_report
 from outcome.reporting.multi_cohort import write_cohorts
 
 api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -11,9 +11,9 @@ import pytest
 from run_folders import ARMS, HOSTILE, LONG, binary_run, edit_manifest, survival_run
 
 from outcome.errors import InputError, RunFolderError
-from outcome.pipeline.report import report as write_report
+from outcome.pipeline.rebuild_report import report as write_report
 from outcome.reporting.page.blocks import Picture
-from outcome.reporting.page.figure_files import Gallery
+from outcome.reporting.page.figure_files import FigureFiles
 from outcome.reporting.sections.summary_section import judge
 
 VOID = {"meta", "img", "br", "link", "input", "hr", "wbr"}
@@ -66,7 +66,7 @@ def sketches(request, monkeypatch):
         def hang(self, figure, name, *, alt, caption):
             return Picture(name, "data:,", 1, 1, alt, caption)
 
-        monkeypatch.setattr(Gallery, "hang", hang)
+        monkeypatch.setattr(FigureFiles, "hang", hang)
 
 
 def page(folder, **options):

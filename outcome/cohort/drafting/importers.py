@@ -1,4 +1,4 @@
-"""Cohorts as the peers keep them, turned into a study file, a cohort table and splits.
+"""Import cohorts of other tools (CLAM, MCAT, SurvPath, PANTHER, Patho-Bench, STAMP).
 
 | layout | what is read |
 |---|---|

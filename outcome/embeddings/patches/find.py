@@ -17,7 +17,7 @@ import numpy as np
 
 from outcome.cohort import slide_name
 from outcome.embeddings.patches.geometry import patch_geometry
-from outcome.embeddings.patches.readers import Names, SlidePatches, read_file
+from outcome.embeddings.patches.readers import SUFFIXES, Names, SlidePatches, read_file
 from outcome.errors import EmbeddingError
 from outcome.study import ArrayNames, Layout
 
@@ -26,20 +26,22 @@ __all__ = [
     "SlideFiles",
     "SlidePatches",
     "find_slide_files",
-    "sniff",
+    "first_readable",
 ]
 
-SUFFIXES = (".h5", ".hdf5", ".pt", ".pth", ".npz", ".npy")
-"""In the order of preference, where one slide has several kinds of file in one folder."""
+PREFERENCE = tuple(SUFFIXES)
+"""Order of suffixes, where one slide has several kinds of file in one folder."""
+HDF5, TENSOR, NUMPY = (".h5", ".hdf5"), (".pt", ".pth"), (".npz", ".npy")
 OF_LAYOUT = {
-    "trident": SUFFIXES[:2],
-    "clam": SUFFIXES[:4],
-    "panther": SUFFIXES[:4],
-    "stamp": SUFFIXES[:2],
-    "slideflow": SUFFIXES[2:4],
-    "tensor": SUFFIXES[2:4],
-    "numpy": SUFFIXES[4:],
+    "trident": HDF5,
+    "clam": HDF5 + TENSOR,
+    "panther": HDF5 + TENSOR,
+    "stamp": HDF5,
+    "slideflow": TENSOR,
+    "tensor": TENSOR,
+    "numpy": NUMPY,
 }
+"""Suffixes of each layout that a study file can name."""
 OF_OTHER_THINGS = frozenset({"patches", "masks", "stitches", "thumbnails", "visualization"})
 """Folders that TRIDENT and CLAM write beside the features."""
 MOST_FILES = 1_000_000
@@ -151,7 +153,7 @@ def find_slide_files(folders: Path | Sequence[Path], layout: Layout = "auto") ->
     per_folder: list[dict[str, Path]] = []
     for folder in folders:
         try:
-            found = _in_folder(folder, OF_LAYOUT.get(declared, SUFFIXES), notes)
+            found = _in_folder(folder, OF_LAYOUT.get(declared, PREFERENCE), notes)
         except OSError as error:
             raise EmbeddingError(f"embeddings.patches: {folder} cannot be read: {error}") from None
         doubled |= {slide: paths for slide, paths in found.items() if len(paths) > 1}
@@ -204,7 +206,7 @@ def _preferred(paths: list[Path]) -> list[Path]:
     }
     if len(homes) > 1 or len({p.suffix.lower() for p in paths}) < len(paths):
         return paths
-    return [min(paths, key=lambda p: SUFFIXES.index(p.suffix.lower()))]
+    return [min(paths, key=lambda p: PREFERENCE.index(p.suffix.lower()))]
 
 
 def _feature_files(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
@@ -238,7 +240,7 @@ def _companions(path: Path) -> Iterator[Path]:
     yield from (p for p in near if p.is_file())
 
 
-def sniff(files: Sequence[Path]) -> SlidePatches | None:
+def first_readable(files: Sequence[Path]) -> SlidePatches | None:
     """Return the first of some files that can be read; None where none can."""
     for path in files:
         try:

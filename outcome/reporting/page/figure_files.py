@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from outcome.plotting.palette import INK, MUTED
 from outcome.reporting.page.blocks import Picture
 
-__all__ = ["Gallery", "plain_style"]
+__all__ = ["FigureFiles", "plain_style"]
 
 DPI = 300
 INDEX = "drawn.txt"
@@ -35,7 +35,7 @@ def plain_style() -> Iterator[None]:
         yield
 
 
-class Gallery:
+class FigureFiles:
     """The figures of one report.
 
     Parameters

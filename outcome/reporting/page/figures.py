@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 
 from outcome.plotting.palette import arm_colours
 from outcome.reporting.page.blocks import Block, Picture, Tab, Tabs
-from outcome.reporting.page.figure_files import Gallery
+from outcome.reporting.page.figure_files import FigureFiles
 from outcome.reporting.page.formatting import slug
 from outcome.run_folder.folder import Run
 
-__all__ = ["MOST_ROWS", "WIDTH", "Drawings", "arm_tabs", "forest_heading"]
+__all__ = ["MOST_ROWS", "WIDTH", "ReportFigures", "arm_tabs", "forest_heading"]
 
 WIDTH = 4.6
 """Inches."""
@@ -21,18 +21,18 @@ MOST_ROWS = 40
 """Of a forest plot."""
 
 
-class Drawings:
+class ReportFigures:
     """The figures of one run.
 
     Parameters
     ----------
     run : Run
         What is drawn.
-    gallery : Gallery
+    gallery : FigureFiles
         Where it is saved.
     """
 
-    def __init__(self, run: Run, gallery: Gallery) -> None:
+    def __init__(self, run: Run, gallery: FigureFiles) -> None:
         self.run = run
         self.gallery = gallery
         self.colours = arm_colours(run.arms)
@@ -49,7 +49,7 @@ class Drawings:
 
 
 def arm_tabs(
-    run: Run, drawings: Drawings, prefix: str, make: Callable[[str], Sequence[Block]]
+    run: Run, drawings: ReportFigures, prefix: str, make: Callable[[str], Sequence[Block]]
 ) -> Tabs:
     """Make a tab for each arm that has something to show."""
     made = [(arm, list(make(arm))) for arm in run.arms]

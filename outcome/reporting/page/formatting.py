@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from outcome.plotting.numbers import NOTHING, as_float, number
+from outcome.plotting.number_text import NOTHING, as_float, number
 
 __all__ = ["Cell", "Table", "column", "entry", "joined", "quote", "slug"]
 

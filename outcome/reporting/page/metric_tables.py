@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from outcome.plotting.numbers import estimate
+from outcome.plotting.number_text import estimate
 from outcome.reporting.page.formatting import Cell, Table, entry
 from outcome.reporting.page.metric_names import Metric
 from outcome.run_folder.folder import Run

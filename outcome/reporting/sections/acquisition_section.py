@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from outcome.plotting.numbers import estimate
+from outcome.plotting.number_text import estimate
 from outcome.reporting.page.blocks import (
     ReportSection,
 )
-from outcome.reporting.page.figures import Drawings
+from outcome.reporting.page.figures import ReportFigures
 from outcome.reporting.page.formatting import Cell, Table
 from outcome.reporting.page.metric_names import (
     main_scores,
@@ -18,7 +18,7 @@ from outcome.run_folder.folder import Run
 __all__ = ["nuisance"]
 
 
-def nuisance(run: Run, drawings: Drawings) -> ReportSection | None:
+def nuisance(run: Run, drawings: ReportFigures) -> ReportSection | None:
     """Tell what could be predicted without looking at tissue or text."""
     rows = run.table("nuisance.csv")
     if rows.empty:

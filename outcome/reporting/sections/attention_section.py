@@ -10,7 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from outcome.reporting.page.blocks import Picture, ReportSection
-from outcome.reporting.page.figures import Drawings
+from outcome.reporting.page.figures import ReportFigures
 from outcome.run_folder.folder import Run
 
 __all__ = ["attention"]
@@ -20,7 +20,7 @@ LARGEST = 900
 """Pixels of the longer side on the page."""
 
 
-def attention(run: Run, drawings: Drawings) -> ReportSection | None:
+def attention(run: Run, drawings: ReportFigures) -> ReportSection | None:
     """Show maps of where the models looked; only where the run folder holds any.
 
     Pictures are `attention/**/*.png` (or jpg). An optional `attention/examples.csv` has columns

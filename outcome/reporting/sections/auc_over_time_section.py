@@ -9,13 +9,13 @@ from outcome.reporting.page.blocks import (
     Picture,
     ReportSection,
 )
-from outcome.reporting.page.figures import WIDTH, Drawings
+from outcome.reporting.page.figures import WIDTH, ReportFigures
 from outcome.run_folder.folder import Run
 
 __all__ = ["auc_over_time"]
 
 
-def auc_over_time(run: Run, drawings: Drawings) -> ReportSection | None:
+def auc_over_time(run: Run, drawings: ReportFigures) -> ReportSection | None:
     """Tell how well the arms rank early and late events."""
     table = run.table("auc_over_time.csv")
     if table.empty:
@@ -29,7 +29,7 @@ def auc_over_time(run: Run, drawings: Drawings) -> ReportSection | None:
     return section
 
 
-def draw_auc(d: Drawings, table: pd.DataFrame) -> Picture:
+def draw_auc(d: ReportFigures, table: pd.DataFrame) -> Picture:
     """Draw AUC(t) of every arm."""
     end = d.run.endpoint
     few = table["arm"].nunique() <= 3

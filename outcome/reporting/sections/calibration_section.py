@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from outcome.evaluation.horizon_columns import horizon_name
 from outcome.plotting.calibration_plot import plot_calibration
-from outcome.plotting.numbers import plural
+from outcome.plotting.number_text import plural
 from outcome.reporting.page.blocks import Block, Picture, ReportSection
-from outcome.reporting.page.figures import Drawings, arm_tabs
+from outcome.reporting.page.figures import ReportFigures, arm_tabs
 from outcome.reporting.page.formatting import column
 from outcome.reporting.page.metric_names import horizon_text, metric, overall
 from outcome.reporting.page.metric_tables import metric_table
@@ -21,7 +21,7 @@ from outcome.run_folder.folder import Run
 __all__ = ["calibration"]
 
 
-def calibration(run: Run, drawings: Drawings) -> ReportSection | None:
+def calibration(run: Run, drawings: ReportFigures) -> ReportSection | None:
     """Tell whether the predicted probabilities are right; only where there are any."""
     metrics = overall(run.table("metrics.csv"))
     kinds = [metric(key, run.endpoint) for key in dict.fromkeys(metrics["metric"])]
@@ -62,7 +62,7 @@ def _source(run: Run) -> str:
     return made
 
 
-def draw_calibration(d: Drawings, arm: str, table: pd.DataFrame) -> Picture:
+def draw_calibration(d: ReportFigures, arm: str, table: pd.DataFrame) -> Picture:
     """Draw observed against predicted probability of one arm, an axes for each horizon."""
     end = d.run.endpoint
     horizons = [float(h) for h in table["horizon"].drop_duplicates()]
@@ -104,7 +104,7 @@ def _without_dot(table: pd.DataFrame) -> str:
     )
 
 
-def _observed_by(d: Drawings) -> str:
+def _observed_by(d: ReportFigures) -> str:
     if not d.run.endpoint.times:
         return ""
     return " (observed by Aalen-Johansen)" if d.run.endpoint.competing else " (by Kaplan-Meier)"

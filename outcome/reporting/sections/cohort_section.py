@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from outcome.plotting.numbers import estimate, number, plural
+from outcome.plotting.number_text import estimate, number, plural
 from outcome.reporting.page.blocks import Flow, ReportSection, Step
-from outcome.reporting.page.figures import Drawings
+from outcome.reporting.page.figures import ReportFigures
 from outcome.reporting.page.formatting import Cell, Table, entry
 from outcome.reporting.page.metric_names import horizon_text
 from outcome.run_folder.folder import Run
@@ -18,7 +18,7 @@ from outcome.run_folder.folder import Run
 __all__ = ["cohort"]
 
 
-def cohort(run: Run, drawings: Drawings) -> ReportSection:
+def cohort(run: Run, drawings: ReportFigures) -> ReportSection:
     """Tell who was analysed, who was lost on the way, and how long they were followed."""
     section = ReportSection("cohort", "Cohort")
     flow = run.table("cohort_flow.csv")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from outcome.plotting.forest import plot_forest
-from outcome.plotting.numbers import estimate, interval, number, p_number
+from outcome.plotting.number_text import estimate, interval, number, p_number
 from outcome.reporting.page.blocks import (
     Picture,
     ReportSection,
@@ -14,7 +14,7 @@ from outcome.reporting.page.blocks import (
     TableBlock,
     Tabs,
 )
-from outcome.reporting.page.figures import Drawings
+from outcome.reporting.page.figures import ReportFigures
 from outcome.reporting.page.formatting import Cell, Table, column, entry, quote
 from outcome.reporting.page.metric_names import (
     Metric,
@@ -27,7 +27,7 @@ from outcome.run_folder.folder import Run
 __all__ = ["comparison", "comparison_table"]
 
 
-def comparison(run: Run, drawings: Drawings) -> ReportSection | None:
+def comparison(run: Run, drawings: ReportFigures) -> ReportSection | None:
     """Compare every arm with the baseline."""
     if len(run.arms) < 2:
         return None
@@ -119,7 +119,7 @@ def _added_value(run: Run) -> Table:
     return table
 
 
-def draw_difference_forest(d: Drawings, main: Metric, rows: pd.DataFrame) -> Picture:
+def draw_difference_forest(d: ReportFigures, main: Metric, rows: pd.DataFrame) -> Picture:
     """Draw the difference of every arm from the baseline."""
     names = rows["arm"].astype(str)
     bases = rows["baseline"].unique()

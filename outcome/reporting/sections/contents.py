@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from outcome.reporting.page.blocks import ReportSection
-from outcome.reporting.page.figures import Drawings
+from outcome.reporting.page.figures import ReportFigures
 from outcome.reporting.sections.acquisition_section import nuisance
 from outcome.reporting.sections.attention_section import attention
 from outcome.reporting.sections.auc_over_time_section import auc_over_time
@@ -31,7 +31,7 @@ from outcome.run_folder.folder import Run
 
 __all__ = ["SECTIONS", "Maker", "make_sections"]
 
-Maker = Callable[[Run, Drawings], ReportSection | None]
+Maker = Callable[[Run, ReportFigures], ReportSection | None]
 
 SECTIONS: tuple[Maker, ...] = (
     cohort,
@@ -56,7 +56,7 @@ SECTIONS: tuple[Maker, ...] = (
 """In the order of the page; a further chapter is one more function here."""
 
 
-def make_sections(run: Run, drawings: Drawings) -> list[ReportSection]:
+def make_sections(run: Run, drawings: ReportFigures) -> list[ReportSection]:
     """Make every chapter that has a subject, and the checklist that says where things are."""
     made = [section for make in SECTIONS if (section := make(run, drawings)) is not None]
     present = {"answers", *(s.anchor for s in made)}

@@ -12,7 +12,7 @@ from outcome.reporting.page.blocks import (
     Tab,
     Tabs,
 )
-from outcome.reporting.page.figures import WIDTH, Drawings
+from outcome.reporting.page.figures import WIDTH, ReportFigures
 from outcome.reporting.page.metric_names import (
     horizon_text,
 )
@@ -21,7 +21,7 @@ from outcome.run_folder.folder import Run
 __all__ = ["decision"]
 
 
-def decision(run: Run, drawings: Drawings) -> ReportSection | None:
+def decision(run: Run, drawings: ReportFigures) -> ReportSection | None:
     """Tell what acting on the probabilities would be worth."""
     table = run.table("decision_curves.csv")
     if table.empty:
@@ -51,7 +51,7 @@ def decision(run: Run, drawings: Drawings) -> ReportSection | None:
     return section
 
 
-def draw_decision(d: Drawings, table: pd.DataFrame, horizon: float, name: str) -> Picture:
+def draw_decision(d: ReportFigures, table: pd.DataFrame, horizon: float, name: str) -> Picture:
     """Draw decision curves of all arms at one horizon."""
     end = d.run.endpoint
     # Beyond the highest predictions the curves are those of a handful of patients.

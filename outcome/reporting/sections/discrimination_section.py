@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 from outcome.plotting.forest import plot_forest
-from outcome.plotting.numbers import estimate, number, plural
+from outcome.plotting.number_text import estimate, number, plural
 from outcome.reporting.page.blocks import (
     Picture,
     ReportSection,
 )
-from outcome.reporting.page.figures import Drawings
+from outcome.reporting.page.figures import ReportFigures
 from outcome.reporting.page.formatting import Cell, Table, column, entry
 from outcome.reporting.page.metric_names import (
     Metric,
@@ -25,7 +25,7 @@ from outcome.run_folder.folder import Run
 __all__ = ["discrimination"]
 
 
-def discrimination(run: Run, drawings: Drawings) -> ReportSection:
+def discrimination(run: Run, drawings: ReportFigures) -> ReportSection:
     """Tell how well each arm ranks patients."""
     section = ReportSection("discrimination", "How well each arm ranks patients")
     metrics = overall(run.table("metrics.csv"))
@@ -86,7 +86,7 @@ def _permutations(run: Run) -> Table:
     return table
 
 
-def draw_arms_forest(d: Drawings, main: Metric, rows: pd.DataFrame) -> Picture:
+def draw_arms_forest(d: ReportFigures, main: Metric, rows: pd.DataFrame) -> Picture:
     """Draw the main metric of every arm with its interval."""
     data = rows.rename(columns={"arm": "label"})
     given = ", given these fitted models" if d.run.cross_validated else ""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from outcome.plotting.forest import plot_forest
-from outcome.plotting.numbers import estimate, number, p_number
+from outcome.plotting.number_text import estimate, number, p_number
 from outcome.plotting.palette import MUTED
 from outcome.reporting.page.blocks import (
     Block,
@@ -16,7 +16,7 @@ from outcome.reporting.page.blocks import (
     ReportSection,
     TableBlock,
 )
-from outcome.reporting.page.figures import MOST_ROWS, Drawings, arm_tabs, forest_heading
+from outcome.reporting.page.figures import MOST_ROWS, ReportFigures, arm_tabs, forest_heading
 from outcome.reporting.page.formatting import Cell, Table, column
 from outcome.reporting.page.metric_tables import only_covariates
 from outcome.run_folder.folder import Run
@@ -24,7 +24,7 @@ from outcome.run_folder.folder import Run
 __all__ = ["effects"]
 
 
-def effects(run: Run, drawings: Drawings) -> ReportSection | None:
+def effects(run: Run, drawings: ReportFigures) -> ReportSection | None:
     """Tell hazard (odds) ratios of the score and the covariates, alone and together."""
     table = run.table("effects.csv")
     if table.empty:
@@ -102,7 +102,7 @@ def _effect_table(run: Run, arm: str, rows: pd.DataFrame, ratio: str) -> Table:
     return table
 
 
-def draw_effects(d: Drawings, arm: str, table: pd.DataFrame, ratio: str) -> Picture:
+def draw_effects(d: ReportFigures, arm: str, table: pd.DataFrame, ratio: str) -> Picture:
     """Draw hazard or odds ratios of the score and the covariates of one arm."""
     rows: list[dict[str, object]] = []
     for model, part in table.groupby("model", sort=False):

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from outcome.plotting.numbers import number, plural
+from outcome.plotting.number_text import number, plural
 from outcome.reporting.page.formatting import joined
 from outcome.reporting.page.metric_names import horizon_text
 from outcome.reporting.sections.training_section import models_of
-from outcome.risk.cutoffs import cut_words
+from outcome.risk.cutoffs import rule_words
 from outcome.run_folder.folder import Run
 
 __all__ = ["methods"]
@@ -130,7 +130,9 @@ def _validation(run: Run) -> list[str]:
             "inner folds."
         )
     if cut := protocol.get("cutoffs"):
-        said.append(f"Risk groups were cut at {cut_words(cut)} of the development patients’ risks.")
+        said.append(
+            f"Risk groups were cut at {rule_words(cut)} of the development patients’ risks."
+        )
     if split.get("seed") is not None:
         said.append(f"The seed of the division is {split['seed']}.")
     return said

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from outcome.plotting.numbers import number
+from outcome.plotting.number_text import number
 from outcome.reporting.page.blocks import Fact, Facts, ReportSection
-from outcome.reporting.page.figures import Drawings
+from outcome.reporting.page.figures import ReportFigures
 from outcome.reporting.page.formatting import Cell, Table, entry, from_mapping
 from outcome.reporting.sections.methods_section import methods
 from outcome.run_folder.folder import Run
@@ -14,7 +14,7 @@ __all__ = ["how", "patients", "reproducibility", "warnings"]
 MOST_INPUTS = 40
 
 
-def how(run: Run, drawings: Drawings) -> ReportSection:
+def how(run: Run, drawings: ReportFigures) -> ReportSection:
     """Tell what was done, from the manifest."""
     section = ReportSection("methods", "Methods")
     section.say(*methods(run))
@@ -24,7 +24,7 @@ def how(run: Run, drawings: Drawings) -> ReportSection:
     return section
 
 
-def warnings(run: Run, drawings: Drawings) -> ReportSection:
+def warnings(run: Run, drawings: ReportFigures) -> ReportSection:
     """Tell what the run warned of, and what it noted."""
     section = ReportSection("warnings", "Warnings and notes")
     found = [str(w) for w in run.manifest.get("warnings") or []] + list(run.problems)
@@ -39,7 +39,7 @@ def warnings(run: Run, drawings: Drawings) -> ReportSection:
     return section
 
 
-def reproducibility(run: Run, drawings: Drawings) -> ReportSection:
+def reproducibility(run: Run, drawings: ReportFigures) -> ReportSection:
     """Tell what is needed to run it again."""
     section = ReportSection("reproducibility", "Reproducibility")
     about = {
@@ -76,7 +76,7 @@ def _duration(seconds: object) -> str | None:
     return f"{number(seconds / 60, 0)} min" if seconds < 7200 else f"{number(seconds / 3600, 1)} h"
 
 
-def patients(run: Run, drawings: Drawings) -> ReportSection | None:
+def patients(run: Run, drawings: ReportFigures) -> ReportSection | None:
     """List every patient with the scores of each arm; only when ids were asked for."""
     if not run.show_ids:
         return None

@@ -9,19 +9,19 @@ import numpy as np
 import pandas as pd
 
 from outcome.plotting.kaplan_meier_plot import plot_incidence, plot_kaplan_meier
-from outcome.plotting.numbers import estimate, number, p_number, p_value, plural
+from outcome.plotting.number_text import estimate, number, p_number, p_value, plural
 from outcome.plotting.palette import group_colours
 from outcome.reporting.page.blocks import Block, Picture, ReportSection, TableBlock, Text
-from outcome.reporting.page.figures import WIDTH, Drawings, arm_tabs
+from outcome.reporting.page.figures import WIDTH, ReportFigures, arm_tabs
 from outcome.reporting.page.formatting import Cell, Table, column, entry
 from outcome.reporting.page.metric_names import horizon_text
-from outcome.risk.cutoffs import cut_words
+from outcome.risk.cutoffs import rule_words
 from outcome.run_folder.folder import Run
 
 __all__ = ["risk_groups"]
 
 
-def risk_groups(run: Run, drawings: Drawings) -> ReportSection | None:
+def risk_groups(run: Run, drawings: ReportFigures) -> ReportSection | None:
     """Kaplan-Meier curves and table of the risk groups of each arm."""
     table = run.table("risk_groups.csv")
     timed = run.endpoint.times
@@ -75,7 +75,7 @@ def risk_groups(run: Run, drawings: Drawings) -> ReportSection | None:
     return section
 
 
-def _curves(run: Run, drawings: Drawings, arm: str, p: float) -> Picture | None:
+def _curves(run: Run, drawings: ReportFigures, arm: str, p: float) -> Picture | None:
     if not run.endpoint.competing:
         return draw_kaplan_meier(drawings, arm, p)
     note = p_value(p, "cause-specific log-rank p")
@@ -155,7 +155,7 @@ def _grouping(run: Run) -> str:
         return "Patients are grouped by their risk score; the groups came with the predictions."
     return (
         "Patients are grouped by their risk score, with cut-offs that were fixed on development "
-        f"patients only ({cut_words(cut)})."
+        f"patients only ({rule_words(cut)})."
     )
 
 
@@ -228,7 +228,7 @@ def _group_notes(run: Run, arm: str, rows: pd.DataFrame, table: Table, *, median
         table.notes.append(f"The table counts {counted:,} rows, the figure {drawn:,} patients.")
 
 
-def draw_kaplan_meier(d: Drawings, arm: str, p: float) -> Picture | None:
+def draw_kaplan_meier(d: ReportFigures, arm: str, p: float) -> Picture | None:
     """Draw curves of the risk groups of an arm; None where the run has no groups."""
     rows = d.run.first_repeat(arm)
     groups = d.run.groups(arm)
@@ -262,7 +262,7 @@ def draw_kaplan_meier(d: Drawings, arm: str, p: float) -> Picture | None:
     )
 
 
-def draw_incidence(d: Drawings, arm: str, note: str) -> Picture | None:
+def draw_incidence(d: ReportFigures, arm: str, note: str) -> Picture | None:
     """Draw the cumulative incidence of competing events by risk group."""
     curves, groups = d.run.table("incidence_curves.csv"), d.run.groups(arm)
     if curves.empty or not groups:

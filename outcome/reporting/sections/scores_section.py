@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from outcome.evaluation.roc_curves import MEAN
-from outcome.plotting.numbers import estimate, plural
+from outcome.plotting.number_text import estimate, plural
 from outcome.plotting.palette import INK, group_colours
 from outcome.plotting.roc_plot import plot_roc, plot_scores
 from outcome.plotting.style import shorten
@@ -15,7 +15,7 @@ from outcome.reporting.page.blocks import (
     Picture,
     ReportSection,
 )
-from outcome.reporting.page.figures import WIDTH, Drawings, arm_tabs
+from outcome.reporting.page.figures import WIDTH, ReportFigures, arm_tabs
 from outcome.reporting.page.metric_names import (
     main_scores,
 )
@@ -24,7 +24,7 @@ from outcome.run_folder.folder import Run
 __all__ = ["scores"]
 
 
-def scores(run: Run, drawings: Drawings) -> ReportSection | None:
+def scores(run: Run, drawings: ReportFigures) -> ReportSection | None:
     """ROC curves and the distribution of the scores, for a yes/no outcome."""
     curves, values = run.table("roc_curves.csv"), run.table("score_distribution.csv")
     if curves.empty and values.empty:
@@ -53,7 +53,7 @@ def scores(run: Run, drawings: Drawings) -> ReportSection | None:
     return section
 
 
-def draw_mean_roc(d: Drawings, curves: pd.DataFrame) -> Picture:
+def draw_mean_roc(d: ReportFigures, curves: pd.DataFrame) -> Picture:
     """Draw mean ROC curves of all arms."""
     main, rows = main_scores(d.run)
     values = rows.set_index("arm")
@@ -85,7 +85,7 @@ def draw_mean_roc(d: Drawings, curves: pd.DataFrame) -> Picture:
     )
 
 
-def draw_roc(d: Drawings, arm: str, table: pd.DataFrame) -> Picture:
+def draw_roc(d: ReportFigures, arm: str, table: pd.DataFrame) -> Picture:
     """Draw ROC curves of the folds of one arm."""
     usable = len(table.loc[table["fold"] != MEAN, ["repeat", "fold", "stratum"]].drop_duplicates())
     lines = f"Thin: the {plural(usable, 'test fold')}; thick: their vertical mean. "
@@ -99,7 +99,7 @@ def draw_roc(d: Drawings, arm: str, table: pd.DataFrame) -> Picture:
     )
 
 
-def draw_scores(d: Drawings, arm: str, table: pd.DataFrame) -> Picture:
+def draw_scores(d: ReportFigures, arm: str, table: pd.DataFrame) -> Picture:
     """Draw the distribution of the probability, or of the rank within the fold, by outcome."""
     end = d.run.endpoint
     what = "Rank of the risk score within its fold"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from outcome.plotting.numbers import estimate
+from outcome.plotting.number_text import estimate
 from outcome.reporting.page.blocks import (
     ReportSection,
 )
-from outcome.reporting.page.figures import Drawings
+from outcome.reporting.page.figures import ReportFigures
 from outcome.reporting.page.formatting import Cell, Table, entry
 from outcome.reporting.page.metric_names import (
     metric,
@@ -21,7 +21,7 @@ from outcome.run_folder.folder import Run
 __all__ = ["secondary"]
 
 
-def secondary(run: Run, drawings: Drawings) -> ReportSection | None:
+def secondary(run: Run, drawings: ReportFigures) -> ReportSection | None:
     """Tell how the same scores do on further endpoints, and in strata."""
     metrics = run.table("metrics.csv")
     strata = metrics.drop(index=overall(metrics).index)

@@ -9,14 +9,14 @@ import pandas as pd
 
 from outcome.evaluation.subgroups import FEWEST_EVENTS
 from outcome.plotting.forest import plot_forest
-from outcome.plotting.numbers import estimate, number, p_number, plural
+from outcome.plotting.number_text import estimate, number, p_number, plural
 from outcome.reporting.page.blocks import (
     Block,
     Picture,
     ReportSection,
     TableBlock,
 )
-from outcome.reporting.page.figures import MOST_ROWS, Drawings, arm_tabs, forest_heading
+from outcome.reporting.page.figures import MOST_ROWS, ReportFigures, arm_tabs, forest_heading
 from outcome.reporting.page.formatting import Cell, Table, column
 from outcome.reporting.page.metric_names import (
     Metric,
@@ -28,7 +28,7 @@ from outcome.run_folder.folder import Run
 __all__ = ["subgroups"]
 
 
-def subgroups(run: Run, drawings: Drawings) -> ReportSection | None:
+def subgroups(run: Run, drawings: ReportFigures) -> ReportSection | None:
     """Tell how the score does in parts of the cohort."""
     table = run.table("subgroups.csv")
     if table.empty:
@@ -84,7 +84,7 @@ def _subgroup_table(run: Run, arm: str, rows: pd.DataFrame) -> Table:
     return table
 
 
-def subgroup_forest(d: Drawings, arm: str, table: pd.DataFrame, main: Metric) -> Picture:
+def subgroup_forest(d: ReportFigures, arm: str, table: pd.DataFrame, main: Metric) -> Picture:
     """Draw the concordance in each level of each covariate, and that of all patients."""
     _, overall = main_scores(d.run)
     whole = overall.set_index("arm").loc[arm]

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from outcome.plotting.numbers import estimate, interval, number, p_value, plural, signed
+from outcome.plotting.number_text import estimate, interval, number, p_value, plural, signed
 from outcome.reporting.page.blocks import Answer, Fact
 from outcome.reporting.page.formatting import entry, joined, quote
 from outcome.reporting.page.metric_names import Metric, main_scores, metric

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from outcome.plotting.learning_curves import plot_loss
-from outcome.plotting.numbers import number
+from outcome.plotting.number_text import number
 from outcome.plotting.over_time import plot_folds
 from outcome.reporting.page.blocks import Block, Picture, ReportSection
-from outcome.reporting.page.figures import WIDTH, Drawings, arm_tabs
+from outcome.reporting.page.figures import WIDTH, ReportFigures, arm_tabs
 from outcome.reporting.page.formatting import Cell, Table, column
 from outcome.reporting.page.metric_names import Metric, main_scores, metric
 from outcome.run_folder.folder import Run
@@ -28,7 +28,7 @@ def models_of(run: Run, arm: str) -> list[tuple[str, list[dict[str, Any]]]]:
     return list(found.items())
 
 
-def training(run: Run, drawings: Drawings) -> ReportSection | None:
+def training(run: Run, drawings: ReportFigures) -> ReportSection | None:
     """Tell how the models of each arm were fitted, and how much the folds differ."""
     history = run.table("history.csv")
     scores = run.table("fold_scores.csv")
@@ -59,7 +59,9 @@ def training(run: Run, drawings: Drawings) -> ReportSection | None:
     return section
 
 
-def _show_folds(run: Run, drawings: Drawings, section: ReportSection, scores: pd.DataFrame) -> None:
+def _show_folds(
+    run: Run, drawings: ReportFigures, section: ReportSection, scores: pd.DataFrame
+) -> None:
     main, _ = main_scores(run)
     kind = str(scores["metric"].iloc[0])
     shown = main if main is not None and main.key == kind else metric(kind, run.endpoint)
@@ -113,7 +115,7 @@ def _span(values: pd.Series, digits: str) -> Cell:
     return Cell(low if low == high else f"{low} to {high}", float(values.median()))
 
 
-def draw_folds(d: Drawings, table: pd.DataFrame, main: Metric) -> Picture:
+def draw_folds(d: ReportFigures, table: pd.DataFrame, main: Metric) -> Picture:
     """Draw the main metric of every test fold."""
     listed = "; ".join(
         f"{arm} {rows['estimate'].min():.2f} to {rows['estimate'].max():.2f}"
@@ -136,7 +138,7 @@ def draw_folds(d: Drawings, table: pd.DataFrame, main: Metric) -> Picture:
     )  # fmt: skip
 
 
-def draw_loss(d: Drawings, arm: str, history: pd.DataFrame, name: str = "") -> Picture:
+def draw_loss(d: ReportFigures, arm: str, history: pd.DataFrame, name: str = "") -> Picture:
     """Draw the loss over epochs of one model of an arm, with the epochs that were chosen.
 
     Parameters

@@ -29,7 +29,7 @@ from outcome.embeddings.patches.readers.torch_files import read_torch
 from outcome.errors import EmbeddingError
 from outcome.tables.read_table import DAMAGED
 
-__all__ = ["Names", "SlidePatches", "read_file"]
+__all__ = ["SUFFIXES", "Names", "SlidePatches", "read_file"]
 
 SUFFIXES = {
     ".h5": read_hdf5,

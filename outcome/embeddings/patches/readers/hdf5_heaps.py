@@ -1,4 +1,4 @@
-"""A check of text in HDF5 files, on which the HDF5 library can run for ever or take any memory.
+"""Reject HDF5 files whose text could make the HDF5 library hang or exhaust the memory.
 
 Text of variable length (the encoder's name) lies in "global heaps": a header, then objects, each
 with its own length. The library walks from object to object by these lengths without asking

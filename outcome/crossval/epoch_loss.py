@@ -1,4 +1,4 @@
-"""The protocol inside one outer fold: one epoch count and one scale. Pure functions.
+"""Loss of every epoch on the inner folds, and centred scores of the inner models.
 
 Nothing here sees a test outcome, and nothing chooses by concordance.
 """

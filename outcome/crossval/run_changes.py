@@ -1,4 +1,4 @@
-"""What has changed since a run folder was last used."""
+"""List settings, inputs and versions that differ from the last run in a folder."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import yaml
 from outcome.errors import RunFolderError
 from outcome.study import Study
 
-__all__ = ["claim", "since"]
+__all__ = ["changes_since_last_run", "claim"]
 
 # Paths depend on where the command is typed; what they lead to is compared by its content.
 PATHS = ("cohort", "embeddings.patches", "embeddings.reports")
 REPORT_ONLY = ("endpoint.horizons", "secondary", "risk_groups", "contrasts", "baseline")
 
 
-def since(folder: Path, study: Study, inputs: Mapping[str, str]) -> list[str]:
+def changes_since_last_run(folder: Path, study: Study, inputs: Mapping[str, str]) -> list[str]:
     """Name each setting, input and version that differs from the last run in this folder.
 
     Parameters

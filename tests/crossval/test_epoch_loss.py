@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from outcome.crossval.selection import (
+from outcome.crossval.epoch_loss import (
     combine,
     epoch_losses,
 )
