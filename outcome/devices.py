@@ -24,14 +24,14 @@ def choose_device(asked: str) -> str:
         There is no such device.
     """
     if not DEVICES.fullmatch(asked):
-        raise InputError(f"device {asked!r}: give auto, cpu, cuda, cuda:0 (1, ...) or mps")
+        raise InputError(f"`device=` {asked!r}: give auto, cpu, cuda, cuda:0 (1, ...) or mps")
     if asked == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.zeros(1, device=asked)
     except (RuntimeError, AssertionError) as error:
         reason = (str(error).splitlines() or [""])[0]
-        raise InputError(f"device {asked!r} cannot be used here: {reason}") from None
+        raise InputError(f"`device=` {asked!r} cannot be used here: {reason}") from None
     return asked
 
 

@@ -58,7 +58,7 @@ class Shard:
         """
         number, _, of = text.partition("/")
         if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
-            raise InputError(f"part {text!r} of the fits: give e.g. 3/25, from 1/25 to 25/25")
+            raise InputError(f"`shard=` {text!r}: give e.g. 3/25, from 1/25 to 25/25")
         return cls(int(number), int(of))
 
     def rows(self, n: int) -> range:

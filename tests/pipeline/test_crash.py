@@ -127,7 +127,7 @@ def test_parts_of_several_machines_are_joined(small, undisturbed, outcome, tmp_p
 def test_parts_that_are_none(small, outcome, tmp_path, shard):
     done = outcome("run", small, "--out", tmp_path / "run", "--shard", shard)
     assert done.code == 2
-    assert f"--shard {shard!r}: write e.g. 3/25" in done.err
+    assert f"--shard {shard!r}: give e.g. 3/25" in done.err
 
 
 def test_what_has_changed_is_named_and_refitted(small, undisturbed, tmp_path):
