@@ -40,7 +40,9 @@ def cohorts(tmp_path_factory):
     }
     data["endpoint"]["horizons"] = [365, 1095]
     path.write_text(yaml.safe_dump(data))
-    outcome.fit(Study.read(path), without_fold="1", out=folder / "bundle", jobs=1)
+    outcome.fit(
+        Study.read(path), arm="image+report", without_fold="1", out=folder / "bundle", jobs=1
+    )
     return path, folder / "bundle"
 
 
