@@ -109,5 +109,5 @@ def test_wrong_wishes_are_told_at_once(outcome):
     study = COHORTS / "immunotherapy_response" / "study.yaml"
     done = outcome("power", study, "--baseline-c", 0.4, "--arm-c", 1.2)
     assert done.code == 2
-    assert "baseline-c must be in [0.5, 0.99), not 0.4" in done.err
-    assert "arm-c must be" in done.err
+    assert "baseline must be in [0.5, 0.99), not 0.4" in done.err
+    assert "arm must be" in done.err
