@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from outcome.embeddings.patches.packed_store import PackedStore
+from outcome.embeddings.patches.packed_store import FORMAT, PackedStore
 from outcome.embeddings.reports.vectors import read_reports  # noqa: F401 - imported before the clock starts
 
 COMMAND = [sys.executable, "-c", "from outcome.cli import main; main()"]
@@ -52,8 +52,8 @@ def test_two_processes_pack_together_and_killed_ones_leave_nothing_wrong(
     for process in both:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    (tmp_path / "patches-4" / "00").mkdir(exist_ok=True, parents=True)
-    left = tmp_path / "patches-4" / "00" / ".half.npy.0"
+    (tmp_path / f"patches-{FORMAT}" / "00").mkdir(exist_ok=True, parents=True)
+    left = tmp_path / f"patches-{FORMAT}" / "00" / ".half.npy.0"
     left.write_bytes(b"half")
     os.utime(left, (0, 0))
     again = [subprocess.Popen(words, stdout=subprocess.DEVNULL) for _ in range(2)]
