@@ -41,11 +41,13 @@ def held_out_vectors(
     seen = data.test(member, patients)
     found = {"patients": (patients, _mean(seen, networks, device))}
     if "image" in member.inputs:
-        names, slides = data.slides(patients)
+        names, bags = zip(*data.slides(patients), strict=True)
         # Pooling does not use outcomes: those of the first patient are placeholders.
-        placeholder = seen.target[torch.zeros(len(slides), dtype=torch.long)]
-        pooled_slides = _mean(Patients({"image": slides}, placeholder), networks, device)
-        found["slides"] = (names, pooled_slides)
+        placeholder = seen.target[torch.zeros(len(bags), dtype=torch.long)]
+        found["slides"] = (
+            list(names),
+            _mean(Patients({"image": bags}, placeholder), networks, device),
+        )
     return found
 
 
