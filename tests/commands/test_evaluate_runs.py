@@ -164,7 +164,7 @@ def test_the_best_cut_of_the_scored_patients_is_refused(run, outcome, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--unit", "months"], "--unit months, but the times of"),
+        (["--unit", "months"], "unit months, but the times of"),
         (["--risk-groups", "quartiles"], "write median, tertiles, maxstat, or increasing shares"),
         (["--baseline", "none"], "baseline"),
         (["--covariates", "weight"], "no column: 1, e.g. weight"),

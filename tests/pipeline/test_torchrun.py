@@ -110,7 +110,11 @@ def test_each_process_has_a_device_of_its_own(second_of_two, asked, gpus, found)
 
 @pytest.mark.parametrize(
     ("asked", "gpus", "said"),
-    [("cuda", 1, "2 processes for 1 GPUs"), ("cuda:0", 2, "say auto, cpu"), ("mps", 0, "say auto")],
+    [
+        ("cuda", 1, "2 processes for 1 GPUs"),
+        ("cuda:0", 2, "give auto, cpu"),
+        ("mps", 0, "give auto"),
+    ],
 )
 def test_devices_that_would_be_shared_are_refused(second_of_two, asked, gpus, said):
     second_of_two(gpus)
