@@ -152,4 +152,4 @@ def test_times_of_other_patients_are_the_same_up_to_rounding():
     spec = Landmark(kind="landmark", time="t", event="e", horizon=1)
     expected = spec.outcomes(written, development).weight
     np.testing.assert_array_equal(spec.outcomes(computed, development).weight, expected)
-    assert expected[0] == 1  # nobody was censored before 0.3
+    assert expected[0] == 1  # no patient was censored before 0.3

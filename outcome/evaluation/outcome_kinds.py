@@ -6,6 +6,7 @@ The kind is chosen once, by `described_outcome` or `table_outcome`; everything t
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -40,7 +41,7 @@ _YES = frozenset({"yes", "y", "true", "t", "positive", "pos"})
 
 
 @dataclass(frozen=True)
-class EvaluatedOutcome:
+class EvaluatedOutcome(ABC):
     """The outcome that predictions are evaluated on.
 
     Attributes
@@ -97,18 +98,18 @@ class EvaluatedOutcome:
         return "event"
 
     @property
+    @abstractmethod
     def status_words(self) -> tuple[str, str, str, str]:
         """Words for patients: with the outcome, without, unknown, with a competing event."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def described(self) -> str:
         """The kind of outcome in words."""
-        raise NotImplementedError
 
+    @abstractmethod
     def status(self, patients: pd.DataFrame) -> pd.Series:
         """Return one of `status_words` for each row of outcomes."""
-        raise NotImplementedError
 
     def limiting_count(self, positive: int, known: int) -> int:
         """Return the number of patients that limits what can be estimated."""
@@ -126,11 +127,11 @@ class EvaluatedOutcome:
         """Predicted probability of the outcome; NaN where the table has none."""
         return fold.probability
 
+    @abstractmethod
     def metric_set(
         self, panel: Panel, arms: Sequence[ArmScores], *, cross_validated: bool
     ) -> tuple[MetricSet, list[str]]:
         """Return the metrics of this kind of outcome, and notes on how they are computed."""
-        raise NotImplementedError
 
     def discrimination(
         self, panel: Panel, arms: Sequence[ArmScores], *, cross_validated: bool

@@ -57,7 +57,7 @@ class KaplanMeier:
     def cumulative_hazard(self, when: ArrayLike) -> FloatArray:
         """Nelson-Aalen estimate just after each of `when` [1]_.
 
-        Unlike scikit-survival's, it is there (and 0) where nobody had the event.
+        Unlike scikit-survival's, it is there (and 0) where no patient had the event.
 
         References
         ----------

@@ -1,4 +1,4 @@
-"""Folds of one class: what divides by a class skips them, and counts nobody in them as found."""
+"""Folds of one class: metrics that divide by the number of a class skip them."""
 
 import numpy as np
 import pandas as pd
