@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from outcome.cli import main
+from outcome.reporting.page.blocks import Picture
+from outcome.reporting.page.figure_files import FigureFiles
 from outcome.simulation.simulate import Simulation, simulate
 
 REFERENCE = Path(__file__).parent / "reference" / "r"
@@ -28,6 +30,40 @@ def _own_cache(tmp_path_factory):
     patch.setenv("SLIDE_OUTCOME_CACHE", str(tmp_path_factory.mktemp("cache")))
     yield
     patch.undo()
+
+
+BLANK = "data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4="
+SAVE_FIGURE = FigureFiles.hang
+
+
+def _save_nothing(self, figure, name, *, alt, caption):
+    self.folder.mkdir(parents=True, exist_ok=True)
+    self.hung.append(name)
+    return Picture(name, BLANK, 480, 320, alt, caption)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick():
+    """One process, and figures drawn but not saved: two thirds of the time of a small study."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr("outcome.processes.available_cpus", lambda: 1)
+    patch.setattr(FigureFiles, "hang", _save_nothing)
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """Save figures as files, as a user's run does."""
+    monkeypatch.setattr(FigureFiles, "hang", SAVE_FIGURE)
+
+
+@pytest.fixture(scope="module")
+def saved_figures():
+    """The same for a run that the tests of a module share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FigureFiles, "hang", SAVE_FIGURE)
+        yield
 
 
 @pytest.fixture(scope="session")

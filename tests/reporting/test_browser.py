@@ -64,7 +64,7 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory):
+def pages(tmp_path_factory, saved_figures):
     arms = {"image": ["image"], LONG: ["image", "report"], HOSTILE: ["report"]}
     made = {
         "plain": survival_run(tmp_path_factory.mktemp("plain")),

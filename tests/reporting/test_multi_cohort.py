@@ -50,7 +50,7 @@ def test_the_interval_of_the_mean_covers_it():
     assert 925 <= hits <= 972
 
 
-def test_one_table_and_one_forest_plot(three, tmp_path):
+def test_one_table_and_one_forest_plot(three, tmp_path, figures):
     made = write_cohorts(three, tmp_path / "page")
     scores = pd.read_csv(tmp_path / "page" / "cohorts.csv")
     image = scores[scores["arm"] == "image"]

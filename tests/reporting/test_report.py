@@ -12,8 +12,6 @@ from run_folders import ARMS, HOSTILE, LONG, binary_run, edit_manifest, survival
 
 from outcome.errors import InputError, RunFolderError
 from outcome.pipeline.rebuild_report import report as write_report
-from outcome.reporting.page.blocks import Picture
-from outcome.reporting.page.figure_files import FigureFiles
 from outcome.reporting.sections.summary_section import judge
 
 VOID = {"meta", "img", "br", "link", "input", "hr", "wbr"}
@@ -53,28 +51,12 @@ class Page(HTMLParser):
         return [v for t, k, v in self.attributes if (t, k) == (tag, name)]
 
 
-@pytest.fixture
-def drawn():
-    """Ask for real figures."""
-
-
-@pytest.fixture(autouse=True)
-def sketches(request, monkeypatch):
-    """Draw figures but do not save them, which takes most of the time."""
-    if "drawn" not in request.fixturenames:
-
-        def hang(self, figure, name, *, alt, caption):
-            return Picture(name, "data:,", 1, 1, alt, caption)
-
-        monkeypatch.setattr(FigureFiles, "hang", hang)
-
-
 def page(folder, **options):
     return Page(write_report(folder, **options).read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def survival(tmp_path_factory):
+def survival(tmp_path_factory, saved_figures):
     folder = survival_run(tmp_path_factory.mktemp("survival"))
     return folder, page(folder)
 
@@ -174,13 +156,13 @@ def test_held_out_patients_have_ordinary_intervals_and_p(tmp_path):
     assert "p = 0.02; p = 0.04 after Holm’s" in text
 
 
-def test_the_same_folder_gives_the_same_page(tmp_path, drawn):
+def test_the_same_folder_gives_the_same_page(tmp_path, figures):
     folder = survival_run(tmp_path, n=40, arms={"image": ["image"]})
     first = write_report(folder).read_bytes()
     assert write_report(folder).read_bytes() == first
 
 
-def test_matplotlib_settings_of_the_caller_play_no_part(tmp_path, drawn):
+def test_matplotlib_settings_of_the_caller_play_no_part(tmp_path, figures):
     import matplotlib as mpl
 
     folder = survival_run(tmp_path, n=40, arms={"image": ["image"]})
@@ -191,12 +173,11 @@ def test_matplotlib_settings_of_the_caller_play_no_part(tmp_path, drawn):
         assert dict(mpl.rcParams) == before
 
 
-def test_binary_outcome_has_roc_and_scores_and_no_survival_words(tmp_path, drawn):
+def test_binary_outcome_has_roc_and_scores_and_no_survival_words(tmp_path):
     made = page(binary_run(tmp_path))
     assert "AUROC 0.72" in made.text
     assert "scores" in made.values("section", "id")
     assert "Kaplan" not in made.text
-    assert (tmp_path / "figures" / "roc.svg").is_file()
     assert "68 patients of the rarer class" in made.text
     assert re.search(r"high \d+ \d+ \d\d \(\d\d to \d\d\) %", made.text)
     assert "log-rank" not in made.text
@@ -320,7 +301,7 @@ def test_constant_risk_has_one_group_and_a_caution(tmp_path):
     assert "so there is one group" in text
 
 
-def test_twelve_patients_four_groups_and_long_names(tmp_path, drawn):
+def test_twelve_patients_four_groups_and_long_names(tmp_path):
     arms = {"image": ["image"], LONG: ["image", "report", "clinical"]}
     text = page(
         survival_run(tmp_path, arms=arms, n=12, folds=2, groups=("q1", "q2", "q3", "q4"))
@@ -337,7 +318,7 @@ def test_repeats_show_each_patient_once_in_the_curves(tmp_path):
     assert "30 patients" in " ".join(made.values("img", "alt"))
 
 
-def test_hostile_values_are_text(tmp_path, drawn):
+def test_hostile_values_are_text(tmp_path, figures):
     arms = {"image": ["image"], HOSTILE: ["image", "report"]}
     ids = [f"{HOSTILE}{i}" for i in range(40)]
     folder = survival_run(

@@ -22,22 +22,10 @@ from run_folders import (
 
 from outcome.evaluation.study_tables import STUDY_TABLES
 from outcome.pipeline.rebuild_report import report as write_report
-from outcome.reporting.page.blocks import Picture
-from outcome.reporting.page.figure_files import FigureFiles
 from outcome.reporting.sections.methods_section import methods
 from outcome.run_folder.read import read_run
 
 ONE = {"image": ["image"]}
-
-
-@pytest.fixture(autouse=True)
-def sketches(monkeypatch):
-    """Draw figures but do not save them, which takes most of the time."""
-
-    def hang(self, figure, name, *, alt, caption):
-        return Picture(name, "data:,", 1, 1, alt, caption)
-
-    monkeypatch.setattr(FigureFiles, "hang", hang)
 
 
 def text_of(folder, **options):
