@@ -135,11 +135,11 @@ def print_metrics(metrics: Any, comparisons: Any, baseline: str | None) -> None:
     ].set_index("arm")
     rows: list[list[Any]] = []
     for row in metrics[metrics["metric"] == main].itertuples():
-        text = f"{row.estimate:.3f} ({row.lower:.3f} to {row.upper:.3f})"
+        text = _with_interval(row.estimate, row.lower, row.upper)
         change, p = ("baseline", "") if row.arm == baseline else ("", "")
         if row.arm in differences.index:
             found = differences.loc[row.arm]
-            change = f"{found.difference:+.3f} ({found.lower:+.3f} to {found.upper:+.3f})"
+            change = _with_interval(found.difference, found.lower, found.upper, "+.3f")
             p = f"{found.p_value:.3f}"
         rows.append([row.arm, text, change, p, f"{row.n} / {row.events}"])
     name = {"harrell_c": "C-index", "auroc": "AUROC"}[main]
@@ -147,6 +147,13 @@ def print_metrics(metrics: Any, comparisons: Any, baseline: str | None) -> None:
     if baseline is None:
         head, rows = [head[i] for i in (0, 1, 4)], [[row[i] for i in (0, 1, 4)] for row in rows]
     print_table("Results", head, rows)
+
+
+def _with_interval(value: float, lower: float, upper: float, form: str = ".3f") -> str:
+    """Write an estimate with its interval, or that there is none."""
+    if value == value and lower != lower:
+        return f"{value:{form}} (no interval)"
+    return f"{value:{form}} ({lower:{form}} to {upper:{form}})"
 
 
 def print_table(title: str, head: Any, rows: list[list[Any]]) -> None:

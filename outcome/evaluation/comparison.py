@@ -16,8 +16,8 @@ __all__ = ["COMPARISON_COLUMNS", "compare_arms"]
 
 COMPARISON_COLUMNS = [
     "arm", "baseline", "metric", "difference", "lower", "upper", "p_value", "p_adjusted",
-    "se", "df", "variance", "lower_fixed", "upper_fixed", "p_value_fixed", "n_patients_common",
-    "note",
+    "se", "df", "variance", "lower_fixed", "upper_fixed", "se_fixed", "p_value_fixed",
+    "n_patients_common", "note",
 ]  # fmt: skip
 
 
@@ -113,7 +113,8 @@ def _row(
         measured = {
             "difference": change.value, "lower": lower, "upper": upper, "p_value": found.p,
             "se": change.se, "df": change.df, "variance": change.source,
-            "lower_fixed": lower_fixed, "upper_fixed": upper_fixed, "p_value_fixed": found.p_fixed,
+            "lower_fixed": lower_fixed, "upper_fixed": upper_fixed, "se_fixed": change.fixed_se,
+            "p_value_fixed": found.p_fixed,
         }  # fmt: skip
     about = {"arm": arm, "baseline": baseline, "metric": metric, "variance": ""}
     empty = dict.fromkeys(COMPARISON_COLUMNS, np.nan)

@@ -38,7 +38,7 @@ __all__ = [
 
 METRIC_COLUMNS = [
     "arm", "metric", "estimate", "lower", "upper", "n", "events", "se", "df", "variance",
-    "lower_fixed", "upper_fixed", "repeat_sd", "no_verdict", "untested", "note",
+    "lower_fixed", "upper_fixed", "se_fixed", "repeat_sd", "no_verdict", "untested", "note",
 ]  # fmt: skip
 OUTCOMES = ("time", "event", "label", "weight")
 UNIT = "days"
@@ -54,9 +54,10 @@ class Evaluation:
         `METRIC_COLUMNS`. `lower` and `upper` are the t interval with standard error `se` and `df`
         degrees of freedom; `variance` says where it comes from: `inner models`, `twice the
         fixed-model variance`, or `fixed models`. `lower_fixed` and `upper_fixed` take the fitted
-        models as given, by resamples. `repeat_sd` is the spread over repeats; NaN with one.
-        `no_verdict` says why the arm is too small to be judged, `untested` that intervals were
-        not checked with so few events; both are the same in all rows of an arm.
+        models as given, by resamples, and `se_fixed` by the influence of each patient.
+        `repeat_sd` is the spread over repeats; NaN with one. `no_verdict` says why the arm is too
+        small to be judged, `untested` that intervals were not checked with so few events; both
+        are the same in all rows of an arm.
     comparisons : DataFrame
         `outcome.evaluation.comparison.COMPARISON_COLUMNS`; empty without a baseline or contrasts.
     risk_groups : DataFrame
@@ -465,7 +466,8 @@ def _metric_table(
             cells = {
                 "metric": metric, "estimate": m.value, "lower": lower, "upper": upper,
                 "se": m.se, "df": m.df, "variance": m.source, "lower_fixed": lower_fixed,
-                "upper_fixed": upper_fixed, "repeat_sd": m.repeat_sd, "note": m.remarks,
+                "upper_fixed": upper_fixed, "se_fixed": m.fixed_se, "repeat_sd": m.repeat_sd,
+                "note": m.remarks,
             }  # fmt: skip
             rows.append(sizes | cells)
     return pd.DataFrame(rows, columns=METRIC_COLUMNS)

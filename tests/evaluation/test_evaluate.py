@@ -102,7 +102,9 @@ def test_same_seed_same_numbers_other_seed_other_interval():
     a, b, c = (evaluate(predictions, n_resamples=50, seed=s) for s in (1, 1, 2))
     pd.testing.assert_frame_equal(a.metrics, b.metrics)
     assert (a.metrics["estimate"] == c.metrics["estimate"]).all()
-    assert value(a, "arm0", "harrell_c", "lower") != value(c, "arm0", "harrell_c", "lower")
+    assert value(a, "arm0", "harrell_c", "lower") == value(c, "arm0", "harrell_c", "lower")
+    fixed = [value(found, "arm0", "harrell_c", "lower_fixed") for found in (a, c)]
+    assert fixed[0] != fixed[1]
 
 
 def test_columns_and_names():
@@ -155,7 +157,9 @@ def test_identical_arms_do_not_differ():
     table = simulated(arms=1)
     both = pd.concat([table, table.assign(arm="copy", risk=2 * table["risk"])], ignore_index=True)
     row = evaluate(Predictions(both), baseline="arm0", n_resamples=20).comparisons.iloc[0]
-    assert (row["difference"], row["p_value"], row["lower"], row["upper"]) == (0, 1, 0, 0)
+    assert (row["difference"], row["p_value"], row["lower_fixed"]) == (0, 1, 0)
+    assert -0.2 < row["lower"] == -row["upper"] < 0
+    assert "both arms rank all pairs alike" in row["note"]
 
 
 def test_arms_are_compared_on_common_patients():
@@ -185,8 +189,11 @@ def test_constant_risk_is_one_half_one_group_and_a_warning():
     table = simulated(arms=1).assign(risk=0.25)
     found = evaluate(Predictions(table), horizons=[200], n_resamples=50)
     for metric in ("harrell_c", "uno_c", "auc_200"):
-        row = [value(found, "arm0", metric, c) for c in ("estimate", "lower", "upper", "se")]
+        fixed = ("estimate", "lower_fixed", "upper_fixed", "se_fixed")
+        row = [value(found, "arm0", metric, c) for c in fixed]
         assert row == pytest.approx([0.5, 0.5, 0.5, 0], abs=1e-12)
+        assert np.isnan([value(found, "arm0", metric, c) for c in ("lower", "upper", "se")]).all()
+        assert "no patient moves" in value(found, "arm0", metric, "note")
     assert found.risk_groups["group"].tolist() == ["low"]
     assert "only one risk group" in found.risk_groups["note"].iloc[0]
     assert np.isnan(found.risk_groups["logrank_p"].iloc[0])
@@ -274,9 +281,10 @@ def test_missing_survival_predictions_are_counted():
     assert np.isnan(value(found, "arm0", "calibration_slope"))
 
 
-def test_no_resamples_leaves_intervals_empty_but_not_p():
+def test_no_resamples_leave_the_intervals_of_fixed_models_empty():
     found = evaluate(Predictions(simulated()), baseline="arm0", n_resamples=0)
-    assert found.metrics["lower"].isna().all()
+    assert found.metrics["lower_fixed"].isna().all()
+    assert found.metrics["lower"].notna().all()
     assert found.metrics["se"].notna().all()
     assert found.comparisons["p_value"].notna().all()
 

@@ -57,7 +57,8 @@ def test_concordance(oracle, metrics, k):
     ]:
         row = metrics.loc[(f"m{k}", metric)]
         assert row["estimate"] == pytest.approx(expected["c"], rel=1e-9)
-        assert row["se"] == pytest.approx(expected["se"], rel=1e-9)
+        assert row["se_fixed"] == pytest.approx(expected["se"], rel=1e-9)
+        assert row["se"] == pytest.approx(expected["se"], rel=0.01)  # a small-sample factor
         assert row["upper"] - row["lower"] == pytest.approx(3.92 * expected["se"], rel=0.2)
 
 
@@ -154,13 +155,16 @@ def test_binary_outcome(oracle, tables):
         r = oracle["delong"]["single"][name]
         row = metrics.loc[(name, "auroc")]
         assert row["estimate"] == pytest.approx(r["auc"], rel=1e-12)
-        assert row["se"] == pytest.approx(np.sqrt(r["var"]), rel=0.02)  # no small-sample factor
+        assert row["se_fixed"] == pytest.approx(np.sqrt(r["var"]), rel=0.02)
+        assert row["se"] == pytest.approx(np.sqrt(r["var"]), rel=1e-9)  # with its factors, DeLong's
         # fitted probabilities of a logistic model are calibrated where they were fitted
         assert metrics.loc[(name, "calibration_slope"), "estimate"] == pytest.approx(1, abs=1e-3)
         intercept = metrics.loc[(name, "calibration_intercept"), "estimate"]
         assert intercept == pytest.approx(0, abs=1e-3)
     row = found.comparisons.set_index("metric").loc["auroc"]
-    assert row["p_value"] == pytest.approx(oracle["delong"]["paired"]["p2_vs_p1"]["p"], rel=0.1)
+    p = oracle["delong"]["paired"]["p2_vs_p1"]["p"]
+    assert row["p_value_fixed"] == pytest.approx(p, rel=0.1)
+    assert p < row["p_value"] < 2 * p  # by the quantiles of t
     y, p = tables["binary"]["y"], tables["binary"]["p1"]
     assert metrics.loc[("p1", "brier"), "estimate"] == pytest.approx(((y - p) ** 2).mean())
 
