@@ -153,9 +153,9 @@ def risk_group_table(arms: Sequence[ArmScores]) -> pd.DataFrame:
     DataFrame
         `GROUP_COLUMNS`, or `RATE_COLUMNS` for a binary outcome. Median survival has a log-log
         interval; where events compete it is the time at which the cumulative incidence reaches one
-        half, and the note says so. Hazard ratios are against the lowest group, from a Cox model stratified by
-        fold and stratum; the log-rank test is stratified alike and the same in every row of an
-        arm.
+        half, and the note says so. Hazard ratios are against the lowest group, from a Cox model
+        stratified by fold and stratum; the log-rank test is stratified alike and the same in
+        every row of an arm.
     """
     timed = arms[0].timed
     rows = [row for arm in arms for row in (_survival if timed else _rates)(arm)]

@@ -85,7 +85,8 @@ def survival_at(arms: Sequence[ArmScores], horizons: Sequence[float]) -> pd.Data
     Returns
     -------
     DataFrame
-        `AT_COLUMNS`; `survival` is 1 less the cumulative incidence where events compete. NaN beyond the group's last follow-up.
+        `AT_COLUMNS`; `survival` is 1 less the cumulative incidence where events compete. NaN
+        beyond the group's last follow-up.
 
     Raises
     ------
