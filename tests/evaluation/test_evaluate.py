@@ -3,11 +3,20 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
+from crossfit_tables import HORIZONS, run_tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outcome.errors import PredictionsError
+from outcome.evaluation.arrays import read_arms
+from outcome.evaluation.crossfit_estimates import (
+    InnerModelTables,
+    crossfit_difference,
+    crossfit_estimate,
+    inner_scores_by_arm,
+)
 from outcome.evaluation.evaluation import METRIC_COLUMNS, evaluate
+from outcome.evaluation.fold_metrics import harrell_in_fold
 from outcome.evaluation.horizon_columns import horizon_columns, horizon_name
 from outcome.predictions import Predictions
 from outcome.statistics.concordance import harrell
@@ -287,6 +296,62 @@ def test_no_resamples_leave_the_intervals_of_fixed_models_empty():
     assert found.metrics["lower"].notna().all()
     assert found.metrics["se"].notna().all()
     assert found.comparisons["p_value"].notna().all()
+
+
+def test_metrics_and_comparisons_have_the_variance_of_the_inner_models():
+    tables = run_tables(n=60, folds=2, repeats=2)
+    predictions, inner = Predictions(tables[0]), [InnerModelTables(tables[1], tables[2])]
+    options = {"baseline": "arm0", "horizons": HORIZONS, "n_resamples": 20}
+    found = evaluate(predictions, inner=inner, **options)
+    plain = evaluate(predictions, **options)
+    fixed = ["arm", "metric", "estimate", "lower_fixed", "upper_fixed", "se_fixed"]
+    pd.testing.assert_frame_equal(found.metrics[fixed], plain.metrics[fixed])
+    panel, arms = read_arms(predictions)
+    scores = inner_scores_by_arm(inner, panel)
+    expected = [crossfit_estimate(panel, a, harrell_in_fold, scores[a.name]) for a in arms]
+    row = found.metrics.set_index(["arm", "metric"]).loc[("arm1", "harrell_c")]
+    assert (row["lower"], row["upper"]) == pytest.approx(expected[1].interval())
+    assert (row["se"], row["df"]) == pytest.approx((expected[1].se, expected[1].found.df))
+    row = found.comparisons.set_index("metric").loc["harrell_c"]
+    assert row["p_value"] == pytest.approx(crossfit_difference(*expected).p_value)
+    by_source = found.metrics.groupby("metric")["variance"].first()
+    moved = ["harrell_c", "harrell_c_pairs", "uno_c", "auc_200", "mean_auc", "brier_500", "ibs"]
+    assert set(by_source[moved]) == {"inner models"}
+    assert by_source["calibration_ratio_200"] == "fixed models"
+    assert set(plain.metrics.set_index("metric").loc[moved, "variance"]) == {
+        "twice the fixed-model variance"
+    }
+    wider = (plain.metrics["se"] - found.metrics["se"])[found.metrics["metric"].isin(moved)]
+    assert (wider >= -1e-12).all()
+    assert "inner models show how much" in " ".join(found.notes)
+    assert "no scores by inner models" in " ".join(plain.notes)
+
+
+def test_labels_have_the_variance_of_the_inner_models():
+    tables = run_tables(n=60, folds=2, binary=True)
+    inner = [InnerModelTables(tables[1], tables[2])]
+    found = evaluate(Predictions(tables[0]), inner=inner, n_resamples=20).metrics
+    found = found[found["arm"] == "arm0"].set_index("metric")
+    assert found.loc[["auroc", "brier"], "variance"].tolist() == ["inner models"] * 2
+    assert found.loc["auprc", "variance"] == "fixed models"
+    assert found.loc["auprc", "lower"] == found.loc["auprc", "lower_fixed"]
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_five_patients_in_order_give_no_verdict(binary):
+    rows = pd.DataFrame({"patient_id": list("abcde"), "arm": "a", "repeat": 0, "fold": 0})
+    rows = rows.assign(risk=[5.0, 4, 3, 2, 1])
+    outcome = {"label": [1, 1, 1, 0, 0]} if binary else {"event": 1, "time": [1.0, 2, 3, 4, 5]}
+    found = evaluate(Predictions(rows.assign(**outcome)), n_resamples=20)
+    row = found.metrics.iloc[0]
+    assert (row["estimate"], row["upper"]) == (1, 1)
+    assert row["lower"] < 0.2
+    assert np.isnan([row["se"], row["df"]]).all()
+    assert "no discordant pair" in row["note"]
+    assert "a verdict needs 10" in row["no_verdict"]
+    assert "25 or more" in row["untested"]
+    assert any("no verdict" in w for w in found.warnings)
+    assert any("25 or more" in w for w in found.warnings)
 
 
 def test_binary_metrics():
