@@ -135,11 +135,12 @@ def print_metrics(metrics: Any, comparisons: Any, baseline: str | None) -> None:
     ].set_index("arm")
     rows: list[list[Any]] = []
     for row in metrics[metrics["metric"] == main].itertuples():
-        text = _with_interval(row.estimate, row.lower, row.upper)
+        text = f"{row.estimate:.3f} ({interval_text(row.lower, row.upper, '.3f')})"
         change, p = ("baseline", "") if row.arm == baseline else ("", "")
         if row.arm in differences.index:
             found = differences.loc[row.arm]
-            change = _with_interval(found.difference, found.lower, found.upper, "+.3f")
+            between = interval_text(found.lower, found.upper, "+.3f")
+            change = f"{found.difference:+.3f} ({between})"
             p = f"{found.p_value:.3f}"
         rows.append([row.arm, text, change, p, f"{row.n} / {row.events}"])
     name = {"harrell_c": "C-index", "auroc": "AUROC"}[main]
@@ -149,11 +150,10 @@ def print_metrics(metrics: Any, comparisons: Any, baseline: str | None) -> None:
     print_table("Results", head, rows)
 
 
-def _with_interval(value: float, lower: float, upper: float, form: str = ".3f") -> str:
-    """Write an estimate with its interval, or that there is none."""
-    if value == value and lower != lower:
-        return f"{value:{form}} (no interval)"
-    return f"{value:{form}} ({lower:{form}} to {upper:{form}})"
+def interval_text(lower: float, upper: float, form: str) -> str:
+    """Write an interval, or that there is none."""
+    known = lower == lower and upper == upper
+    return f"{lower:{form}} to {upper:{form}}" if known else "no interval"
 
 
 def print_table(title: str, head: Any, rows: list[list[Any]]) -> None:

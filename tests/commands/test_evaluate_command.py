@@ -141,7 +141,7 @@ def test_probabilities_of_a_label(tmp_path, outcome):
     assert {"brier", "calibration_slope", "calibration_intercept"} <= set(metrics.index)
     # One set of patients, no folds: an ordinary test, nothing exploratory about intervals.
     assert "cross-validated" not in done.out
-    assert "exploratory, since folds share" not in done.out
+    assert "would also have trained other models" not in done.out
     assert "note: the predictions came without groups: patients were cut at the median" in done.out
     favourable = outcome("evaluate", tmp_path / "p.csv", "--out", tmp_path / "good", "--favourable")
     assert favourable.code == 0, favourable.err
