@@ -151,7 +151,8 @@ def test_figures_are_written_beside_it(survival):
 def test_simulated_data_are_labelled_and_real_ones_are_not(survival, tmp_path):
     assert "Simulated data." in survival[1].text
     real = page(survival_run(tmp_path, n=40, simulated=False))
-    assert "imulated" not in real.text
+    assert "Simulated data" not in real.text
+    assert "data are simulated" not in real.text
 
 
 def test_methods_say_what_the_manifest_says(survival):
