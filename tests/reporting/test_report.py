@@ -163,6 +163,7 @@ def test_methods_say_what_the_manifest_says(survival):
         "there for 233 patients and missing for 7",
         "divided into 5 folds",
         "1,000 bootstrap resamples of patients, within folds",
+        "divide by the sum of the weights",
         "Risk groups were cut at the median of the development patients’ risks",
     ):
         assert part in text

@@ -26,13 +26,13 @@ OLD = (
 SHORT = {
     "inner models": (
         "The intervals count that other patients would also have trained other models. In "
-        "simulated studies with 25 events or more, such intervals covered the true C-index in 95% "
-        "to 98%."
+        "simulated studies with 25 events or more, 95% to 98% of such intervals covered the "
+        "C-index of the fitted models on new patients."
     ),
     "twice the fixed-model variance": (
         "There are no scores by inner models here, so the intervals use twice the variance of "
         "fixed models, to allow for the training. In simulated studies with 25 events or more, "
-        "such intervals covered the true C-index in 96% to 99%."
+        "96% to 99% of such intervals covered the C-index of the fitted models on new patients."
     ),
 }
 

@@ -72,9 +72,9 @@ def _about_p(run: Run) -> str:
         return ""
     return (
         "Interval and p come from one t test, which counts that other patients would also have "
-        "trained other models. It asks whether these fitted models differ on new patients. What "
-        "it finds if the models are held fixed is in the columns *_fixed of comparisons.csv, and "
-        "finds differences too often."
+        "trained other models. It asks whether these fitted models differ on new patients. The "
+        "columns *_fixed of comparisons.csv hold the models fixed; that test finds differences "
+        "too often."
     )
 
 
@@ -123,7 +123,11 @@ def _added_value(run: Run) -> Table:
             str(row["note"]) if np.isnan(row["chi_square"]) else "",
         )  # fmt: skip
     model = run.endpoint.regression
-    exploratory = "; exploratory for out-of-fold scores" if run.cross_validated else ""
+    exploratory = (
+        "; p and intervals take the out-of-fold scores as given, and are exploratory"
+        if run.cross_validated
+        else ""
+    )
     table.notes.append(
         f"Likelihood-ratio test of the score added to a {model} model of the covariates, "
         f"stratified by fold{exploratory}. C of the fitted models on the same patients "

@@ -221,10 +221,10 @@ def _evaluation(run: Run) -> list[str]:
             " the fitted models."
         )
         if resamples:
+            only = "; AUPRC and sensitivity have no others" if "auprc" in present else ""
             said.append(
                 f"Intervals given the fitted models ({drawn}, the same resamples for every arm) "
-                "are in the columns lower_fixed and upper_fixed of the tables; AUPRC and "
-                "sensitivity have no others."
+                f"are in the columns lower_fixed and upper_fixed of the tables{only}."
             )
     if present & {"harrell_c", "auroc"} and run.cross_validated:
         name = "C-index" if "harrell_c" in present else "AUROC"
