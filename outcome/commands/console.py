@@ -150,7 +150,7 @@ def print_metrics(metrics: Any, comparisons: Any, baseline: str | None) -> None:
     print_table("Results", head, rows)
 
 
-def interval_text(lower: float, upper: float, form: str) -> str:
+def interval_text(lower: Any, upper: Any, form: str) -> str:
     """Write an interval, or that there is none."""
     known = lower == lower and upper == upper
     return f"{lower:{form}} to {upper:{form}}" if known else "no interval"
