@@ -135,11 +135,12 @@ def print_metrics(metrics: Any, comparisons: Any, baseline: str | None) -> None:
     ].set_index("arm")
     rows: list[list[Any]] = []
     for row in metrics[metrics["metric"] == main].itertuples():
-        text = f"{row.estimate:.3f} ({row.lower:.3f} to {row.upper:.3f})"
+        text = f"{row.estimate:.3f} ({interval_text(row.lower, row.upper, '.3f')})"
         change, p = ("baseline", "") if row.arm == baseline else ("", "")
         if row.arm in differences.index:
             found = differences.loc[row.arm]
-            change = f"{found.difference:+.3f} ({found.lower:+.3f} to {found.upper:+.3f})"
+            between = interval_text(found.lower, found.upper, "+.3f")
+            change = f"{found.difference:+.3f} ({between})"
             p = f"{found.p_value:.3f}"
         rows.append([row.arm, text, change, p, f"{row.n} / {row.events}"])
     name = {"harrell_c": "C-index", "auroc": "AUROC"}[main]
@@ -147,6 +148,12 @@ def print_metrics(metrics: Any, comparisons: Any, baseline: str | None) -> None:
     if baseline is None:
         head, rows = [head[i] for i in (0, 1, 4)], [[row[i] for i in (0, 1, 4)] for row in rows]
     print_table("Results", head, rows)
+
+
+def interval_text(lower: Any, upper: Any, form: str) -> str:
+    """Write an interval, or that there is none."""
+    known = lower == lower and upper == upper
+    return f"{lower:{form}} to {upper:{form}}" if known else "no interval"
 
 
 def print_table(title: str, head: Any, rows: list[list[Any]]) -> None:

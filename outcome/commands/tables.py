@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from outcome.commands.console import command_line, print_metrics, print_table, say
+from outcome.commands.console import (
+    command_line,
+    interval_text,
+    print_metrics,
+    print_table,
+    say,
+)
 
 Tables = Annotated[
     list[Path],
@@ -95,8 +101,8 @@ def compare(
         )  # fmt: skip
     changes = found.evaluation.comparisons
     rows = [
-        [r.metric, f"{r.difference:+.4f}", f"{r.lower:+.4f} to {r.upper:+.4f}", f"{r.p_value:.4g}",
-         r.n_patients_common, r.note]
+        [r.metric, f"{r.difference:+.4f}", interval_text(r.lower, r.upper, "+.4f"),
+         f"{r.p_value:.4g}", r.n_patients_common, r.note]
         for r in changes.itertuples()
     ]  # fmt: skip
     head = ["metric", "difference", "95% interval", "p", "patients", "note"]
@@ -132,7 +138,11 @@ def report(
 
     made = write_cohorts(runs, out or Path("reports/cohorts"))
     rows = [
-        [r["arm"], f"{r['estimate']:.3f} ({r['lower']:.3f} to {r['upper']:.3f})", r["cohorts"]]
+        [
+            r["arm"],
+            f"{r['estimate']:.3f} ({interval_text(r['lower'], r['upper'], '.3f')})",
+            r["cohorts"],
+        ]
         for r in made.means.to_dict("records")
     ]
     print_table("Mean over cohorts", ["arm", "mean (95% interval)", "cohorts"], rows)

@@ -44,7 +44,8 @@ def nuisance_baselines(
     Returns
     -------
     DataFrame
-        `NUISANCE_COLUMNS`; empty for a single fold, where there are no others to learn from.
+        `NUISANCE_COLUMNS`; empty for a single fold, where there are no others to learn from. The
+        intervals use twice the variance of fixed models, since the sign or rate is learned.
     """
     if len({f.fold for f in arm.folds}) < 2:
         return pd.DataFrame(columns=NUISANCE_COLUMNS)
@@ -64,7 +65,7 @@ def nuisance_baselines(
             continue
         found = metrics.measure(_scored_by(arm, column, favourable=outcome.favourable))
         m = found[metrics.primary]
-        rows.append([name, metrics.primary, m.value, *m.interval(), n, events, m.note])
+        rows.append([name, metrics.primary, m.value, *m.interval(), n, events, m.remarks])
     return pd.DataFrame([*rows, *remarks], columns=NUISANCE_COLUMNS)
 
 

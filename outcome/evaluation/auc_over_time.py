@@ -9,14 +9,16 @@ import pandas as pd
 
 from outcome.evaluation.arrays import ArmScores, Panel
 from outcome.evaluation.censoring_weights import censoring_weights
-from outcome.evaluation.discrimination import horizon_auc
-from outcome.evaluation.estimate import wald
+from outcome.evaluation.crossfit_estimates import crossfit_estimate
+from outcome.evaluation.discrimination import beyond_follow_up
+from outcome.evaluation.fold_metrics import area_at_horizon
+from outcome.evaluation.metric_set import InnerByArm
+from outcome.evaluation.small_samples import FEWEST_EVENTS, at_edge, auc_times
 from outcome.statistics.censoring import choose_tau
 
 __all__ = ["AUC_COLUMNS", "auc_over_time"]
 
-AUC_COLUMNS = ["arm", "time", "auc", "lower", "upper", "events"]
-_POINTS = 20
+AUC_COLUMNS = ["arm", "time", "auc", "lower", "upper", "events", "variance"]
 
 
 def auc_over_time(
@@ -25,12 +27,14 @@ def auc_over_time(
     horizons: Sequence[float] = (),
     *,
     cross_validated: bool = True,
+    inner: InnerByArm | None = None,
 ) -> pd.DataFrame:
     """Cumulative/dynamic AUC on a grid of times, and at the horizons.
 
-    The grid runs from the time by which a tenth of the events has happened to that of 95% of
-    them, or the last event time at which the censoring weights are dependable (G(t-) of at least
-    0.1) if that is earlier, so that both ends have cases and controls.
+    The grid is that of `outcome.evaluation.small_samples.auc_times`: from the tenth event to the
+    time of 95% of the events, or the last event time at which the censoring weights are
+    dependable (G(t-) of at least 0.1) if that is earlier, so that both ends have cases and
+    controls.
 
     Parameters
     ----------
@@ -38,32 +42,39 @@ def auc_over_time(
     arms : sequence of ArmScores
         Times to an event.
     horizons : sequence of float
-        Further times.
+        Further times; those before the tenth event are left out.
     cross_validated : bool
         As for `outcome.evaluation.evaluation.evaluate`.
+    inner : mapping, optional
+        Scores by inner models, by arm.
 
     Returns
     -------
     DataFrame
-        `AUC_COLUMNS`; higher is better, 0.5 is chance. Pointwise 95% intervals from the
-        influence of each patient, censoring weights taken as known; `events` counts cases of the
-        first repeat by then. Times at which it cannot be estimated are left out.
+        `AUC_COLUMNS`; higher is better, 0.5 is chance. Pointwise 95% intervals with the variance
+        of `outcome.statistics.crossfit_variance`, censoring weights taken as known; NaN where no
+        patient moves the AUC. `events` counts cases of the first repeat by then, `variance` says
+        where the variance comes from. Times at which AUC cannot be estimated are left out.
     """
     weights = censoring_weights(arms, horizons, cross_validated=cross_validated)
-    had = np.array(list(_event_times(arms).values()))
-    if not len(had):
+    had = np.sort(list(_event_times(arms).values()))
+    if len(had) < FEWEST_EVENTS:
         return pd.DataFrame(columns=AUC_COLUMNS)
-    first, late = (float(np.quantile(had, q)) for q in (0.1, 0.95))
-    last = choose_tau(had[had <= late], list(weights.curves.values()))
-    found = last is not None and last > first
-    grid = np.linspace(first, last or first, _POINTS).tolist() if found else []
+    late = float(np.quantile(had, 0.95))
+    grid = auc_times(had, choose_tau(had[had <= late], list(weights.curves.values())))
+    later = [h for h in horizons if h >= had[FEWEST_EVENTS - 1]]
     rows = []
     for arm in arms:
-        for t in np.unique([*grid, *horizons]):
-            measure = horizon_auc(panel, arm, weights, float(t))
-            if not np.isnan(measure.value):
-                low, high = (float(np.clip(b, 0, 1)) for b in wald(measure.value, measure.se))
-                rows.append([arm.name, float(t), measure.value, low, high, _cases(arm, t)])
+        scores = (inner or {}).get(arm.name)
+        for t in np.unique([*grid, *later]).tolist():
+            if beyond_follow_up(arm, weights, t):
+                continue
+            found = crossfit_estimate(panel, arm, area_at_horizon(weights, t), scores)
+            if found.found is not None:
+                unmoved = at_edge(found)
+                low, high = (np.nan, np.nan) if unmoved else found.interval()
+                source = "" if unmoved else found.found.source
+                rows.append([arm.name, t, found.value, low, high, _cases(arm, t), source])
     return pd.DataFrame(rows, columns=AUC_COLUMNS)
 
 

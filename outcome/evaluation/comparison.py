@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from outcome.evaluation.arrays import ArmScores
-from outcome.evaluation.estimate import Estimate, difference
+from outcome.evaluation.estimate import Estimate, PairedDifference, difference
 from outcome.evaluation.metric_set import MetricSet
 from outcome.statistics.multiple_testing import holm
 
@@ -16,7 +16,8 @@ __all__ = ["COMPARISON_COLUMNS", "compare_arms"]
 
 COMPARISON_COLUMNS = [
     "arm", "baseline", "metric", "difference", "lower", "upper", "p_value", "p_adjusted",
-    "se", "n_patients_common", "note",
+    "se", "df", "variance", "lower_fixed", "upper_fixed", "se_fixed", "p_value_fixed",
+    "n_patients_common", "note",
 ]  # fmt: skip
 
 
@@ -29,9 +30,10 @@ def compare_arms(
     """Compare arms in pairs, metric by metric.
 
     Only patients that both arms scored count: where an arm lost some, both are measured again
-    on the common ones. The difference is arm minus baseline; its interval comes from the
-    paired resamples, its p from a z test with the influence of the difference. Holm's
-    correction is over pairs, for the primary metric; all else is descriptive.
+    on the common ones. The difference is arm minus baseline; its interval and its p come from
+    `outcome.evaluation.estimate.difference`. Holm's correction is over pairs, for the primary
+    metric; all else is descriptive. Columns `*_fixed` take the fitted models as given: the
+    interval of the paired resamples, and a z test.
 
     Parameters
     ----------
@@ -68,12 +70,10 @@ def _against(
     common = mine & theirs
     n_common = len({patient for _, patient in common})
     if not common:
-        return [
-            _row(arm.name, reference.name, metrics.primary, [np.nan] * 5, 0, "no patient in common")
-        ]
+        return [_row(arm.name, reference.name, metrics.primary, None, 0, "no patient in common")]
     if not _same_folds(arm, reference, common):
         note = "the arms were scored in different folds: their risks cannot be compared"
-        return [_row(arm.name, reference.name, metrics.primary, [np.nan] * 5, n_common, note)]
+        return [_row(arm.name, reference.name, metrics.primary, None, n_common, note)]
     note, first, second = "", measured[arm.name], measured[reference.name]
     lacking = sorted({*arm.lacks(reference), *reference.lacks(arm)})
     if mine != theirs or lacking:
@@ -90,10 +90,9 @@ def _against(
         if metric not in second or not metrics.is_compared(metric):
             continue
         d = difference(first[metric], second[metric])
-        notes = [note, d.note, "" if metric == metrics.primary else "descriptive"]
-        values = [d.value, d.lower, d.upper, d.p, d.se]
+        notes = [note, d.change.remarks, "" if metric == metrics.primary else "descriptive"]
         text = "; ".join(filter(None, notes))
-        rows.append(_row(arm.name, reference.name, metric, values, n_common, text))
+        rows.append(_row(arm.name, reference.name, metric, d, n_common, text))
     return rows
 
 
@@ -105,8 +104,18 @@ def _same_folds(arm: ArmScores, reference: ArmScores, common: set[tuple[str, int
 
 
 def _row(
-    arm: str, baseline: str, metric: str, values: Sequence[float], n_common: int, note: str
+    arm: str, baseline: str, metric: str, found: PairedDifference | None, n_common: int, note: str
 ) -> dict[str, object]:
-    value, lower, upper, p, se = values
-    cells = [arm, baseline, metric, value, lower, upper, p, np.nan, se, n_common, note]
-    return dict(zip(COMPARISON_COLUMNS, cells, strict=True))
+    measured: dict[str, object] = {}
+    if found is not None:
+        change = found.change
+        (lower, upper), (lower_fixed, upper_fixed) = change.interval(), change.fixed_interval()
+        measured = {
+            "difference": change.value, "lower": lower, "upper": upper, "p_value": found.p,
+            "se": change.se, "df": change.df, "variance": change.source,
+            "lower_fixed": lower_fixed, "upper_fixed": upper_fixed, "se_fixed": change.fixed_se,
+            "p_value_fixed": found.p_fixed,
+        }  # fmt: skip
+    about = {"arm": arm, "baseline": baseline, "metric": metric, "variance": ""}
+    empty = dict.fromkeys(COMPARISON_COLUMNS, np.nan)
+    return {**empty, **about, **measured, "n_patients_common": n_common, "note": note}

@@ -1,7 +1,5 @@
 """Cross-validated metrics with a variance from test sampling and from training.
 
-The tables of `evaluate` do not use them yet.
-
 A metric of one fold (`outcome.evaluation.fold_metrics`) is evaluated on the scores of the fold's
 ensemble, and on those of each inner model. The variance is that of
 `outcome.statistics.crossfit_variance`.
@@ -35,9 +33,11 @@ from outcome.statistics.crossfit_variance import (
 
 __all__ = [
     "CrossfitEstimate",
+    "InnerModelTables",
     "InnerScores",
     "crossfit_difference",
     "crossfit_estimate",
+    "inner_scores_by_arm",
     "read_inner_scores",
     "weighted_sum",
 ]
@@ -213,13 +213,47 @@ def weighted_sum(
 ) -> CrossfitEstimate:
     """Weighted sum of metrics of one arm: an integrated Brier score, a mean AUC.
 
-    Unknown if one of them is.
+    Unknown if one of them is, or if they could not be estimated in the same repeats.
     """
     if not estimates or any(e.found is None for e in estimates):
         return CrossfitEstimate(None, note=note or "one of its parts cannot be estimated")
+    if len({len(e.repeats) for e in estimates}) > 1:
+        return CrossfitEstimate(None, note="its parts can be estimated in different repeats only")
     by_repeat = zip(*(e.repeats for e in estimates), strict=True)
     repeats = tuple(linear_combination(parts, weights) for parts in by_repeat)
     return CrossfitEstimate(crossfit_variance(repeats), repeats, note=note)
+
+
+@dataclass(frozen=True)
+class InnerModelTables:
+    """What a run folder holds about its inner models.
+
+    Attributes
+    ----------
+    scores : DataFrame
+        `inner_scores.csv`, of the arms for which it counts.
+    splits : DataFrame
+        `splits.csv`.
+    """
+
+    scores: pd.DataFrame
+    splits: pd.DataFrame
+
+
+def inner_scores_by_arm(
+    tables: Sequence[InnerModelTables], panel: Panel
+) -> dict[str, dict[FoldKey, InnerScores]]:
+    """Arrange the inner scores of one or several runs; no arm is in two of them.
+
+    Raises
+    ------
+    PredictionsError
+        See `read_inner_scores`.
+    """
+    found: dict[str, dict[FoldKey, InnerScores]] = {}
+    for of_run in tables:
+        found |= read_inner_scores(of_run.scores, of_run.splits, panel)
+    return found
 
 
 def read_inner_scores(

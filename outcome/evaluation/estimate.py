@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,9 +10,17 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from outcome.evaluation.arrays import ArmScores, FoldScores, Panel
+from outcome.evaluation.crossfit_estimates import (
+    CrossfitEstimate,
+    crossfit_difference,
+    weighted_sum,
+)
+from outcome.evaluation.small_samples import UNMOVED, EdgeInterval, at_edge, edge_interval
+from outcome.statistics.crossfit_variance import CrossfitVariance
 from outcome.statistics.resampling import percentile_interval
 
 __all__ = [
+    "FIXED",
     "Estimate",
     "PairedDifference",
     "combine",
@@ -25,10 +33,16 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
+FIXED = "fixed models"
+"""Source of a variance that takes the models as given."""
+
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric of one arm.
+    """A metric of one arm, or a difference between two.
+
+    The interval and the standard error are those of `crossfit`, where there is one; else they
+    take the fitted models as given.
 
     Attributes
     ----------
@@ -44,6 +58,11 @@ class Estimate:
     note : str
     by_repeat : tuple of float
         The metric in each repeat, where `value` is their mean.
+    crossfit : CrossfitEstimate, optional
+        The same metric with a variance that counts testing and training.
+    pairs : callable, optional
+        Disjoint comparable pairs of each fold, for an interval where no patient moves the
+        metric; None for what is not a mean of concordances over folds.
     """
 
     value: float
@@ -52,6 +71,8 @@ class Estimate:
     bounds: tuple[float, float] | None = None
     note: str = ""
     by_repeat: tuple[float, ...] = ()
+    crossfit: CrossfitEstimate | None = None
+    pairs: Callable[[], list[int]] | None = None
 
     @property
     def repeat_sd(self) -> float:
@@ -60,7 +81,44 @@ class Estimate:
 
     @property
     def se(self) -> float:
-        """Standard error by influence; by resamples where there is no influence."""
+        """Standard error; NaN where no patient moves the metric."""
+        if self.crossfit is None or np.isnan(self.value):
+            return self.fixed_se
+        return float("nan") if at_edge(self.crossfit) else self.crossfit.se
+
+    @property
+    def df(self) -> float:
+        """Degrees of freedom of the t interval; NaN for an interval of another kind."""
+        if self._found is None or self._edge is not None:
+            return float("nan")
+        return self._found.df
+
+    @property
+    def source(self) -> str:
+        """Where the variance comes from: see `CrossfitVariance`; empty without an interval."""
+        if self._found is not None:
+            return self._found.source
+        return FIXED if self.crossfit is None and not np.isnan(self.interval()).any() else ""
+
+    @property
+    def remarks(self) -> str:
+        """`note`, and what there is to say about the interval."""
+        edge = self._edge
+        unknown_variance = self.crossfit.note if self.crossfit and self._found is None else ""
+        parts = [self.note, edge.note if edge else "", unknown_variance]
+        return "; ".join(dict.fromkeys(filter(None, parts)))
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Give the t interval of `crossfit`, exact limits at the edge, or `fixed_interval`."""
+        if self.crossfit is None or np.isnan(self.value):
+            return self.fixed_interval(level)
+        if edge := self._edge:
+            return edge.lower, edge.upper
+        return self.crossfit.interval(level)
+
+    @property
+    def fixed_se(self) -> float:
+        """Standard error given the models: by influence, else by resamples."""
         if np.isnan(self.value):
             return float("nan")
         if self.influence is not None:
@@ -69,8 +127,8 @@ class Estimate:
             return float("nan")
         return float(np.nanstd(self.draws, ddof=1))
 
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Percentile interval of the resamples, or the one from theory."""
+    def fixed_interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Percentile interval of the resamples, or the one from theory: given the models."""
         if np.isnan(self.value):
             return float("nan"), float("nan")
         if self.bounds is not None:
@@ -79,6 +137,20 @@ class Estimate:
             return float("nan"), float("nan")
         return percentile_interval(self.draws, level)
 
+    @property
+    def _found(self) -> CrossfitVariance | None:
+        return None if self.crossfit is None else self.crossfit.found
+
+    @property
+    def _edge(self) -> EdgeInterval | None:
+        """The interval where the variance is 0; None where it is not."""
+        if self.crossfit is None or self._found is None or not at_edge(self.crossfit):
+            return None
+        if self.pairs is None:
+            return EdgeInterval(float("nan"), float("nan"), UNMOVED)
+        trained = self._found.source != FIXED
+        return edge_interval(self.crossfit, self.pairs(), cross_validated=trained)
+
 
 @dataclass(frozen=True)
 class PairedDifference:
@@ -86,19 +158,16 @@ class PairedDifference:
 
     Attributes
     ----------
-    value, lower, upper : float
-        The interval is that of the paired resamples.
-    se, p : float
-        Two-sided z test with the paired standard error.
-    note : str
+    change : Estimate
+    p : float
+        Two-sided, by the variance of `change`.
+    p_fixed : float
+        Two-sided z test given the fitted models.
     """
 
-    value: float
-    lower: float
-    upper: float
-    se: float
+    change: Estimate
     p: float
-    note: str
+    p_fixed: float
 
 
 def unknown(note: str) -> Estimate:
@@ -120,11 +189,13 @@ def combine(measures: Sequence[Estimate], weights: Sequence[float], note: str = 
     w = np.asarray(weights, dtype=np.float64)
     influences = [m.influence for m in measures if m.influence is not None]
     draws = [m.draws for m in measures if m.draws is not None]
+    crossfits = [m.crossfit for m in measures if m.crossfit is not None]
     return Estimate(
         float(w @ [m.value for m in measures]),
         w @ np.array(influences) if len(influences) == len(measures) else None,
         w @ np.array(draws) if len(draws) == len(measures) else None,
         note=note,
+        crossfit=weighted_sum(crossfits, list(w)) if len(crossfits) == len(measures) else None,
     )
 
 
@@ -183,29 +254,31 @@ def _mean_of_repeat(panel: Panel, inside: Sequence[tuple[FoldScores, Estimate]])
 def difference(arm: Estimate, baseline: Estimate) -> PairedDifference:
     """Paired difference of two metrics of the same panel.
 
-    The p value is that of a z test with the influence of the difference; where a metric has no
-    closed form, with the standard deviation of its paired resamples. Two arms that never
+    The p value is that of a t test by the variance of `outcome.statistics.crossfit_variance`.
+    Metrics without one have a z test given the fitted models: with the influence of the
+    difference, else with the standard deviation of its paired resamples. Two arms that never
     differ have p = 1.
     """
-    value = arm.value - baseline.value
-    nothing = float("nan")
+    value, nothing = arm.value - baseline.value, float("nan")
     if np.isnan(value):
         reasons = sorted({m.note for m in (arm, baseline) if np.isnan(m.value) and m.note})
-        return PairedDifference(nothing, nothing, nothing, nothing, nothing, "; ".join(reasons))
-    draws = None
+        return PairedDifference(unknown("; ".join(reasons)), nothing, nothing)
+    draws = influence = crossfit = None
     if arm.draws is not None and baseline.draws is not None:
         draws = arm.draws - baseline.draws
     if arm.influence is not None and baseline.influence is not None:
-        shift, note = arm.influence - baseline.influence, ""
-        se = float(np.sqrt(shift @ shift))
-    else:
-        note = "standard error from the resamples"
-        se = Estimate(value, draws=draws).se
-    lower, upper = percentile_interval(draws) if draws is not None else (nothing, nothing)
-    p = _two_sided(value, se)
-    if (lower > 0 or upper < 0) != (p < 0.05) and not np.isnan(lower + p):
+        influence = arm.influence - baseline.influence
+    if arm.crossfit is not None and baseline.crossfit is not None:
+        crossfit = crossfit_difference(arm.crossfit, baseline.crossfit)
+    change = Estimate(value, influence, draws, crossfit=crossfit, pairs=arm.pairs)
+    p_fixed = _two_sided(value, change.fixed_se)
+    if crossfit is not None:
+        return PairedDifference(change, crossfit.p_value, p_fixed)
+    note = "" if influence is not None else "standard error from the resamples"
+    lower, upper = change.interval()
+    if (lower > 0 or upper < 0) != (p_fixed < 0.05) and not np.isnan(lower + p_fixed):
         note = "; ".join(filter(None, [note, "interval and p disagree at 5%"]))
-    return PairedDifference(value, lower, upper, se, p, note)
+    return PairedDifference(replace(change, note=note), p_fixed, p_fixed)
 
 
 def _two_sided(value: float, se: float) -> float:

@@ -13,11 +13,14 @@ from outcome.errors import PredictionsError, Problems
 from outcome.evaluation.arrays import ArmScores, Panel, read_arms
 from outcome.evaluation.comparison import compare_arms
 from outcome.evaluation.covariates import MOST_LEVELS, patient_values, without_many_levels
+from outcome.evaluation.crossfit_estimates import InnerModelTables, inner_scores_by_arm
 from outcome.evaluation.estimate import Estimate
 from outcome.evaluation.impossible_predictions import impossible_predictions
-from outcome.evaluation.notes import arm_notices, cross_validation_notices
+from outcome.evaluation.metric_set import InnerByArm
+from outcome.evaluation.notes import arm_notices, interval_notices, small_sample_notices
 from outcome.evaluation.outcome_kinds import EvaluatedOutcome, described_outcome, table_outcome
 from outcome.evaluation.risk_groups import risk_group_table
+from outcome.evaluation.small_samples import untested_below, verdict_withheld
 from outcome.evaluation.study_tables import STUDY_TABLES, study_tables
 from outcome.predictions import Predictions
 
@@ -34,7 +37,8 @@ __all__ = [
 ]
 
 METRIC_COLUMNS = [
-    "arm", "metric", "estimate", "lower", "upper", "n", "events", "se", "repeat_sd", "note",
+    "arm", "metric", "estimate", "lower", "upper", "n", "events", "se", "df", "variance",
+    "lower_fixed", "upper_fixed", "se_fixed", "repeat_sd", "no_verdict", "untested", "note",
 ]  # fmt: skip
 OUTCOMES = ("time", "event", "label", "weight")
 UNIT = "days"
@@ -47,11 +51,15 @@ class Evaluation:
     Attributes
     ----------
     metrics : DataFrame
-        arm, metric, estimate, lower, upper, n, events, se, repeat_sd (spread over repeats; NaN
-        with one), note.
+        `METRIC_COLUMNS`. `lower` and `upper` are the t interval with standard error `se` and `df`
+        degrees of freedom; `variance` says where it comes from: `inner models`, `twice the
+        fixed-model variance`, or `fixed models`. `lower_fixed` and `upper_fixed` take the fitted
+        models as given, by resamples, and `se_fixed` by the influence of each patient.
+        `repeat_sd` is the spread over repeats; NaN with one. `no_verdict` says why the arm is too
+        small to be judged, `untested` that intervals were not checked with so few events; both
+        are the same in all rows of an arm.
     comparisons : DataFrame
-        arm, baseline, metric, difference, lower, upper, p_value, p_adjusted, se,
-        n_patients_common, note; empty without a baseline or contrasts.
+        `outcome.evaluation.comparison.COMPARISON_COLUMNS`; empty without a baseline or contrasts.
     risk_groups : DataFrame
         One row per arm and group; see `outcome.evaluation.risk_groups.risk_group_table`.
     notes : tuple of str
@@ -126,6 +134,7 @@ def evaluate(
     baseline: str | None = None,
     unit: str = UNIT,
     horizons: Sequence[float] = (),
+    inner: Sequence[InnerModelTables] = (),
     n_resamples: int = 1000,
     seed: int = 0,
     cross_validated: bool = True,
@@ -136,9 +145,12 @@ def evaluate(
     """Measure every arm, compare each with the baseline, and describe the risk groups.
 
     Discrimination is computed within repeat, fold and stratum, averaged over folds, then over
-    repeats. Intervals are percentile bootstraps over patients within folds, the same resamples
-    for every arm and metric; they and the p values hold given the fitted models. Calibrated
-    columns (`survival_<h>`, `probability`) are pooled over folds, where the table has them.
+    repeats. Calibrated columns (`survival_<h>`, `probability`) are pooled over folds, where the
+    table has them. Intervals and p values of concordance, AUROC, AUC(t) and Brier scores count
+    that other patients would also have trained other models, see
+    `outcome.statistics.crossfit_variance`; those of a single test set, and of all other metrics,
+    take the models as given. Columns `*_fixed` do so for every metric: percentile bootstraps over
+    patients within folds, the same resamples for every arm and metric.
 
     Parameters
     ----------
@@ -150,6 +162,9 @@ def evaluate(
         Unit of the times; follow-up longer than a life is refused.
     horizons : sequence of float
         Ascending, in `unit`: where AUC(t), Brier and calibration are computed.
+    inner : sequence of InnerModelTables
+        Scores by inner models of one or several runs. Arms of a cross-validation without them
+        have twice the variance of fixed models.
     n_resamples : int
         0 leaves the bootstrap intervals empty.
     seed : int
@@ -182,7 +197,10 @@ def evaluate(
     outcome = table_outcome(
         predictions, unit=unit, horizons=horizons, landmark=landmark, favourable=favourable
     )
-    return _evaluated(panel, arms, outcome, baseline, contrasts, cross_validated=cross_validated)
+    return _evaluated(
+        panel, arms, outcome, baseline, contrasts, cross_validated=cross_validated,
+        inner=inner_scores_by_arm(inner, panel),
+    )  # fmt: skip
 
 
 def evaluate_endpoint(
@@ -190,6 +208,7 @@ def evaluate_endpoint(
     endpoint: Endpoint,
     *,
     baseline: str | None = None,
+    inner: Sequence[InnerModelTables] = (),
     n_resamples: int = 1000,
     seed: int = 0,
     cross_validated: bool = True,
@@ -201,7 +220,10 @@ def evaluate_endpoint(
     panel, arms = read_arms(
         predictions, n_resamples=n_resamples, seed=seed, unit=unit, horizons=outcome.horizons
     )
-    return _evaluated(panel, arms, outcome, baseline, (), cross_validated=cross_validated)
+    return _evaluated(
+        panel, arms, outcome, baseline, (), cross_validated=cross_validated,
+        inner=inner_scores_by_arm(inner, panel),
+    )  # fmt: skip
 
 
 def endpoint_outcome(endpoint: Endpoint, predictions: Predictions) -> EvaluatedOutcome:
@@ -219,6 +241,7 @@ def evaluate_study(
     patients: PatientTables | None = None,
     baseline: str | None = None,
     contrasts: Sequence[tuple[str, str]] = (),
+    inner: Sequence[InnerModelTables] = (),
     n_resamples: int = 1000,
     seed: int = 0,
     cross_validated: bool = True,
@@ -234,7 +257,7 @@ def evaluate_study(
         Their outcomes are columns `<name>_time`, `<name>_event` and so on.
     patients : PatientTables, optional
         For Table 1, effects of covariates, subgroups and acquisition baselines.
-    baseline, contrasts, n_resamples, seed, cross_validated
+    baseline, contrasts, inner, n_resamples, seed, cross_validated
         As for `evaluate`.
 
     Returns
@@ -253,17 +276,20 @@ def evaluate_study(
     panel, arms = read_arms(
         predictions, n_resamples=n_resamples, seed=seed, unit=unit, horizons=outcome.horizons
     )
-    found = _evaluated(panel, arms, outcome, baseline, contrasts, cross_validated=cross_validated)
+    by_arm = inner_scores_by_arm(inner, panel)
+    found = _evaluated(
+        panel, arms, outcome, baseline, contrasts, cross_validated=cross_validated, inner=by_arm
+    )
     covariates, acquisition, left_out = (patients or PatientTables()).of(predictions)
     further = study_tables(
         predictions, panel, arms, outcome, covariates=covariates, acquisition=acquisition,
-        cross_validated=cross_validated, seed=seed,
+        cross_validated=cross_validated, seed=seed, inner=by_arm,
     )  # fmt: skip
     found = replace(found, further=further)
     for endpoint in secondary:
         found = _with_secondary(
             found, predictions, endpoint, baseline=baseline, n_resamples=n_resamples, seed=seed,
-            cross_validated=cross_validated,
+            cross_validated=cross_validated, inner=inner,
         )  # fmt: skip
     return replace(found, warnings=(*found.warnings, *left_out_warnings(left_out)))
 
@@ -273,6 +299,7 @@ def further_tables(
     outcome: EvaluatedOutcome,
     patients: PatientTables,
     *,
+    inner: Sequence[InnerModelTables] = (),
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
@@ -289,8 +316,9 @@ def further_tables(
     )
     covariates, acquisition, left_out = patients.of(predictions)
     tables = study_tables(
-        predictions, panel, arms, outcome, covariates=covariates, acquisition=acquisition, seed=seed
-    )
+        predictions, panel, arms, outcome, covariates=covariates, acquisition=acquisition,
+        seed=seed, inner=inner_scores_by_arm(inner, panel),
+    )  # fmt: skip
     return tables, left_out_warnings(left_out)
 
 
@@ -311,6 +339,7 @@ def _with_secondary(
     n_resamples: int,
     seed: int,
     cross_validated: bool,
+    inner: Sequence[InnerModelTables],
 ) -> Evaluation:
     """Append the results on a secondary endpoint."""
     name, table = endpoint.name, on_secondary(predictions.table, endpoint.name)
@@ -319,7 +348,7 @@ def _with_secondary(
         return replace(_joined(found, None, name), warnings=(*found.warnings, warning))
     judged = evaluate_endpoint(
         Predictions(table), endpoint, baseline=baseline, n_resamples=n_resamples, seed=seed,
-        cross_validated=cross_validated,
+        cross_validated=cross_validated, inner=inner,
     )  # fmt: skip
     n = table["patient_id"].nunique()
     lost = predictions.table["patient_id"].nunique() - n
@@ -375,12 +404,12 @@ def _evaluated(
     contrasts: Sequence[tuple[str, str]],
     *,
     cross_validated: bool,
+    inner: InnerByArm,
 ) -> Evaluation:
     """Measure and compare arms that were read once."""
-    metrics, notes = outcome.metric_set(panel, arms, cross_validated=cross_validated)
-    if cross_validated:
-        notes += cross_validation_notices(arms)
+    metrics, notes = outcome.metric_set(panel, arms, cross_validated=cross_validated, inner=inner)
     measured = {arm.name: metrics.measure(arm) for arm in arms}
+    notes += interval_notices(arms, [m[metrics.primary] for m in measured.values()])
     pairs = [(arm.name, baseline) for arm in arms if baseline not in (None, arm.name)]
     return Evaluation(
         _metric_table(arms, measured, outcome),
@@ -389,6 +418,7 @@ def _evaluated(
         tuple(notes),
         (
             *impossible_predictions(panel, arms, favourable=outcome.favourable),
+            *small_sample_notices(arms, landmark=outcome.landmark),
             *arm_notices(arms, panel, measured),
         ),
     )
@@ -423,9 +453,21 @@ def _metric_table(
 ) -> pd.DataFrame:
     rows = []
     for arm in arms:
-        n = len(arm.patients)
-        events = len(np.unique(np.concatenate([f.patient[outcome.cases(f)] for f in arm.folds])))
+        sizes = {
+            "arm": arm.name,
+            "n": len(arm.patients),
+            "events": len(np.unique(np.concatenate([f.patient[outcome.cases(f)]
+                                                    for f in arm.folds]))),
+            "no_verdict": verdict_withheld(arm, landmark=outcome.landmark),
+            "untested": untested_below(arm, landmark=outcome.landmark),
+        }  # fmt: skip
         for metric, m in measured[arm.name].items():
-            cells = [arm.name, metric, m.value, *m.interval(), n, events, m.se, m.repeat_sd, m.note]
-            rows.append(dict(zip(METRIC_COLUMNS, cells, strict=True)))
+            (lower, upper), (lower_fixed, upper_fixed) = m.interval(), m.fixed_interval()
+            cells = {
+                "metric": metric, "estimate": m.value, "lower": lower, "upper": upper,
+                "se": m.se, "df": m.df, "variance": m.source, "lower_fixed": lower_fixed,
+                "upper_fixed": upper_fixed, "se_fixed": m.fixed_se, "repeat_sd": m.repeat_sd,
+                "note": m.remarks,
+            }  # fmt: skip
+            rows.append(sizes | cells)
     return pd.DataFrame(rows, columns=METRIC_COLUMNS)

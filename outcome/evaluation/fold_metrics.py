@@ -84,11 +84,14 @@ def uno_in_fold(weights: CensoringWeights) -> FoldMetric:
 def pairs_in_fold(fold: FoldScores) -> FoldValue:
     """Harrell's C with folds weighed by their comparable pairs: over folds, all pairs pooled."""
     found = concordance(fold.time, fold.event, fold.risk, group=fold.stratum)
-    if np.isnan(found.c):
-        return _unknown(fold, f"fewer than 2 comparable pairs in fold {fold.fold}")
+    if not found.comparable:
+        return _unknown(fold, f"no comparable pair in fold {fold.fold}")
     factor = small_sample_factor(int(fold.event.sum()))
+    # The weights of both patients of a single pair cancel in the share of concordant pairs.
+    moved = found.influence if found.n_pairs > 1 else np.zeros(len(fold.patient))
     pairs = _pairs_by_patient(fold)
-    return FoldValue(found.c, factor * found.influence, found.comparable, factor * pairs)
+    c = found.agreeing / found.comparable
+    return FoldValue(c, factor * moved, found.comparable, factor * pairs)
 
 
 def area_at_horizon(weights: CensoringWeights, horizon: float) -> FoldMetric:

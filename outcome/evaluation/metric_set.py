@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from outcome.evaluation.calibration import (
     survival_calibration,
 )
 from outcome.evaluation.censoring_weights import CensoringWeights
+from outcome.evaluation.crossfit_estimates import FoldKey, InnerScores, crossfit_estimate
 from outcome.evaluation.discrimination import (
     average_precision,
     concordance_measures,
@@ -23,14 +25,35 @@ from outcome.evaluation.discrimination import (
     roc_measure,
 )
 from outcome.evaluation.estimate import Estimate
+from outcome.evaluation.fold_metrics import (
+    FoldMetric,
+    area_at_horizon,
+    area_of_labels,
+    brier_at_horizon,
+    brier_of_labels,
+    harrell_in_fold,
+    pairs_in_fold,
+    uno_in_fold,
+)
 from outcome.evaluation.horizon_columns import horizon_name
+from outcome.evaluation.small_samples import disjoint_pairs_of
 from outcome.evaluation.thresholds import (
     sensitivity_at_specificity,
     specificity_at_sensitivity,
 )
 from outcome.statistics.kaplan_meier import kaplan_meier
 
-__all__ = ["MetricSet", "binary_metrics", "landmark_metrics", "survival_metrics"]
+__all__ = [
+    "InnerByArm",
+    "MetricSet",
+    "binary_metrics",
+    "landmark_metrics",
+    "survival_metrics",
+    "with_training",
+]
+
+InnerByArm = Mapping[str, Mapping[FoldKey, InnerScores]]
+"""Scores by inner models, by arm; arms without them are absent."""
 
 
 @dataclass(frozen=True)
@@ -54,19 +77,56 @@ class MetricSet:
         return not metric.startswith(("calibration_", "ici_", "dcal_"))
 
 
+def with_training(
+    panel: Panel,
+    arm: ArmScores,
+    estimate: Estimate,
+    metric: FoldMetric,
+    inner: InnerByArm | None,
+    pairs: Callable[[], list[int]] | None = None,
+) -> Estimate:
+    """Give a metric the variance that counts testing and training; one that is unknown stays so.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        The metric with its resamples.
+    metric : callable
+        The same metric in one fold.
+    inner : mapping, optional
+        Arms without inner scores have twice the variance of fixed models.
+    pairs : callable, optional
+        See `Estimate`.
+    """
+    if np.isnan(estimate.value):
+        return estimate
+    found = crossfit_estimate(panel, arm, metric, (inner or {}).get(arm.name))
+    return replace(estimate, crossfit=found, pairs=pairs)
+
+
 def survival_metrics(
-    panel: Panel, weights: CensoringWeights, horizons: Sequence[float]
+    panel: Panel,
+    weights: CensoringWeights,
+    horizons: Sequence[float],
+    inner: InnerByArm | None = None,
 ) -> MetricSet:
     """Metrics of a time to event."""
 
     def measure(arm: ArmScores) -> dict[str, Estimate]:
         found = concordance_measures(panel, arm, weights)
-        areas = [horizon_auc(panel, arm, weights, h) for h in horizons]
+        pairs = partial(disjoint_pairs_of, arm)
+        for name, metric, disjoint in (
+            ("harrell_c", harrell_in_fold, pairs),
+            ("harrell_c_pairs", pairs_in_fold, None),
+            ("uno_c", uno_in_fold(weights), partial(pairs, tau=weights.tau)),
+        ):
+            found[name] = with_training(panel, arm, found[name], metric, inner, disjoint)
+        areas = [_area(panel, arm, weights, h, inner) for h in horizons]
         found.update({f"auc_{horizon_name(h)}": a for h, a in zip(horizons, areas, strict=True)})
         if horizons:
             found["mean_auc"] = mean_auc(areas, _survival_at(arm, horizons))
         predicted = [h for h in horizons if h in arm.folds[0].survival]
-        briers = [brier_at(panel, arm, weights, h) for h in predicted]
+        briers = [_brier(panel, arm, weights, h, inner) for h in predicted]
         found.update(
             {f"brier_{horizon_name(h)}": b for h, b in zip(predicted, briers, strict=True)}
         )
@@ -78,7 +138,9 @@ def survival_metrics(
     return MetricSet("harrell_c", measure)
 
 
-def landmark_metrics(panel: Panel, weights: CensoringWeights, horizon: float) -> MetricSet:
+def landmark_metrics(
+    panel: Panel, weights: CensoringWeights, horizon: float, inner: InnerByArm | None = None
+) -> MetricSet:
     """Metrics of the event by a horizon, yes or no, weighted for those censored before.
 
     `auroc` is the cumulative/dynamic AUC at the horizon; `brier` and calibration are those of
@@ -86,21 +148,25 @@ def landmark_metrics(panel: Panel, weights: CensoringWeights, horizon: float) ->
     """
 
     def measure(arm: ArmScores) -> dict[str, Estimate]:
-        found = {"auroc": horizon_auc(panel, arm, weights, horizon)}
+        found = {"auroc": _area(panel, arm, weights, horizon, inner)}
         if horizon in arm.folds[0].survival:
-            found["brier"] = brier_at(panel, arm, weights, horizon)
+            found["brier"] = _brier(panel, arm, weights, horizon, inner)
         found.update(landmark_calibration(arm, weights, horizon))
         return found
 
     return MetricSet("auroc", measure)
 
 
-def binary_metrics(panel: Panel, *, favourable: bool = False) -> MetricSet:
+def binary_metrics(
+    panel: Panel, *, favourable: bool = False, inner: InnerByArm | None = None
+) -> MetricSet:
     """Metrics of a yes/no outcome."""
 
     def measure(arm: ArmScores) -> dict[str, Estimate]:
+        auroc = roc_measure(panel, arm, favourable=favourable)
+        area, pairs = area_of_labels(favourable=favourable), partial(disjoint_pairs_of, arm)
         found = {
-            "auroc": roc_measure(panel, arm, favourable=favourable),
+            "auroc": with_training(panel, arm, auroc, area, inner, pairs),
             "auprc": average_precision(panel, arm, favourable=favourable),
             "sensitivity_at_90_specificity": sensitivity_at_specificity(
                 panel, arm, favourable=favourable
@@ -110,11 +176,35 @@ def binary_metrics(panel: Panel, *, favourable: bool = False) -> MetricSet:
             ),
         }
         if not all(np.isnan(f.probability).all() for f in arm.folds):
-            found["brier"] = binary_brier(panel, arm)
+            brier = binary_brier(panel, arm)
+            found["brier"] = with_training(panel, arm, brier, brier_of_labels, inner)
             found.update(binary_calibration(arm))
         return found
 
     return MetricSet("auroc", measure)
+
+
+def _area(
+    panel: Panel,
+    arm: ArmScores,
+    weights: CensoringWeights,
+    horizon: float,
+    inner: InnerByArm | None,
+) -> Estimate:
+    area = horizon_auc(panel, arm, weights, horizon)
+    pairs = partial(disjoint_pairs_of, arm, landmark=horizon)
+    return with_training(panel, arm, area, area_at_horizon(weights, horizon), inner, pairs)
+
+
+def _brier(
+    panel: Panel,
+    arm: ArmScores,
+    weights: CensoringWeights,
+    horizon: float,
+    inner: InnerByArm | None,
+) -> Estimate:
+    score = brier_at(panel, arm, weights, horizon)
+    return with_training(panel, arm, score, brier_at_horizon(weights, horizon), inner)
 
 
 def _survival_at(arm: ArmScores, horizons: Sequence[float]) -> list[float]:

@@ -9,13 +9,16 @@ import numpy as np
 from outcome.evaluation.arrays import ArmScores, FoldScores, Panel
 from outcome.evaluation.censoring_weights import CensoringWeights
 from outcome.evaluation.estimate import Estimate
+from outcome.evaluation.small_samples import untested_below, verdict_withheld
 
 __all__ = [
+    "COVERAGE",
     "arm_notices",
-    "cross_validation_notices",
     "describe_landmark",
     "describe_weights",
+    "interval_notices",
     "name_folds",
+    "small_sample_notices",
 ]
 
 
@@ -40,20 +43,56 @@ def describe_landmark(arm: ArmScores, weights: CensoringWeights, horizon: float,
     )
 
 
-def cross_validation_notices(arms: Sequence[ArmScores]) -> list[str]:
-    """Say what out-of-fold scores mean for intervals and p values; nothing with one test set."""
-    if all(len(arm.folds) == 1 for arm in arms):
-        return []
-    found = [
-        "cross-validated: intervals and p values hold given these fitted models and are "
-        "exploratory, since folds share training patients"
-    ]
-    if arms[0].timed:
+COVERAGE = {
+    "inner models": (
+        "95% intervals and p values of cross-validated metrics count that other patients would"
+        " also have trained other models (the inner models show how much); they are about the mean"
+        " performance of the fitted models on new patients. In 18 simulated settings of 100 to 500"
+        " patients with 25 events or more such intervals of the C-index covered it in 95% to 98%,"
+        " and the test of two equal arms rejected in 2% to 7%"
+    ),
+    "twice the fixed-model variance": (
+        "there are no scores by inner models, so 95% intervals and p values of cross-validated"
+        " metrics use twice the variance of fixed models. In 18 simulated settings of 100 to 500"
+        " patients with 25 events or more such intervals of the C-index covered the mean"
+        " performance of the fitted models in 96% to 99%, and the test of two equal arms rejected"
+        " in 0% to 5%"
+    ),
+    "fixed models": (
+        "95% intervals and p values are about these models on patients like those of the test set"
+    ),
+}
+"""What intervals cover, and how that was checked, by the source of the variance."""
+
+
+def interval_notices(arms: Sequence[ArmScores], primary: Sequence[Estimate]) -> list[str]:
+    """Say what the intervals of the arms cover, and what stays exploratory.
+
+    Parameters
+    ----------
+    arms : sequence of ArmScores
+    primary : sequence of Estimate
+        The primary metric of each arm.
+    """
+    sources = {m.source for m in primary}
+    found = [words for source, words in COVERAGE.items() if source in sources]
+    if any(len(arm.folds) > 1 for arm in arms) and arms[0].timed:
         found.append(
             "the log-rank p of out-of-fold risk groups is exploratory: it is stratified by fold, "
             "and still too small"
         )
     return found
+
+
+def small_sample_notices(arms: Sequence[ArmScores], *, landmark: float | None) -> list[str]:
+    """Say which arms are too small for a verdict, or for intervals that were checked."""
+    found: dict[str, list[str]] = {}
+    for arm in arms:
+        if why := verdict_withheld(arm, landmark=landmark):
+            found.setdefault(f"no verdict, {why}", []).append(arm.name)
+        if why := untested_below(arm, landmark=landmark):
+            found.setdefault(why, []).append(arm.name)
+    return [f"arm{'s' if len(n) > 1 else ''} {', '.join(n)}: {why}" for why, n in found.items()]
 
 
 def arm_notices(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from outcome.evaluation.arrays import ArmScores, FoldScores, Panel
 from outcome.evaluation.censoring_weights import censoring_weights, fixed_horizon_weights
 from outcome.evaluation.metric_set import (
+    InnerByArm,
     MetricSet,
     binary_metrics,
     landmark_metrics,
@@ -129,14 +130,25 @@ class EvaluatedOutcome(ABC):
 
     @abstractmethod
     def metric_set(
-        self, panel: Panel, arms: Sequence[ArmScores], *, cross_validated: bool
+        self,
+        panel: Panel,
+        arms: Sequence[ArmScores],
+        *,
+        cross_validated: bool,
+        inner: InnerByArm | None = None,
     ) -> tuple[MetricSet, list[str]]:
-        """Return the metrics of this kind of outcome, and notes on how they are computed."""
+        """Return the metrics of this kind of outcome, and notes on how they are computed.
+
+        Parameters
+        ----------
+        inner : mapping, optional
+            Scores by inner models, for the variance of cross-validated metrics.
+        """
 
     def discrimination(
         self, panel: Panel, arms: Sequence[ArmScores], *, cross_validated: bool
     ) -> tuple[MetricSet, list[str]]:
-        """Return the metrics without those at horizons, for a primary metric alone."""
+        """Return the metrics without those at horizons and inner models: a primary metric alone."""
         return self.metric_set(panel, arms, cross_validated=cross_validated)
 
 
@@ -165,10 +177,15 @@ class SurvivalOutcome(EvaluatedOutcome):
         return patients["event"].astype(float).map({0: no, 1: yes, 2: competing})
 
     def metric_set(
-        self, panel: Panel, arms: Sequence[ArmScores], *, cross_validated: bool
+        self,
+        panel: Panel,
+        arms: Sequence[ArmScores],
+        *,
+        cross_validated: bool,
+        inner: InnerByArm | None = None,
     ) -> tuple[MetricSet, list[str]]:
         """Return the metrics of this kind of outcome, and notes on how they are computed."""
-        return self._metrics(panel, arms, self.horizons, cross_validated)
+        return self._metrics(panel, arms, self.horizons, cross_validated, inner)
 
     def discrimination(
         self, panel: Panel, arms: Sequence[ArmScores], *, cross_validated: bool
@@ -182,9 +199,11 @@ class SurvivalOutcome(EvaluatedOutcome):
         arms: Sequence[ArmScores],
         horizons: Sequence[float],
         cross_validated: bool,
+        inner: InnerByArm | None = None,
     ) -> tuple[MetricSet, list[str]]:
         weights = censoring_weights(arms, horizons, cross_validated=cross_validated)
-        return survival_metrics(panel, weights, horizons), [describe_weights(weights, self.unit)]
+        metrics = survival_metrics(panel, weights, horizons, inner)
+        return metrics, [describe_weights(weights, self.unit)]
 
 
 @dataclass(frozen=True)
@@ -244,13 +263,18 @@ class LandmarkOutcome(EvaluatedOutcome):
         return np.asarray(1 - fold.survival.get(self.horizons[0], missing))
 
     def metric_set(
-        self, panel: Panel, arms: Sequence[ArmScores], *, cross_validated: bool
+        self,
+        panel: Panel,
+        arms: Sequence[ArmScores],
+        *,
+        cross_validated: bool,
+        inner: InnerByArm | None = None,
     ) -> tuple[MetricSet, list[str]]:
         """Return the metrics of this kind of outcome, and notes on how they are computed."""
         horizon = self.horizons[0]
         weights = fixed_horizon_weights(arms, horizon, cross_validated=cross_validated)
         note = describe_landmark(arms[0], weights, horizon, self.unit)
-        return landmark_metrics(panel, weights, horizon), [note]
+        return landmark_metrics(panel, weights, horizon, inner), [note]
 
 
 @dataclass(frozen=True)
@@ -294,10 +318,15 @@ class BinaryOutcome(EvaluatedOutcome):
         return min(positive, known - positive)
 
     def metric_set(
-        self, panel: Panel, arms: Sequence[ArmScores], *, cross_validated: bool
+        self,
+        panel: Panel,
+        arms: Sequence[ArmScores],
+        *,
+        cross_validated: bool,
+        inner: InnerByArm | None = None,
     ) -> tuple[MetricSet, list[str]]:
         """Return the metrics of this kind of outcome, and notes on how they are computed."""
-        return binary_metrics(panel, favourable=self.favourable), []
+        return binary_metrics(panel, favourable=self.favourable, inner=inner), []
 
 
 _KINDS: dict[str, type[EvaluatedOutcome]] = {

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv
 
 from outcome.evaluation.arrays import ArmScores, FoldScores, blocks
+from outcome.statistics.aalen_johansen import CumulativeIncidence, cumulative_incidence
 from outcome.statistics.cox import CoxFit, fit_cox
-from outcome.statistics.kaplan_meier import kaplan_meier
+from outcome.statistics.kaplan_meier import KaplanMeier, kaplan_meier
 from outcome.statistics.logrank import logrank
 from outcome.tables.codes import order_levels
 
@@ -47,6 +49,68 @@ class GroupedPatients:
     block: NDArray[np.int64]
     names: list[str]
     exploratory: bool
+
+    @property
+    def code(self) -> NDArray[np.int64]:
+        """0 censored, 1 the event, 2 a competing event."""
+        return np.where(self.event, 1, np.where(self.ended, 2, 0))
+
+    @property
+    def competing(self) -> bool:
+        """Whether a patient had a competing event."""
+        return bool((self.code == 2).any())
+
+    def event_free(self, name: str) -> EventFree:
+        """Estimate how many of a group are free of the event over time."""
+        i = self.group == name
+        if self.competing:
+            return EventFree(cumulative_incidence(self.time[i], self.code[i]))
+        return EventFree(kaplan_meier(self.time[i], self.event[i]))
+
+
+@dataclass(frozen=True)
+class EventFree:
+    """Share of patients without the event: Kaplan-Meier; Aalen-Johansen where events compete.
+
+    Patients with a competing event stay free of the event of interest.
+    """
+
+    curve: KaplanMeier | CumulativeIncidence
+
+    @property
+    def time(self) -> NDArray[np.float64]:
+        """Distinct times of follow-up, ascending."""
+        return self.curve.time
+
+    @property
+    def counts(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """At each time: at risk, with the event, and censored."""
+        if isinstance(self.curve, KaplanMeier):
+            return self.curve.n_risk, self.curve.n_event, self.curve.n_censored
+        left = self.curve.n_risk - np.append(self.curve.n_risk[1:], 0.0)
+        counts = (self.curve.n_risk, self.curve.n_cause, left - self.curve.n_event)
+        return counts[0].astype(int), counts[1].astype(int), counts[2].astype(int)
+
+    def at(self, when: ArrayLike) -> NDArray[np.float64]:
+        """Share free of the event just after each of `when`."""
+        share = self.curve.at(when)
+        return share if isinstance(self.curve, KaplanMeier) else 1 - share
+
+    def interval(self, when: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Pointwise 95% interval of `at`."""
+        lower, upper = self.curve.interval(when)
+        if isinstance(self.curve, KaplanMeier):
+            return lower, upper
+        shape = np.shape(when)
+        return (1 - upper).reshape(shape), (1 - lower).reshape(shape)
+
+    def reaches(self, when: float) -> bool:
+        """Whether the share is known at `when`."""
+        return self.curve.reaches(when)
+
+    def median(self) -> tuple[float, float, float]:
+        """Time by which half of the patients had the event, with its 95% interval."""
+        return self.curve.quantile()
 
 
 def group_patients(arm: ArmScores) -> GroupedPatients:
@@ -88,9 +152,10 @@ def risk_group_table(arms: Sequence[ArmScores]) -> pd.DataFrame:
     -------
     DataFrame
         `GROUP_COLUMNS`, or `RATE_COLUMNS` for a binary outcome. Median survival has a log-log
-        interval; hazard ratios are against the lowest group, from a Cox model stratified by
-        fold and stratum; the log-rank test is stratified alike and the same in every row of an
-        arm.
+        interval; where events compete it is the time at which the cumulative incidence reaches one
+        half, and the note says so. Hazard ratios are against the lowest group, from a Cox model
+        stratified by fold and stratum; the log-rank test is stratified alike and the same in
+        every row of an arm.
     """
     timed = arms[0].timed
     rows = [row for arm in arms for row in (_survival if timed else _rates)(arm)]
@@ -105,7 +170,7 @@ def _survival(arm: ArmScores) -> list[dict[str, object]]:
     rows = []
     for k, name in enumerate(patients.names):
         i = patients.group == name
-        median, lower, upper = kaplan_meier(patients.time[i], patients.event[i]).quantile()
+        median, lower, upper = patients.event_free(name).median()
         hr = [1.0, np.nan, np.nan] if k == 0 else ratios[:, k - 1].tolist()
         rows.append(
             dict(
@@ -132,6 +197,8 @@ def _note(patients: GroupedPatients, k: int, hazard_ratio: float) -> str:
     notes = []
     if patients.exploratory:
         notes.append("exploratory: median within each fold")
+    if patients.competing:
+        notes.append("median: cumulative incidence of 50% (Aalen-Johansen)")
     if len(patients.names) == 1:
         notes.append("only one risk group")
     elif k and np.isnan(hazard_ratio):

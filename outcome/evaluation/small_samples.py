@@ -15,6 +15,7 @@ from outcome.statistics.edge_intervals import disjoint_pairs, lowest_mean
 
 __all__ = [
     "FEWEST_EVENTS",
+    "UNMOVED",
     "EdgeInterval",
     "at_edge",
     "auc_times",
@@ -31,6 +32,7 @@ FEWEST_PAIRS = 10
 """Comparable pairs in each fold, on average, below which there is no verdict."""
 FEWEST_TESTED = 25
 """Events in the smallest cohorts in which the intervals were checked by simulation."""
+UNMOVED = "no interval: no patient moves the estimate"
 _POINTS = 20
 _ZERO = 1e-12
 
@@ -101,7 +103,7 @@ def edge_interval(
     if not estimate.difference and abs(value) < _ZERO:
         note = f"no concordant pair; exact limits from {total} disjoint pairs"
         return EdgeInterval(0.0, 1 - bound, note)
-    return EdgeInterval(nothing, nothing, "no interval: no patient moves the estimate")
+    return EdgeInterval(nothing, nothing, UNMOVED)
 
 
 def disjoint_pairs_of(

@@ -14,6 +14,7 @@ from outcome.evaluation.calibration import calibration_points
 from outcome.evaluation.decision_curve import decision_curves
 from outcome.evaluation.effects import effects
 from outcome.evaluation.fold_scores import fold_scores, fold_spread, risk_range
+from outcome.evaluation.metric_set import InnerByArm
 from outcome.evaluation.outcome_kinds import EvaluatedOutcome
 from outcome.evaluation.roc_curves import roc_curves, score_distribution
 from outcome.evaluation.subgroups import subgroups
@@ -70,6 +71,7 @@ def study_tables(
     acquisition: pd.DataFrame,
     cross_validated: bool = True,
     seed: int = 0,
+    inner: InnerByArm | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Compute every table that the predictions and the tables of patients allow.
 
@@ -88,6 +90,8 @@ def study_tables(
         Censoring weights of a fold come from the other folds.
     seed : int
         Of the permutations behind a maximally selected cut.
+    inner : mapping, optional
+        Scores by inner models, by arm: for AUC over time and subgroups.
 
     Returns
     -------
@@ -107,7 +111,11 @@ def study_tables(
         fold=_first_folds(predictions),
     )  # fmt: skip
     if outcome.times:
-        found |= _of_times(plain, arms, outcome, cross_validated=cross_validated, seed=seed)
+        found |= _of_times(arms, outcome, seed=seed)
+    if outcome.ranks_times:
+        found["auc_over_time"] = auc_over_time(
+            plain, arms, outcome.horizons, cross_validated=cross_validated, inner=inner
+        )
     if not outcome.ranks_times:
         found["roc_curves"] = roc_curves(arms, outcome)
         found["score_distribution"] = score_distribution(arms, outcome)
@@ -126,7 +134,7 @@ def study_tables(
     if len(parts.columns) > 1:
         found["subgroups"] = subgroups(
             plain, arms, parts, horizon=outcome.horizons[-1] if outcome.horizons else None,
-            favourable=outcome.favourable,
+            favourable=outcome.favourable, inner=inner,
         )  # fmt: skip
     if len(acquisition.columns) > 1:
         found["nuisance"] = nuisance_baselines(panel, arms[0], outcome, acquisition)
@@ -134,12 +142,7 @@ def study_tables(
 
 
 def _of_times(
-    panel: Panel,
-    arms: Sequence[ArmScores],
-    outcome: EvaluatedOutcome,
-    *,
-    cross_validated: bool,
-    seed: int,
+    arms: Sequence[ArmScores], outcome: EvaluatedOutcome, *, seed: int
 ) -> dict[str, pd.DataFrame]:
     horizons = outcome.horizons
     found = {
@@ -155,10 +158,6 @@ def _of_times(
     if outcome.competing:
         found["incidence"] = incidence_at(arms, horizons)
         found["incidence_curves"] = incidence_curves(arms)
-    if outcome.ranks_times:
-        found["auc_over_time"] = auc_over_time(
-            panel, arms, horizons, cross_validated=cross_validated
-        )
     return found
 
 

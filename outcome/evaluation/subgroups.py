@@ -9,21 +9,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcome.evaluation.arrays import ArmScores, Panel
+from outcome.evaluation.arrays import ArmScores, FoldScores, Panel
 from outcome.evaluation.calibration import pool
 from outcome.evaluation.covariates import FirstRepeat, align, first_repeat, levels
-from outcome.evaluation.estimate import Estimate, mean_of_repeats, unknown, wald
+from outcome.evaluation.crossfit_estimates import crossfit_estimate
+from outcome.evaluation.estimate import Estimate, unknown
+from outcome.evaluation.fold_metrics import pairs_in_fold
+from outcome.evaluation.metric_set import InnerByArm
 from outcome.evaluation.regression import fit_model
-from outcome.statistics.concordance import concordance
 from outcome.statistics.logrank import chi_square_p
-from outcome.statistics.resampling import concordance_draws, ratio
 
 __all__ = ["FEWEST_EVENTS", "SUBGROUP_COLUMNS", "subgroups"]
 
 FEWEST_EVENTS = 10
 SUBGROUP_COLUMNS = [
     "arm", "covariate", "level", "metric", "n", "events", "estimate", "lower", "upper",
-    "interaction_p", "calibration_ratio", "note",
+    "variance", "interaction_p", "calibration_ratio", "note",
 ]  # fmt: skip
 
 
@@ -35,18 +36,19 @@ def subgroups(
     names: Sequence[str] | None = None,
     horizon: float | None = None,
     favourable: bool = False,
+    inner: InnerByArm | None = None,
 ) -> pd.DataFrame:
     """Concordance in each level of each covariate, and whether the score works differently.
 
     Pairs within a level, fold and stratum are pooled (`harrell_c_pairs`, `auroc_pairs`): folds
     of a small subgroup are too small for a mean. Levels with fewer than 10 events are
-    suppressed. The interaction p is a likelihood-ratio test of risk times level in a Cox
+    suppressed. Intervals have the variance of `outcome.statistics.crossfit_variance`. The
+    interaction p takes the models as given: a likelihood-ratio test of risk times level in a Cox
     (logistic) model stratified by fold. All of it is descriptive: no correction is made.
 
     Parameters
     ----------
     panel : Panel
-        Without resamples, intervals are normal ones from the influence of each patient.
     arms : sequence of ArmScores
     covariates : DataFrame
         Column `patient_id` and the covariates; numbers with more than five values are cut at
@@ -58,6 +60,8 @@ def subgroups(
         binary outcome needs none, only `probability`.
     favourable : bool
         The positive label is the better outcome.
+    inner : mapping, optional
+        Scores by inner models, by arm.
 
     Returns
     -------
@@ -79,49 +83,35 @@ def subgroups(
             for value in sorted(set(level[arm.patients].tolist())):
                 part = arm.restrict({r for r in arm.rows() if level[r[1]] == value})
                 n, events = len(part.patients), part.n_events
-                m = _pairs(panel, part, favourable=favourable)
+                m = _pairs(panel, part, inner, favourable=favourable)
                 oe = (
                     _observed_over_expected(part, horizon)
                     if events >= FEWEST_EVENTS
                     else unknown("")
                 )
-                note = "; ".join(filter(None, [m.note, oe.note]))
-                cells = [m.value, *m.interval(), p, oe.value, note]
+                note = "; ".join(filter(None, [m.remarks, oe.note]))
+                cells = [m.value, *m.interval(), m.source, p, oe.value, note]
                 rows.append([arm.name, str(name), value, metric, n, events, *cells])
     return pd.DataFrame(rows, columns=SUBGROUP_COLUMNS)
 
 
-def _pairs(panel: Panel, arm: ArmScores, *, favourable: bool) -> Estimate:
+def _pairs(panel: Panel, arm: ArmScores, inner: InnerByArm | None, *, favourable: bool) -> Estimate:
     """Concordance over the pairs of the same fold and stratum; mean over repeats."""
     few, what = arm.n_events, "events"
     if not arm.timed:
         few, what = min(few, len(arm.patients) - few), "of the rarer class"
     if few < FEWEST_EVENTS:
         return unknown(f"suppressed: fewer than {FEWEST_EVENTS} {what}")
-    found = []
-    for repeat in arm.repeats:
-        rows = first_repeat(ArmScores(arm.name, tuple(f for f in arm.folds if f.repeat == repeat)))
-        risk = -rows.risk if favourable else rows.risk
-        time = rows.ranked_time
-        c = concordance(time, rows.event, risk, group=rows.block)
-        draws = None
-        if panel.n_resamples:
-            agree, pairs = concordance_draws(
-                time, rows.event, risk, panel.counts[:, rows.patient], np.ones((1, len(time))),
-                rows.block,
-            )  # fmt: skip
-            draws = ratio(agree[0], pairs[0])
-        if not np.isnan(c.c):
-            influence = np.zeros(panel.n)
-            influence[rows.patient] = c.influence
-            found.append(Estimate(c.c, influence, draws))
-    if not found:
-        return unknown("fewer than 2 comparable pairs")
-    mean = mean_of_repeats(found)
-    if panel.n_resamples:
-        return mean
-    low, high = (float(np.clip(b, 0, 1)) for b in wald(mean.value, mean.se))
-    return replace(mean, bounds=(low, high))
+    folds = arm.folds if arm.timed else tuple(_ranked(f, favourable=favourable) for f in arm.folds)
+    scores = (inner or {}).get(arm.name)
+    found = crossfit_estimate(panel, ArmScores(arm.name, folds), pairs_in_fold, scores)
+    return Estimate(found.value, note=found.note, crossfit=found)
+
+
+def _ranked(fold: FoldScores, *, favourable: bool) -> FoldScores:
+    """Turn a label into a follow-up in which the patients with the worse outcome come first."""
+    worse = fold.event ^ favourable
+    return replace(fold, time=np.where(worse, 0.0, 1.0), event=worse)
 
 
 def _interaction(rows: FirstRepeat, level: NDArray[np.str_]) -> float:

@@ -49,7 +49,7 @@ CUT_COLUMNS = [
 
 
 def survival_curves(arms: Sequence[ArmScores]) -> pd.DataFrame:
-    """Kaplan-Meier curve of every risk group, with log-log intervals.
+    """Curve of every risk group, with pointwise intervals: see `EventFree`.
 
     Parameters
     ----------
@@ -70,25 +70,23 @@ def survival_curves(arms: Sequence[ArmScores]) -> pd.DataFrame:
     for arm in _with_times(arms):
         patients = group_patients(arm)
         for name in patients.names:
-            i = patients.group == name
-            curve = kaplan_meier(patients.time[i], patients.event[i])
-            lower, upper = curve.interval(curve.time)
-            rows.append([arm.name, name, 0.0, 1.0, 1.0, 1.0, int(i.sum()), 0, 0])
+            curve, n = patients.event_free(name), int((patients.group == name).sum())
+            rows.append([arm.name, name, 0.0, 1.0, 1.0, 1.0, n, 0, 0])
             columns = (
-                curve.time, curve.survival, lower, upper, curve.n_risk, curve.n_event,
-                curve.n_censored,
+                curve.time, curve.at(curve.time), *curve.interval(curve.time), *curve.counts
             )  # fmt: skip
             rows += [[arm.name, name, *cells] for cells in zip(*columns, strict=True)]
     return pd.DataFrame(rows, columns=CURVE_COLUMNS)
 
 
 def survival_at(arms: Sequence[ArmScores], horizons: Sequence[float]) -> pd.DataFrame:
-    """Survival and numbers at risk of every risk group at the horizons.
+    """Share free of the event, and numbers at risk, of every risk group at the horizons.
 
     Returns
     -------
     DataFrame
-        `AT_COLUMNS`; NaN beyond the group's last follow-up.
+        `AT_COLUMNS`; `survival` is 1 less the cumulative incidence where events compete. NaN
+        beyond the group's last follow-up.
 
     Raises
     ------
@@ -99,9 +97,8 @@ def survival_at(arms: Sequence[ArmScores], horizons: Sequence[float]) -> pd.Data
     for arm in _with_times(arms):
         patients = group_patients(arm)
         for name in patients.names:
-            i = patients.group == name
-            curve = kaplan_meier(patients.time[i], patients.event[i])
-            n_risk = number_at_risk(patients.time[i], list(horizons))
+            curve = patients.event_free(name)
+            n_risk = number_at_risk(patients.time[patients.group == name], list(horizons))
             for h, at_risk in zip(horizons, n_risk, strict=True):
                 known = curve.reaches(h)
                 low, high = curve.interval(h)
@@ -173,7 +170,8 @@ def restricted_means(arms: Sequence[ArmScores], tau: float) -> pd.DataFrame:
     """Restricted mean survival up to `tau` of every risk group, against the lowest [1]_.
 
     Unlike a hazard ratio, the difference means the same whether or not hazards are
-    proportional. Unit of the times. NaN where a group is not followed to `tau`.
+    proportional. Unit of the times. NaN where a group is not followed to `tau`. Competing events
+    end the follow-up, as in the hazard ratio.
 
     Returns
     -------
@@ -229,7 +227,7 @@ def incidence_at(arms: Sequence[ArmScores], horizons: Sequence[float]) -> pd.Dat
     rows: list[list[object]] = []
     for arm in _with_times(arms):
         g = group_patients(arm)
-        code = g.event + 2 * (g.ended & ~g.event)
+        code = g.code
         for cause in np.unique(code[code > 0]):
             p = gray_test(g.time, code, g.group, cause=int(cause)).p
             for name in g.names:
@@ -263,7 +261,7 @@ def incidence_curves(arms: Sequence[ArmScores]) -> pd.DataFrame:
     rows: list[list[object]] = []
     for arm in _with_times(arms):
         g = group_patients(arm)
-        code = g.event + 2 * (g.ended & ~g.event)
+        code = g.code
         for name in g.names:
             i = g.group == name
             for cause in sorted({1, *np.unique(code[i & (code > 0)]).tolist()}):

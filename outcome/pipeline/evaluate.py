@@ -16,6 +16,7 @@ import pandas as pd
 from outcome.endpoint import Endpoint
 from outcome.errors import PredictionsError, Problems, RunFolderError
 from outcome.evaluation.covariates import MOST_LEVELS, without_many_levels
+from outcome.evaluation.crossfit_estimates import InnerModelTables
 from outcome.evaluation.evaluation import Evaluation, PatientTables, evaluate_study
 from outcome.evaluation.outcome_kinds import described_outcome
 from outcome.evaluation.regrouping import Grouped, GroupOrigin, regroup
@@ -26,7 +27,7 @@ from outcome.predictions import (
     read_external,
 )
 from outcome.reporting.report import write_report
-from outcome.run_folder.read import read_development
+from outcome.run_folder.read import read_development, read_inner_models
 from outcome.run_folder.write import write_run_folder
 from outcome.study import RiskGroups
 
@@ -119,6 +120,7 @@ def evaluate_tables(
     grouped = regroup(
         read.predictions, _origins(read, sources), risk_groups, ranks_times=outcome.ranks_times
     )
+    inner = _inner_models(read, sources)
     baseline = _baseline(baseline, sources, read.predictions.arms)
     _, left_out = without_many_levels(read.covariates)
     dropped = [
@@ -140,6 +142,7 @@ def evaluate_tables(
         patients=PatientTables(read.covariates, numeric=about["covariates"]["numeric"]),
         baseline=baseline,
         contrasts=study.contrasts if study else (),
+        inner=inner,
         n_resamples=n_resamples,
         seed=seed,
         cross_validated=len(read.predictions.table[["repeat", "fold"]].drop_duplicates()) > 1,
@@ -153,7 +156,10 @@ def evaluate_tables(
         "covariates": read.covariates,
         **evaluation.tables,
     }
-    write_run_folder(out, tables, {**about, **evaluation.manifest_part})
+    if alone and inner:
+        tables |= {"inner_scores": inner[0].scores, "splits": inner[0].splits}
+    stale = [f"{name}.csv" for name in ("inner_scores", "splits") if name not in tables]
+    write_run_folder(out, tables, {**about, **evaluation.manifest_part}, stale=stale)
     page = write_report(out)
     return EvaluatedTables(evaluation, tables, baseline or None, page, bool(about["simulated"]))
 
@@ -194,6 +200,21 @@ def _origins(
         )
     problems.raise_if_any(PredictionsError)
     return {a: by_table[p[0]] if len(p) == 1 else None for a, p in read.origins.items()}
+
+
+def _inner_models(
+    read: ExternalPredictions, sources: Sequence[PredictionSource]
+) -> list[InnerModelTables]:
+    """Read the scores by inner models of every run, for the arms that are from it alone."""
+    problems, found = Problems("inner scores"), []
+    for source in sources:
+        tables = read_inner_models(source.folder, problems) if source.folder else None
+        mine = [arm for arm, paths in read.origins.items() if paths == (source.table,)]
+        if tables is not None and "arm" in tables.scores:
+            scores = tables.scores[tables.scores["arm"].isin(mine)]
+            found.append(InnerModelTables(scores, tables.splits))
+    problems.raise_if_any(PredictionsError)
+    return found
 
 
 def _baseline(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from outcome.errors import PredictionsError, Problems
 from outcome.evaluation.evaluation import further_tables
 from outcome.reporting.report import render_report
 from outcome.run_folder.folder import Run
-from outcome.run_folder.read import read_run
+from outcome.run_folder.read import read_inner_models, read_run
 from outcome.run_folder.write import write_study_tables
 
 __all__ = ["report"]
@@ -62,10 +63,14 @@ def _evaluate(run: Run) -> list[str]:
     """Compute and write the tables that follow from the folder; returns warnings."""
     resamples = run.manifest.get("resamples")
     seed = run.manifest.get("seed", run.part("split").get("seed"))
+    problems = Problems("inner scores")
+    inner = read_inner_models(run.path, problems)
+    problems.raise_if_any(PredictionsError)
     tables, warnings = further_tables(
         run.predictions,
         run.endpoint,
         run.patients,
+        inner=[] if inner is None else [inner],
         n_resamples=RESAMPLES if resamples is None else int(resamples),
         seed=int(seed) if isinstance(seed, int) else 0,
     )

@@ -251,6 +251,7 @@ def _results(
     from outcome.crossval.joined_predictions import joined_predictions
     from outcome.crossval.permutation_test import permutation_notes
     from outcome.dataset.patient_tables import patient_tables
+    from outcome.evaluation.crossfit_estimates import InnerModelTables
     from outcome.evaluation.evaluation import PatientTables, evaluate_study
     from outcome.evaluation.outcome_kinds import described_outcome
     from outcome.predictions import Predictions
@@ -262,6 +263,8 @@ def _results(
     predictions = Predictions(joined_predictions(finished, study_data, study.secondary))
     about = manifest.describe(study, study_data, grid.device, command, frame) | fits
     of_patients = patient_tables(study, study_data)
+    inner_scores = pd.concat([f.inner_scores for f in finished], ignore_index=True)
+    splits = splits_table(study_data.folds, study_data.cohort)
     evaluation = evaluate_study(
         predictions,
         described_outcome(about["endpoint"], predictions),
@@ -271,6 +274,7 @@ def _results(
         ),
         baseline=study.baseline,
         contrasts=study.contrasts,
+        inner=[InnerModelTables(inner_scores, splits)],
         n_resamples=N_RESAMPLES,
         seed=study.split.seed,
     )
@@ -293,12 +297,11 @@ def _results(
         "predictions": predictions.table,
         "development": pd.concat([f.development for f in finished], ignore_index=True),
         "cohort_flow": study_data.cohort.flow_table(),
-        "splits": splits_table(study_data.folds, study_data.cohort),
+        "splits": splits,
         "history": pd.concat(
             [f.history for f in finished if len(f.history)] or [finished[0].history]
         ),
     }
-    inner_scores = pd.concat([f.inner_scores for f in finished], ignore_index=True)
     further = {
         "inner_scores": inner_scores,
         "cohort_lost": study_data.cohort.lost_table(),

@@ -24,6 +24,7 @@ from outcome.reporting.page.blocks import (
 )
 from outcome.reporting.page.figure_files import FigureFiles
 from outcome.reporting.page.formatting import Cell, Table, joined, quote, slug
+from outcome.reporting.page.interval_words import models_held_fixed
 from outcome.reporting.page.metric_names import Metric
 from outcome.reporting.page.render import Page
 from outcome.run_folder.folder import Run
@@ -89,7 +90,7 @@ def cohorts_page(
         subtitle=f"{plural(sum(r.n_patients for r in runs), 'patient')} in all",
         simulated=any(r.manifest.get("simulated") for r in runs),
         answers=_answers(made, main),
-        trust=_facts(runs, made),
+        trust=_facts(runs, names, made),
         sections=sections,
     )
 
@@ -123,7 +124,7 @@ def _answers(made: Cohorts, main: Metric) -> list[Answer]:
     return answers
 
 
-def _facts(runs: Sequence[Run], made: Cohorts) -> list[Fact]:
+def _facts(runs: Sequence[Run], names: Sequence[str], made: Cohorts) -> list[Fact]:
     facts = []
     if any(r.manifest.get("simulated") for r in runs):
         facts.append(Fact(False, "Some or all of the data are simulated."))
@@ -137,13 +138,17 @@ def _facts(runs: Sequence[Run], made: Cohorts) -> list[Fact]:
                 "cohorts cannot be compared with each other.",
             )
         )
-    if any(r.cross_validated for r in runs):
+    if old := [n for n, r in zip(names, runs, strict=True) if models_held_fixed(r)]:
         facts.append(
-            Fact(False, "Cross-validated: intervals are given these fitted models, and too narrow.")
+            Fact(
+                False,
+                f"The intervals of {joined(old)} take the fitted models as given, and are too "
+                "narrow: evaluate these runs again.",
+            )
         )
-    names = sorted({r.endpoint.name for r in runs})
-    if len(names) > 1:
-        facts.append(Fact(False, f"The endpoints have different names: {', '.join(names)}."))
+    endpoints = sorted({r.endpoint.name for r in runs})
+    if len(endpoints) > 1:
+        facts.append(Fact(False, f"The endpoints have different names: {', '.join(endpoints)}."))
     ids = pd.concat([pd.Series(r.predictions.table["patient_id"].unique()) for r in runs])
     if shared := int(ids.duplicated().sum()):
         facts.append(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +11,21 @@ import numpy as np
 import pandas as pd
 
 from outcome.errors import PredictionsError, Problems, RunFolderError
+from outcome.evaluation.crossfit_estimates import InnerModelTables
 from outcome.evaluation.evaluation import PatientTables
 from outcome.evaluation.study_tables import STUDY_TABLES
 from outcome.predictions import read_predictions
 from outcome.run_folder.folder import Run
 from outcome.run_folder.pseudonyms import Pseudonyms
 
-__all__ = ["read_development", "read_manifest", "read_run"]
+__all__ = ["read_development", "read_inner_models", "read_manifest", "read_run"]
 
 FORMAT = 1
 _TEXT = {
     *("arm", "baseline", "metric", "group", "step", "reason", "note"),
     *("endpoint", "stratum", "fold", "outer_fold", "model", "statistic"),
     *("variable", "level", "term", "kind", "covariate", "group_a", "group_b", "scale"),
-    *("patient_id", "role"),
+    *("patient_id", "role", "variance", "no_verdict", "untested"),
 }
 _NEEDS = {
     "cohort_flow.csv": {"step", "patients"},
@@ -85,22 +86,40 @@ def read_run(folder: Path, *, show_ids: bool = False) -> Run:
 def read_development(folder: Path, problems: Problems) -> pd.DataFrame | None:
     """Read the out-of-fold scores of development patients; None where the folder has none."""
     path = folder / "development.csv"
-    if not path.is_file():
+    names = ("arm", "repeat", "fold", "patient_id")
+    table = _read_plain(path, names, problems)
+    if table is None:
         return None
-    text: dict[str, type[str]] = dict.fromkeys(("arm", "repeat", "fold", "patient_id"), str)
-    try:
-        # The stubs know dtype by columns for some combinations of options only.
-        table = pd.read_csv(path, dtype=text, keep_default_na=False, float_precision="round_trip")  # type: ignore[call-overload]
-    except (OSError, ValueError) as error:
-        problems.add(f"{path} cannot be read: {(str(error).splitlines() or [''])[0]}")
-        return None
-    if missing := sorted({*text, "risk"} - set(table.columns)):
+    if missing := sorted({*names, "risk"} - set(table.columns)):
         problems.add(f"{path} has no column", missing, "run the study again: it trains nothing new")
         return None
     risk = pd.to_numeric(table["risk"], errors="coerce")
     if (bad := ~np.isfinite(risk)).any():
         problems.add(f"{path}: risk is not a finite number", table.loc[bad, "patient_id"].tolist())
     return pd.DataFrame(table.assign(risk=risk))
+
+
+def read_inner_models(folder: Path, problems: Problems) -> InnerModelTables | None:
+    """Read scores by inner models and who was in which fold; None where the folder lacks one."""
+    names = ("arm", "patient_id", "repeat", "fold", "inner_fold")
+    scores = _read_plain(folder / "inner_scores.csv", names, problems)
+    names = ("patient_id", "repeat", "outer_fold", "role", "inner_fold")
+    splits = _read_plain(folder / "splits.csv", names, problems)
+    return None if scores is None or splits is None else InnerModelTables(scores, splits)
+
+
+def _read_plain(path: Path, text: Sequence[str], problems: Problems) -> pd.DataFrame | None:
+    """Read a table with these columns as text; None where there is no such file."""
+    if not path.is_file():
+        return None
+    types: dict[str, type[str]] = dict.fromkeys(text, str)
+    try:
+        # The stubs know dtype by columns for some combinations of options only.
+        table = pd.read_csv(path, dtype=types, keep_default_na=False, float_precision="round_trip")  # type: ignore[call-overload]
+    except (OSError, ValueError) as error:
+        problems.add(f"{path} cannot be read: {(str(error).splitlines() or [''])[0]}")
+        return None
+    return pd.DataFrame(table)
 
 
 def _primary_first(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:

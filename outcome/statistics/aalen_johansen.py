@@ -16,6 +16,7 @@ from scipy.special import ndtri
 
 from outcome.errors import InputError
 from outcome.statistics._arrays import FloatArray, IntArray, group_codes, numbers
+from outcome.statistics.kaplan_meier import time_reaching
 from outcome.statistics.logrank import chi_square_p
 from outcome.statistics.ties import tie_times
 
@@ -73,6 +74,21 @@ class CumulativeIncidence:
         certain = (value <= 0) | (value >= 1)
         low, high = np.minimum(lower, upper), np.maximum(lower, upper)
         return np.where(certain, value, low), np.where(certain, value, high)
+
+    def quantile(self, share: float = 0.5, *, level: float = 0.95) -> tuple[float, float, float]:
+        """Time by which `share` of all patients had this event, with the interval's inverse.
+
+        Returns
+        -------
+        tuple of float
+            Estimate, lower, upper; NaN where the curve does not rise that far.
+        """
+        lower, upper = self.interval(self.time, level)
+        return (
+            time_reaching(self.time, self.incidence, share),
+            time_reaching(self.time, upper, share),
+            time_reaching(self.time, lower, share),
+        )
 
     def _error(self, t: float) -> float:
         """Patients who leave together, with the same kind of event, share one influence."""

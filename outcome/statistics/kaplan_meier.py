@@ -17,7 +17,14 @@ from scipy.special import ndtri
 
 from outcome.statistics._arrays import FloatArray, IntArray, follow_up
 
-__all__ = ["IntervalKind", "KaplanMeier", "kaplan_meier", "number_at_risk", "step_values"]
+__all__ = [
+    "IntervalKind",
+    "KaplanMeier",
+    "kaplan_meier",
+    "number_at_risk",
+    "step_values",
+    "time_reaching",
+]
 
 IntervalKind = Literal["log-log", "log", "plain"]
 _TIE = float(np.sqrt(np.finfo(float).eps))  # two survival probabilities nearer than this are equal
@@ -96,21 +103,10 @@ class KaplanMeier:
         """
         lower, upper = _bounds(self.survival, self.log_variance, level, kind)
         return (
-            self._crossing(self.survival, share),
-            self._crossing(lower, share),
-            self._crossing(upper, share),
+            time_reaching(self.time, 1.0 - self.survival, share),
+            time_reaching(self.time, 1.0 - lower, share),
+            time_reaching(self.time, 1.0 - upper, share),
         )
-
-    def _crossing(self, curve: FloatArray, share: float) -> float:
-        known = ~np.isnan(curve)
-        fallen, time = 1.0 - curve[known], self.time[known]
-        reached = np.flatnonzero(fallen >= share - _TIE)
-        if len(reached) == 0:
-            return float("nan")
-        passed = np.flatnonzero(fallen > share + _TIE)
-        # a step that lies exactly on the share lasts until the next event, or the end
-        end = time[passed[0]] if len(passed) else self.time[-1]
-        return float((time[reached[0]] + end) / 2)
 
     def restricted_mean(self, tau: float) -> tuple[float, float]:
         """Mean event-free time up to `tau`, with its standard error (same unit as time).
@@ -176,6 +172,30 @@ def number_at_risk(time: ArrayLike, when: ArrayLike) -> IntArray:
     """
     ordered = np.sort(np.asarray(time, dtype=float))
     return (len(ordered) - np.searchsorted(ordered, when, side="left")).astype(np.int64)
+
+
+def time_reaching(time: FloatArray, had: FloatArray, share: float) -> float:
+    """Time at which a rising step curve reaches a share; the middle of a step exactly on it.
+
+    Parameters
+    ----------
+    time, had : ndarray, shape (m,)
+        Times of the steps and the value from each on; NaN where it is unknown.
+    share : float
+
+    Returns
+    -------
+    float
+        NaN where the curve does not rise that far.
+    """
+    known = ~np.isnan(had)
+    reached = np.flatnonzero(had[known] >= share - _TIE)
+    if len(reached) == 0:
+        return float("nan")
+    passed = np.flatnonzero(had[known] > share + _TIE)
+    # a step that lies exactly on the share lasts until the next event, or the end
+    end = time[known][passed[0]] if len(passed) else time[-1]
+    return float((time[known][reached[0]] + end) / 2)
 
 
 def step_values(

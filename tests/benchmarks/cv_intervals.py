@@ -271,7 +271,8 @@ def one_cohort(
         for arm, f in fitted.items():
             found, before = new[arm][metric], old_arms.loc[(arm, name[metric])]
             what = {"what": "N" if arm in ("N", "N'") else "arm", "metric": metric}
-            limits = {"fixed": (before["lower"], before["upper"]), "new": found.interval()}
+            fixed = before["lower_fixed"], before["upper_fixed"]
+            limits = {"fixed": fixed, "new": found.interval()}
             rows += [_row(what, m, ci, f.truth[metric]) for m, ci in limits.items()]
         for what, (first, second) in PAIRS.items():
             found = crossfit_difference(new[first][metric], new[second][metric])
@@ -280,7 +281,11 @@ def one_cohort(
             about = {"what": what, "metric": metric}
             better = (found.value > 0) != (metric in ("brier", "ibs"))
             for method, ci, p in (
-                ("fixed", (before["lower"], before["upper"]), before["p_value"]),
+                (
+                    "fixed",
+                    (before["lower_fixed"], before["upper_fixed"]),
+                    before["p_value_fixed"],
+                ),
                 ("new", found.interval(), found.p_value),
             ):
                 row = _row(about, method, ci, truth)

@@ -98,9 +98,25 @@ def test_evaluate_of_a_run_gives_its_metrics(small, tmp_path, outcome):
         "--unit", "days",
     )  # fmt: skip
     assert done.code == 0, done.err
-    for name in ("metrics", "comparisons", "risk_groups"):
+    # A table alone has no scores by inner models: the rest is the same.
+    training = ["lower", "upper", "se", "df", "variance", "p_value", "p_adjusted"]
+    for name, without in (("metrics", training), ("comparisons", training), ("risk_groups", [])):
         one, other = (pd.read_csv(tmp_path / d / f"{name}.csv") for d in ("run", "again"))
-        pd.testing.assert_frame_equal(one, other)
+        kept = [c for c in one if c not in without]
+        pd.testing.assert_frame_equal(one[kept], other[kept])
+    assert "there are no scores by inner models" in done.out
+
+
+def test_five_patients_give_no_verdict(tmp_path, outcome):
+    rows = {"patient_id": list("abcde"), "time": [1, 2, 3, 4, 5], "event": 1}
+    pd.DataFrame(rows).assign(risk=[5, 4, 3, 2, 1]).to_csv(tmp_path / "p.csv", index=False)
+    done = outcome("evaluate", tmp_path / "p.csv", "--out", tmp_path / "out", "--unit", "days")
+    assert done.code == 0, done.err
+    assert "warning: arm p: no verdict, 5 events: a verdict needs 10" in done.out
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Cannot be said" in page
+    assert "a verdict needs 10" in page
+    assert "1.00 (1.00 to 1.00)" not in page + done.out
 
 
 def test_compare_as_typed(scores, outcome, tmp_path):
@@ -125,7 +141,7 @@ def test_probabilities_of_a_label(tmp_path, outcome):
     assert {"brier", "calibration_slope", "calibration_intercept"} <= set(metrics.index)
     # One set of patients, no folds: an ordinary test, nothing exploratory about intervals.
     assert "cross-validated" not in done.out
-    assert "exploratory, since folds share" not in done.out
+    assert "would also have trained other models" not in done.out
     assert "note: the predictions came without groups: patients were cut at the median" in done.out
     favourable = outcome("evaluate", tmp_path / "p.csv", "--out", tmp_path / "good", "--favourable")
     assert favourable.code == 0, favourable.err

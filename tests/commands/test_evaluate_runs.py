@@ -36,7 +36,10 @@ def same(one, other, names=TABLES):
 def test_a_run_folder_says_what_it_is_of(run, outcome, tmp_path):
     done = outcome("evaluate", run, "--out", tmp_path / "out")
     assert done.code == 0, done.err
-    same(run, tmp_path / "out")  # horizons, secondary endpoint and intervals included
+    # Horizons, secondary endpoint and intervals included.
+    same(run, tmp_path / "out", (*TABLES, "auc_over_time", "inner_scores", "splits"))
+    of_c = pd.read_csv(run / "metrics.csv").set_index("metric").loc["harrell_c", "variance"]
+    assert set(of_c) == {"inner models"}
     said = "risk groups are those of the run, cut at the median of the risks of its development"
     assert f"note: {said} patients" in done.out
     assert "These are SIMULATED patients." in done.out

@@ -90,9 +90,20 @@ def test_auc_over_time_is_the_auc_at_the_horizons(rng):
         for h in (365, 1000):
             row = found.loc[arm, h]
             assert row["auc"] == pytest.approx(metrics.loc[(arm, f"auc_{h}"), "estimate"])
-            half = 1.959963984540054 * metrics.loc[(arm, f"auc_{h}"), "se"]
-            assert row["upper"] - row["auc"] == pytest.approx(half)
+            for bound in ("lower", "upper", "variance"):
+                assert row[bound] == metrics.loc[(arm, f"auc_{h}"), bound]
     assert found.loc["image"]["events"].is_monotonic_increasing
+
+
+def test_auc_over_time_begins_at_the_tenth_event(rng):
+    predictions = Predictions(timed(rng))
+    panel, arms = read_arms(predictions)
+    once = predictions.table.drop_duplicates("patient_id")
+    tenth = np.sort(once.loc[once["event"] == 1, "time"])[9]
+    found = auc_over_time(panel, arms, [tenth / 2])
+    assert found["time"].min() >= tenth
+    assert (found["events"] >= 10).all()
+    assert set(found["variance"]) == {"twice the fixed-model variance"}
 
 
 def test_scores_of_the_folds_average_to_the_metric(rng):

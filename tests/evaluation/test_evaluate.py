@@ -3,11 +3,20 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
+from crossfit_tables import HORIZONS, run_tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outcome.errors import PredictionsError
+from outcome.evaluation.arrays import read_arms
+from outcome.evaluation.crossfit_estimates import (
+    InnerModelTables,
+    crossfit_difference,
+    crossfit_estimate,
+    inner_scores_by_arm,
+)
 from outcome.evaluation.evaluation import METRIC_COLUMNS, evaluate
+from outcome.evaluation.fold_metrics import harrell_in_fold
 from outcome.evaluation.horizon_columns import horizon_columns, horizon_name
 from outcome.predictions import Predictions
 from outcome.statistics.concordance import harrell
@@ -102,7 +111,9 @@ def test_same_seed_same_numbers_other_seed_other_interval():
     a, b, c = (evaluate(predictions, n_resamples=50, seed=s) for s in (1, 1, 2))
     pd.testing.assert_frame_equal(a.metrics, b.metrics)
     assert (a.metrics["estimate"] == c.metrics["estimate"]).all()
-    assert value(a, "arm0", "harrell_c", "lower") != value(c, "arm0", "harrell_c", "lower")
+    assert value(a, "arm0", "harrell_c", "lower") == value(c, "arm0", "harrell_c", "lower")
+    fixed = [value(found, "arm0", "harrell_c", "lower_fixed") for found in (a, c)]
+    assert fixed[0] != fixed[1]
 
 
 def test_columns_and_names():
@@ -155,7 +166,9 @@ def test_identical_arms_do_not_differ():
     table = simulated(arms=1)
     both = pd.concat([table, table.assign(arm="copy", risk=2 * table["risk"])], ignore_index=True)
     row = evaluate(Predictions(both), baseline="arm0", n_resamples=20).comparisons.iloc[0]
-    assert (row["difference"], row["p_value"], row["lower"], row["upper"]) == (0, 1, 0, 0)
+    assert (row["difference"], row["p_value"], row["lower_fixed"]) == (0, 1, 0)
+    assert -0.2 < row["lower"] == -row["upper"] < 0
+    assert "both arms rank all pairs alike" in row["note"]
 
 
 def test_arms_are_compared_on_common_patients():
@@ -185,8 +198,11 @@ def test_constant_risk_is_one_half_one_group_and_a_warning():
     table = simulated(arms=1).assign(risk=0.25)
     found = evaluate(Predictions(table), horizons=[200], n_resamples=50)
     for metric in ("harrell_c", "uno_c", "auc_200"):
-        row = [value(found, "arm0", metric, c) for c in ("estimate", "lower", "upper", "se")]
+        fixed = ("estimate", "lower_fixed", "upper_fixed", "se_fixed")
+        row = [value(found, "arm0", metric, c) for c in fixed]
         assert row == pytest.approx([0.5, 0.5, 0.5, 0], abs=1e-12)
+        assert np.isnan([value(found, "arm0", metric, c) for c in ("lower", "upper", "se")]).all()
+        assert "no patient moves" in value(found, "arm0", metric, "note")
     assert found.risk_groups["group"].tolist() == ["low"]
     assert "only one risk group" in found.risk_groups["note"].iloc[0]
     assert np.isnan(found.risk_groups["logrank_p"].iloc[0])
@@ -274,11 +290,68 @@ def test_missing_survival_predictions_are_counted():
     assert np.isnan(value(found, "arm0", "calibration_slope"))
 
 
-def test_no_resamples_leaves_intervals_empty_but_not_p():
+def test_no_resamples_leave_the_intervals_of_fixed_models_empty():
     found = evaluate(Predictions(simulated()), baseline="arm0", n_resamples=0)
-    assert found.metrics["lower"].isna().all()
+    assert found.metrics["lower_fixed"].isna().all()
+    assert found.metrics["lower"].notna().all()
     assert found.metrics["se"].notna().all()
     assert found.comparisons["p_value"].notna().all()
+
+
+def test_metrics_and_comparisons_have_the_variance_of_the_inner_models():
+    tables = run_tables(n=60, folds=2, repeats=2)
+    predictions, inner = Predictions(tables[0]), [InnerModelTables(tables[1], tables[2])]
+    options = {"baseline": "arm0", "horizons": HORIZONS, "n_resamples": 20}
+    found = evaluate(predictions, inner=inner, **options)
+    plain = evaluate(predictions, **options)
+    fixed = ["arm", "metric", "estimate", "lower_fixed", "upper_fixed", "se_fixed"]
+    pd.testing.assert_frame_equal(found.metrics[fixed], plain.metrics[fixed])
+    panel, arms = read_arms(predictions)
+    scores = inner_scores_by_arm(inner, panel)
+    expected = [crossfit_estimate(panel, a, harrell_in_fold, scores[a.name]) for a in arms]
+    row = found.metrics.set_index(["arm", "metric"]).loc[("arm1", "harrell_c")]
+    assert (row["lower"], row["upper"]) == pytest.approx(expected[1].interval())
+    assert (row["se"], row["df"]) == pytest.approx((expected[1].se, expected[1].found.df))
+    row = found.comparisons.set_index("metric").loc["harrell_c"]
+    assert row["p_value"] == pytest.approx(crossfit_difference(*expected).p_value)
+    by_source = found.metrics.groupby("metric")["variance"].first()
+    moved = ["harrell_c", "harrell_c_pairs", "uno_c", "auc_200", "mean_auc", "brier_500", "ibs"]
+    assert set(by_source[moved]) == {"inner models"}
+    assert by_source["calibration_ratio_200"] == "fixed models"
+    assert set(plain.metrics.set_index("metric").loc[moved, "variance"]) == {
+        "twice the fixed-model variance"
+    }
+    wider = (plain.metrics["se"] - found.metrics["se"])[found.metrics["metric"].isin(moved)]
+    assert (wider >= -1e-12).all()
+    assert "inner models show how much" in " ".join(found.notes)
+    assert "no scores by inner models" in " ".join(plain.notes)
+
+
+def test_labels_have_the_variance_of_the_inner_models():
+    tables = run_tables(n=60, folds=2, binary=True)
+    inner = [InnerModelTables(tables[1], tables[2])]
+    found = evaluate(Predictions(tables[0]), inner=inner, n_resamples=20).metrics
+    found = found[found["arm"] == "arm0"].set_index("metric")
+    assert found.loc[["auroc", "brier"], "variance"].tolist() == ["inner models"] * 2
+    assert found.loc["auprc", "variance"] == "fixed models"
+    assert found.loc["auprc", "lower"] == found.loc["auprc", "lower_fixed"]
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_five_patients_in_order_give_no_verdict(binary):
+    rows = pd.DataFrame({"patient_id": list("abcde"), "arm": "a", "repeat": 0, "fold": 0})
+    rows = rows.assign(risk=[5.0, 4, 3, 2, 1])
+    outcome = {"label": [1, 1, 1, 0, 0]} if binary else {"event": 1, "time": [1.0, 2, 3, 4, 5]}
+    found = evaluate(Predictions(rows.assign(**outcome)), n_resamples=20)
+    row = found.metrics.iloc[0]
+    assert (row["estimate"], row["upper"]) == (1, 1)
+    assert row["lower"] < 0.2
+    assert np.isnan([row["se"], row["df"]]).all()
+    assert "no discordant pair" in row["note"]
+    assert "a verdict needs 10" in row["no_verdict"]
+    assert "25 or more" in row["untested"]
+    assert any("no verdict" in w for w in found.warnings)
+    assert any("25 or more" in w for w in found.warnings)
 
 
 def test_binary_metrics():

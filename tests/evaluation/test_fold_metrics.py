@@ -94,4 +94,13 @@ def test_a_fold_without_pairs_says_so():
     for metric in (harrell_in_fold, pairs_in_fold):
         found = metric(none)
         assert np.isnan(found.value)
-        assert "fewer than 2 comparable pairs" in found.note
+        assert "comparable pair" in found.note
+
+
+def test_a_single_pair_counts_where_pairs_are_pooled():
+    _, folds = folds_of()
+    two = replace(folds[0].take(np.arange(len(folds[0].risk)) < 2), stratum=np.zeros(2, int))
+    two = replace(two, time=np.array([1.0, 2.0]), event=np.array([True, False]))
+    found = pairs_in_fold(replace(two, risk=np.array([1.0, 0.0])))
+    assert (found.value, found.size, found.influence.tolist()) == (1.0, 1.0, [0.0, 0.0])
+    assert np.isnan(harrell_in_fold(two).value)

@@ -57,7 +57,8 @@ def test_concordance(oracle, metrics, k):
     ]:
         row = metrics.loc[(f"m{k}", metric)]
         assert row["estimate"] == pytest.approx(expected["c"], rel=1e-9)
-        assert row["se"] == pytest.approx(expected["se"], rel=1e-9)
+        assert row["se_fixed"] == pytest.approx(expected["se"], rel=1e-9)
+        assert row["se"] == pytest.approx(expected["se"], rel=0.01)  # a small-sample factor
         assert row["upper"] - row["lower"] == pytest.approx(3.92 * expected["se"], rel=0.2)
 
 
@@ -154,13 +155,16 @@ def test_binary_outcome(oracle, tables):
         r = oracle["delong"]["single"][name]
         row = metrics.loc[(name, "auroc")]
         assert row["estimate"] == pytest.approx(r["auc"], rel=1e-12)
-        assert row["se"] == pytest.approx(np.sqrt(r["var"]), rel=0.02)  # no small-sample factor
+        assert row["se_fixed"] == pytest.approx(np.sqrt(r["var"]), rel=0.02)
+        assert row["se"] == pytest.approx(np.sqrt(r["var"]), rel=1e-9)  # with its factors, DeLong's
         # fitted probabilities of a logistic model are calibrated where they were fitted
         assert metrics.loc[(name, "calibration_slope"), "estimate"] == pytest.approx(1, abs=1e-3)
         intercept = metrics.loc[(name, "calibration_intercept"), "estimate"]
         assert intercept == pytest.approx(0, abs=1e-3)
     row = found.comparisons.set_index("metric").loc["auroc"]
-    assert row["p_value"] == pytest.approx(oracle["delong"]["paired"]["p2_vs_p1"]["p"], rel=0.1)
+    p = oracle["delong"]["paired"]["p2_vs_p1"]["p"]
+    assert row["p_value_fixed"] == pytest.approx(p, rel=0.1)
+    assert p < row["p_value"] < 2 * p  # by the quantiles of t
     y, p = tables["binary"]["y"], tables["binary"]["p1"]
     assert metrics.loc[("p1", "brier"), "estimate"] == pytest.approx(((y - p) ** 2).mean())
 
@@ -260,8 +264,26 @@ def test_competing_risks_by_group(oracle, tables):
     found = incidence_at(read_arms(predictions)[1], r["times"])
     p = found.groupby("cause")["gray_p"].first()
     assert p.tolist() == pytest.approx(r["gray_by_trt"]["pv"], rel=1e-9)
-    notices = evaluate(predictions, n_resamples=0).warnings
-    assert any("competing events" in n for n in notices)
+    evaluated = evaluate(predictions, n_resamples=0)
+    assert any("competing events" in n for n in evaluated.warnings)
+    # What the tables of groups hold is 1 less the incidence of the event of interest.
+    arms = read_arms(predictions)[1]
+    free = survival_at(arms, r["times"])
+    mine = found[found["cause"] == 1].reset_index(drop=True)
+    for ours, theirs in (("survival", "incidence"), ("lower", "upper"), ("upper", "lower")):
+        assert free[ours].to_numpy() == pytest.approx(1 - mine[theirs].to_numpy(), nan_ok=True)
+    last = survival_curves(arms).groupby("group")["survival"].last()
+    groups = evaluated.risk_groups.set_index("group")
+    assert (groups["median_survival"].notna() == (last.reindex(groups.index) <= 0.5)).all()
+    assert groups["note"].str.contains("cumulative incidence of 50%").all()
+
+
+def test_the_median_under_competing_risks_is_where_half_had_the_event():
+    rows = pd.DataFrame({"patient_id": list("abcdefgh"), "arm": "a", "repeat": 0, "fold": 0})
+    rows = rows.assign(risk=1.0, risk_group="all", time=range(1, 9), event=[1, 2, 1, 1, 2, 1, 1, 0])
+    row = evaluate(Predictions(rows), n_resamples=0).risk_groups.iloc[0]
+    assert row["median_survival"] == 6.5  # by 6, 4 of 8; a Kaplan-Meier curve says 4
+    assert row["lower"] < 6.5
 
 
 def test_best_cut(oracle, tables):

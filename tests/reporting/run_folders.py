@@ -256,18 +256,20 @@ def _write_metrics(
     n, events = len(once), int(once["event" if "event" in once else "label"].sum())
     width = 1.1 / np.sqrt(max(events, 4)) / 2
     rows, differences = [], []
+    one_set = predictions[["repeat", "fold"]].drop_duplicates().shape[0] == 1
+    variance = "fixed models" if one_set else "inner models"
     for k, arm in enumerate(arms):
         value = 0.5 if arm == constant else min(0.62 + 0.05 * k, 0.9)
         for j, key in enumerate(keys):
             at = 0.21 - 0.01 * k if key in ("ibs", "brier") else value + 0.01 * j
             spread = 0.0 if arm == constant else width * (0.3 if key in ("ibs", "brier") else 1)
-            rows.append((arm, key, at, at - spread, at + spread, n, events))
+            rows.append((arm, key, at, at - spread, at + spread, n, events, variance))
         if k:
             gap = 0.05 * k
             differences.append(
                 (arm, next(iter(arms)), main, gap, gap - 0.07, gap + 0.07, 0.16 / k**3, 0.16 / k**2)
             )
-    columns = ["arm", "metric", "estimate", "lower", "upper", "n", "events"]
+    columns = ["arm", "metric", "estimate", "lower", "upper", "n", "events", "variance"]
     pd.DataFrame(rows, columns=columns).to_csv(folder / "metrics.csv", index=False)
     columns = ["arm", "baseline", "metric", "difference", "lower", "upper", "p_value", "p_adjusted"]
     pd.DataFrame(differences, columns=columns).to_csv(folder / "comparisons.csv", index=False)

@@ -72,8 +72,9 @@ def test_first_screen_answers_with_the_numbers_of_the_run(survival):
         assert question in made.text
     assert "C-index 0.72 (0.68 to 0.76)" in made.text
     assert "no evidence of a difference, C-index +0.050 (95% interval −0.020 to +0.120" in made.text
-    assert "p = 0.02, exploratory; p = 0.04 after Holm’s correction for 2 comparisons" in made.text
-    assert "given these fitted models" in made.text
+    assert "p = 0.02; p = 0.04 after Holm’s correction for 2 comparisons" in made.text
+    assert "count that other patients would also have trained other models" in made.text
+    assert "given these fitted models" not in made.text
 
 
 def test_every_section_is_there_once_and_headings_are_in_order(survival):
@@ -132,7 +133,8 @@ def test_figures_are_written_beside_it(survival):
 def test_simulated_data_are_labelled_and_real_ones_are_not(survival, tmp_path):
     assert "Simulated data." in survival[1].text
     real = page(survival_run(tmp_path, n=40, simulated=False))
-    assert "imulated" not in real.text
+    assert "Simulated data" not in real.text
+    assert "data are simulated" not in real.text
 
 
 def test_methods_say_what_the_manifest_says(survival):
@@ -143,6 +145,7 @@ def test_methods_say_what_the_manifest_says(survival):
         "there for 233 patients and missing for 7",
         "divided into 5 folds",
         "1,000 bootstrap resamples of patients, within folds",
+        "divide by the sum of the weights",
         "Risk groups were cut at the median of the development patients’ risks",
     ):
         assert part in text
@@ -154,6 +157,16 @@ def test_held_out_patients_have_ordinary_intervals_and_p(tmp_path):
     assert "xploratory" not in text
     assert "Cross-validated" not in text
     assert "p = 0.02; p = 0.04 after Holm’s" in text
+
+
+def test_intervals_of_an_older_folder_are_called_too_narrow(tmp_path):
+    folder = survival_run(tmp_path, n=40)
+    old = pd.read_csv(folder / "metrics.csv").drop(columns="variance")
+    old.to_csv(folder / "metrics.csv", index=False)
+    text = page(folder).text
+    assert "take the fitted models as given" in text
+    assert "p = 0.02, exploratory" in text
+    assert "given these fitted models" in text
 
 
 def test_the_same_folder_gives_the_same_page(tmp_path, figures):

@@ -137,7 +137,7 @@ def test_competing_events_have_cumulative_incidences(tmp_path):
     text = text_of(folder)
     assert "Cumulative incidence (95% interval)" in text
     assert "Gray’s test" in text
-    assert "Median time to event" not in text
+    assert "Not reached: the incidence stays below 50%" in text
     assert "Kaplan-Meier curves of image" not in text
     number = int((pd.read_csv(folder / "predictions.csv")["event"] == 2).sum())
     assert f"competing events ({number} patients)" in text

@@ -202,7 +202,8 @@ def main_scores(run: Run) -> tuple[Metric | None, pd.DataFrame]:
     metric : Metric or None
         None where the run has no metrics.
     rows : DataFrame
-        `arm, estimate, lower, upper, n, events`.
+        `arm, estimate, lower, upper, n, events`, and `no_verdict` and `untested`: why the arm is
+        too small to be judged, or for intervals that were checked; else empty.
     """
     table = overall(run.table("metrics.csv"))
     declared = run.part("protocol").get("primary_metric")
@@ -211,4 +212,6 @@ def main_scores(run: Run) -> tuple[Metric | None, pd.DataFrame]:
     rows = rows.drop_duplicates("arm").set_index("arm").reindex(run.arms)
     wanted = ("estimate", "lower", "upper", "n", "events")
     values = pd.DataFrame({name: column(rows, name) for name in wanted}, index=rows.index)
+    for name in ("no_verdict", "untested"):
+        values[name] = rows[name].fillna("") if name in rows else ""
     return main, values.rename_axis("arm").reset_index()

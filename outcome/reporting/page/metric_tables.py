@@ -7,6 +7,7 @@ import pandas as pd
 
 from outcome.plotting.number_text import estimate
 from outcome.reporting.page.formatting import Cell, Table, entry
+from outcome.reporting.page.interval_words import narrow_note
 from outcome.reporting.page.metric_names import Metric
 from outcome.run_folder.folder import Run
 
@@ -30,6 +31,8 @@ def metric_table(run: Run, metrics: pd.DataFrame, shown: list[Metric], caption: 
             cells.append(Cell(text if m.key in mine.index else "", value))
         sizes = [mine[k].max() if k in mine else np.nan for k in ("n", "events")]
         table.add(Cell(arm, i, True, f"arm-{i % 8}"), *cells, *sizes)
+    if note := narrow_note(run, metrics[metrics["metric"].isin([m.key for m in shown])]):
+        table.notes.append(note)
     return table
 
 

@@ -10,6 +10,7 @@ from outcome.reporting.page.blocks import (
     ReportSection,
 )
 from outcome.reporting.page.figures import WIDTH, ReportFigures
+from outcome.reporting.page.interval_words import given_models
 from outcome.run_folder.folder import Run
 
 __all__ = ["auc_over_time"]
@@ -23,7 +24,8 @@ def auc_over_time(run: Run, drawings: ReportFigures) -> ReportSection | None:
     section = ReportSection("auc-over-time", "AUC over time")
     section.say(
         "Early and late events may be predicted unequally well; a single C-index does not show it. "
-        "At both ends there are few events or few patients left, and the curves are unsteady."
+        "The curves begin at the tenth event. At both ends there are few events or few patients "
+        "left, and the curves are unsteady."
     )
     section.show(draw_auc(drawings, table))
     return section
@@ -33,7 +35,7 @@ def draw_auc(d: ReportFigures, table: pd.DataFrame) -> Picture:
     """Draw AUC(t) of every arm."""
     end = d.run.endpoint
     few = table["arm"].nunique() <= 3
-    given = ", given these fitted models" if d.run.cross_validated else ""
+    given = given_models(d.run, table)
     shaded = f" Bands: pointwise 95% intervals{given}." if few else ""
     return d.hang(
         lambda ax: plot_auc_over_time(table, ax, unit=end.unit, colours=d.colours, bands=few),

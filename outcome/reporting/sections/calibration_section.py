@@ -14,6 +14,7 @@ from outcome.plotting.number_text import plural
 from outcome.reporting.page.blocks import Block, Picture, ReportSection
 from outcome.reporting.page.figures import ReportFigures, arm_tabs
 from outcome.reporting.page.formatting import column
+from outcome.reporting.page.interval_words import models_held_fixed
 from outcome.reporting.page.metric_names import horizon_text, metric, overall
 from outcome.reporting.page.metric_tables import metric_table
 from outcome.run_folder.folder import Run
@@ -34,6 +35,8 @@ def calibration(run: Run, drawings: ReportFigures) -> ReportSection | None:
     if shown:
         table = metric_table(run, metrics, shown, "Predicted probabilities: estimate, 95% interval")
         table.notes += [f"{m.label}: {m.meaning}" for m in shown if m.meaning]
+        if any(m.key.startswith(("brier", "ibs")) for m in shown) and run.cross_validated:
+            table.notes += _brier_notes(run)
         if "note" in metrics:
             for m in shown:
                 said = metrics[(metrics["metric"] == m.key) & metrics["estimate"].isna()]["note"]
@@ -47,6 +50,21 @@ def calibration(run: Run, drawings: ReportFigures) -> ReportSection | None:
     if len(points):
         section.show(arm_tabs(run, drawings, "calibration", make))
     return section
+
+
+def _brier_notes(run: Run) -> list[str]:
+    found = []
+    if run.endpoint.times:
+        found.append(
+            "Brier scores weight patients for censoring, by curves of the other folds, and divide "
+            "by the sum of the weights, which then is not the number of patients."
+        )
+    if not models_held_fixed(run):
+        found.append(
+            "The intervals of Brier scores count the training of the models, but take the "
+            "calibration of their risks as given."
+        )
+    return found
 
 
 def _source(run: Run) -> str:

@@ -16,6 +16,7 @@ from outcome.reporting.page.blocks import (
 )
 from outcome.reporting.page.figures import ReportFigures
 from outcome.reporting.page.formatting import Cell, Table, column, entry, quote
+from outcome.reporting.page.interval_words import models_held_fixed, narrow_note
 from outcome.reporting.page.metric_names import (
     Metric,
     main_scores,
@@ -48,12 +49,7 @@ def comparison(run: Run, drawings: ReportFigures) -> ReportSection | None:
     if mine.empty:
         mine, rest = rest, rest.iloc[:0]
     section.show(comparison_table(run, mine, "Differences between arms"))
-    if run.cross_validated:
-        section.say(
-            "Every p is exploratory: interval and test take the fitted models as given, leave out "
-            "how models trained on other patients would differ, and so find differences too often.",
-            quiet=True,
-        )
+    section.say(_about_p(run), quiet=True)
     if len(rest):
         section.say("The same for all other metrics; descriptive, without correction.")
         tabs: list[Tab] = []
@@ -64,6 +60,22 @@ def comparison(run: Run, drawings: ReportFigures) -> ReportSection | None:
         section.show(Tabs("Comparison", tabs))
     section.show(_added_value(run))
     return section
+
+
+def _about_p(run: Run) -> str:
+    if models_held_fixed(run):
+        return (
+            "Every p is exploratory: interval and test take the fitted models as given, leave out "
+            "how models trained on other patients would differ, and so find differences too often."
+        )
+    if not run.cross_validated:
+        return ""
+    return (
+        "Interval and p come from one t test, which counts that other patients would also have "
+        "trained other models. It asks whether these fitted models differ on new patients. The "
+        "columns *_fixed of comparisons.csv hold the models fixed; that test finds differences "
+        "too often."
+    )
 
 
 def comparison_table(run: Run, rows: pd.DataFrame, caption: str) -> Table:
@@ -87,6 +99,8 @@ def comparison_table(run: Run, rows: pd.DataFrame, caption: str) -> Table:
         table.notes.append(
             "Corrected: Holm’s correction over the comparisons; rows without it are descriptive."
         )
+    if note := narrow_note(run, rows):
+        table.notes.append(note)
     return table
 
 
@@ -109,7 +123,11 @@ def _added_value(run: Run) -> Table:
             str(row["note"]) if np.isnan(row["chi_square"]) else "",
         )  # fmt: skip
     model = run.endpoint.regression
-    exploratory = "; exploratory for out-of-fold scores" if run.cross_validated else ""
+    exploratory = (
+        "; p and intervals take the out-of-fold scores as given, and are exploratory"
+        if run.cross_validated
+        else ""
+    )
     table.notes.append(
         f"Likelihood-ratio test of the score added to a {model} model of the covariates, "
         f"stratified by fold{exploratory}. C of the fitted models on the same patients "

@@ -13,6 +13,7 @@ from outcome.reporting.page.blocks import (
 )
 from outcome.reporting.page.figures import ReportFigures
 from outcome.reporting.page.formatting import Cell, Table, column, entry
+from outcome.reporting.page.interval_words import interval_summary, models_held_fixed
 from outcome.reporting.page.metric_names import (
     Metric,
     main_scores,
@@ -52,7 +53,7 @@ def discrimination(run: Run, drawings: ReportFigures) -> ReportSection:
 def _spread(run: Run) -> str:
     if not run.cross_validated:
         return ""
-    given = "95% intervals are given these fitted models."
+    given = interval_summary(run)
     if run.repeats == 1:
         return f"{given} Spread over repeats: not measured, since there was one repeat."
     main, _ = main_scores(run)
@@ -89,7 +90,7 @@ def _permutations(run: Run) -> Table:
 def draw_arms_forest(d: ReportFigures, main: Metric, rows: pd.DataFrame) -> Picture:
     """Draw the main metric of every arm with its interval."""
     data = rows.rename(columns={"arm": "label"})
-    given = ", given these fitted models" if d.run.cross_validated else ""
+    given = ", given these fitted models" if models_held_fixed(d.run) else ""
     listed = "; ".join(
         f"{r.label} {estimate(r.estimate, r.lower, r.upper, main.digits)}"
         for r in data.itertuples()

@@ -10,6 +10,7 @@ import pandas as pd
 
 from outcome.plotting.number_text import number, plural
 from outcome.reporting.page.formatting import joined
+from outcome.reporting.page.interval_words import interval_sentences, models_held_fixed
 from outcome.reporting.page.metric_names import horizon_text
 from outcome.reporting.sections.training_section import models_of
 from outcome.risk.cutoffs import rule_words
@@ -205,24 +206,34 @@ def _calibration(run: Run) -> list[str]:
 def _evaluation(run: Run) -> list[str]:
     said, present = [], set(run.table("metrics.csv")["metric"])
     resamples = run.manifest.get("resamples")
-    if resamples:
-        per_fold = ", within folds" if run.cross_validated else ""
+    said += interval_sentences(run)
+    per_fold = ", within folds" if run.cross_validated else ""
+    drawn = f"percentiles of {int(resamples or 0):,} bootstrap resamples of patients{per_fold}"
+    if models_held_fixed(run) and resamples:
         said.append(
-            f"95% intervals of discrimination and of Brier scores are percentiles of "
-            f"{int(resamples):,} bootstrap resamples of patients{per_fold}, the same resamples for "
-            "every arm; those of calibration, of ratios and of AUC over time are normal ones."
+            f"95% intervals of discrimination and of Brier scores are {drawn}, the same resamples "
+            "for every arm; those of calibration and of ratios are normal ones."
         )
+    elif not models_held_fixed(run):
+        said.append(
+            "Intervals of the concordance, of AUROC and AUC over time and of Brier scores are those"
+            " of a t distribution. Intervals of calibration and of ratios are normal ones, given"
+            " the fitted models."
+        )
+        if resamples:
+            only = "; AUPRC and sensitivity have no others" if "auprc" in present else ""
+            said.append(
+                f"Intervals given the fitted models ({drawn}, the same resamples for every arm) "
+                f"are in the columns lower_fixed and upper_fixed of the tables{only}."
+            )
     if present & {"harrell_c", "auroc"} and run.cross_validated:
         name = "C-index" if "harrell_c" in present else "AUROC"
         said.append(
             f"Risk scores of different folds were never compared: the {name} was computed in each "
             "test fold and averaged."
         )
-    if run.cross_validated:
-        said.append(
-            "In a cross-validated study intervals and p-values are given these fitted models, "
-            "and every p is exploratory."
-        )
+    if models_held_fixed(run):
+        said.append("Every p is exploratory.")
     return said
 
 
@@ -232,9 +243,10 @@ def _statistics(run: Run) -> list[str]:
     if comparisons.get("p_value", pd.Series(dtype=float)).notna().any():
         pairs = len(comparisons[["arm", "baseline"]].drop_duplicates())
         held = f", with Holm’s correction over {pairs} comparisons" if pairs > 1 else ""
+        test = "z" if models_held_fixed(run) else "t"
         said.append(
-            "Arms were compared on the patients that both scored, by a z test of the difference "
-            f"with the standard error of the paired influence of each patient{held}."
+            f"Arms were compared on the patients that both scored, by a {test} test of the "
+            f"difference with the standard error of the paired influence of each patient{held}."
         )
     if len(run.table("effects.csv")) and run.endpoint.times:
         said.append(

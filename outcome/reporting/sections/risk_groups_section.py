@@ -161,9 +161,7 @@ def _grouping(run: Run) -> str:
 
 def _group_table(run: Run, arm: str, rows: pd.DataFrame) -> Table:
     unit = f" ({run.endpoint.unit})" if run.endpoint.unit else ""
-    # Where events compete, the median of a Kaplan-Meier curve has no meaning.
-    timed = run.endpoint.times
-    medians = "median_survival" in rows and timed and not run.endpoint.competing
+    medians = "median_survival" in rows and run.endpoint.times
     rows = rows.drop_duplicates("group").set_index("group")
     groups = [g for g in run.groups(arm) if g in rows.index]
     ratios = column(rows, "hazard_ratio")
@@ -217,7 +215,8 @@ def _group_notes(run: Run, arm: str, rows: pd.DataFrame, table: Table, *, median
             table.notes.append(f"Log-rank {p_value(p.iloc[0])}, stratified by fold; exploratory.")
         else:
             table.notes.append(f"Log-rank {p_value(p.iloc[0])}.")
-    reached = " Not reached: the curve stays above 50%." if medians else ""
+    curve = "incidence stays below" if run.endpoint.competing else "curve stays above"
+    reached = f" Not reached: the {curve} 50%." if medians else ""
     if "lower" in rows:
         table.notes.append(f"95% intervals in brackets.{reached}")
     notes = rows.get("note", pd.Series(dtype=str))

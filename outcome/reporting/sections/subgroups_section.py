@@ -18,6 +18,7 @@ from outcome.reporting.page.blocks import (
 )
 from outcome.reporting.page.figures import MOST_ROWS, ReportFigures, arm_tabs, forest_heading
 from outcome.reporting.page.formatting import Cell, Table, column
+from outcome.reporting.page.interval_words import given_models
 from outcome.reporting.page.metric_names import (
     Metric,
     main_scores,
@@ -73,9 +74,9 @@ def _subgroup_table(run: Run, arm: str, rows: pd.DataFrame) -> Table:
             Cell(p_number(p), p),
         )  # fmt: skip
     table.notes.append(
-        "Pairs of the same fold, pooled; normal intervals. Numbers with more than five values are "
-        "cut at the median. Interaction p (likelihood ratio): does the effect of the score differ "
-        "between the levels?"
+        f"Pairs of the same fold, pooled{given_models(run, rows)}. Numbers with more than five "
+        "values are cut at the median. Interaction p (likelihood ratio): does the effect of the "
+        "score differ between the levels?"
     )
     if column(rows, "calibration_ratio").notna().any():
         at = run.endpoint.horizons

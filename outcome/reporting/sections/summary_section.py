@@ -12,6 +12,7 @@ import pandas as pd
 from outcome.plotting.number_text import estimate, interval, number, p_value, plural, signed
 from outcome.reporting.page.blocks import Answer, Fact
 from outcome.reporting.page.formatting import entry, joined, quote
+from outcome.reporting.page.interval_words import interval_summary, models_held_fixed
 from outcome.reporting.page.metric_names import Metric, main_scores, metric
 from outcome.run_folder.folder import Run
 
@@ -72,7 +73,7 @@ def p_text(run: Run, row: pd.Series, comparisons: int) -> str:
     p = p_value(row.get("p_value"))
     if not p:
         return ""
-    words = f"{p}, exploratory" if run.cross_validated else p
+    words = f"{p}, exploratory" if models_held_fixed(run) else p
     adjusted = p_value(row.get("p_adjusted"))
     if adjusted and comparisons > 1:
         words += f"; {adjusted} after Holm’s correction for {comparisons} comparisons"
@@ -89,12 +90,13 @@ def answers(run: Run) -> list[Answer]:
 
 
 def _works(run: Run, main: Metric, rows: pd.DataFrame) -> Answer:
-    chance = main.chance
-    better = rows[rows["lower"] > chance]["arm"].tolist()
-    worse = rows[rows["upper"] < chance]["arm"].tolist()
-    known = rows["lower"].notna() & rows["upper"].notna()
-    unsure = rows[known & ~rows["arm"].isin([*better, *worse])]["arm"].tolist()
-    unknown = rows[~known]["arm"].tolist()
+    chance, judged = main.chance, rows[rows["no_verdict"] == ""]
+    better = judged[judged["lower"] > chance]["arm"].tolist()
+    worse = judged[judged["upper"] < chance]["arm"].tolist()
+    known = judged["lower"].notna() & judged["upper"].notna()
+    unsure = judged[known & ~judged["arm"].isin([*better, *worse])]["arm"].tolist()
+    unknown = judged[~known]["arm"].tolist()
+    too_small = rows[rows["no_verdict"] != ""]
     if math.isnan(chance):
         text = f"{main.label} has no fixed value of guessing to compare with; see the table below."
         return Answer("Does the score work?", "See the table", [text])
@@ -114,22 +116,19 @@ def _works(run: Run, main: Metric, rows: pd.DataFrame) -> Answer:
         )
     if unknown:
         said.append(f"For {joined(unknown)} no interval could be computed, so this stays open.")
+    for why, arms in too_small.groupby("no_verdict", sort=False)["arm"]:
+        said.append(f"For {joined(arms.tolist())} there is no verdict: {why}.")
     few = len(better) < len(rows)
-    yes = "It seems so" if run.cross_validated and run.n_events < FEW_EVENTS else "Yes"
-    short = yes if better and not few else "In part" if better else "No evidence of it"
-    if not better and unknown and not unsure and not worse:
+    short = _yes(run) if better and not few else "In part" if better else "No evidence of it"
+    if not better and not unsure and not worse:
         short = "Cannot be said"
-    said.append(_condition(run))
+    said += [interval_summary(run), *(f"{why}." for why in rows["untested"].unique() if why)]
     return Answer("Does the score work?", short, said)
 
 
-def _condition(run: Run) -> str:
-    if not run.cross_validated:
-        return ""
-    return (
-        "Intervals are given these fitted models: they leave out how much models trained on "
-        "other patients would differ, so they tend to be too narrow."
-    )
+def _yes(run: Run) -> str:
+    """Say yes as firmly as the number of events allows."""
+    return "It seems so" if run.cross_validated and run.n_events < FEW_EVENTS else "Yes"
 
 
 def _how_well(run: Run, main: Metric, rows: pd.DataFrame) -> Answer:
@@ -165,8 +164,9 @@ def _how_well(run: Run, main: Metric, rows: pd.DataFrame) -> Answer:
 
 def _helps(run: Run) -> Answer:
     table = run.table("comparisons.csv")
-    main, _ = main_scores(run)
+    main, scores = main_scores(run)
     rows = table[table["metric"] == main.key] if main else table
+    too_small = dict(scores.loc[scores["no_verdict"] != "", ["arm", "no_verdict"]].to_numpy())
     base = run.baseline or (str(rows["baseline"].iloc[0]) if len(rows) else "")
     question = _question(run, base)
     seen = set(run.inputs.get(base, []))
@@ -178,13 +178,18 @@ def _helps(run: Run) -> Answer:
     others: list[Verdict] = []
     said = []
     for _, row in rows.iterrows():
+        pair = str(row["arm"]), str(row["baseline"])
+        if whys := [too_small[a] for a in pair if a in too_small]:
+            verdicts.append("unknown")
+            said.append(f"{quote(pair[0])} against {quote(pair[1])}: no verdict, {whys[0]}.")
+            continue
         verdict = _verdict(row, metric(str(row["metric"]), run.endpoint))
         if str(row["baseline"]) == base:
             extends = seen < set(run.inputs.get(str(row["arm"]), []))
             (verdicts if extends else others).append(verdict)
         said.append(_sentence(run, row, main, verdict, len(rows)))
-    if run.cross_validated:
-        said.append("“Exploratory” because the p is given these fitted models as well.")
+    if models_held_fixed(run):
+        said.append("“Exploratory” because the p takes these fitted models as given.")
     return Answer(question, _short(run, verdicts or others), said)
 
 
@@ -209,8 +214,7 @@ def _short(run: Run, verdicts: Sequence[Verdict]) -> str:
     if set(verdicts) == {"none"}:
         return "No evidence of it"
     if "better" in verdicts:
-        yes = "It seems so" if run.cross_validated else "Yes"
-        return f"{yes}, in these patients" if set(verdicts) == {"better"} else "In part"
+        return f"{_yes(run)}, in these patients" if set(verdicts) == {"better"} else "In part"
     if set(verdicts) == {"worse"}:
         return "No, it is worse"
     if set(verdicts) <= {"unknown"}:
