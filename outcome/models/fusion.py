@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from outcome.models.aggregators.gated_attention import GatedAttention
-from outcome.models.aggregators.segments import Segments, row_product
+from outcome.models.aggregators.segments import Segments, row_product, row_sum
 
 __all__ = ["CrossAttention", "Gate"]
 
@@ -35,7 +35,9 @@ class Gate(nn.Linear):
     def forward(self, vectors: Tensor) -> Tensor:
         """Weigh vectors of shape (patients, sum of widths), parts side by side."""
         # Row by row: a product of another shape may be rounded differently.
-        gates = 2 * torch.sigmoid((vectors[:, None] * self.weight).sum(2) + self.bias)
+        # 2 * sigmoid(z) as 1 + tanh(z / 2): on a CPU, torch rounds the sigmoid of the last elements
+        # of an array otherwise than that of the others.
+        gates = 1 + torch.tanh((row_sum(vectors[:, None] * self.weight) + self.bias) / 2)
         repeats = torch.tensor(self.widths, device=gates.device)
         return vectors * torch.repeat_interleave(gates, repeats, dim=1)
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from outcome.models.aggregators.segments import Segments
+from outcome.models.aggregators.segments import Segments, row_sum
 from outcome.models.fusion import CrossAttention, Gate
 
 __all__ = ["Inputs", "OutcomeNetwork", "Spread", "moments"]
@@ -247,7 +247,7 @@ class OutcomeNetwork(nn.Module):
         """Log hazard or logit per patient, shape (patients,)."""
         vectors: Tensor = self.gate(self.dropout(self.vectors(inputs)))
         # Row by row: a product of another shape may be rounded differently.
-        raw: Tensor = (vectors * self.readout.weight).sum(1) + self.readout.bias
+        raw: Tensor = row_sum(vectors * self.readout.weight) + self.readout.bias
         return raw
 
     def vectors(self, inputs: Mapping[str, Inputs]) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import embedding_bag, pad
 
-__all__ = ["Segments", "gated_scores", "row_product"]
+__all__ = ["Segments", "gated_scores", "row_product", "row_sum"]
 
 BLOCK = 512
 """Rows of one product on a processor: a multiple of the tiles of all common matrix kernels."""
@@ -62,6 +62,20 @@ def row_product(x: Tensor, weight: Tensor) -> Tensor:
     """
     found: Tensor = _RowProduct.apply(x, weight)  # type: ignore[no-untyped-call]  # as torch is
     return found
+
+
+def row_sum(x: Tensor) -> Tensor:
+    """Sum over the last dimension in the order of its elements, whatever the other dimensions are.
+
+    `Tensor.sum` adds up in an order that depends on how many rows there are, so that a patient
+    alone would differ from the same patient among others by a rounding.
+
+    Examples
+    --------
+    >>> row_sum(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([3., 7.])
+    """
+    return x.cumsum(-1)[..., -1]
 
 
 class _RowProduct(torch.autograd.Function):
