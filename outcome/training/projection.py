@@ -29,7 +29,6 @@ from outcome.models.network import Inputs
 __all__ = [
     "SCRATCH",
     "Projection",
-    "Scatter",
     "Vectors",
     "development_vectors",
     "raw_vectors",
@@ -44,60 +43,27 @@ SMALL = 8192
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Scatter:
-    """How the vectors of some patients lie, every patient counting the same.
+def _mean_and_covariance(bags: Iterable[Tensor]) -> tuple[Array, Array]:
+    """Mean and covariance of the vectors of some patients, every patient counting the same.
 
-    Parameters
-    ----------
-    n : int
-        Patients.
-    mean : array, shape (d,), float64
-        Mean of the patients' mean vectors.
-    products : array, shape (d, d), float64
-        Sum over patients of the mean outer product of their vectors' deviations from `mean`.
+    A block of vectors at a time, in the order of the patients.
     """
-
-    n: int
-    mean: Array
-    products: Array
-
-    @classmethod
-    def of(cls, bags: Iterable[Tensor]) -> Scatter | None:
-        """Measure it, a block of vectors at a time; None without any bag.
-
-        Parameters
-        ----------
-        bags : iterable of Tensor, shape (n, d)
-            One per patient. At most 256 vectors of each are used: the first, since the store's
-            order is random.
-        """
-        blocks = _blocks(bag[:VECTORS_PER_PATIENT].double() for bag in bags)
-        first = next(blocks, None)
-        if first is None:
-            return None
-        # Shifted by the first mean, or features of large mean would lose their variance.
-        n, shift = 0, first[0].mean(0)
-        total, products = torch.zeros_like(shift), torch.zeros(len(shift), len(shift)).double()
-        for block in chain([first], blocks):
-            weight = torch.cat([bag.new_full((len(bag), 1), 1 / len(bag)) for bag in block])
-            x = torch.cat(block) - shift
-            total += (weight * x).sum(0)
-            half = (weight.sqrt() * x).float()
-            products += (half.T @ half).double()
-            n += len(block)
-        mean = total / n
-        return cls(n, (mean + shift).numpy(), (products - n * torch.outer(mean, mean)).numpy())
-
-    @classmethod
-    def joined(cls, parts: Sequence[Scatter]) -> Scatter:
-        """Return that of all patients of several groups."""
-        n = sum(part.n for part in parts)
-        mean = sum(part.n / n * part.mean for part in parts)
-        products = sum(
-            part.products + part.n * np.outer(part.mean - mean, part.mean - mean) for part in parts
-        )
-        return cls(n, np.asarray(mean), np.asarray(products))
+    blocks = _blocks(bag[:VECTORS_PER_PATIENT].double() for bag in bags)
+    first = next(blocks, None)
+    if first is None:
+        raise ValueError("a projection needs at least one bag")
+    # Shifted by the first mean, or features of large mean would lose their variance.
+    n, shift = 0, first[0].mean(0)
+    total, products = torch.zeros_like(shift), torch.zeros(len(shift), len(shift)).double()
+    for block in chain([first], blocks):
+        weight = torch.cat([bag.new_full((len(bag), 1), 1 / len(bag)) for bag in block])
+        x = torch.cat(block) - shift
+        total += (weight * x).sum(0)
+        half = (weight.sqrt() * x).float()
+        products += (half.T @ half).double()
+        n += len(block)
+    mean = total / n
+    return (mean + shift).numpy(), (products / n - torch.outer(mean, mean)).numpy()
 
 
 def _blocks(bags: Iterable[Tensor]) -> Iterator[list[Tensor]]:
@@ -134,30 +100,27 @@ class Projection:
         Parameters
         ----------
         bags : iterable of Tensor, shape (n, d)
-            One per patient; see `Scatter.of`.
+            One per patient. At most 256 vectors of each are used: the first, since the store's
+            order is random.
         components : int
             Number of directions; 0 keeps the features, standardised.
-        """
-        scatter = Scatter.of(bags)
-        if scatter is None:
-            raise ValueError("a projection needs at least one bag")
-        return cls.of(scatter, components)
-
-    @classmethod
-    def of(cls, scatter: Scatter, components: int) -> Projection:
-        """Do the same, knowing how the vectors lie.
 
         Notes
         -----
         A constant feature is left at 0. All components are divided by one number, so that the
         vectors have unit variance on average; the components are not whitened, which would make
         noise as loud as tissue.
+
+        Raises
+        ------
+        ValueError
+            There is no bag.
         """
-        covariance = scatter.products / scatter.n
+        centre, covariance = _mean_and_covariance(bags)
         variance = covariance.diagonal().clip(min=0)
-        known = variance > 1e-12 * (scatter.mean**2 + 1e-30)
+        known = variance > 1e-12 * (centre**2 + 1e-30)
         scale = np.where(known, 1 / np.sqrt(variance.clip(min=1e-300)), 0.0)
-        mean = torch.from_numpy(scatter.mean).float()
+        mean = torch.from_numpy(centre).float()
         if components == 0 or components >= int(known.sum()):
             return cls(mean, torch.from_numpy(np.diag(scale)).float())
         correlation = covariance * np.outer(scale, scale)
@@ -256,7 +219,8 @@ def development_vectors(
     folder = scratch / _key(study_data, name, patients, components, low_precision)
 
     def fit() -> Projection:
-        return Projection.of(_scatter(study_data, name, patients, scratch), components)
+        bags = (raw_vectors(study_data, name, p) for p in patients)
+        return Projection.fit((b for b in bags if b is not None), components)
 
     return _obtain(folder, study_data, name, patients, fit, low_precision)
 
@@ -313,49 +277,6 @@ class _Stored:
 def _small_image(image: _Stored) -> Tensor | None:
     """Read a small file once for all outer folds: opening it takes longer than reading it."""
     return _read_vectors(image.study_data, "image", image.patient)
-
-
-def _scatter(study_data: StudyData, name: str, patients: Sequence[str], scratch: Path) -> Scatter:
-    """Add up how the vectors lie of groups of patients, each read once for all outer folds.
-
-    A group is the patients who are in development together throughout, such as the test patients
-    of another fold; so a fold's sums never hold anything of its own test patients.
-    """
-    groups: dict[tuple[bool, ...], list[str]] = {}
-    same = [f.repeat for f in study_data.folds if f.development == tuple(patients)]
-    development = [set(f.development) for f in study_data.folds if f.repeat in same[:1]]
-    for patient in patients:
-        groups.setdefault(tuple(patient in part for part in development), []).append(patient)
-    found: dict[tuple[bool, ...], Scatter | None] = {}
-    # Processes at work on other folds begin with other groups, and find those that are done.
-    names = sorted(groups)
-    first = next((k for k, part in enumerate(development) if part == set(patients)), 0)
-    for group in [*names[first:], *names[:first]]:
-        found[group] = _group_scatter(study_data, name, groups[group], scratch)
-    parts = [part for part in (found[group] for group in names) if part is not None]
-    if not parts:
-        raise ValueError("a projection needs at least one bag")
-    return Scatter.joined(parts)
-
-
-def _group_scatter(
-    study_data: StudyData, name: str, patients: Sequence[str], scratch: Path
-) -> Scatter | None:
-    """Measure a group, or find it on disk."""
-    path = scratch / f"{_key(study_data, name, patients)}.npz"
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return Scatter(int(stored["n"]), stored["mean"], stored["products"])
-    except FileNotFoundError:
-        pass
-    bags = (raw_vectors(study_data, name, p) for p in patients)
-    scatter = Scatter.of(b for b in bags if b is not None)
-    if scatter is not None:
-        scratch.mkdir(parents=True, exist_ok=True)
-        building = scratch / f".{path.stem}.{uuid4().hex}.npz"
-        np.savez(building, n=scatter.n, mean=scatter.mean, products=scatter.products)
-        building.replace(path)
-    return scatter
 
 
 def _key(study_data: StudyData, name: str, patients: Sequence[str], *settings: Any) -> str:

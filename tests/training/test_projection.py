@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from outcome.training.projection import Projection, Scatter
+from outcome.training.projection import Projection
 
 
 @pytest.fixture
@@ -15,27 +15,24 @@ def bags(rng, sizes, d=12, shift=50.0):
     return [torch.from_numpy(rng.normal(size=(n, d)) * scale + shift).float() for n in sizes]
 
 
-def test_scatter_counts_every_patient_the_same_and_large_bags_by_their_first_vectors(rng):
+def test_every_patient_counts_the_same_and_large_bags_by_their_first_vectors(rng):
     some = bags(rng, [1, 3, 400, 1, 900, 2000])
-    found = Scatter.of(some)
     used = [bag[:256].double().numpy() for bag in some]
     mean = np.mean([x.mean(0) for x in used], axis=0)
-    products = sum((x - mean).T @ (x - mean) / len(x) for x in used)
-    assert found.n == len(some)
-    np.testing.assert_allclose(found.mean, mean, rtol=1e-9)
-    np.testing.assert_allclose(found.products, products, rtol=1e-4, atol=1e-4 * products.max())
+    covariance = np.mean([(x - mean).T @ (x - mean) / len(x) for x in used], axis=0)
+    scale = np.diag(covariance) ** -0.5
+    standard = Projection.fit(some, 0)
+    np.testing.assert_allclose(standard.mean, mean, rtol=1e-6)
+    np.testing.assert_allclose(standard.matrix.diagonal(), scale, rtol=1e-4)
+    _, axes = np.linalg.eigh(covariance * np.outer(scale, scale))
+    found = Projection.fit(some, 3).matrix.double().numpy() / scale[:, None]
+    found /= np.linalg.norm(found, axis=0)
+    np.testing.assert_allclose(abs(found.T @ axes[:, :-4:-1]), np.eye(3), atol=2e-3)
 
 
-def test_groups_of_patients_are_joined_as_if_measured_together(rng):
-    some = bags(rng, rng.integers(1, 60, size=90))
-    parts = [Scatter.of(some[k::4]) for k in range(4)]
-    whole, joined = Projection.of(Scatter.of(some), 4), Projection.of(Scatter.joined(parts), 4)
-    torch.testing.assert_close(joined.mean, whole.mean)
-    torch.testing.assert_close(joined.matrix, whole.matrix, atol=1e-4, rtol=1e-3)
-
-
-def test_no_bag_has_no_scatter():
-    assert Scatter.of([]) is None
+def test_no_bag_has_no_projection():
+    with pytest.raises(ValueError, match="at least one bag"):
+        Projection.fit([], 3)
 
 
 def test_a_vector_is_projected_as_if_it_were_alone(rng):
