@@ -38,7 +38,7 @@ class ArmFold:
         Losses and ranking of tune patients per model, inner fold and epoch; empty for a linear
         arm.
     models : list of dict
-        Per member: `model`, `epochs` or `penalty`, `weight`.
+        Per member: `model`, `epochs` or `penalty` (of several inputs `penalties`), `weight`.
     calibration : Calibration
     cuts : dict of stratum to tuple of float
     cut_p : float
@@ -195,7 +195,10 @@ def _models(
 ) -> list[dict[str, Any]]:
     found = []
     for member, s, weight in zip(members(arm), scores, weights, strict=True):
-        chosen = {"penalty": s.penalty} if s.epochs is None else {"epochs": s.epochs}
+        chosen: dict[str, Any] = {"epochs": s.epochs}
+        if s.epochs is None:
+            several = len(s.penalties) > 1
+            chosen = {"penalties": dict(s.penalties)} if several else {"penalty": s.penalty}
         about = {"model": member.name, **chosen, "weight": round(weight, 4)}
         found.append(about | ({"searched": s.changes} if s.changes else {}))
     return found

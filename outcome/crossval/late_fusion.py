@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,8 +30,8 @@ class MemberScores:
         Losses per inner fold and epoch; empty for a linear model.
     epochs : int, optional
         The epoch that every inner network uses.
-    penalty : float, optional
-        The penalty that every inner linear model uses.
+    penalties : mapping of input to float
+        The penalties that every inner linear model uses; empty for a network.
     changes : mapping
         Training settings that a search has chosen instead of the study's.
     vectors : mapping of "patients" or "slides" to (ids, array)
@@ -42,9 +42,14 @@ class MemberScores:
     test_by_inner: Array
     history: pd.DataFrame
     epochs: int | None = None
-    penalty: float | None = None
+    penalties: Mapping[str, float] = field(default_factory=dict)
     changes: dict[str, Any] = field(default_factory=dict)
     vectors: dict[str, tuple[list[str], NDArray[np.float32]]] = field(default_factory=dict)
+
+    @property
+    def penalty(self) -> float | None:
+        """The penalty of a linear model of one input."""
+        return next(iter(self.penalties.values())) if len(self.penalties) == 1 else None
 
     @property
     def test(self) -> Array:
