@@ -5,7 +5,6 @@ They take a second or so, so they are fitted anew in every run and leave nothing
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,10 +23,11 @@ __all__ = ["LinearFold", "design_rows", "fit_linear_fold", "mean_vectors"]
 Array = NDArray[np.float64]
 Losses = Callable[[Sequence[Array]], Array]
 
-LEAST, MOST = 1e-4, 100.0
-"""At the largest penalty an input is as good as left out."""
-CHANGES = (math.inf, 10.0, 0.1)
-SWEEPS = 2
+FACTORS = (3.0, 1.0, 0.3)
+LEFT_OUT = 100.0
+"""At this penalty an input is as good as left out."""
+LEAST_GAIN = 1.0
+"""Of log likelihood, over all tune patients of the inner folds: Akaike's price of a parameter."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,11 @@ def fit_linear_fold(
 
     Notes
     -----
-    The penalty of one input is the best of `PENALTIES`. With several inputs, that is where a
-    search begins: each input in turn is left out, or its penalty made tenfold or a tenth, as long
-    as the loss falls. Inputs of very different strength need very different penalties: under one
-    for all, a weak input of many features adds its noise, or a strong one is shrunk away.
+    Each input is first fitted alone, and has the best of `PENALTIES`. Together, these are
+    multiplied by one common factor; then inputs are left out, the weakest first, that do not lower
+    the loss by at least `LEAST_GAIN`. Inputs of very different strength need very different
+    penalties: under one for all, a weak input of many features adds its noise, or a strong one is
+    shrunk away.
     """
     patients = [*fold.development, *fold.test]
     blocks = design_rows(study_data, study, inputs, fold, patients)
@@ -117,12 +118,7 @@ def fit_linear_fold(
         [block.shape[1] for block in blocks],
         head,
     )
-    paths = inner.fit(PENALTIES)
-    found = None if losses is None else losses(inner.tune(paths))
-    k = len(PENALTIES) // 2 if found is None else int(np.argmin(found))
-    penalties, models = (PENALTIES[k],) * len(inputs), [path.only(k) for path in paths]
-    if found is not None and losses is not None and len(inputs) > 1:
-        penalties, models = _search(inner, losses, penalties, models, float(found[k]))
+    penalties, models = _chosen(inner, losses)
     return LinearFold(
         dict(zip(inputs, penalties, strict=True)),
         models,
@@ -143,7 +139,7 @@ class _InnerFits:
 
     def fit(
         self,
-        penalties: Sequence[float | Sequence[float]],
+        penalties: Sequence[Sequence[float]],
         start: Sequence[LinearPath | None] | None = None,
     ) -> list[LinearPath]:
         """Fit every inner fold, from models fitted before."""
@@ -157,31 +153,51 @@ class _InnerFits:
         """Score the tune patients of each inner fold, shape (penalties, n)."""
         return [path(x) for path, x in zip(paths, self.held_out, strict=True)]
 
+    def alone(self, i: int) -> _InnerFits:
+        """Return the same with one input."""
+        columns = slice(sum(self.widths[:i]), sum(self.widths[: i + 1]))
+        return _InnerFits(
+            [x[:, columns] for x in self.train],
+            self.targets,
+            [x[:, columns] for x in self.held_out],
+            [self.widths[i]],
+            self.head,
+        )
 
-def _search(
-    inner: _InnerFits,
-    losses: Losses,
-    penalties: tuple[float, ...],
-    models: list[LinearPath],
-    loss: float,
-) -> tuple[tuple[float, ...], list[LinearPath]]:
-    """Change the penalty of one input at a time, or leave it out, as long as the loss falls."""
-    tried = {penalties}
-    for _ in range(SWEEPS):
-        before = penalties
-        for i in range(len(penalties)):
-            for change in CHANGES:
-                while True:
-                    changed = round(min(penalties[i] * change, MOST), 6)
-                    candidate = (*penalties[:i], changed, *penalties[i + 1 :])
-                    if candidate in tried or changed < LEAST:
-                        break
-                    tried.add(candidate)
-                    found = inner.fit([candidate], models)
-                    value = float(losses(inner.tune(found))[0])
-                    if value >= loss:
-                        break
-                    loss, penalties, models = value, candidate, found
-        if penalties == before:
+
+Chosen = tuple[tuple[float, ...], list[LinearPath]]
+
+
+def _chosen(inner: _InnerFits, losses: Losses | None) -> Chosen:
+    """Choose the penalties, and return them with the model of each inner fold."""
+    n = len(inner.widths)
+    if losses is None:
+        middle = (PENALTIES[len(PENALTIES) // 2],) * n
+        return middle, inner.fit([middle])
+    if n == 1:
+        return _best(inner, [(penalty,) for penalty in PENALTIES], losses)[1:]
+    single = [_best(inner.alone(i), [(p,) for p in PENALTIES], losses) for i in range(n)]
+    own = [penalties[0] for _, penalties, _ in single]
+    together = [tuple(penalty * factor for penalty in own) for factor in FACTORS]
+    loss, penalties, models = _best(inner, together, losses)
+    for i in sorted(range(n), key=lambda i: -single[i][0]):
+        if sum(penalty < LEFT_OUT for penalty in penalties) == 1:
             break
+        without = (*penalties[:i], LEFT_OUT, *penalties[i + 1 :])
+        value, _, found = _best(inner, [without], losses, models)
+        if value < loss + LEAST_GAIN:
+            loss, penalties, models = value, without, found
     return penalties, models
+
+
+def _best(
+    inner: _InnerFits,
+    candidates: Sequence[tuple[float, ...]],
+    losses: Losses,
+    start: Sequence[LinearPath] | None = None,
+) -> tuple[float, tuple[float, ...], list[LinearPath]]:
+    """Return the least loss of some candidates, its penalties and its models."""
+    paths = inner.fit(candidates, start)
+    found = losses(inner.tune(paths))
+    k = int(np.argmin(found))
+    return float(found[k]), candidates[k], [path.only(k) for path in paths]

@@ -52,6 +52,8 @@ SIMULATED = {
     "report": replace(PLAIN, report_effect=1.0, image_effect=0.0, event_rate=0.3),
 }
 MOST_LOSS = 0.01
+LEAST_GAIN = 1.0
+"""Of log likelihood, by which an input must lower the loss."""
 
 Inputs = tuple[str, ...]
 Scores = Mapping[Inputs, MemberScores]
@@ -79,7 +81,7 @@ class Development:
 
     def held_out_stack(self, found: Sequence[MemberScores]) -> MemberScores:
         """Stack, with the weights of each inner fold learned on the others."""
-        if self.few:
+        if self.few or len(found) == 1:
             return self.fused(found, False)
         risks = np.column_stack([np.concatenate(s.tune) for s in found])
         owner = np.repeat(np.arange(len(self.parts)), [len(t) for t in found[0].tune])
@@ -125,6 +127,20 @@ def stacked_with_early(d: Development, inputs: Inputs) -> MemberScores:
     return d.fused([*d.singles(inputs), early(d, inputs)], True)
 
 
+def stacked_chosen(d: Development, inputs: Inputs) -> MemberScores:
+    """Stack what lowers the loss: others are left out, the weakest first."""
+    kept = list(inputs)
+    best = d.loss(d.held_out_stack(d.singles(inputs)))
+    for weakest in sorted(inputs, key=lambda i: -d.loss(d.scores[i,])):
+        if len(kept) == 1:
+            break
+        rest = [i for i in kept if i != weakest]
+        loss = d.loss(d.held_out_stack(d.singles(tuple(rest))))
+        if loss < best + LEAST_GAIN:
+            kept, best = rest, loss
+    return d.fused(d.singles(tuple(kept)), True)
+
+
 def chosen(d: Development, inputs: Inputs) -> MemberScores:
     """The rule with the least loss in development; weights are judged on patients left out."""
     stack = d.held_out_stack(d.singles(inputs))
@@ -144,6 +160,7 @@ RULES: dict[str, Callable[[Development, Inputs], MemberScores]] = {
     "early": early,
     "late": late,
     "stacked": stacked,
+    "stacked, inputs chosen by loss": stacked_chosen,
     "early and late, averaged": early_and_late,
     "early and stacked, averaged": early_and_stacked,
     "stacked with early": stacked_with_early,
