@@ -26,8 +26,6 @@ Losses = Callable[[Sequence[Array]], Array]
 FACTORS = (3.0, 1.0, 0.3)
 LEFT_OUT = 100.0
 """At this penalty an input is as good as left out."""
-LEAST_GAIN = 1.0
-"""Of log likelihood, over all tune patients of the inner folds: Akaike's price of a parameter."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +97,8 @@ def fit_linear_fold(
     Notes
     -----
     Each input is first fitted alone, and has the best of `PENALTIES`. Together, these are
-    multiplied by one common factor; then inputs are left out, the weakest first, that do not lower
-    the loss by at least `LEAST_GAIN`. Inputs of very different strength need very different
+    multiplied by one common factor; then each input is left out, the weakest first, without which
+    the loss is lower. Inputs of very different strength need very different
     penalties: under one for all, a weak input of many features adds its noise, or a strong one is
     shrunk away.
     """
@@ -185,7 +183,7 @@ def _chosen(inner: _InnerFits, losses: Losses | None) -> Chosen:
             break
         without = (*penalties[:i], LEFT_OUT, *penalties[i + 1 :])
         value, _, found = _best(inner, [without], losses, models)
-        if value < loss + LEAST_GAIN:
+        if value < loss:
             loss, penalties, models = value, without, found
     return penalties, models
 

@@ -52,8 +52,6 @@ SIMULATED = {
     "report": replace(PLAIN, report_effect=1.0, image_effect=0.0, event_rate=0.3),
 }
 MOST_LOSS = 0.01
-LEAST_GAIN = 1.0
-"""Of log likelihood, by which an input must lower the loss."""
 
 Inputs = tuple[str, ...]
 Scores = Mapping[Inputs, MemberScores]
@@ -136,7 +134,7 @@ def stacked_chosen(d: Development, inputs: Inputs) -> MemberScores:
             break
         rest = [i for i in kept if i != weakest]
         loss = d.loss(d.held_out_stack(d.singles(tuple(rest))))
-        if loss < best + LEAST_GAIN:
+        if loss < best:
             kept, best = rest, loss
     return d.fused(d.singles(tuple(kept)), True)
 
