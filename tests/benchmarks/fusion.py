@@ -69,8 +69,28 @@ class Development:
 
     def fused(self, found: Sequence[MemberScores], learned: bool) -> MemberScores:
         """Join scores as the arms `late` and `stacked` do."""
-        tune, _, by_inner, _ = fuse(found, self.outcomes, learned=learned, fixed_slope=self.few)
+        tune, _, by_inner, _ = fuse(
+            found, self.outcomes, self.head, learned=learned, fixed_slope=self.few
+        )
         return replace(found[0], tune=tune, test_by_inner=by_inner)
+
+    def stack(self, found: Sequence[MemberScores]) -> MemberScores:
+        """Weigh all of them by learned weights; none is left out."""
+        if self.few or len(found) == 1:
+            return self.fused(found, False)
+        weights = self.weights(found, range(len(self.parts)))
+        tune = [sum(w * s.tune[k] for w, s in zip(weights, found, strict=True))
+                for k in range(len(self.parts))]  # fmt: skip
+        by_inner = sum(w * s.test_by_inner for w, s in zip(weights, found, strict=True))
+        return replace(found[0], tune=tune, test_by_inner=by_inner)
+
+    def weights(self, found: Sequence[MemberScores], parts: Iterable[int]) -> np.ndarray:
+        """Learn weights on the patients held out from some inner folds."""
+        parts = list(parts)
+        risks = np.column_stack([np.concatenate([s.tune[k] for k in parts]) for s in found])
+        known = self.of(parts)
+        slopes = np.array([fit_calibration(r, known).slope for r in risks.T])
+        return slopes * fit_weights(risks * slopes, known, around=1 / len(found))[0]
 
     def loss(self, found: MemberScores) -> float:
         """Loss on the held-out inner folds, after calibration, as an epoch is chosen."""
@@ -81,16 +101,11 @@ class Development:
         """Stack, with the weights of each inner fold learned on the others."""
         if self.few or len(found) == 1:
             return self.fused(found, False)
-        risks = np.column_stack([np.concatenate(s.tune) for s in found])
-        owner = np.repeat(np.arange(len(self.parts)), [len(t) for t in found[0].tune])
         tune = []
         for k in range(len(self.parts)):
-            known = self.of([j for j in range(len(self.parts)) if j != k])
-            rows = risks[owner != k]
-            slopes = np.array([fit_calibration(r, known, fixed_slope=False).slope for r in rows.T])
-            shares, _ = fit_weights(rows * slopes, known, around=1 / len(found))
-            tune.append(risks[owner == k] @ (slopes * shares))
-        return replace(self.fused(found, True), tune=tune)
+            weights = self.weights(found, [j for j in range(len(self.parts)) if j != k])
+            tune.append(sum(w * s.tune[k] for w, s in zip(weights, found, strict=True)))
+        return replace(self.stack(found), tune=tune)
 
     def of(self, parts: Iterable[int]) -> Outcomes:
         """Outcomes of the patients held out from some inner folds."""
@@ -110,7 +125,7 @@ def late(d: Development, inputs: Inputs) -> MemberScores:
 
 
 def stacked(d: Development, inputs: Inputs) -> MemberScores:
-    return d.fused(d.singles(inputs), True)
+    return d.stack(d.singles(inputs))
 
 
 def early_and_late(d: Development, inputs: Inputs) -> MemberScores:
@@ -122,21 +137,12 @@ def early_and_stacked(d: Development, inputs: Inputs) -> MemberScores:
 
 
 def stacked_with_early(d: Development, inputs: Inputs) -> MemberScores:
-    return d.fused([*d.singles(inputs), early(d, inputs)], True)
+    return d.stack([*d.singles(inputs), early(d, inputs)])
 
 
 def stacked_chosen(d: Development, inputs: Inputs) -> MemberScores:
-    """Stack what lowers the loss: others are left out, the weakest first."""
-    kept = list(inputs)
-    best = d.loss(d.held_out_stack(d.singles(inputs)))
-    for weakest in sorted(inputs, key=lambda i: -d.loss(d.scores[i,])):
-        if len(kept) == 1:
-            break
-        rest = [i for i in kept if i != weakest]
-        loss = d.loss(d.held_out_stack(d.singles(tuple(rest))))
-        if loss < best:
-            kept, best = rest, loss
-    return d.fused(d.singles(tuple(kept)), True)
+    """Stack, leaving inputs out where the loss is lower without, as arms with `stacked` do."""
+    return d.fused(d.singles(inputs), True)
 
 
 def chosen(d: Development, inputs: Inputs) -> MemberScores:
