@@ -40,7 +40,8 @@ class Arm(Section):
     """Of several inputs. `early`: one model sees all of them; `gated`: the same, the weight of an
     input depending on the patient; `cross`: the same as `early`, the attention over patches
     depending on the report; `late`: a model per input, their calibrated scores averaged;
-    `stacked`: averaged with weights (not below 0) learned on development patients."""
+    `stacked`: averaged with weights (not below 0) learned on development patients, without the
+    inputs that do not lower the loss there."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Arguments of the aggregator, e.g. `{heads: 4}`."""
 
