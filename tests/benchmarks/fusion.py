@@ -29,7 +29,7 @@ from outcome.cohort import Fold
 from outcome.crossval.epoch_loss import epoch_losses
 from outcome.crossval.executors import LocalProcesses
 from outcome.crossval.grid import Grid
-from outcome.crossval.late_fusion import MemberScores, fuse
+from outcome.crossval.late_fusion import MemberScores, fuse, held_out_loss
 from outcome.crossval.outer_fold import few_events, member_scores
 from outcome.crossval.scheduler import train
 from outcome.dataset.study_data import prepare
@@ -78,34 +78,18 @@ class Development:
         """Weigh all of them by learned weights; none is left out."""
         if self.few or len(found) == 1:
             return self.fused(found, False)
-        weights = self.weights(found, range(len(self.parts)))
-        tune = [sum(w * s.tune[k] for w, s in zip(weights, found, strict=True))
-                for k in range(len(self.parts))]  # fmt: skip
-        by_inner = sum(w * s.test_by_inner for w, s in zip(weights, found, strict=True))
+        risks = np.column_stack([np.concatenate(s.tune) for s in found])
+        slopes = np.array([fit_calibration(r, self.outcomes).slope for r in risks.T])
+        shares, _ = fit_weights(risks * slopes, self.outcomes, around=1 / len(found))
+        pairs = list(zip(slopes * shares, found, strict=True))
+        tune = [sum(w * s.tune[k] for w, s in pairs) for k in range(len(self.parts))]
+        by_inner = sum(w * s.test_by_inner for w, s in pairs)
         return replace(found[0], tune=tune, test_by_inner=by_inner)
-
-    def weights(self, found: Sequence[MemberScores], parts: Iterable[int]) -> np.ndarray:
-        """Learn weights on the patients held out from some inner folds."""
-        parts = list(parts)
-        risks = np.column_stack([np.concatenate([s.tune[k] for k in parts]) for s in found])
-        known = self.of(parts)
-        slopes = np.array([fit_calibration(r, known).slope for r in risks.T])
-        return slopes * fit_weights(risks * slopes, known, around=1 / len(found))[0]
 
     def loss(self, found: MemberScores) -> float:
         """Loss on the held-out inner folds, after calibration, as an epoch is chosen."""
         targets = [Target.of(part) for part in self.parts]
         return float(epoch_losses([t[None] for t in found.tune], targets, self.head)[0])
-
-    def held_out_stack(self, found: Sequence[MemberScores]) -> MemberScores:
-        """Stack, with the weights of each inner fold learned on the others."""
-        if self.few or len(found) == 1:
-            return self.fused(found, False)
-        tune = []
-        for k in range(len(self.parts)):
-            weights = self.weights(found, [j for j in range(len(self.parts)) if j != k])
-            tune.append(sum(w * s.tune[k] for w, s in zip(weights, found, strict=True)))
-        return replace(self.stack(found), tune=tune)
 
     def of(self, parts: Iterable[int]) -> Outcomes:
         """Outcomes of the patients held out from some inner folds."""
@@ -128,16 +112,13 @@ def stacked(d: Development, inputs: Inputs) -> MemberScores:
     return d.stack(d.singles(inputs))
 
 
-def early_and_late(d: Development, inputs: Inputs) -> MemberScores:
-    return d.fused([early(d, inputs), late(d, inputs)], False)
-
-
 def early_and_stacked(d: Development, inputs: Inputs) -> MemberScores:
     return d.fused([early(d, inputs), stacked(d, inputs)], False)
 
 
 def stacked_with_early(d: Development, inputs: Inputs) -> MemberScores:
-    return d.stack([*d.singles(inputs), early(d, inputs)])
+    """Stack the network of all inputs too; what does not lower the loss is left out."""
+    return d.fused([*d.singles(inputs), early(d, inputs)], True)
 
 
 def stacked_chosen(d: Development, inputs: Inputs) -> MemberScores:
@@ -145,30 +126,25 @@ def stacked_chosen(d: Development, inputs: Inputs) -> MemberScores:
     return d.fused(d.singles(inputs), True)
 
 
-def chosen(d: Development, inputs: Inputs) -> MemberScores:
-    """The rule with the least loss in development; weights are judged on patients left out."""
-    stack = d.held_out_stack(d.singles(inputs))
-    found = [early(d, inputs), late(d, inputs), stack]
-    return found[int(np.argmin([d.loss(f) for f in found]))]
-
-
 def chosen_subset(d: Development, inputs: Inputs) -> MemberScores:
     """The set of inputs, and the rule, with the least loss in development."""
     sets = [s for k in range(1, len(inputs) + 1) for s in combinations(inputs, k)]
-    found = [d.scores[s] for s in sets]
-    found += [d.held_out_stack(d.singles(s)) for s in sets if len(s) > 1]
-    return found[int(np.argmin([d.loss(f) for f in found]))]
+    found = [(d.loss(d.scores[s]), d.scores[s]) for s in sets]
+    for s in sets:
+        if len(s) > 1:
+            singles = d.singles(s)
+            loss = held_out_loss(singles, d.outcomes, d.head)
+            found.append((loss, d.stack(singles)))
+    return min(found, key=lambda one: one[0])[1]
 
 
 RULES: dict[str, Callable[[Development, Inputs], MemberScores]] = {
     "early": early,
     "late": late,
-    "stacked": stacked,
+    "stacked, all kept": stacked,
     "stacked, inputs chosen by loss": stacked_chosen,
-    "early and late, averaged": early_and_late,
     "early and stacked, averaged": early_and_stacked,
-    "stacked with early": stacked_with_early,
-    "rule chosen by loss": chosen,
+    "stacked with early, chosen by loss": stacked_with_early,
     "inputs and rule chosen by loss": chosen_subset,
 }
 
@@ -181,7 +157,7 @@ def measure(path: Path, seed: int, options: argparse.Namespace) -> pd.DataFrame:
         study = study.model_copy(update={"split": split})
     have = ["clinical", "image"] + (["report"] if study.embeddings.reports else [])
     sets = [s for k in range(1, len(have) + 1) for s in combinations(have, k)]
-    arms = tuple(Arm(name="+".join(s), inputs=s) for s in sets)
+    arms = tuple(Arm(name="+".join(s), inputs=s, fusion="early") for s in sets)
     study = resolved(study.model_copy(update={"arms": arms, "contrasts": ()}), "cpu")
     study_data = prepare(study, options.folder / "cache")
     grid = Grid(study, study_data, options.folder / "fits", "cpu")
