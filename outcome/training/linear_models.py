@@ -176,7 +176,7 @@ def _chosen(inner: _InnerFits, losses: Losses | None) -> Chosen:
         return _best(inner, [(penalty,) for penalty in PENALTIES], losses)[1:]
     single = [_best(inner.alone(i), [(p,) for p in PENALTIES], losses) for i in range(n)]
     own = [penalties[0] for _, penalties, _ in single]
-    together = [tuple(penalty * factor for penalty in own) for factor in FACTORS]
+    together = [tuple(round(p * factor, 6) for p in own) for factor in FACTORS]
     loss, penalties, models = _best(inner, together, losses)
     for i in sorted(range(n), key=lambda i: -single[i][0]):
         if sum(penalty < LEFT_OUT for penalty in penalties) == 1:
