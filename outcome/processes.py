@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -13,8 +12,8 @@ __all__ = ["available_cpus", "in_processes"]
 
 
 def available_cpus() -> int:
-    """Return the processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the processors that this process may use: those of its container, if it has fewer."""
+    return int(joblib.cpu_count())
 
 
 def in_processes(calls: Iterable[Any], jobs: int, *, ordered: bool = False) -> Iterator[Any]:

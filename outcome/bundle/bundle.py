@@ -36,8 +36,8 @@ class BundleMember:
     member : Member
     weight : float
         What its centred risk is multiplied with.
-    step : float
-        Epochs, or the penalty of a linear model.
+    step : float, or mapping of input to float
+        Epochs, or the penalty of a linear model; of several inputs, one each.
     centres : tuple of float
         Mean risk of each inner model on the patients that were held out from it.
     models : tuple of dict
@@ -48,7 +48,7 @@ class BundleMember:
 
     member: Member
     weight: float
-    step: float
+    step: float | dict[str, float]
     centres: tuple[float, ...]
     models: tuple[Arrays, ...]
     plain: bool

@@ -59,7 +59,7 @@ class TorchNetwork:
         with pinned_threads(self.threads):
             for k in range(steps):
                 part = ((k + 0.5) / steps * bag).detach().requires_grad_(True)
-                image = Inputs((part,), given["image"].lengths)
+                image = Inputs.join([part])
                 raw = self.network({**given, "image": image})
                 (slope,) = torch.autograd.grad(raw.sum(), part)
                 total += (slope * bag).sum(1).double()

@@ -26,12 +26,11 @@ from outcome.crossval.epoch_loss import combine
 from outcome.crossval.executors import LocalProcesses
 from outcome.crossval.grid import Grid, network_errors
 from outcome.crossval.late_fusion import MemberScores
-from outcome.crossval.outer_fold import HISTORY, chosen_network, chosen_penalty, few_events
+from outcome.crossval.outer_fold import HISTORY, chosen_network, few_events, linear_losses
 from outcome.crossval.scheduler import train
 from outcome.dataset.study_data import StudyData
 from outcome.devices import pinned_threads
 from outcome.errors import StudyError
-from outcome.models.ridge import PENALTIES
 from outcome.progress import Progress, no_progress
 from outcome.study import Arm, Study
 from outcome.training.arm_members import Member, members
@@ -127,7 +126,7 @@ def _member(grid: Grid, fold: Fold, member: Member) -> tuple[BundleMember, Membe
     return BundleMember(member, 1.0, step, centres, tuple(models), plain=False), scores
 
 
-Models = tuple[float, list[NDArray[np.float64]], list[dict[str, NDArray[Any]]]]
+Models = tuple[float | dict[str, float], list[NDArray[np.float64]], list[dict[str, NDArray[Any]]]]
 
 
 def _networks(grid: Grid, fold: Fold, member: Member, epoch: int) -> Models:
@@ -137,14 +136,15 @@ def _networks(grid: Grid, fold: Fold, member: Member, epoch: int) -> Models:
 
 
 def _linear(grid: Grid, fold: Fold, member: Member) -> Models:
-    found = fit_linear_fold(grid.study_data, grid.study, member.inputs, fold, grid.head)
-    k = chosen_penalty(grid, fold, found)
+    losses = linear_losses(grid, fold)
+    found = fit_linear_fold(grid.study_data, grid.study, member.inputs, fold, grid.head, losses)
     models = [
-        {"mean": p.mean, "scale": p.scale, "weights": p.weights[k],
-         "intercept": p.intercepts[k : k + 1]}
-        for p in found.paths
-    ]  # fmt: skip
-    return PENALTIES[k], [r[k] for r in found.tune], models
+        {"mean": m.mean, "scale": m.scale, "weights": m.weights[0], "intercept": m.intercepts}
+        for m in found.models
+    ]
+    penalties = dict(found.penalties)
+    step = penalties if len(penalties) > 1 else penalties[member.inputs[0]]
+    return step, found.tune, models
 
 
 def _ranges(

@@ -93,7 +93,12 @@ def _made(bundle: Bundle) -> str:
     ]
     for m in bundle.members:
         step = "penalty" if m.member.linear else "epochs"
-        lines.append(f"- {m.member.name}: {step} {m.step:g}, weight {m.weight:.4g}")
+        value = (
+            ", ".join(f"{p:g} ({name})" for name, p in m.step.items())
+            if isinstance(m.step, dict)
+            else f"{m.step:g}"
+        )
+        lines.append(f"- {m.member.name}: {step} {value}, weight {m.weight:.4g}")
     cuts = ", ".join(
         f"{s or 'all'}: {', '.join(f'{c:.4g}' for c in own)}" for s, own in bundle.cuts.items()
     )

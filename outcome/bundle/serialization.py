@@ -75,7 +75,7 @@ class _Member(Part):
     options: dict[str, Any]
     changes: dict[str, Any] = Field(default_factory=dict)
     weight: float
-    step: float
+    step: float | dict[str, float]
     centres: tuple[float, ...]
     plain: bool
 

@@ -6,11 +6,20 @@ from dataclasses import dataclass
 
 from outcome.checks.findings import Finding
 from outcome.checks.leak_scan import LeakScan, scan_leaks
+from outcome.checks.single_vectors import single_vectors
 from outcome.checks.study_limits import study_limits
 from outcome.dataset.study_data import StudyData
 from outcome.study import Study
 
-__all__ = ["Finding", "LeakScan", "StudyCheck", "check_study", "scan_leaks", "study_limits"]
+__all__ = [
+    "Finding",
+    "LeakScan",
+    "StudyCheck",
+    "check_study",
+    "scan_leaks",
+    "single_vectors",
+    "study_limits",
+]
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ def check(
 ) -> None:
     """Validate everything a study names; print the cohort flow and every problem at once."""
     from outcome import Study
-    from outcome.checks import check_study
+    from outcome.checks import check_study, single_vectors
     from outcome.crossval.grid import network_errors
     from outcome.dataset.study_data import prepare
     from outcome.embeddings.patches.packed_store import default_cache
@@ -176,7 +176,8 @@ def check(
             for p in scan.probes
         ],
     )  # fmt: skip
-    say([*study_data.notes, *(f.text for f in scan.findings if f.severity == "note")],
+    say([*study_data.notes, *single_vectors(read, study_data),
+         *(f.text for f in scan.findings if f.severity == "note")],
         checked.warnings)  # fmt: skip
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from outcome.crossval.inner_scores import inner_scores
 from outcome.crossval.late_fusion import MemberScores, fuse
 from outcome.crossval.outer_fold import HISTORY
 from outcome.dataset.study_data import StudyData
+from outcome.models.heads import head_of
 from outcome.risk.cutoffs import cut_offs, cut_p_value, risk_groups, specificity_threshold
 from outcome.risk.recalibration import Calibration, fit_calibration
 from outcome.study import Arm, Study
@@ -38,7 +39,7 @@ class ArmFold:
         Losses and ranking of tune patients per model, inner fold and epoch; empty for a linear
         arm.
     models : list of dict
-        Per member: `model`, `epochs` or `penalty`, `weight`.
+        Per member: `model`, `epochs` or `penalty` (of several inputs `penalties`), `weight`.
     calibration : Calibration
     cuts : dict of stratum to tuple of float
     cut_p : float
@@ -108,8 +109,13 @@ def fit_on_development(
     """Join the members of an arm, calibrate it and cut it; parameters as `predict_arm_fold`."""
     patients = [p for i in fold.inner for p in i.tune]
     outcomes = study_data.cohort.outcomes(patients, fold.development)
-    stacked = arm.fusion == "stacked"
-    tune, risk, by_inner, weights = fuse(scores, outcomes, learned=stacked, fixed_slope=few)
+    tune, risk, by_inner, weights = fuse(
+        scores,
+        outcomes,
+        head_of(study.endpoint),
+        learned=arm.fusion == "stacked",
+        fixed_slope=few,
+    )
     joined = np.concatenate(tune)
     return DevelopmentFit(
         tune,
@@ -195,7 +201,10 @@ def _models(
 ) -> list[dict[str, Any]]:
     found = []
     for member, s, weight in zip(members(arm), scores, weights, strict=True):
-        chosen = {"penalty": s.penalty} if s.epochs is None else {"epochs": s.epochs}
+        chosen: dict[str, Any] = {"epochs": s.epochs}
+        if s.epochs is None:
+            several = len(s.penalties) > 1
+            chosen = {"penalties": dict(s.penalties)} if several else {"penalty": s.penalty}
         about = {"model": member.name, **chosen, "weight": round(weight, 4)}
         found.append(about | ({"searched": s.changes} if s.changes else {}))
     return found

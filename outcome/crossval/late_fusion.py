@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcome.crossval.epoch_loss import epoch_losses
+from outcome.models.heads import Head, Target
 from outcome.outcomes import Outcomes
 from outcome.risk.recalibration import Array, fit_calibration, fit_weights
 
-__all__ = ["MemberScores", "fuse"]
+__all__ = ["MemberScores", "fuse", "held_out_loss"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class MemberScores:
         Losses per inner fold and epoch; empty for a linear model.
     epochs : int, optional
         The epoch that every inner network uses.
-    penalty : float, optional
-        The penalty that every inner linear model uses.
+    penalties : mapping of input to float
+        The penalties that every inner linear model uses; empty for a network.
     changes : mapping
         Training settings that a search has chosen instead of the study's.
     vectors : mapping of "patients" or "slides" to (ids, array)
@@ -42,9 +44,14 @@ class MemberScores:
     test_by_inner: Array
     history: pd.DataFrame
     epochs: int | None = None
-    penalty: float | None = None
+    penalties: Mapping[str, float] = field(default_factory=dict)
     changes: dict[str, Any] = field(default_factory=dict)
     vectors: dict[str, tuple[list[str], NDArray[np.float32]]] = field(default_factory=dict)
+
+    @property
+    def penalty(self) -> float | None:
+        """The penalty of a linear model of one input."""
+        return next(iter(self.penalties.values())) if len(self.penalties) == 1 else None
 
     @property
     def test(self) -> Array:
@@ -53,7 +60,12 @@ class MemberScores:
 
 
 def fuse(
-    scores: Sequence[MemberScores], outcomes: Outcomes, *, learned: bool, fixed_slope: bool
+    scores: Sequence[MemberScores],
+    outcomes: Outcomes,
+    head: Head,
+    *,
+    learned: bool,
+    fixed_slope: bool,
 ) -> tuple[list[Array], Array, Array, list[float]]:
     """Join the members of an arm into one risk.
 
@@ -62,11 +74,13 @@ def fuse(
     scores : sequence of MemberScores
     outcomes : Outcomes
         Of the development patients, in the order of `tune`.
+    head : Head
     learned : bool
         Weights fitted on development patients (not below 0, ridged towards equal ones); else the
-        plain mean of the calibrated log hazards or logits.
+        plain mean of the calibrated log hazards or logits. A member without which the loss of the
+        inner folds is lower has the weight 0: an input that says nothing must not cost.
     fixed_slope : bool
-        Too few events to calibrate.
+        Too few events to calibrate: nothing is learned.
 
     Returns
     -------
@@ -80,14 +94,14 @@ def fuse(
     """
     if len(scores) == 1:
         return scores[0].tune, scores[0].test, scores[0].test_by_inner, [1.0]
-    risks = np.column_stack([np.concatenate(s.tune) for s in scores])
-    slopes = np.array(
-        [fit_calibration(r, outcomes, fixed_slope=fixed_slope).slope for r in risks.T]
-    )
-    shares = np.full(len(scores), 1 / len(scores))
-    if learned and not fixed_slope:
-        shares, _ = fit_weights(risks * slopes, outcomes, around=1 / len(scores))
-    weights = slopes * shares
+    kept = list(range(len(scores)))
+    if fixed_slope:
+        weights = np.full(len(scores), 1 / len(scores))
+    else:
+        if learned:
+            kept = _worth_keeping(scores, outcomes, head)
+        weights = np.zeros(len(scores))
+        weights[kept] = _weights(_risks([scores[i] for i in kept]), outcomes, learned=learned)
     tune = [
         sum(w * s.tune[k] for w, s in zip(weights, scores, strict=True))
         for k in range(len(scores[0].tune))
@@ -96,3 +110,52 @@ def fuse(
     by_inner = sum(w * s.test_by_inner for w, s in zip(weights, scores, strict=True))
     tuned = [np.asarray(t) for t in tune]
     return tuned, np.asarray(test), np.asarray(by_inner), weights.tolist()
+
+
+def held_out_loss(scores: Sequence[MemberScores], outcomes: Outcomes, head: Head) -> float:
+    """Loss of members joined by learned weights, on patients whom the weights have not seen.
+
+    The weights of each inner fold are learned on the others; the loss is that of an epoch: see
+    `outcome.crossval.epoch_loss.epoch_losses`. Parameters as `fuse`.
+    """
+    sizes = [len(t) for t in scores[0].tune]
+    owner, risks = np.repeat(np.arange(len(sizes)), sizes), _risks(scores)
+    tune = list(scores[0].tune)
+    if len(scores) > 1:
+        tune = [
+            risks[owner == k] @ _weights(risks[owner != k], outcomes[owner != k], learned=True)
+            for k in range(len(sizes))
+        ]
+    targets = [Target.of(outcomes[owner == k]) for k in range(len(sizes))]
+    # A head's risk is its raw output or the negative of it, and so the other way round.
+    return float(epoch_losses([head.risk(t)[None] for t in tune], targets, head)[0])
+
+
+def _worth_keeping(scores: Sequence[MemberScores], outcomes: Outcomes, head: Head) -> list[int]:
+    """Leave members out, the weakest first, where the loss is lower without."""
+    alone = [held_out_loss([s], outcomes, head) for s in scores]
+    kept = list(range(len(scores)))
+    best = held_out_loss(scores, outcomes, head)
+    for weakest in sorted(kept, key=lambda i: -alone[i]):
+        rest = [i for i in kept if i != weakest]
+        if not rest:
+            break
+        loss = held_out_loss([scores[i] for i in rest], outcomes, head)
+        if loss < best:
+            kept, best = rest, loss
+    return kept
+
+
+def _risks(scores: Sequence[MemberScores]) -> Array:
+    """Out-of-fold risks, shape (n, members)."""
+    return np.column_stack([np.concatenate(s.tune) for s in scores])
+
+
+def _weights(risks: Array, outcomes: Outcomes, *, learned: bool) -> Array:
+    """Calibrate each member, and weigh the calibrated scores."""
+    m = risks.shape[1]
+    slopes: Array = np.array([fit_calibration(r, outcomes).slope for r in risks.T])
+    if not learned:
+        return np.asarray(slopes / m)
+    shares, _ = fit_weights(risks * slopes, outcomes, around=1 / m)
+    return np.asarray(slopes * shares)

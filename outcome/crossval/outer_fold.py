@@ -17,12 +17,11 @@ from outcome.crossval.late_fusion import MemberScores
 from outcome.crossval.slide_vectors import held_out_vectors
 from outcome.devices import pinned_threads
 from outcome.models.heads import Target
-from outcome.models.ridge import PENALTIES
 from outcome.training.arm_members import Member
-from outcome.training.linear_models import LinearFold, fit_linear_fold
+from outcome.training.linear_models import Losses, fit_linear_fold
 from outcome.training.trainer import build, predict
 
-__all__ = ["HISTORY", "chosen_network", "chosen_penalty", "few_events", "member_scores"]
+__all__ = ["HISTORY", "chosen_network", "few_events", "linear_losses", "member_scores"]
 
 FEW_EVENTS = 16
 HISTORY = ["arm", "model", "repeat", "fold", "inner_fold", "epoch", "train_loss", "tune_loss"]
@@ -85,21 +84,29 @@ def chosen_network(grid: Grid, fold: Fold, member: Member) -> tuple[Member, int]
 
 
 def _linear(grid: Grid, fold: Fold, member: Member) -> MemberScores:
-    """Fit, choose the penalty as an epoch is chosen, and score."""
-    head = grid.head
+    """Fit, choose the penalties as an epoch is chosen, and score."""
+    head, losses = grid.head, linear_losses(grid, fold)
     with pinned_threads(grid.study.training.threads):
-        found = fit_linear_fold(grid.study_data, grid.study, member.inputs, fold, head)
-    chosen = chosen_penalty(grid, fold, found)
+        found = fit_linear_fold(grid.study_data, grid.study, member.inputs, fold, head, losses)
     centred, by_inner = combine(
-        [head.risk(r[chosen]) for r in found.tune], [head.risk(r[chosen]) for r in found.test]
+        [head.risk(r) for r in found.tune], [head.risk(r) for r in found.test]
     )
     history = pd.DataFrame(columns=HISTORY[1:])
-    return MemberScores(centred, by_inner, history, penalty=PENALTIES[chosen])
+    return MemberScores(centred, by_inner, history, penalties=found.penalties)
 
 
-def chosen_penalty(grid: Grid, fold: Fold, fitted: LinearFold) -> int:
-    """Return the place in `PENALTIES` of the penalty that all inner models use."""
-    return _judged(grid, fold, fitted.tune)[0] - 1
+def linear_losses(grid: Grid, fold: Fold) -> Losses | None:
+    """Return what judges linear models by the inner folds; None with too few events to choose."""
+    if few_events(grid, fold):
+        return None
+    targets = _targets(grid, fold)
+    return lambda raw: epoch_losses(raw, targets, grid.head)
+
+
+def _targets(grid: Grid, fold: Fold) -> list[Target]:
+    """Outcomes of the tune patients of each inner fold."""
+    cohort = grid.study_data.cohort
+    return [Target.of(cohort.outcomes(i.tune, fold.development)) for i in fold.inner]
 
 
 def _judged(grid: Grid, fold: Fold, raw: Sequence[NDArray[np.float64]]) -> tuple[int, float]:
@@ -107,8 +114,6 @@ def _judged(grid: Grid, fold: Fold, raw: Sequence[NDArray[np.float64]]) -> tuple
     if few_events(grid, fold):
         # Too few to choose by: half of the epochs, whatever the losses say.
         return max(1, len(raw[0]) // 2), 0.0
-    cohort = grid.study_data.cohort
-    targets = [Target.of(cohort.outcomes(i.tune, fold.development)) for i in fold.inner]
-    losses = epoch_losses(raw, targets, grid.head)
+    losses = epoch_losses(raw, _targets(grid, fold), grid.head)
     best = int(np.argmin(losses))
     return best + 1, float(losses[best])

@@ -41,13 +41,11 @@ def held_out_vectors(
     seen = data.test(member, patients)
     found = {"patients": (patients, _mean(seen, networks, device))}
     if "image" in member.inputs:
-        names, bags = zip(*data.slides(patients), strict=True)
+        names, slides = data.slides(patients)
         # Pooling does not use outcomes: those of the first patient are placeholders.
-        placeholder = seen.target[torch.zeros(len(bags), dtype=torch.long)]
-        found["slides"] = (
-            list(names),
-            _mean(Patients({"image": bags}, placeholder), networks, device),
-        )
+        placeholder = seen.target[torch.zeros(len(slides), dtype=torch.long)]
+        pooled_slides = _mean(Patients({"image": slides}, placeholder), networks, device)
+        found["slides"] = (names, pooled_slides)
     return found
 
 

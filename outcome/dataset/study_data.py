@@ -90,7 +90,12 @@ class StudyData:
         if self.reports is None:
             return self
         fitted = self.reports.fitted(fold.development)
-        return self if fitted is self.reports else replace(self, reports=fitted)
+        if fitted is self.reports:
+            return self
+        # The vectors are now those of this fold, and so are their hashes: anything that is
+        # remembered by content must not take the vectors of another fold for these.
+        contents = {p: _contents(self.slides.get(p, ()), fitted, p) for p in self.contents}
+        return replace(self, reports=fitted, contents=contents)
 
     @property
     def dimensions(self) -> dict[str, int]:

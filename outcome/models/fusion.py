@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from outcome.models.aggregators.gated_attention import GatedAttention
+from outcome.models.aggregators.segments import Segments, row_product, row_sum
 
 __all__ = ["CrossAttention", "Gate"]
 
@@ -33,7 +34,10 @@ class Gate(nn.Linear):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Weigh vectors of shape (patients, sum of widths), parts side by side."""
-        gates = 2 * torch.sigmoid(super().forward(vectors))
+        # Row by row: a product of another shape may be rounded differently.
+        # 2 * sigmoid(z) as 1 + tanh(z / 2): on a CPU, torch rounds the sigmoid of the last elements
+        # of an array otherwise than that of the others.
+        gates = 1 + torch.tanh((row_sum(vectors[:, None] * self.weight) + self.bias) / 2)
         repeats = torch.tensor(self.widths, device=gates.device)
         return vectors * torch.repeat_interleave(gates, repeats, dim=1)
 
@@ -77,9 +81,10 @@ class CrossAttention(GatedAttention):
         -------
         Tensor, shape (bags, dimension)
         """
-        counts = torch.tensor(lengths, device=features.device)
-        queries = torch.repeat_interleave(self.query(context), counts, dim=0)
-        bilinear = (self.key(features) * queries).sum(1, keepdim=True)
+        bags = Segments(lengths, features.device)
+        if bags.single:
+            return features.float()
+        queries = bags.spread(row_product(context, self.query.weight))
+        bilinear = (row_product(features, self.key.weight) * queries).sum(1, keepdim=True)
         scores = self.scores(features) + bilinear * queries.shape[1] ** -0.5
-        parts = zip(torch.split(scores, lengths), torch.split(features, lengths), strict=True)
-        return torch.stack([(torch.softmax(s, 0).T @ x).flatten() for s, x in parts])
+        return bags.weighted_sums(bags.softmax(scores), features)

@@ -8,40 +8,112 @@ from functools import cached_property
 from math import nan
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from outcome.models.aggregators.segments import Segments, row_sum
 from outcome.models.fusion import CrossAttention, Gate
 
 __all__ = ["Inputs", "OutcomeNetwork", "Spread", "moments"]
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """One input of several patients, ragged.
+@dataclass(frozen=True, eq=False)
+class Inputs(Sequence[Tensor | None]):
+    """One input of several patients: a matrix of vectors, and where in it each patient's lie.
+
+    A sequence of the patients' bags, each of shape (n, d), or None where a patient lacks the input.
 
     Parameters
     ----------
-    bags : tuple of Tensor, each of shape (n, d)
-        Of the patients who have this input; without any, one that is empty.
-    lengths : list of int
+    matrix : Tensor, shape (m, d)
+        Vectors of these patients, and maybe of others.
+    starts : array, shape (patients,)
+        First row of each patient.
+    lengths : array, shape (patients,)
         Vectors per patient; 0 where the patient lacks this input.
     """
 
-    bags: tuple[Tensor, ...]
-    lengths: list[int]
+    matrix: Tensor
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
 
     @classmethod
-    def join(cls, bags: Sequence[Tensor | None], dimension: int, device: torch.device) -> Inputs:
-        """Take the vectors of several patients to the device; None where a patient has none."""
-        there = [b.to(device) for b in bags if b is not None and len(b)]
-        none = torch.zeros(0, dimension, device=device)
-        return cls(tuple(there) or (none,), [0 if b is None else len(b) for b in bags])
+    def join(
+        cls,
+        bags: Sequence[Tensor | None],
+        dimension: int | None = None,
+        device: torch.device | None = None,
+    ) -> Inputs:
+        """Lay the vectors of several patients back to back; None where a patient has none.
+
+        Parameters
+        ----------
+        bags : sequence of Tensor or None
+        dimension : int, optional
+            Length of a vector; needed where no patient has any.
+        device : torch.device, optional
+            Where they shall lie; by default where they are.
+        """
+        there = [b if device is None else b.to(device) for b in bags if b is not None and len(b)]
+        if not there:
+            if dimension is None:
+                raise ValueError("no patient has vectors: give their length")
+            there = [torch.zeros(0, dimension, device=device)]
+        lengths = np.array([0 if b is None else len(b) for b in bags], dtype=np.int64)
+        matrix = there[0] if len(there) == 1 else torch.cat(there)
+        return cls(matrix, lengths.cumsum() - lengths, lengths)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, row: Any) -> Any:
+        start, n = int(self.starts[row]), int(self.lengths[row])
+        return self.matrix[start : start + n] if n else None
+
+    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Inputs:
+        """Return some of the patients; their vectors stay where they are."""
+        rows = np.asarray(rows, dtype=np.int64)
+        if len(rows) == len(self) and (rows == np.arange(len(self))).all():
+            return self  # whose features may have been laid out already
+        return Inputs(self.matrix, self.starts[rows], self.lengths[rows])
+
+    def to(self, device: torch.device) -> Inputs:
+        """Return the same on a device; of the matrix only what belongs to these patients moves."""
+        if self.matrix.device == device:
+            return self
+        moved = self.features.to(device)
+        return Inputs(moved, self.lengths.cumsum() - self.lengths, self.lengths)
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return int(self.matrix.shape[1])
+
+    @cached_property
+    def present(self) -> NDArray[np.int64]:
+        """Rows of the patients who have this input."""
+        return np.flatnonzero(self.lengths)
+
+    @property
+    def bags(self) -> list[Tensor]:
+        """The vectors of each patient who has this input, where they lie."""
+        places = zip(self.starts[self.present], self.lengths[self.present], strict=True)
+        return [self.matrix[start : start + n] for start, n in places]
 
     @cached_property
     def features(self) -> Tensor:
-        """All vectors back to back, shape (sum of lengths, d)."""
-        return self.bags[0] if len(self.bags) == 1 else torch.cat(self.bags)
+        """All vectors of these patients back to back, shape (sum of lengths, d)."""
+        starts, lengths = self.starts[self.present], self.lengths[self.present]
+        if not len(starts):
+            return self.matrix[:0]
+        ends = starts + lengths
+        if (starts[1:] == ends[:-1]).all():  # they lie back to back already
+            return self.matrix[int(starts[0]) : int(ends[-1])]
+        before = lengths.cumsum() - lengths
+        rows = np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+        return self.matrix.index_select(0, torch.from_numpy(rows).to(self.matrix.device))
 
 
 @dataclass(frozen=True)
@@ -87,14 +159,19 @@ class Spread:
         return cls(means.mean(0).float(), gain.float())
 
 
-def moments(bag: Tensor) -> Tensor:
-    """Mean of a bag's vectors, and the variance of that mean, shape (2, d), float64.
+def moments(inputs: Inputs) -> Tensor:
+    """Mean of each bag's vectors, and the variance of that mean, shape (bags, 2, d), float64.
 
-    The variance is NaN for a bag of one vector.
+    Only of patients who have the input. The variance is NaN for a bag of one vector.
     """
-    mean = bag.float().mean(0).double()
-    error = bag.float().var(0).double() / len(bag) if len(bag) > 1 else torch.full_like(mean, nan)
-    return torch.stack([mean, error])
+    features, lengths = inputs.features.float(), inputs.lengths[inputs.present]
+    bags = Segments(lengths.tolist(), features.device)
+    means = bags.means(features)
+    if bags.single:
+        return torch.stack([means.double(), torch.full_like(means, nan).double()], 1)
+    between = bags.means((features - means.index_select(0, bags.owner)).square()).double()
+    freedom = (bags.counts - 1).double()[:, None]
+    return torch.stack([means.double(), torch.where(freedom > 0, between / freedom, nan)], 1)
 
 
 class OutcomeNetwork(nn.Module):
@@ -168,7 +245,9 @@ class OutcomeNetwork(nn.Module):
 
     def forward(self, inputs: Mapping[str, Inputs]) -> Tensor:
         """Log hazard or logit per patient, shape (patients,)."""
-        raw: Tensor = self.readout(self.gate(self.dropout(self.vectors(inputs)))).squeeze(-1)
+        vectors: Tensor = self.gate(self.dropout(self.vectors(inputs)))
+        # Row by row: a product of another shape may be rounded differently.
+        raw: Tensor = row_sum(vectors * self.readout.weight) + self.readout.bias
         return raw
 
     def vectors(self, inputs: Mapping[str, Inputs]) -> Tensor:
@@ -196,25 +275,29 @@ class OutcomeNetwork(nn.Module):
             Pooled report vectors, for a `CrossAttention`; without it everybody has the vector of
             a patient who lacks a report.
         """
-        present = [i for i, n in enumerate(given.lengths) if n]
-        rows: Tensor = self.absent[name].expand(len(given.lengths), -1)
-        if not present:
-            return rows
-        pool, lengths = self.pools[name], [n for n in given.lengths if n]
-        with torch.autocast(given.bags[0].device.type, torch.bfloat16, enabled=self.low_precision):
+        present, device = given.present, given.matrix.device
+        absent: Tensor = self.absent[name]
+        if not len(present):
+            return absent.expand(len(given), -1)
+        pool, lengths = self.pools[name], given.lengths[present].tolist()
+        pooled: Tensor
+        everybody = len(present) == len(given)
+        where = None if everybody else torch.from_numpy(present).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.low_precision):
             if isinstance(pool, CrossAttention):
-                context = self.absent["report"].expand(len(rows), -1) if report is None else report
-                pooled = pool.attend(given.features, lengths, context[present])
+                context = self.absent["report"].expand(len(given), -1) if report is None else report
+                context = context if where is None else context.index_select(0, where)
+                pooled = pool.attend(given.features, lengths, context)
             elif callable(pool_bags := getattr(pool, "pool_bags", None)):
                 pooled = pool_bags(given.bags)
             else:
                 pooled = pool(given.features, lengths)
         pooled = pooled.float()
-        pooled = (pooled - self.get_buffer(f"mean_{name}")) * self.get_buffer(f"gain_{name}")
+        mean, gain = self.get_buffer(f"mean_{name}"), self.get_buffer(f"gain_{name}")
+        pooled = (pooled - mean) * gain
         if self.training and self.hidden_share > 0:
             hide = torch.rand(len(present), 1, device=pooled.device) < self.hidden_share
-            pooled = torch.where(hide, self.absent[name], pooled)
-        if len(present) == len(given.lengths):
+            pooled = torch.where(hide, absent, pooled)
+        if where is None:
             return pooled
-        where = torch.tensor(present, device=pooled.device)
-        return rows.clone().index_copy(0, where, pooled)
+        return absent.expand(len(given), -1).clone().index_copy(0, where, pooled)

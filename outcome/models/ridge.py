@@ -35,6 +35,11 @@ class LinearPath:
     weights: Array
     intercepts: Array
 
+    def only(self, k: int) -> LinearPath:
+        """Return the model of one penalty alone."""
+        rows = slice(k, k + 1)
+        return LinearPath(self.mean, self.scale, self.weights[rows], self.intercepts[rows])
+
     def __call__(self, x: Array) -> Array:
         """Raw outputs, shape (penalties, n), of features of shape (n, d); NaN counts as mean."""
         standard = np.nan_to_num((x - self.mean) / self.scale)
@@ -43,9 +48,18 @@ class LinearPath:
 
 
 def fit_linear(
-    x: Array, target: Target, head: Head, penalties: Sequence[float] = PENALTIES
+    x: Array,
+    target: Target,
+    head: Head,
+    penalties: Sequence[float | Sequence[float]] = PENALTIES,
+    *,
+    widths: Sequence[int] | None = None,
+    start: LinearPath | None = None,
 ) -> LinearPath:
     """Minimise the head's mean loss + penalty / 2 * |weights|^2 over standardised features.
+
+    The features of an input are divided by the square root of their number, so that a penalty
+    means the same whatever that number is.
 
     Parameters
     ----------
@@ -53,8 +67,12 @@ def fit_linear(
         NaN where a patient lacks an input: it counts as the mean.
     target : Target
     head : Head
-    penalties : sequence of float
-        Decreasing; each fit starts from the one before.
+    penalties : sequence of float, or of sequences of float
+        Decreasing; each fit starts from the one before. One for all inputs, or one per input.
+    widths : sequence of int, optional
+        Features of each input, in order; by default all features are of one input.
+    start : LinearPath, optional
+        Models of the same features: the first fit starts from its first model.
 
     Raises
     ------
@@ -68,14 +86,19 @@ def fit_linear(
     mean = np.where(present, x, 0.0).sum(axis=0) / n
     spread = np.sqrt(np.where(present, (x - mean) ** 2, 0.0).sum(axis=0) / n)
     known = spread > 1e-9 * (np.abs(mean) + 1e-30)
-    # Divided by the root of the number of features too: the penalty then means the same for any.
-    scale = np.where(known, spread * np.sqrt(max(known.sum(), 1)), np.inf)
+    sizes = np.array([x.shape[1]] if widths is None else widths, dtype=np.int64)
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    features = np.maximum(np.bincount(owner, weights=known, minlength=len(sizes)), 1)
+    scale = np.where(known, spread * np.sqrt(features)[owner], np.inf)
     design = torch.from_numpy(np.nan_to_num((x - mean) / scale))
-    weights = torch.zeros(design.shape[1], dtype=torch.float64, requires_grad=True)
-    level = torch.tensor(head.start(target), dtype=torch.float64, requires_grad=True)
+    first = np.zeros(x.shape[1]) if start is None else start.weights[0].copy()
+    weights = torch.from_numpy(first).requires_grad_()
+    first_level = head.start(target) if start is None else float(start.intercepts[0])
+    level = torch.tensor(first_level, dtype=torch.float64, requires_grad=True)
     path, levels = [], []
     for penalty in penalties:
-        _minimise(design, target, head, weights, level, penalty)
+        each = np.broadcast_to(np.asarray(penalty, dtype=np.float64), len(sizes))[owner]
+        _minimise(design, target, head, weights, level, torch.from_numpy(each.copy()))
         path.append(weights.detach().numpy().copy())
         levels.append(float(level.detach()))
     return LinearPath(mean, scale, np.stack(path), np.array(levels))
@@ -87,7 +110,7 @@ def _minimise(
     head: Head,
     weights: torch.Tensor,
     level: torch.Tensor,
-    penalty: float,
+    penalty: torch.Tensor,
 ) -> None:
     optimizer = torch.optim.LBFGS(
         [weights, level], max_iter=25, tolerance_grad=1e-5, line_search_fn="strong_wolfe"
@@ -95,7 +118,8 @@ def _minimise(
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        loss = head.loss(design @ weights + level, target) + penalty / 2 * weights.square().sum()
+        ridge = (penalty * weights.square()).sum() / 2
+        loss = head.loss(design @ weights + level, target) + ridge
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return loss
 

@@ -33,13 +33,15 @@ class Arm(Section):
     """`attention` (gated, `options: {heads: 4}` for several), `mean`, `transformer` (of linear
     cost), `prototypes` (k-means soft counts), `abmil` (gated attention over 512 units, for many
     patients and `training.components: 0`), `linear` (a ridge Cox or logistic model on the mean
-    vectors, as reviewers ask for), `package.module:Class`, or several joined by `+`, whose
-    calibrated scores are averaged. Clinical data alone always have a linear model."""
+    vectors, as reviewers ask for, with a penalty per input), `package.module:Class`, or several
+    joined by `+`, whose calibrated scores are averaged. Clinical data alone always have a linear
+    model."""
     fusion: Fusion = "early"
     """Of several inputs. `early`: one model sees all of them; `gated`: the same, the weight of an
     input depending on the patient; `cross`: the same as `early`, the attention over patches
     depending on the report; `late`: a model per input, their calibrated scores averaged;
-    `stacked`: averaged with weights (not below 0) learned on development patients."""
+    `stacked`: averaged with weights (not below 0) learned on development patients, without the
+    inputs that do not lower the loss there."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Arguments of the aggregator, e.g. `{heads: 4}`."""
 

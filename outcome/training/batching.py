@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -37,8 +38,9 @@ class Patients:
 
     Parameters
     ----------
-    bags : mapping of input to list of Tensor or None
-        One entry per patient; None where the patient lacks the input.
+    bags : mapping of input to Inputs, or to a sequence of Tensor or None
+        One entry per patient; None where the patient lacks the input. Tensors of their own are
+        laid back to back.
     target : Target
     """
 
@@ -48,18 +50,30 @@ class Patients:
     def __len__(self) -> int:
         return int(self.target.event.numel())
 
-    @property
-    def dimensions(self) -> dict[str, int]:
-        """Length of the vectors per input."""
+    @cached_property
+    def inputs(self) -> dict[str, Inputs]:
+        """The vectors of each input."""
         return {
-            name: next(int(b.shape[1]) for b in bags if b is not None)
+            name: bags if isinstance(bags, Inputs) else Inputs.join(bags)
             for name, bags in self.bags.items()
         }
 
-    def take(self, rows: Sequence[int]) -> Patients:
+    @property
+    def dimensions(self) -> dict[str, int]:
+        """Length of the vectors per input."""
+        return {name: inputs.dimension for name, inputs in self.inputs.items()}
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """Vectors of each patient, of all inputs."""
+        none = np.zeros(len(self), dtype=np.int64)
+        return sum((inputs.lengths for inputs in self.inputs.values()), start=none)
+
+    def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Patients:
         """Return some of the patients."""
-        bags = {name: [bags[i] for i in rows] for name, bags in self.bags.items()}
-        return Patients(bags, self.target[torch.as_tensor(rows, dtype=torch.long)])
+        rows = np.asarray(rows, dtype=np.int64)
+        bags = {name: inputs.take(rows) for name, inputs in self.inputs.items()}
+        return Patients(bags, self.target[torch.from_numpy(rows)])
 
 
 def batches(order: NDArray[np.int64], size: int | str) -> list[list[int]]:
@@ -74,33 +88,40 @@ def batches(order: NDArray[np.int64], size: int | str) -> list[list[int]]:
     return [part.tolist() for part in np.array_split(order, n)]
 
 
-def groups_of(patients: Patients, rows: Sequence[int], limit: int) -> Iterator[list[int]]:
-    """Cut patients into groups of at most `limit` vectors, or one patient."""
-    group: list[int] = []
-    size = 0
-    for row in rows:
-        n = vectors_of(patients, row)
-        if group and size + n > limit:
-            yield group
-            group, size = [], 0
-        group.append(row)
+def groups_of(sizes: NDArray[np.int64], rows: Sequence[int], limit: int) -> list[list[int]]:
+    """Cut patients into groups of at most `limit` vectors, or one patient.
+
+    Parameters
+    ----------
+    sizes : array, shape (patients,)
+        Vectors per patient.
+    rows : sequence of int
+        The patients to be grouped.
+    limit : int
+    """
+    if len(rows) > 0 and sizes[list(rows)].sum() <= limit:
+        return [list(rows)]
+    groups: list[list[int]] = []
+    size = limit
+    for row, n in zip(rows, sizes[list(rows)].tolist(), strict=True):
+        if not groups or size + n > limit:
+            groups.append([])
+            size = 0
+        groups[-1].append(row)
         size += n
-    if group:
-        yield group
+    return groups
 
 
 def placed(patients: Patients, device: torch.device) -> Patients:
     """Move all vectors to a GPU where half of its free memory holds them; else leave them."""
     if device.type != "cuda":
         return patients
-    size = sum(b.nbytes for bags in patients.bags.values() for b in bags if b is not None)
+    inputs = patients.inputs.values()
+    size = sum(int(i.lengths.sum()) * i.dimension * i.matrix.element_size() for i in inputs)
     free, _ = torch.cuda.mem_get_info(device)
     if size > free // 2:
         return patients
-    bags = {
-        name: [None if b is None else b.to(device) for b in found]
-        for name, found in patients.bags.items()
-    }
+    bags = {name: found.to(device) for name, found in patients.inputs.items()}
     return Patients(bags, patients.target)
 
 
@@ -125,14 +146,12 @@ def ahead(read: Callable[[list[int]], Read], groups: Sequence[list[int]]) -> Ite
         yield coming.result()
 
 
-def vectors_of(patients: Patients, row: int, limit: int | None = None) -> int:
-    """Count the vectors of a patient, of all inputs; of the image at most `limit`."""
-    counts = {
-        name: 0 if (b := bags[row]) is None else len(b) for name, bags in patients.bags.items()
-    }
-    if limit is not None and "image" in counts:
-        counts["image"] = min(counts["image"], limit)
-    return sum(counts.values())
+def vectors_of(patients: Patients, limit: int | None = None) -> NDArray[np.int64]:
+    """Count the vectors of each patient, of all inputs; of the image at most `limit`."""
+    if limit is None or "image" not in patients.inputs:
+        return patients.sizes
+    lengths = patients.inputs["image"].lengths
+    return patients.sizes - lengths + np.minimum(lengths, limit)
 
 
 def sampled(
@@ -145,22 +164,22 @@ def sampled(
     The store's order of patches is random, so that these are a random sample; even spread makes
     every slide of a patient count by its size.
     """
-    if limit is None or "image" not in patients.bags:
+    if limit is None or "image" not in patients.inputs:
         return patients
-    bags = list(patients.bags["image"])
+    image = patients.inputs["image"]
+    own, bags = set(mine), list(image)
     for row, bag in enumerate(bags):
         if bag is not None and len(bag) > limit:
             start = int(order.integers(len(bag)))
-            if row in mine:
+            if row in own:
                 spread = (start + np.arange(limit) * len(bag) // limit) % len(bag)
                 bags[row] = bag[torch.from_numpy(spread)]
-    return Patients({**patients.bags, "image": bags}, patients.target)
+        if row not in own:
+            bags[row] = None
+    joined = Inputs.join(bags, image.dimension)
+    return Patients({**patients.inputs, "image": joined}, patients.target)
 
 
 def inputs_of(patients: Patients, rows: Sequence[int], device: torch.device) -> dict[str, Inputs]:
     """Lay the vectors of some patients back to back, per input, on the device."""
-    dimensions = patients.dimensions
-    return {
-        name: Inputs.join([bags[i] for i in rows], dimensions[name], device)
-        for name, bags in patients.bags.items()
-    }
+    return {name: inputs.take(rows).to(device) for name, inputs in patients.inputs.items()}

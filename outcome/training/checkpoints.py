@@ -28,6 +28,8 @@ from outcome.training.trainer import Epoch, State, Trained
 __all__ = ["FitFolder", "fit_key", "fit_seed", "remove_unfinished"]
 
 FORMAT = 5
+NUMERICS = 2
+"""Version of the arithmetic of training: fits of two versions are never mixed."""
 PART = ".part"
 TUNE_RAW = "tune_raw"
 
@@ -43,14 +45,15 @@ def fit_key(
 ) -> str:
     """Hash of everything that affects a fit: patients, vectors, outcomes, settings, seed, device.
 
-    The version of torch, and whether passes are compiled, are among it: fits of two versions are
-    never mixed.
+    The versions of torch and of the arithmetic here, and whether passes are compiled, are among
+    it: fits of two versions are never mixed.
     Names of arms, horizons and everything that only the report uses are left out on purpose:
     changing them refits nothing.
     """
     settings = member.settings(study.training)
     about: dict[str, Any] = {
         "format": FORMAT,
+        "numerics": NUMERICS,
         "torch": torch.__version__.partition("+")[0],
         "inputs": member.inputs,
         "aggregator": member.aggregator,

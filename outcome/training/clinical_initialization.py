@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from outcome.models.heads import Head, Target
 from outcome.models.network import Inputs, OutcomeNetwork
@@ -20,7 +17,7 @@ FOLDS = 5
 
 
 def start_from_clinical(
-    network: OutcomeNetwork, clinical: Sequence[Tensor | None], target: Target, head: Head
+    network: OutcomeNetwork, clinical: Inputs, target: Target, head: Head
 ) -> None:
     """Set the read-out of the clinical columns to a ridge model fitted on the training patients.
 
@@ -32,16 +29,16 @@ def start_from_clinical(
     ----------
     network : OutcomeNetwork
         Changed in place.
-    clinical : sequence of Tensor, shape (1, d)
-        Clinical vectors of the training patients.
+    clinical : Inputs
+        Clinical vectors of the training patients, one each.
     target : Target
         Their outcomes.
     head : Head
     """
     network.eval()  # hidden inputs would be fitted too
-    width = next(int(row.shape[1]) for row in clinical if row is not None)
+    width = clinical.dimension
     with torch.no_grad():
-        given = Inputs.join(clinical, width, network.readout.weight.device)
+        given = clinical.to(network.readout.weight.device)
         columns = network.branch("clinical", given).cpu().double().numpy()
         path = fit_linear(columns, target, head)
         row = chosen_penalty(columns, target, head)

@@ -10,12 +10,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from outcome.cohort import Fold
 from outcome.dataset.study_data import StudyData
 from outcome.models.heads import Target
+from outcome.models.network import Inputs
 from outcome.study import Study
 from outcome.training.arm_members import Member
 from outcome.training.batching import Patients
@@ -60,37 +61,37 @@ class FoldData:
 
     def development(self, member: Member, patients: Sequence[str]) -> Patients:
         """Return some development patients as the member sees them."""
-        bags: dict[str, list[Tensor | None]] = {
-            name: [self.vectors[name][p] for p in patients] for name in member.inputs
-        }
+        bags = {name: self.vectors[name].of(patients) for name in member.inputs}
         return Patients(bags, self._target(patients))
 
     def test(self, member: Member, patients: Sequence[str]) -> Patients:
         """Read and project other patients, as the member sees them."""
-        bags: dict[str, list[Tensor | None]] = {}
+        bags: dict[str, Inputs] = {}
         for name in member.inputs:
             if self.clinical is not None and name == "clinical":
                 found = _coded(self.study_data, self.clinical, patients)
             else:
                 found = self._projected(name, patients)
-            bags[name] = [found[p] for p in patients]
+            bags[name] = found.of(patients)
         return Patients(bags, self._target(patients))
 
     def _target(self, patients: Sequence[str]) -> Target:
         return Target.of(self.study_data.cohort.outcomes(patients, self.fold.development))
 
-    def slides(self, patients: Sequence[str]) -> list[tuple[str, Tensor]]:
-        """Return the id and the projected patches of every slide of these patients."""
+    def slides(self, patients: Sequence[str]) -> tuple[list[str], Inputs]:
+        """Return the ids and the projected patches of every slide of these patients."""
         table, vectors = self.study_data.cohort.slides, self._projected("image", patients)
-        found = []
-        for patient in patients:
-            bag = vectors[patient]
-            if bag is None:
+        names, starts, lengths = [], [], []
+        for patient, start in zip(patients, vectors.of(patients).starts.tolist(), strict=True):
+            slides = self.study_data.slides.get(patient, ())
+            if not slides:
                 continue
-            names = table.loc[table["patient_id"] == patient, "slide_id"].tolist()
-            parts = torch.split(bag, [s.n for s in self.study_data.slides[patient]])
-            found += list(zip(names, parts, strict=True))
-        return found
+            names += table.loc[table["patient_id"] == patient, "slide_id"].tolist()
+            for slide in slides:
+                starts.append(start)
+                lengths.append(slide.n)
+                start += slide.n
+        return names, Inputs(vectors.inputs.matrix, np.array(starts), np.array(lengths))
 
     def _projected(self, name: str, patients: Sequence[str]) -> Vectors:
         low = self.study.training.precision == "bfloat16"
@@ -139,7 +140,7 @@ def fold_data(
     inputs, settings = tuple(inputs), study.training
     rows = [fold.repeat, fold.name, inputs, settings.components, settings.threads]
     rows += [settings.precision, str(scratch.absolute())]
-    rows += [[p, study_data.content(p, inputs)] for p in fold.development]
+    rows += [[p, study_data.content(p, inputs)] for p in (*fold.development, *fold.test)]
     if "clinical" in inputs:
         rows.append(clinical_rows(study_data, study, fold.development))
     key = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
@@ -193,7 +194,7 @@ def clinical_rows(study_data: StudyData, study: Study, patients: Sequence[str]) 
 def _coded(study_data: StudyData, coding: ClinicalCoding, patients: Sequence[str]) -> Vectors:
     """Clinical vectors as bags of one."""
     rows = coding(study_data.cohort.patients.loc[list(patients)])
-    return dict(zip(patients, torch.from_numpy(rows).float()[:, None], strict=True))
+    return Vectors(torch.from_numpy(rows).float(), dict.fromkeys(patients, 1))
 
 
 def outcome_rows(

@@ -1,11 +1,11 @@
-"""Linear arms of one outer fold: mean vectors, ridge, the penalty chosen by the inner folds.
+"""Linear arms of one outer fold: ridge on mean vectors; inner folds choose a penalty per input.
 
-They take well under a second, so they are fitted anew in every run and leave nothing on disk.
+They take a second or so, so they are fitted anew in every run and leave nothing on disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,27 +14,35 @@ from numpy.typing import NDArray
 from outcome.cohort import Fold
 from outcome.dataset.study_data import StudyData
 from outcome.models.heads import Head, Target
-from outcome.models.ridge import LinearPath, fit_linear
+from outcome.models.ridge import PENALTIES, LinearPath, fit_linear
 from outcome.study import Study
 from outcome.training.fold_data import clinical_coding
 
 __all__ = ["LinearFold", "design_rows", "fit_linear_fold", "mean_vectors"]
 
 Array = NDArray[np.float64]
+Losses = Callable[[Sequence[Array]], Array]
+
+FACTORS = (3.0, 1.0, 0.3)
+LEFT_OUT = 100.0
+"""At this penalty an input is as good as left out."""
 
 
 @dataclass(frozen=True)
 class LinearFold:
-    """The inner models of one outer fold, and their raw outputs per penalty.
+    """The inner models of one outer fold, at the penalties that the inner folds chose.
 
     Parameters
     ----------
-    paths : list of LinearPath
-    tune, test : list of array, shape (penalties, n)
-        Per inner fold.
+    penalties : mapping of input to float
+    models : list of LinearPath
+        Of one penalty each.
+    tune, test : list of array, shape (n,)
+        Raw outputs per inner fold.
     """
 
-    paths: list[LinearPath]
+    penalties: Mapping[str, float]
+    models: list[LinearPath]
     tune: list[Array]
     test: list[Array]
 
@@ -51,8 +59,8 @@ def mean_vectors(study_data: StudyData, inputs: Sequence[str], patients: Sequenc
 
 def design_rows(
     study_data: StudyData, study: Study, inputs: Sequence[str], fold: Fold, patients: Sequence[str]
-) -> Array:
-    """Features of a linear model: mean vectors and coded clinical columns, shape (n, d)."""
+) -> list[Array]:
+    """Features of a linear model per input: mean vectors or coded clinical columns, (n, d)."""
     blocks, study_data = [], study_data.of_fold(fold)
     for name in inputs:
         if name == "clinical":
@@ -60,13 +68,18 @@ def design_rows(
             blocks.append(coding(study_data.cohort.patients.loc[list(patients)]))
         else:
             blocks.append(mean_vectors(study_data, [name], patients))
-    return np.concatenate(blocks, axis=1)
+    return blocks
 
 
 def fit_linear_fold(
-    study_data: StudyData, study: Study, inputs: Sequence[str], fold: Fold, head: Head
+    study_data: StudyData,
+    study: Study,
+    inputs: Sequence[str],
+    fold: Fold,
+    head: Head,
+    losses: Losses | None,
 ) -> LinearFold:
-    """Fit the path of penalties on every inner fold; score its tune and the test patients.
+    """Fit linear models on every inner fold; score its tune and the test patients.
 
     Parameters
     ----------
@@ -76,19 +89,113 @@ def fit_linear_fold(
     fold : Fold
         Its test patients may be none.
     head : Head
+    losses : callable, optional
+        Given the outputs for the tune patients of each inner fold, shape (models, n), it returns
+        the loss of each model, shape (models,): the penalties with the least are used. Without it
+        nothing is chosen: the middle penalty is used for all inputs.
+
+    Notes
+    -----
+    Each input is first fitted alone, and has the best of `PENALTIES`. Together, these are
+    multiplied by one common factor; then each input is left out, the weakest first, without which
+    the loss is lower. Inputs of very different strength need very different
+    penalties: under one for all, a weak input of many features adds its noise, or a strong one is
+    shrunk away.
     """
     patients = [*fold.development, *fold.test]
-    rows = design_rows(study_data, study, inputs, fold, patients)
-    place = {p: i for i, p in enumerate(patients)}
+    blocks = design_rows(study_data, study, inputs, fold, patients)
+    rows, place = np.concatenate(blocks, axis=1), {p: i for i, p in enumerate(patients)}
 
     def of(some: Sequence[str]) -> Array:
         return rows[[place[p] for p in some]]
 
-    paths, tune, test = [], [], []
-    for inner in fold.inner:
-        known = Target.of(study_data.cohort.outcomes(inner.train, fold.development))
-        path = fit_linear(of(inner.train), known, head)
-        paths.append(path)
-        tune.append(path(of(inner.tune)))
-        test.append(path(of(fold.test)))
-    return LinearFold(paths, tune, test)
+    inner = _InnerFits(
+        [of(i.train) for i in fold.inner],
+        [Target.of(study_data.cohort.outcomes(i.train, fold.development)) for i in fold.inner],
+        [of(i.tune) for i in fold.inner],
+        [block.shape[1] for block in blocks],
+        head,
+    )
+    penalties, models = _chosen(inner, losses)
+    return LinearFold(
+        dict(zip(inputs, penalties, strict=True)),
+        models,
+        [raw[0] for raw in inner.tune(models)],
+        [model(of(fold.test))[0] for model in models],
+    )
+
+
+@dataclass(frozen=True)
+class _InnerFits:
+    """What is fitted on each inner fold, and judged on its tune patients."""
+
+    train: list[Array]
+    targets: list[Target]
+    held_out: list[Array]
+    widths: list[int]
+    head: Head
+
+    def fit(
+        self,
+        penalties: Sequence[Sequence[float]],
+        start: Sequence[LinearPath | None] | None = None,
+    ) -> list[LinearPath]:
+        """Fit every inner fold, from models fitted before."""
+        begin = [None] * len(self.train) if start is None else start
+        return [
+            fit_linear(x, target, self.head, penalties, widths=self.widths, start=first)
+            for x, target, first in zip(self.train, self.targets, begin, strict=True)
+        ]
+
+    def tune(self, paths: Sequence[LinearPath]) -> list[Array]:
+        """Score the tune patients of each inner fold, shape (penalties, n)."""
+        return [path(x) for path, x in zip(paths, self.held_out, strict=True)]
+
+    def alone(self, i: int) -> _InnerFits:
+        """Return the same with one input."""
+        columns = slice(sum(self.widths[:i]), sum(self.widths[: i + 1]))
+        return _InnerFits(
+            [x[:, columns] for x in self.train],
+            self.targets,
+            [x[:, columns] for x in self.held_out],
+            [self.widths[i]],
+            self.head,
+        )
+
+
+Chosen = tuple[tuple[float, ...], list[LinearPath]]
+
+
+def _chosen(inner: _InnerFits, losses: Losses | None) -> Chosen:
+    """Choose the penalties, and return them with the model of each inner fold."""
+    n = len(inner.widths)
+    if losses is None:
+        middle = (PENALTIES[len(PENALTIES) // 2],) * n
+        return middle, inner.fit([middle])
+    if n == 1:
+        return _best(inner, [(penalty,) for penalty in PENALTIES], losses)[1:]
+    single = [_best(inner.alone(i), [(p,) for p in PENALTIES], losses) for i in range(n)]
+    own = [penalties[0] for _, penalties, _ in single]
+    together = [tuple(round(p * factor, 6) for p in own) for factor in FACTORS]
+    loss, penalties, models = _best(inner, together, losses)
+    for i in sorted(range(n), key=lambda i: -single[i][0]):
+        if sum(penalty < LEFT_OUT for penalty in penalties) == 1:
+            break
+        without = (*penalties[:i], LEFT_OUT, *penalties[i + 1 :])
+        value, _, found = _best(inner, [without], losses, models)
+        if value < loss:
+            loss, penalties, models = value, without, found
+    return penalties, models
+
+
+def _best(
+    inner: _InnerFits,
+    candidates: Sequence[tuple[float, ...]],
+    losses: Losses,
+    start: Sequence[LinearPath] | None = None,
+) -> tuple[float, tuple[float, ...], list[LinearPath]]:
+    """Return the least loss of some candidates, its penalties and its models."""
+    paths = inner.fit(candidates, start)
+    found = losses(inner.tune(paths))
+    k = int(np.argmin(found))
+    return float(found[k]), candidates[k], [path.only(k) for path in paths]

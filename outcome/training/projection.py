@@ -8,21 +8,76 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.linalg import eigh
 from torch import Tensor
 
 from outcome.dataset.study_data import StudyData
+from outcome.models.aggregators.segments import row_product
+from outcome.models.network import Inputs
 
-__all__ = ["SCRATCH", "Projection", "Vectors", "development_vectors", "raw_vectors", "test_vectors"]
+__all__ = [
+    "SCRATCH",
+    "Projection",
+    "Vectors",
+    "development_vectors",
+    "raw_vectors",
+    "test_vectors",
+]
 
 VECTORS_PER_PATIENT = 256
+BLOCK = 1024
+SMALL = 8192
+"""Numbers of an image that a process remembers; of 4,096 such images, at most 128 MB."""
+
+Array = NDArray[np.float64]
+
+
+def _mean_and_covariance(bags: Iterable[Tensor]) -> tuple[Array, Array]:
+    """Mean and covariance of the vectors of some patients, every patient counting the same.
+
+    A block of vectors at a time, in the order of the patients.
+    """
+    blocks = _blocks(bag[:VECTORS_PER_PATIENT].double() for bag in bags)
+    first = next(blocks, None)
+    if first is None:
+        raise ValueError("a projection needs at least one bag")
+    # Shifted by the first mean, or features of large mean would lose their variance.
+    n, shift = 0, first[0].mean(0)
+    total, products = torch.zeros_like(shift), torch.zeros(len(shift), len(shift)).double()
+    for block in chain([first], blocks):
+        weight = torch.cat([bag.new_full((len(bag), 1), 1 / len(bag)) for bag in block])
+        x = torch.cat(block) - shift
+        total += (weight * x).sum(0)
+        half = (weight.sqrt() * x).float()
+        products += (half.T @ half).double()
+        n += len(block)
+    mean = total / n
+    return (mean + shift).numpy(), (products / n - torch.outer(mean, mean)).numpy()
+
+
+def _blocks(bags: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+    """Yield whole bags, at most 1024 vectors at a time or one bag."""
+    block: list[Tensor] = []
+    size = 0
+    for bag in bags:
+        if block and size + len(bag) > BLOCK:
+            yield block
+            block, size = [], 0
+        block.append(bag)
+        size += len(bag)
+    if block:
+        yield block
 
 
 @dataclass(frozen=True)
@@ -45,8 +100,8 @@ class Projection:
         Parameters
         ----------
         bags : iterable of Tensor, shape (n, d)
-            One per patient; every patient counts the same, so large slides do not dominate. At
-            most 256 vectors of each are used: the first, since the store's order is random.
+            One per patient. At most 256 vectors of each are used: the first, since the store's
+            order is random.
         components : int
             Number of directions; 0 keeps the features, standardised.
 
@@ -55,59 +110,80 @@ class Projection:
         A constant feature is left at 0. All components are divided by one number, so that the
         vectors have unit variance on average; the components are not whitened, which would make
         noise as loud as tissue.
+
+        Raises
+        ------
+        ValueError
+            There is no bag.
         """
-        n, total, outer = 0, torch.zeros(0), torch.zeros(0)
-        for bag in bags:
-            x = bag[:VECTORS_PER_PATIENT].double()
-            if n == 0:
-                # Shifted by the first mean, or features of large mean would lose their variance.
-                shift = x.mean(0)
-                total, outer = torch.zeros_like(shift), torch.zeros(len(shift), len(shift))
-                outer = outer.double()
-            x = x - shift
-            total += x.mean(0)
-            half = x.float()
-            outer += (half.T @ half).double() / len(x)
-            n += 1
-        if n == 0:
-            raise ValueError("a projection needs at least one bag")
-        mean = total / n
-        covariance = outer / n - torch.outer(mean, mean)
-        variance = covariance.diagonal().clamp(min=0)
-        known = variance > 1e-12 * ((mean + shift) ** 2 + mean**2 + 1e-30)
-        scale = torch.where(known, variance.clamp(min=1e-300).rsqrt(), 0.0)
+        centre, covariance = _mean_and_covariance(bags)
+        variance = covariance.diagonal().clip(min=0)
+        known = variance > 1e-12 * (centre**2 + 1e-30)
+        scale = np.where(known, 1 / np.sqrt(variance.clip(min=1e-300)), 0.0)
+        mean = torch.from_numpy(centre).float()
         if components == 0 or components >= int(known.sum()):
-            matrix = torch.diag(scale)
-        else:
-            correlation = covariance * torch.outer(scale, scale)
-            values, vectors = torch.linalg.eigh(correlation)
-            top = vectors[:, -components:].flip(1)
-            # The sign of an eigenvector is arbitrary; fix it, or machines would differ.
-            top = top * torch.sign(top.gather(0, top.abs().argmax(0, keepdim=True)))
-            unit = values[-components:].clamp(min=0).mean().rsqrt()
-            matrix = scale[:, None] * top * unit
-        return cls((mean + shift).float(), matrix.float())
+            return cls(mean, torch.from_numpy(np.diag(scale)).float())
+        correlation = covariance * np.outer(scale, scale)
+        d = len(scale)
+        values, top = eigh(correlation, subset_by_index=[d - components, d - 1], driver="evr")
+        top = top[:, ::-1]
+        # The sign of an eigenvector is arbitrary; fix it, or machines would differ.
+        top = top * np.sign(np.take_along_axis(top, np.abs(top).argmax(0)[None], 0))
+        unit = 1 / np.sqrt(values.clip(min=0).mean())
+        return cls(mean, torch.from_numpy(scale[:, None] * top * unit).float())
 
     @property
     def components(self) -> int:
         """Length of a projected vector."""
         return int(self.matrix.shape[1])
 
+    @cached_property
+    def scale(self) -> Tensor | None:
+        """Factor of each feature where the matrix is diagonal, else None."""
+        if self.matrix.shape[0] != self.matrix.shape[1]:
+            return None
+        scale = self.matrix.diagonal()
+        return scale.clone() if bool((self.matrix == torch.diag(scale)).all()) else None
+
     def __call__(self, features: Tensor) -> Tensor:
-        """Project vectors of shape (n, d) to (n, k), float32."""
-        return (features.float() - self.mean) @ self.matrix
+        """Project vectors of shape (n, d) to (n, k), float32; each as if it were alone."""
+        x = features.float() - self.mean
+        return row_product(x, self.matrix.T) if self.scale is None else x * self.scale
 
 
-FORMAT = 1
+class Vectors(Mapping[str, "Tensor | None"]):
+    """Vectors of some patients, back to back in one matrix.
+
+    Parameters
+    ----------
+    matrix : Tensor, shape (m, d)
+    lengths : mapping of patient to int
+        Vectors per patient, in the order of the matrix; 0 where a patient lacks the input.
+    """
+
+    def __init__(self, matrix: Tensor, lengths: Mapping[str, int]) -> None:
+        self.places = {patient: row for row, patient in enumerate(lengths)}
+        n = np.array(list(lengths.values()), dtype=np.int64)
+        self.inputs = Inputs(matrix, n.cumsum() - n, n)
+
+    def __getitem__(self, patient: str) -> Tensor | None:
+        found: Tensor | None = self.inputs[self.places[patient]]
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def of(self, patients: Sequence[str]) -> Inputs:
+        """Return the vectors of these patients, where they lie."""
+        return self.inputs.take([self.places[p] for p in patients])
 
 
+FORMAT = 2
 ATTEMPTS = 3
-
-
 SCRATCH = "projected"
-
-
-Vectors = Mapping[str, Tensor | None]
 
 
 def development_vectors(
@@ -167,10 +243,40 @@ def test_vectors(
 
 def raw_vectors(study_data: StudyData, name: str, patient: str) -> Tensor | None:
     """Vectors of one patient as they are stored; None without this input."""
+    slides = study_data.slides.get(patient, ()) if name == "image" else ()
+    if slides and sum(slide.n for slide in slides) * slides[0].dimension <= SMALL:
+        return _small_image(
+            _Stored(study_data, patient, tuple(study_data.content(patient, [name])))
+        )
+    return _read_vectors(study_data, name, patient)
+
+
+def _read_vectors(study_data: StudyData, name: str, patient: str) -> Tensor | None:
     sample = study_data.sample(patient)
     array = sample.patches if name == "image" else sample.report
     # A copy: the store is mapped read-only, and torch wants memory that it may write to.
     return None if array is None else torch.from_numpy(np.array(array))
+
+
+@dataclass(frozen=True, eq=False)
+class _Stored:
+    """An image in the store; equal where its content is, so that a process can remember it."""
+
+    study_data: StudyData
+    patient: str
+    content: tuple[str, ...]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Stored) and self.content == other.content
+
+    def __hash__(self) -> int:
+        return hash(self.content)
+
+
+@lru_cache(maxsize=4096)
+def _small_image(image: _Stored) -> Tensor | None:
+    """Read a small file once for all outer folds: opening it takes longer than reading it."""
+    return _read_vectors(image.study_data, "image", image.patient)
 
 
 def _key(study_data: StudyData, name: str, patients: Sequence[str], *settings: Any) -> str:
@@ -230,18 +336,23 @@ def _write_vectors(
     projection: Projection,
     low_precision: bool,
 ) -> list[tuple[str, int]]:
-    """Write patient after patient; plain writes, since a full disk must be an error, no signal."""
+    """Write by plain writes, since a full disk must be an error, no signal."""
     lengths: list[tuple[str, int]] = []
     kind = np.dtype(np.uint16 if low_precision else np.float32)
-    with path.open("wb") as out:
-        _header(out, 0, projection.components, kind)
+
+    def bags() -> Iterator[Tensor]:
         for patient in patients:
             raw = raw_vectors(study_data, name, patient)
             lengths.append((patient, 0 if raw is None else len(raw)))
             if raw is not None:
-                vectors = projection(raw)
-                stored = vectors.bfloat16().view(torch.uint16) if low_precision else vectors
-                out.write(np.ascontiguousarray(stored.numpy()).data)
+                yield raw.float()
+
+    with path.open("wb") as out:
+        _header(out, 0, projection.components, kind)
+        for block in _blocks(bags()):
+            vectors = projection(torch.cat(block))
+            stored = vectors.bfloat16().view(torch.uint16) if low_precision else vectors
+            out.write(np.ascontiguousarray(stored.numpy()).data)
         out.seek(0)
         _header(out, sum(n for _, n in lengths), projection.components, kind)
     return lengths
@@ -264,9 +375,5 @@ def _read(folder: Path) -> tuple[Projection, Vectors]:
     mapped = torch.from_numpy(array) if array.size else torch.zeros(array.shape)
     if array.dtype == np.uint16:
         mapped = mapped.view(torch.bfloat16)
-    vectors: dict[str, Tensor | None] = {}
-    start = 0
-    for patient, n in json.loads((folder / "index.json").read_text()):
-        vectors[patient] = mapped[start : start + n] if n else None
-        start += n
-    return projection, vectors
+    lengths = json.loads((folder / "index.json").read_text())
+    return projection, Vectors(mapped, dict(lengths))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -16,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from outcome.models.aggregators import MeanPool, make_aggregator
 from outcome.models.fusion import CrossAttention
 from outcome.models.heads import Head, Target
-from outcome.models.network import OutcomeNetwork, Spread, moments
+from outcome.models.network import Inputs, OutcomeNetwork, Spread, moments
 from outcome.study import Training
 from outcome.training.arm_members import Member
 from outcome.training.batching import (
@@ -31,6 +30,7 @@ from outcome.training.batching import (
 )
 from outcome.training.clinical_initialization import start_from_clinical
 from outcome.training.data_parallel import Ranks
+from outcome.training.optimizer import ClippedAdamW
 
 __all__ = [
     "Epoch",
@@ -143,22 +143,19 @@ def fit_network(
     train = placed(train, device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)  # noqa: TID251 - inside fork_rng: the caller's random state stays
-        spread = {name: _spread(bags, ranks) for name, bags in train.bags.items()}
+        spread = {name: _spread(inputs, ranks) for name, inputs in train.inputs.items()}
         network = build(train.dimensions, settings, member, head.start(train.target), spread)
         for name, pool in network.pools.items():
             if callable(fit_bags := getattr(pool, "fit_bags", None)):
-                fit_bags([b.cpu() for b in train.bags[name] if b is not None], seed)
-        if "clinical" in train.bags and len(train.bags) > 1:
-            start_from_clinical(network, train.bags["clinical"], train.target, head)
+                fit_bags([b.cpu() for b in train.inputs[name].bags], seed)
+        if "clinical" in train.inputs and len(train.inputs) > 1:
+            start_from_clinical(network, train.inputs["clinical"], train.target, head)
         network.to(device)
         ranks.share_weights(network)
         if not ranks.first:  # dropout of other patients is other dropout
             torch.manual_seed(seed + ranks.rank)  # noqa: TID251 - as above
-        optimizer = torch.optim.AdamW(
-            network.parameters(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=device.type in ("cpu", "cuda"),  # one pass over the weights, not ten
+        optimizer = ClippedAdamW(
+            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
         order = np.random.default_rng(seed)
         history: list[Epoch] = []
@@ -170,7 +167,7 @@ def fit_network(
             outputs.append(raw)
             tune_loss = _loss(head, raw, tune.target)
             history.append(Epoch(epoch, loss, tune_loss))
-            states.append({k: v.cpu() for k, v in copy.deepcopy(network.state_dict()).items()})
+            states.append({k: v.detach().cpu().clone() for k, v in network.state_dict().items()})
     return Trained(tuple(history), tuple(states), np.stack(outputs))
 
 
@@ -180,10 +177,10 @@ def predict(
     """Raw output per patient, shape (n,); evaluation mode, every patch, no gradient."""
     network.eval()
     ranks = Ranks.current()
-    mine = ranks.share([vectors_of(patients, row) for row in range(len(patients))])
+    mine = ranks.share(patients.sizes.tolist())
     parts = [torch.zeros(0, dtype=torch.float64)]
     with torch.no_grad():
-        groups = list(groups_of(patients, mine, PATCHES_AT_ONCE))
+        groups = groups_of(patients.sizes, mine, PATCHES_AT_ONCE)
         for inputs in fed(patients, groups, device):
             parts.append(network(inputs).double().cpu())
     return ranks.gather(torch.cat(parts), mine, len(patients)).numpy()
@@ -196,7 +193,7 @@ def pooled(
     network.eval()
     parts = []
     with torch.no_grad():
-        for rows in groups_of(patients, range(len(patients)), PATCHES_AT_ONCE):
+        for rows in groups_of(patients.sizes, range(len(patients)), PATCHES_AT_ONCE):
             inputs = inputs_of(patients, rows, device)
             found = torch.cat(list(network.branches(inputs).values()), dim=1)
             parts.append(found.double().cpu().numpy())
@@ -205,7 +202,7 @@ def pooled(
 
 def one_epoch(
     network: OutcomeNetwork,
-    optimizer: torch.optim.Optimizer,
+    optimizer: ClippedAdamW,
     train: Patients,
     head: Head,
     settings: Training,
@@ -217,16 +214,15 @@ def one_epoch(
     ranks = Ranks.current()
     total = weight = 0.0
     for rows in batches(order.permutation(len(train)), settings.batch_size):
-        target = train.target[torch.as_tensor(rows)]
+        seen = train.take(rows)
+        target = seen.target
         if not head.usable(target):
             continue
-        seen = train.take(rows)
         limit = settings.patches_per_epoch
-        mine = ranks.share([vectors_of(seen, row, limit) for row in range(len(rows))])
+        mine = ranks.share(vectors_of(seen, limit).tolist())
         seen = sampled(seen, limit, order, mine)
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         loss = back_propagate(network, seen, mine, head, device)
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         total += loss * head.weight(target)
         weight += head.weight(target)
@@ -275,10 +271,10 @@ def score(
     needs, and once more when the gradient of the loss with respect to its outputs is known. The
     gradient is that of one graph over all patients, so a risk set may be the whole cohort.
     """
-    groups = list(groups_of(patients, rows, limit))
+    groups = groups_of(patients.sizes, rows, limit)
     if not groups:  # a step of fewer patients than there are processes
         return torch.zeros(0)
-    if sum(vectors_of(patients, row) for row in rows) <= min(KEPT_PATCHES, 2 * limit):
+    if patients.sizes[list(rows)].sum() <= min(KEPT_PATCHES, 2 * limit):
         return torch.cat([network(inputs) for inputs in fed(patients, groups, device)])
     # Given a tensor of the device, so that its random state is restored for the second time.
     token = torch.empty(0, device=device)
@@ -293,14 +289,14 @@ def score(
     return torch.cat(parts)
 
 
-def _spread(bags: Sequence[Tensor | None], ranks: Ranks) -> Spread:
+def _spread(inputs: Inputs, ranks: Ranks) -> Spread:
     """Measure how mean vectors vary; every process reads its share of the patients."""
-    there = [b for b in bags if b is not None]
-    mine = ranks.share([len(b) for b in there])
-    own = [moments(there[row]).cpu() for row in mine]
-    shape = (len(own), 2, there[0].shape[1])
-    found = torch.stack(own) if own else torch.zeros(shape, dtype=torch.float64)
-    return Spread.of(ranks.gather(found, mine, len(there)))
+    there = inputs.take(inputs.present)
+    mine = ranks.share(there.lengths.tolist())
+    groups = groups_of(there.lengths, mine, PATCHES_AT_ONCE)
+    parts = [moments(there.take(group)).cpu() for group in groups]
+    none = torch.zeros(0, 2, inputs.dimension, dtype=torch.float64)
+    return Spread.of(ranks.gather(torch.cat([none, *parts]), mine, len(there)))
 
 
 def _loss(head: Head, raw: NDArray[np.float64], target: Target) -> float:

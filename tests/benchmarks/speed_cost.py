@@ -20,6 +20,7 @@ from outcome.dataset.study_data import prepare
 from outcome.models.heads import CoxHead, Target
 from outcome.training.arm_members import Member
 from outcome.training.batching import Patients
+from outcome.training.optimizer import ClippedAdamW
 from outcome.training.projection import development_vectors
 from outcome.training.trainer import build, one_epoch
 
@@ -52,7 +53,7 @@ def measured(folder: Path, slides: int, dimension: int) -> tuple[list[float], fl
         if components:
             found.append(time.process_time() - start)
             scratch = sum(f.stat().st_size for f in (folder / "scratch").rglob("vectors.npy"))
-        found.append(epoch(study, study_data, [vectors[n] for n in names], components, low))
+        found.append(epoch(study, study_data, vectors.of(names), components, low))
     packed = sum(f.stat().st_size for f in (folder / "cache").rglob("*.npy"))
     return [1e6 * f / patches for f in found], packed / patches, scratch / patches
 
@@ -70,7 +71,7 @@ def epoch(study, study_data, bags, components: int, low: bool) -> float:
     network = build(
         patients.dimensions, settings, Member(("image",), "abmil" if low else "attention")
     )
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
+    optimizer = ClippedAdamW(network.parameters(), lr=1e-4, weight_decay=0.01)
     order = np.random.default_rng(0)
     for _ in range(2):
         start = time.process_time()

@@ -5,11 +5,13 @@ import pytest
 
 from outcome.crossval.epoch_loss import epoch_losses
 from outcome.crossval.executors import LocalProcesses
-from outcome.crossval.outer_fold import chosen_network, few_events, member_scores
+from outcome.crossval.outer_fold import chosen_network, few_events, linear_losses, member_scores
 from outcome.crossval.scheduler import train
 from outcome.models.heads import Target
-from outcome.models.ridge import PENALTIES
+from outcome.models.ridge import PENALTIES, fit_linear
 from outcome.progress import no_progress
+from outcome.training import linear_models
+from outcome.training.arm_members import Member
 
 
 def test_few_events_are_counted_in_development_alone(make_grid):
@@ -34,6 +36,59 @@ def test_a_linear_member_scores_both_sets_and_is_centred(make_grid):
             assert found.test.shape == (len(fold.test),)
             for risk in found.tune:
                 assert risk.mean() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.fixture
+def strong_and_noise(make_grid, monkeypatch):
+    """A grid whose clinical data follow the outcome, beside an image of 150 random features."""
+    grid = make_grid()
+    time = grid.study_data.cohort.patients["time"]
+
+    def blocks(study_data, study, inputs, fold, patients):
+        rng = np.random.default_rng(0)
+        rank = time[list(patients)].rank().to_numpy()[:, None]
+        return [rank + 10 * rng.normal(size=rank.shape), rng.normal(size=(len(rank), 150))]
+
+    monkeypatch.setattr(linear_models, "design_rows", blocks)
+    return grid
+
+
+def test_a_linear_arm_has_a_penalty_per_input(strong_and_noise):
+    grid = strong_and_noise
+    fold, member = grid.study_data.folds[0], Member(("clinical", "image"), "linear")
+    found = member_scores(grid, fold, member)
+    assert found.penalty is None
+    assert found.penalties["image"] >= 10 * found.penalties["clinical"]
+    # The same model under one penalty for both, whichever is best, has a greater loss.
+    losses = linear_losses(grid, fold)
+    one = member_scores(grid, fold, member)
+    best = losses([t[None] for t in one.tune])[0]
+    x, y = linear_models.design_rows(None, None, None, None, fold.development)
+    rows = np.concatenate([x, y], axis=1)
+    place = {p: i for i, p in enumerate(fold.development)}
+    common = []
+    for inner in fold.inner:
+        train, tune = ([place[p] for p in part] for part in (inner.train, inner.tune))
+        target = Target.of(grid.study_data.cohort.outcomes(inner.train, fold.development))
+        common.append(fit_linear(rows[train], target, grid.head, widths=[1, 150])(rows[tune]))
+    assert best < losses(common).min()
+
+
+def test_with_few_events_no_penalty_is_chosen(strong_and_noise):
+    grid = strong_and_noise
+    fold = grid.study_data.folds[0]
+    event = grid.study_data.cohort.patients["event"]
+    without = [p for p in fold.development if event[p] == 0]
+    some = [p for p in fold.development if event[p] == 1][:10]
+    few = replace(fold, development=(*some, *without))
+    keep = set(few.development)
+    inner = tuple(
+        replace(i, train=tuple(p for p in i.train if p in keep),
+                tune=tuple(p for p in i.tune if p in keep))
+        for i in fold.inner
+    )  # fmt: skip
+    found = member_scores(grid, replace(few, inner=inner), Member(("clinical", "image"), "linear"))
+    assert set(found.penalties.values()) == {PENALTIES[len(PENALTIES) // 2]}
 
 
 def test_the_epoch_has_the_least_loss_of_the_held_out_patients(make_grid):

@@ -49,6 +49,14 @@ def test_values_and_gradients_are_those_of_autograd(case):
         torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-5, msg=name)
 
 
+def test_a_bag_of_one_is_its_embedding_and_the_same_alone_as_among_others(case):
+    module, features, _ = case
+    among = module(features, LENGTHS)[1]
+    alone = module(features[5:6], [1])[0]
+    assert torch.equal(among, alone)
+    torch.testing.assert_close(alone, torch.relu(module.embed(features[5])))
+
+
 @pytest.mark.parametrize("blocks", [TorchBlocks, CompiledBlocks])
 def test_low_precision_is_close_and_returns_float32(case, blocks, monkeypatch):
     module, features, weights = case

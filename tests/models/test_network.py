@@ -83,7 +83,7 @@ def test_spread_standardises_what_truly_differs_and_only_that(generator):
                    3 * torch.randn(500, 1, generator=generator)], dim=1)
         for v in level
     ]  # fmt: skip
-    spread = Spread.of(torch.stack([moments(bag) for bag in many]))
+    spread = Spread.of(moments(Inputs.join(many)))
     signal, _ = spread.gain * torch.stack([b.mean(0) for b in many]).std(0)
     assert signal == pytest.approx(1, abs=0.05)
     # Pure noise is not scaled up to the size of signal: it keeps at most its own share.

@@ -8,11 +8,13 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 from outcome import Study, run
 from outcome.dataset.study_data import prepare
 from outcome.errors import CohortError
+from outcome.training.fold_data import fold_data
 
 WORDS = (
     "ductal",
@@ -104,6 +106,22 @@ def test_a_study_of_texts_runs_resumes_and_refits_what_a_changed_text_touches(te
     run(study, out=out, jobs=1)
     # A development patient of two of the three folds: their fits are made anew, the third's kept.
     assert len({f.name for f in (out / "fits").iterdir()} - set(fits)) == 2 * 2
+
+
+def test_vectors_learned_in_one_fold_never_serve_another(texts, tmp_path):
+    study = Study.read(texts[0])
+    study_data = prepare(study, tmp_path / "cache")
+    first, second = study_data.folds[:2]
+    patient = next(p for p in first.development if p in study_data.reports.rows)
+    one, other = (study_data.of_fold(fold) for fold in (first, second))
+    assert one.content(patient, ["report"]) != other.content(patient, ["report"])
+    fold_data(study_data, first, ["report"], study, tmp_path / "shared")
+    after = fold_data(study_data, second, ["report"], study, tmp_path / "shared")
+    alone = fold_data(study_data, second, ["report"], study, tmp_path / "own")
+    assert torch.equal(after.projections["report"].mean, alone.projections["report"].mean)
+    assert torch.equal(after.projections["report"].matrix, alone.projections["report"].matrix)
+    inputs = [data.vectors["report"].inputs.matrix for data in (after, alone)]
+    assert torch.equal(*inputs)
 
 
 def test_vectors_of_an_encoder_are_made_on_first_use_and_kept(texts, letters, tmp_path):

@@ -51,7 +51,7 @@ def test_the_untrained_network_is_the_ridge_model(cohort, head, fusion, hidden):
         target = Target(None, target.time < target.time.median())
     member, settings = Member(MEMBER.inputs, "attention", fusion), Training(hidden_inputs=hidden)
     network = build({"clinical": 3, "image": 8}, settings, member)
-    start_from_clinical(network, bags["clinical"], target, head)
+    start_from_clinical(network, Inputs.join(bags["clinical"]), target, head)
     row = chosen_penalty(x, target, head)
     expected = fit_linear(x, target, head)(x)[row]
     np.testing.assert_allclose(outputs(network, bags), expected, atol=1e-3)

@@ -34,6 +34,23 @@ def test_ridge_cox_equals_scikit_survival(rng):
         np.testing.assert_allclose(ours - ours.mean(), raw - raw.mean(), atol=2e-3)
 
 
+def test_a_penalty_per_input_equals_scikit_survival_with_one_per_feature(rng):
+    x = rng.normal(size=(150, 5))
+    time = rng.exponential(np.exp(-x[:, 0] - 0.5 * x[:, 3]))
+    event = rng.random(150) < 0.7
+    target = Target(torch.tensor(time), torch.tensor(event))
+    path = fit_linear(x, target, CoxHead(), [(0.05, 2.0), (0.3, 0.01)], widths=[2, 3])
+    standard = (x - x.mean(0)) / x.std(0)
+    for k, (first, second) in enumerate([(0.05, 2.0), (0.3, 0.01)]):
+        # An input's features are divided by the root of their number.
+        alpha = np.array([first * 2] * 2 + [second * 3] * 3) * event.sum()
+        theirs = CoxPHSurvivalAnalysis(alpha=alpha, ties="efron")
+        raw = theirs.fit(standard, Surv.from_arrays(event, time)).predict(standard)
+        np.testing.assert_allclose(path(x)[k] - path(x)[k].mean(), raw - raw.mean(), atol=2e-3)
+    again = fit_linear(x, target, CoxHead(), [(0.3, 0.01)], widths=[2, 3], start=path.only(0))
+    np.testing.assert_allclose(again(x)[0], path(x)[1], atol=2e-3)
+
+
 def test_ridge_logistic_equals_scikit_learn(rng):
     x = rng.normal(size=(200, 4))
     label = rng.random(200) < 1 / (1 + np.exp(-2 * x[:, 1]))
@@ -69,7 +86,7 @@ def test_linear_arms_in_a_study(small, tmp_path):
     assert results.history["tune_concordance"].between(0, 1).all()
     chosen = {e["arm"]: set(e) - {"arm", "repeat", "fold"} for e in results.manifest["epochs"]}
     common = {"model", "weight", "calibration", "inner_folds", "few_events"}
-    assert chosen == {"image": {"epochs", *common}, "linear": {"penalty", *common}}
+    assert chosen == {"image": {"epochs", *common}, "linear": {"penalties", *common}}
     page = results.report.read_text()
     assert "linear model with a ridge penalty" in page
     assert "“linear” was trained for" not in page

@@ -7,6 +7,7 @@ import torch
 from outcome.models.aggregators import abmil
 from outcome.models.aggregators.abmil_blocks import CompiledBlocks, TorchBlocks
 from outcome.models.heads import CoxHead, Target
+from outcome.models.network import Inputs
 from outcome.study import Arm, Training
 from outcome.training.arm_members import Member, members
 from outcome.training.batching import Patients, ahead, sampled, vectors_of
@@ -138,6 +139,39 @@ def test_more_patches_than_a_step_keeps_give_the_same_gradient_in_low_precision(
 
 
 def test_a_patient_counts_by_the_patches_that_an_epoch_sees(patients):
-    assert vectors_of(patients, 1) == 40
-    assert vectors_of(patients, 1, 10) == 10
-    assert vectors_of(patients, 0, 10) == 5
+    assert vectors_of(patients).tolist() == [5, 40, 1, 17, 30, 9, 22, 3]
+    assert vectors_of(patients, 10).tolist() == [5, 10, 1, 10, 10, 9, 10, 3]
+
+
+@pytest.mark.parametrize("aggregator", ["attention", "mean", "abmil", "transformer", "prototypes"])
+@pytest.mark.parametrize("inputs", [("image",), ("image", "report", "clinical")])
+@pytest.mark.parametrize("sizes", [(1,) * 40, (8,) * 40, (1, 8, 1000, 0, 3, 260, 1, 40)])
+def test_a_patient_alone_is_predicted_as_among_others_to_the_byte(aggregator, inputs, sizes):
+    if aggregator in ("abmil", "transformer"):
+        sizes = tuple(n for n in sizes if n < 1000)
+    generator = torch.Generator().manual_seed(2)
+    n, widths = len(sizes), {"image": 64, "report": 24, "clinical": 3}
+    bags = {
+        "image": [torch.randn(k, 64, generator=generator) if k else None for k in sizes],
+        "report": [torch.randn(1 + i % 4, 24, generator=generator) for i in range(n)],
+        "clinical": [torch.randn(1, 3, generator=generator) for _ in range(n)],
+    }
+    target = Target(torch.arange(n).double(), torch.ones(n, dtype=torch.bool))
+    everybody = Patients({name: bags[name] for name in inputs}, target)
+    for fusion in ("early", "gated") if len(inputs) > 1 else ("early",):
+        with torch.random.fork_rng():
+            member = Member(inputs, aggregator, fusion)
+            network = build({name: widths[name] for name in inputs}, Training(), member)
+            for parameter in network.parameters():
+                parameter.data = 0.3 * torch.randn(parameter.shape, generator=generator)
+        together = predict(network, everybody, CPU)
+        alone = [
+            predict(network, Patients(dict(zip(inputs, own, strict=True)), target[[i]]), CPU)
+            for i, own in enumerate(
+                [Inputs.join([bags[name][i]], widths[name]) for name in inputs] for i in range(n)
+            )
+        ]
+        np.testing.assert_array_equal(np.concatenate(alone), together)
+        order = np.random.default_rng(0).permutation(n)
+        mixed = predict(network, everybody.take(order), CPU)
+        np.testing.assert_array_equal(mixed, together[order])

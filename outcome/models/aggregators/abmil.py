@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from outcome.models.aggregators.abmil_blocks import Blocks, blocks_for
+from outcome.models.aggregators.segments import row_product
 
 __all__ = ["ABMIL"]
 
@@ -56,6 +57,19 @@ class ABMIL(nn.Module):
 
     def pool_bags(self, bags: Sequence[Tensor]) -> Tensor:
         """Pool bags where they lie."""
+        single = [i for i, bag in enumerate(bags) if len(bag) == 1]
+        if not single:
+            return self._weighted(bags)
+        # An only vector has all the attention: its embedding is the pooled vector.
+        product = row_product(torch.cat([bags[i] for i in single]), self.embed.weight)
+        alone = torch.relu(product + self.embed.bias)
+        several = [i for i, bag in enumerate(bags) if len(bag) > 1]
+        if not several:
+            return alone
+        order = torch.tensor([*single, *several], device=alone.device).argsort()
+        return torch.cat([alone, self._weighted([bags[i] for i in several])])[order]
+
+    def _weighted(self, bags: Sequence[Tensor]) -> Tensor:
         pooled: Tensor = _Pool.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
             self.embed.weight,
             self.embed.bias,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
+
+from outcome.models.aggregators.segments import Segments, gated_scores
 
 __all__ = ["GatedAttention"]
 
@@ -22,9 +23,9 @@ class GatedAttention(nn.Module):
 
     Notes
     -----
-    Bags are of any size and are never padded. The attention starts at zero, that is as a plain
-    mean: a small cohort begins from the most robust pooling, and departs from it only as far as
-    the data ask.
+    Bags are of any size and are never padded; a single vector needs no attention. The attention
+    starts at zero, that is as a plain mean: a small cohort begins from the most robust pooling, and
+    departs from it only as far as the data ask.
 
     References
     ----------
@@ -46,12 +47,15 @@ class GatedAttention(nn.Module):
 
     def forward(self, features: Tensor, lengths: list[int]) -> Tensor:
         """Pool bags that lie back to back; see `Aggregator`."""
-        scores = torch.split(self.scores(features), lengths)
-        parts = zip(scores, torch.split(features, lengths), strict=True)
-        return torch.stack([(torch.softmax(s, 0).T @ x).flatten() for s, x in parts])
+        bags = Segments(lengths, features.device)
+        if bags.single:  # the weight of an only vector is 1, whatever its score
+            heads = self.score.out_features
+            return features.float() if heads == 1 else features.float().tile(heads)
+        return bags.weighted_sums(bags.softmax(self.scores(features)), features)
 
     def scores(self, features: Tensor) -> Tensor:
         """Attention before the softmax, shape (n, heads), of vectors of shape (n, dimension)."""
-        gated = torch.tanh(self.content(features)) * torch.sigmoid(self.gate(features))
-        scores: Tensor = self.score(gated)
-        return scores
+        content, gate = self.content, self.gate
+        return gated_scores(
+            features, content.weight, content.bias, gate.weight, gate.bias, self.score.weight
+        )

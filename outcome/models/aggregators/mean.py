@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
+
+from outcome.models.aggregators.segments import Segments
 
 __all__ = ["MeanPool"]
 
@@ -25,4 +26,4 @@ class MeanPool(nn.Module):
 
     def forward(self, features: Tensor, lengths: list[int]) -> Tensor:
         """Pool bags that lie back to back; see `Aggregator`."""
-        return torch.stack([bag.mean(0) for bag in torch.split(features, lengths)])
+        return Segments(lengths, features.device).means(features)

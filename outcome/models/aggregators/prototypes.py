@@ -9,6 +9,8 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
+from outcome.models.aggregators.segments import Segments, row_product
+
 __all__ = ["PrototypePool"]
 
 VECTORS_PER_BAG = 128
@@ -71,7 +73,7 @@ class PrototypePool(nn.Module):
         self._set("centres", torch.from_numpy(found.cluster_centers_[rows]))
         self._set("precision", torch.tensor(len(sample) / max(float(found.inertia_), 1e-12)))
         with torch.no_grad():
-            shares = torch.stack([self._shares(bag) for bag in bags]).double()
+            shares = torch.cat([self._shares(bag, [len(bag)]) for bag in bags]).double()
         self._set("mean", shares.mean(0))
         # A prototype that no patient differs in says nothing, rather than everything.
         spread = shares.std(0, unbiased=False)
@@ -79,14 +81,16 @@ class PrototypePool(nn.Module):
 
     def forward(self, features: Tensor, lengths: list[int]) -> Tensor:
         """Pool bags that lie back to back; see `Aggregator`."""
-        shares = torch.stack([self._shares(bag) for bag in torch.split(features, lengths)])
+        shares = self._shares(features, lengths)
         return (shares - self.get_buffer("mean")) * self.get_buffer("gain")
 
-    def _shares(self, bag: Tensor) -> Tensor:
+    def _shares(self, features: Tensor, lengths: list[int]) -> Tensor:
+        # The squared length of a vector is the same for all prototypes, and falls out.
         centres = self.get_buffer("centres")
-        distance = torch.cdist(bag, centres).square()
         scale = self.sharpness * self.get_buffer("precision")
-        return torch.softmax(-0.5 * scale * distance, dim=1).mean(0)
+        near = row_product(features.float(), centres) - 0.5 * centres.square().sum(1)
+        bags = Segments(lengths, features.device)
+        return bags.means(torch.softmax(scale * near, dim=1))
 
     def _set(self, name: str, value: Tensor) -> None:
         buffer = self.get_buffer(name)

@@ -12,7 +12,7 @@ from outcome.plotting.number_text import number, plural
 from outcome.reporting.page.formatting import joined
 from outcome.reporting.page.interval_words import interval_sentences, models_held_fixed
 from outcome.reporting.page.metric_names import horizon_text
-from outcome.reporting.sections.training_section import models_of
+from outcome.reporting.sections.training_section import models_of, penalties_of
 from outcome.risk.cutoffs import rule_words
 from outcome.run_folder.folder import Run
 
@@ -180,7 +180,7 @@ def _fitted(records: list[dict[str, Any]]) -> str:
         return (
             f"was trained for a median of {middle} epochs ({min(epochs):.0f} to {max(epochs):.0f})"
         )
-    penalties = [float(e["penalty"]) for e in records if e.get("penalty") is not None]
+    penalties = [p for e in records for p in penalties_of(e)]
     if penalties:
         low, high = min(penalties), max(penalties)
         span = f"{low:g}" if low == high else f"{low:g} to {high:g}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,7 +16,7 @@ from outcome.reporting.page.formatting import Cell, Table, column
 from outcome.reporting.page.metric_names import Metric, main_scores, metric
 from outcome.run_folder.folder import Run
 
-__all__ = ["models_of", "training"]
+__all__ = ["models_of", "penalties_of", "training"]
 
 
 def models_of(run: Run, arm: str) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -26,6 +26,13 @@ def models_of(run: Run, arm: str) -> list[tuple[str, list[dict[str, Any]]]]:
         if isinstance(record, dict) and record.get("arm") == arm:
             found.setdefault(str(record.get("model") or ""), []).append(record)
     return list(found.items())
+
+
+def penalties_of(record: Mapping[str, Any]) -> list[float]:
+    """Return the penalties of a linear model, one per input; none of a network."""
+    several = record.get("penalties")
+    found = list(several.values()) if isinstance(several, dict) else [record.get("penalty")]
+    return [float(p) for p in found if isinstance(p, int | float)]
 
 
 def training(run: Run, drawings: ReportFigures) -> ReportSection | None:
@@ -93,7 +100,7 @@ def _model_table(run: Run) -> Table:
             table.add(
                 Cell(arm, i, True, f"arm-{i % 8}"), name, len(records),
                 *(middle if len(epochs) else [None] * 3),
-                _span(column(data, "penalty").dropna(), "g"),
+                _span(pd.Series([p for r in records for p in penalties_of(r)], dtype=float), "g"),
                 _span(column(data, "weight").dropna(), ".2f") if len(models) > 1 else "",
                 _span(slope, ".2f"), _span(column(data, "inner_folds").dropna(), ".0f"),
             )  # fmt: skip
