@@ -25,7 +25,7 @@ _TEXT = {
     *("arm", "baseline", "metric", "group", "step", "reason", "note"),
     *("endpoint", "stratum", "fold", "outer_fold", "model", "statistic"),
     *("variable", "level", "term", "kind", "covariate", "group_a", "group_b", "scale"),
-    *("patient_id", "role", "variance", "no_verdict", "untested"),
+    *("patient_id", "role", "exchanged", "variance", "no_verdict", "untested"),
 }
 _NEEDS = {
     "cohort_flow.csv": {"step", "patients"},
@@ -35,6 +35,7 @@ _NEEDS = {
     "history.csv": {"arm", "epoch"},
     "splits.csv": {"patient_id", "outer_fold", "role"},
     "permutations.csv": {"arm", "statistic", "p_value"},
+    "input_permutations.csv": {"arm", "exchanged", "statistic", "p_value"},
 }
 _NEEDS |= {f"{name}.csv": set() for name in STUDY_TABLES}
 _BY_ENDPOINT = ("metrics.csv", "comparisons.csv", "risk_groups.csv")
