@@ -283,7 +283,10 @@ def _results(
         described_outcome(about["endpoint"], predictions),
         study.secondary,
         patients=PatientTables(
-            of_patients["covariates"], of_patients["acquisition"], study.covariates.numeric
+            of_patients["covariates"],
+            of_patients["acquisition"],
+            study.covariates.numeric,
+            [arm.name for arm in study.arms if arm.inputs == ("clinical",)],
         ),
         baseline=study.baseline,
         contrasts=study.contrasts,

@@ -102,10 +102,10 @@ def _permuted(row: pd.Series) -> list[object]:
     """Give the cells that both tables of permutations share."""
     words = {"harrell_c": "C-index", "auroc": "AUROC", "logrank": "log-rank"}
     name, p, model = str(row["statistic"]), entry(row, "p_value"), str(row.get("model", ""))
-    return [
-        words.get(name, name), Cell(number(row.get("observed"), 2)), Cell(number(p, 3), p),
-        entry(row, "n_permutations"), {"linear": "linear models of the same inputs"}.get(model, model),
-    ]  # fmt: skip
+    refitted = {"linear": "linear models of the same inputs"}.get(model, model)
+    observed = Cell(number(row.get("observed"), 2))
+    count = entry(row, "n_permutations")
+    return [words.get(name, name), observed, Cell(number(p, 3), p), count, refitted]
 
 
 def draw_arms_forest(d: ReportFigures, main: Metric, rows: pd.DataFrame) -> Picture:
