@@ -235,9 +235,9 @@ def _statistics(grid: Grid, study_data: StudyData, exchanged: str) -> dict[tuple
     rows = evaluation.metrics[evaluation.metrics["metric"] == metric]
     named = zip(rows["arm"], rows["estimate"].to_numpy(dtype=float), strict=True)
     found = {(str(arm), metric): float(c) for arm, c in named}
-    if exchanged == OUTCOMES and "logrank_p" in evaluation.risk_groups:
+    if exchanged == OUTCOMES and "logrank_p_fixed" in evaluation.risk_groups:
         groups = evaluation.risk_groups.drop_duplicates("arm")
-        for arm, p in zip(groups["arm"], groups["logrank_p"], strict=True):
+        for arm, p in zip(groups["arm"], groups["logrank_p_fixed"], strict=True):
             found[str(arm), "logrank"] = _log_p(float(p))
     return found
 

@@ -420,7 +420,7 @@ def _evaluated(
     return Evaluation(
         _metric_table(arms, measured, outcome),
         compare_arms(arms, [*pairs, *contrasts], metrics, measured),
-        risk_group_table(arms),
+        risk_group_table(arms, inner),
         tuple(notes),
         (
             *impossible_predictions(panel, arms, favourable=outcome.favourable),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -208,7 +209,7 @@ def run(
             networks=permute_networks,
             device=grid.device,
             jobs=n,
-            progress=lambda done, total, what=exchanged: progress(f"permuting {what}", done, total),
+            progress=partial(progress, f"permuting {exchanged}"),
         )
         for exchanged in (permute_inputs or [OUTCOMES])
         if permutations

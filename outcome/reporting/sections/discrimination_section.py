@@ -98,7 +98,7 @@ def _permuted_inputs(run: Run) -> Table:
 _PERMUTED = ["Arm", "Statistic", "Observed", "p", "Permutations", "Refitted"]
 
 
-def _permuted(row: pd.Series) -> list[object]:
+def _permuted(row: pd.Series) -> list[Cell | str | float]:
     """Give the cells that both tables of permutations share."""
     words = {"harrell_c": "C-index", "auroc": "AUROC", "logrank": "log-rank"}
     name, p, model = str(row["statistic"]), entry(row, "p_value"), str(row.get("model", ""))
