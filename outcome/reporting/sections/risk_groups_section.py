@@ -87,10 +87,10 @@ def _what_the_test_counts(table: pd.DataFrame) -> str:
     return (
         "The groups come from several models that were trained on overlapping patients. The "
         "log-rank p is stratified by fold and counts that other patients would also have trained "
-        "other models. In simulated studies of pure noise it was below .05 in 4% to 6%; where it "
-        "has to do without scores by inner models, in 3% to 5%. Hazard ratios and tests between "
-        "two of several groups take the groups as given: they are exploratory, to describe and "
-        "not to conclude."
+        "other models. In simulated studies of pure noise it was below .05 in 4% to 5%; where it "
+        "has to do without scores by inner models, in 3%. Hazard ratios and tests between two of "
+        "several groups take the groups as given: they are exploratory, to describe and not to "
+        "conclude."
     )
 
 
