@@ -59,6 +59,14 @@ def run(
     permutations: Annotated[
         int, typer.Option(min=0, help="Also test against permuted outcomes; 199 or more.")
     ] = 0,
+    permute_inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--permute-inputs",
+            metavar="INPUT",
+            help="Permute this input instead of the outcomes: does it add to the others?",
+        ),
+    ] = None,
     permute_networks: Annotated[
         bool,
         typer.Option(
@@ -72,10 +80,10 @@ def run(
     from outcome import run as run_study
     from outcome.errors import InputError
 
-    if shard and (cluster or permutations or save_vectors):
+    if shard and (cluster or permutations or permute_inputs or save_vectors):
         raise InputError("--shard trains only: give the other options to the run that follows")
     if started_together():
-        if shard or cluster or permutations or save_vectors:
+        if shard or cluster or permutations or permute_inputs or save_vectors:
             raise InputError(
                 "torchrun trains only, and shares the work itself: leave out --shard and --cluster,"
                 " and give the other options to the run that follows"
@@ -89,11 +97,13 @@ def run(
         _run_shard(read, shard, folder, jobs, device, cache)
         return
     if permutations and permute_networks:
-        typer.echo(f"{permutations} permutations take {permutations} times as long as the study")
+        times = permutations * max(1, len(permute_inputs or ()))
+        typer.echo(f"the permutations take {times} times as long as the study")
     with printed_warnings() as printed, progress_bars() as progress:
         results = run_study(
             read, out=folder, jobs=jobs, device=device, cache=cache, cluster=cluster,
             permutations=permutations,
+            permute_inputs=permute_inputs or (),
             permute_networks=permute_networks,
             save_vectors=save_vectors,
             strict=strict,

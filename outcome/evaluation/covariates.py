@@ -37,8 +37,10 @@ class FirstRepeat:
     risk : ndarray, shape (n,)
         As given; comparable within a block.
     scaled : ndarray, shape (n,)
-        Risk centred in each block and divided by the standard deviation within blocks, so that
-        hazard and odds ratios are per SD.
+        Risk centred in each block and divided by its standard deviation within the fold, so that
+        hazard and odds ratios are per SD. Models of different folds have no common scale: one
+        standard deviation for all would let the fold with the largest scores decide. 0 in a fold
+        where all patients of a block have the same risk.
     block : ndarray of int, shape (n,)
         Fold and stratum: what models are stratified by.
     """
@@ -73,19 +75,23 @@ class FirstRepeat:
 
 
 def first_repeat(arm: ArmScores) -> FirstRepeat:
-    """Pool the folds of the first repeat; one factor scales the risks of all folds."""
+    """Pool the folds of the first repeat, risks on the scale of their fold."""
     folds = arm.first_folds
     block = blocks(folds)
     risk = np.concatenate([f.risk for f in folds])
     size = np.bincount(block)
     centred = risk - (np.bincount(block, weights=risk) / size)[block]
-    spread = float(np.sqrt(centred @ centred / max(len(risk) - len(size), 1)))
+    centred = np.where(size[block] > 1, centred, 0.0)
+    fold = np.repeat(np.arange(len(folds)), [len(f.risk) for f in folds])
+    free = np.bincount(fold) - [len(np.unique(f.stratum)) for f in folds]
+    spread = np.sqrt(np.bincount(fold, weights=centred**2) / np.maximum(free, 1))[fold]
+    flat = spread <= 1e-12 * np.abs(risk)
     return FirstRepeat(
         np.concatenate([f.patient for f in folds]),
         np.concatenate([f.time for f in folds]),
         np.concatenate([f.event for f in folds]),
         risk,
-        centred / spread if spread > 0 else centred,
+        np.where(flat, 0.0, centred / np.where(flat, 1.0, spread)),
         block,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,11 @@ EFFECT_COLUMNS = [
 
 
 def effects(
-    panel: Panel, arms: Sequence[ArmScores], covariates: pd.DataFrame | None = None
+    panel: Panel,
+    arms: Sequence[ArmScores],
+    covariates: pd.DataFrame | None = None,
+    *,
+    made_of_covariates: Collection[str] = (),
 ) -> pd.DataFrame:
     """Hazard or odds ratios of the score and of the covariates, alone and together.
 
@@ -31,9 +35,12 @@ def effects(
     ----------
     panel : Panel
     arms : sequence of ArmScores
-        The score is each arm's risk, per standard deviation within folds.
+        The score is each arm's risk, per standard deviation within its fold.
     covariates : DataFrame, optional
         As for `added_value`.
+    made_of_covariates : collection of str
+        Arms whose score is a function of the covariates alone: their effects cannot be separated,
+        so that they have no multivariable model.
 
     Returns
     -------
@@ -57,13 +64,19 @@ def effects(
         risk[rows.patient] = rows.scaled
         table = np.column_stack([risk, matrix])
         # no covariate is called by the empty text, so the risk is a variable of its own
-        found = _effects(rows, table, ["risk", *names], ["", *variables])
+        together = arm.name not in made_of_covariates
+        found = _effects(rows, table, ["risk", *names], ["", *variables], together=together)
         cells += [[arm.name, *c] for c in found]
     return pd.DataFrame(cells, columns=EFFECT_COLUMNS)
 
 
 def _effects(
-    rows: FirstRepeat, table: Floats, terms: Sequence[str], variables: Sequence[str]
+    rows: FirstRepeat,
+    table: Floats,
+    terms: Sequence[str],
+    variables: Sequence[str],
+    *,
+    together: bool,
 ) -> list[list[object]]:
     cells: list[list[object]] = []
     for variable in dict.fromkeys(variables):
@@ -71,7 +84,7 @@ def _effects(
         mine = [j for j, v in enumerate(variables) if v == variable]
         names = [terms[j] for j in mine]
         cells += _model_rows(rows, table[:, mine], names, "univariable")
-    if len(terms) > 1:
+    if together and len(terms) > 1:
         cells += _model_rows(rows, table, terms, "multivariable")
     return cells
 

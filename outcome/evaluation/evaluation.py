@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -109,11 +109,14 @@ class PatientTables:
         `patient_id`, site, numbers of slides and patches, missing report.
     numeric : sequence of str, optional
         Covariates that are numbers; by default those that hold nothing else.
+    made_of_covariates : collection of str
+        Arms whose score is a function of the covariates alone.
     """
 
     covariates: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"patient_id": []}))
     acquisition: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"patient_id": []}))
     numeric: Sequence[str] | None = None
+    made_of_covariates: Collection[str] = ()
 
     def of(self, predictions: Predictions) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
         """Covariates and acquisition of the scored patients, and covariates that are left out."""
@@ -280,10 +283,12 @@ def evaluate_study(
     found = _evaluated(
         panel, arms, outcome, baseline, contrasts, cross_validated=cross_validated, inner=by_arm
     )
-    covariates, acquisition, left_out = (patients or PatientTables()).of(predictions)
+    patients = patients or PatientTables()
+    covariates, acquisition, left_out = patients.of(predictions)
     further = study_tables(
         predictions, panel, arms, outcome, covariates=covariates, acquisition=acquisition,
-        cross_validated=cross_validated, seed=seed, inner=by_arm,
+        made_of_covariates=patients.made_of_covariates, cross_validated=cross_validated, seed=seed,
+        inner=by_arm,
     )  # fmt: skip
     found = replace(found, further=further)
     for endpoint in secondary:
@@ -317,7 +322,8 @@ def further_tables(
     covariates, acquisition, left_out = patients.of(predictions)
     tables = study_tables(
         predictions, panel, arms, outcome, covariates=covariates, acquisition=acquisition,
-        seed=seed, inner=inner_scores_by_arm(inner, panel),
+        made_of_covariates=patients.made_of_covariates, seed=seed,
+        inner=inner_scores_by_arm(inner, panel),
     )  # fmt: skip
     return tables, left_out_warnings(left_out)
 
@@ -414,7 +420,7 @@ def _evaluated(
     return Evaluation(
         _metric_table(arms, measured, outcome),
         compare_arms(arms, [*pairs, *contrasts], metrics, measured),
-        risk_group_table(arms),
+        risk_group_table(arms, inner),
         tuple(notes),
         (
             *impossible_predictions(panel, arms, favourable=outcome.favourable),

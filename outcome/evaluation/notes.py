@@ -78,8 +78,8 @@ def interval_notices(arms: Sequence[ArmScores], primary: Sequence[Estimate]) -> 
     found = [words for source, words in COVERAGE.items() if source in sources]
     if any(len(arm.folds) > 1 for arm in arms) and arms[0].timed:
         found.append(
-            "the log-rank p of out-of-fold risk groups is exploratory: it is stratified by fold, "
-            "and still too small"
+            "hazard ratios, pairwise log-rank tests and logrank_p_fixed of out-of-fold risk groups "
+            "take the groups as given, and are exploratory; logrank_p counts the training"
         )
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv
 
 from outcome.evaluation.arrays import ArmScores, FoldScores, blocks
+from outcome.evaluation.crossfit_estimates import InnerScores
+from outcome.evaluation.group_test import GroupTest, crossfit_logrank
+from outcome.evaluation.metric_set import InnerByArm
 from outcome.statistics.aalen_johansen import CumulativeIncidence, cumulative_incidence
 from outcome.statistics.cox import CoxFit, fit_cox
 from outcome.statistics.kaplan_meier import KaplanMeier, kaplan_meier
@@ -22,7 +25,7 @@ __all__ = ["GROUP_COLUMNS", "RATE_COLUMNS", "GroupedPatients", "group_patients",
 
 GROUP_COLUMNS = [
     "arm", "group", "n", "events", "median_survival", "lower", "upper",
-    "hazard_ratio", "hr_lower", "hr_upper", "logrank_p", "note",
+    "hazard_ratio", "hr_lower", "hr_upper", "logrank_p", "logrank_p_fixed", "variance", "note",
 ]  # fmt: skip
 RATE_COLUMNS = ["arm", "group", "n", "events", "event_rate", "lower", "upper", "note"]
 
@@ -145,8 +148,14 @@ def _median_groups(fold: FoldScores) -> NDArray[np.str_]:
     return group
 
 
-def risk_group_table(arms: Sequence[ArmScores]) -> pd.DataFrame:
+def risk_group_table(arms: Sequence[ArmScores], inner: InnerByArm | None = None) -> pd.DataFrame:
     """Describe the risk groups of every arm.
+
+    Parameters
+    ----------
+    arms : sequence of ArmScores
+    inner : mapping, optional
+        Scores by inner models, by arm.
 
     Returns
     -------
@@ -155,16 +164,30 @@ def risk_group_table(arms: Sequence[ArmScores]) -> pd.DataFrame:
         interval; where events compete it is the time at which the cumulative incidence reaches one
         half, and the note says so. Hazard ratios are against the lowest group, from a Cox model
         stratified by fold and stratum; the log-rank test is stratified alike and the same in
-        every row of an arm.
+        every row of an arm. `logrank_p` of several folds counts that other patients would also
+        have trained other models, see `outcome.evaluation.group_test`; `variance` says from
+        what. `logrank_p_fixed` takes the groups as given, and finds differences too often.
     """
     timed = arms[0].timed
-    rows = [row for arm in arms for row in (_survival if timed else _rates)(arm)]
+    rows = [
+        row
+        for arm in arms
+        for row in (_survival(arm, (inner or {}).get(arm.name)) if timed else _rates(arm))
+    ]
     return pd.DataFrame(rows, columns=GROUP_COLUMNS if timed else RATE_COLUMNS)
 
 
-def _survival(arm: ArmScores) -> list[dict[str, object]]:
+def _survival(
+    arm: ArmScores, inner: Mapping[tuple[str, str], InnerScores] | None
+) -> list[dict[str, object]]:
     patients = group_patients(arm)
-    test = logrank(patients.time, patients.event, patients.group, strata=patients.block)
+    fixed = logrank(patients.time, patients.event, patients.group, strata=patients.block).p
+    test, folds = GroupTest(fixed, "fixed models"), arm.first_folds
+    if len(folds) > 1 and len(patients.names) > 1:
+        rank = {name: k for k, name in enumerate(patients.names)}
+        codes = np.array([rank[str(g)] for g in patients.group])
+        ends = np.cumsum([len(f.patient) for f in folds])[:-1]
+        test = crossfit_logrank(folds, np.split(codes, ends), inner)
     fit = group_hazards(patients)
     ratios = np.array(fit.hazard_ratios()) if fit else np.empty((3, 0))
     rows = []
@@ -177,7 +200,7 @@ def _survival(arm: ArmScores) -> list[dict[str, object]]:
                 zip(
                     GROUP_COLUMNS,
                     [arm.name, name, int(i.sum()), int(patients.event[i].sum()), median, lower,
-                     upper, *hr, test.p, _note(patients, k, hr[0])],
+                     upper, *hr, test.p, fixed, test.source, _note(patients, k, hr[0])],
                     strict=True,
                 )
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 
@@ -69,6 +69,7 @@ def study_tables(
     *,
     covariates: pd.DataFrame,
     acquisition: pd.DataFrame,
+    made_of_covariates: Collection[str] = (),
     cross_validated: bool = True,
     seed: int = 0,
     inner: InnerByArm | None = None,
@@ -86,6 +87,9 @@ def study_tables(
         subgroups, also by site and stratum.
     acquisition : DataFrame
         `patient_id`, site, numbers of slides and patches, missing report.
+    made_of_covariates : collection of str
+        Arms whose score is a function of the covariates alone: it is neither added to them nor
+        adjusted for them.
     cross_validated : bool
         Censoring weights of a fold come from the other folds.
     seed : int
@@ -128,8 +132,11 @@ def study_tables(
     found["decision_curves"] = decision_curves(arms, outcome.horizons)
     has_covariates = len(covariates.columns) > 1
     if has_covariates:
-        found["added_value"] = added_value(plain, arms, covariates)
-    found["effects"] = effects(plain, arms, covariates if has_covariates else None)
+        others = [arm for arm in arms if arm.name not in made_of_covariates]
+        found["added_value"] = added_value(plain, others, covariates)
+    found["effects"] = effects(
+        plain, arms, covariates if has_covariates else None, made_of_covariates=made_of_covariates
+    )
     parts = _subgroup_variables(once, covariates, acquisition, outcome)
     if len(parts.columns) > 1:
         found["subgroups"] = subgroups(

@@ -27,7 +27,7 @@ from outcome.predictions import (
     read_external,
 )
 from outcome.reporting.report import write_report
-from outcome.run_folder.read import read_development, read_inner_models
+from outcome.run_folder.read import made_of_covariates, read_development, read_inner_models
 from outcome.run_folder.write import write_run_folder
 from outcome.study import RiskGroups
 
@@ -139,7 +139,11 @@ def evaluate_tables(
         grouped.predictions,
         outcome,
         study.secondary if study else (),
-        patients=PatientTables(read.covariates, numeric=about["covariates"]["numeric"]),
+        patients=PatientTables(
+            read.covariates,
+            numeric=about["covariates"]["numeric"],
+            made_of_covariates=made_of_covariates(about["arms"]),
+        ),
         baseline=baseline,
         contrasts=study.contrasts if study else (),
         inner=inner,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ __all__ = ["Results", "run"]
 
 LOGGER = logging.getLogger("outcome")
 N_RESAMPLES = 1000
-ON_REQUEST = ("permutations.csv", "slide_vectors.h5")
+ON_REQUEST = ("permutations.csv", "input_permutations.csv", "slide_vectors.h5")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Results:
         Every table of the evaluation: metrics, comparisons, risk groups and all further ones.
     permutations : DataFrame or None
         p of each arm under permuted outcomes, where it was asked for.
+    input_permutations : DataFrame or None
+        p of each arm with an input that was permuted, where it was asked for.
     cohort_flow, splits, history : DataFrame
         Who was lost and why; who had which role; losses of every fit and epoch.
     manifest : dict
@@ -62,6 +65,7 @@ class Results:
     history: pd.DataFrame
     manifest: dict[str, Any]
     permutations: pd.DataFrame | None = None
+    input_permutations: pd.DataFrame | None = None
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -99,6 +103,7 @@ def run(
     cache: str | Path | None = None,
     cluster: str | None = None,
     permutations: int = 0,
+    permute_inputs: Sequence[str] = (),
     permute_networks: bool = False,
     save_vectors: bool = False,
     strict: bool = False,
@@ -126,6 +131,9 @@ def run(
         must be on paths that all machines share.
     permutations : int
         Also test each arm against this many permutations of the outcomes (199 or more).
+    permute_inputs : sequence of {"image", "report", "clinical"}
+        Permute these inputs, each in turn, instead of the outcomes, and test the arms that have
+        it: does the input tell anything that the others do not?
     permute_networks : bool
         Refit the arms themselves in each permutation, not linear models of the same inputs: that
         takes as long as the study, each time.
@@ -157,15 +165,18 @@ def run(
 
     from outcome.checks import check_study
     from outcome.crossval.manifest import hashes
-    from outcome.crossval.permutation_test import FEWEST_PERMUTATIONS, permutation_test
+    from outcome.crossval.permutation_test import (
+        OUTCOMES,
+        check_permutations,
+        permutation_test,
+    )
     from outcome.crossval.run_changes import changes_since_last_run
     from outcome.crossval.scheduler import run_grid
-    from outcome.errors import InputError, LeakageError
+    from outcome.errors import LeakageError
 
     started = monotonic()
     _check_arguments(study, cohort, jobs)
-    if 0 < permutations < FEWEST_PERMUTATIONS:
-        raise InputError(f"give at least {FEWEST_PERMUTATIONS} permutations, or none")
+    check_permutations(study, permutations, permute_inputs)
     folder = Path(out) if out is not None else Path("reports") / study.name
     grid, workers = start(
         study,
@@ -189,17 +200,20 @@ def run(
     kept = sum(grid.folder(*task).finished for task in grid.tasks)
     finished = run_grid(grid, workers, progress)
     n = processes(jobs, study, grid.device)
-    tested = None
-    if permutations:
-        tested = permutation_test(
+    tested = [
+        permutation_test(
             grid.study,
             grid.study_data,
             n=permutations,
+            exchanged=exchanged,
             networks=permute_networks,
             device=grid.device,
             jobs=n,
-            progress=lambda done, total: progress("permuting", done, total),
+            progress=partial(progress, f"permuting {exchanged}"),
         )
+        for exchanged in (permute_inputs or [OUTCOMES])
+        if permutations
+    ]
     about: dict[str, Any] = {
         "precision": grid.study.training.precision,
         "fits": {"total": len(grid.tasks), "kept": kept, "trained": len(grid.tasks) - kept},
@@ -232,7 +246,7 @@ def _results(
     study: Study,
     grid: Grid,
     finished: list[ArmFold],
-    tested: pd.DataFrame | None,
+    tested: list[pd.DataFrame],
     frame: pd.DataFrame | None,
     folder: Path,
     fits: dict[str, Any],
@@ -249,7 +263,7 @@ def _results(
     from outcome.crossval import manifest
     from outcome.crossval.fit_notes import fit_notes, fit_warnings
     from outcome.crossval.joined_predictions import joined_predictions
-    from outcome.crossval.permutation_test import permutation_notes
+    from outcome.crossval.permutation_test import OUTCOMES, permutation_notes
     from outcome.dataset.patient_tables import patient_tables
     from outcome.evaluation.crossfit_estimates import InnerModelTables
     from outcome.evaluation.evaluation import PatientTables, evaluate_study
@@ -270,7 +284,10 @@ def _results(
         described_outcome(about["endpoint"], predictions),
         study.secondary,
         patients=PatientTables(
-            of_patients["covariates"], of_patients["acquisition"], study.covariates.numeric
+            of_patients["covariates"],
+            of_patients["acquisition"],
+            study.covariates.numeric,
+            [arm.name for arm in study.arms if arm.inputs == ("clinical",)],
         ),
         baseline=study.baseline,
         contrasts=study.contrasts,
@@ -307,9 +324,10 @@ def _results(
         "cohort_lost": study_data.cohort.lost_table(),
         **of_patients,
     }
-    if tested is not None:
-        further["permutations"] = tested
-        about["notes"] += permutation_notes(tested)
+    if tested:
+        inputs = tested[0]["exchanged"].iloc[0] != OUTCOMES
+        further["input_permutations" if inputs else "permutations"] = pd.concat(tested)
+        about["notes"] += [note for table in tested for note in permutation_notes(table)]
     stale = _stale(folder, fits["changed"], {f"{n}.csv" for n in further}, grid.save_vectors)
     if stale:
         about["notes"].append(
@@ -327,7 +345,8 @@ def _results(
         folder=folder,
         report=report,
         manifest=about,
-        permutations=tested,
+        permutations=further.get("permutations"),
+        input_permutations=further.get("input_permutations"),
         evaluation=evaluation,
         **tables,
     )

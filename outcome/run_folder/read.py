@@ -18,14 +18,20 @@ from outcome.predictions import read_predictions
 from outcome.run_folder.folder import Run
 from outcome.run_folder.pseudonyms import Pseudonyms
 
-__all__ = ["read_development", "read_inner_models", "read_manifest", "read_run"]
+__all__ = [
+    "made_of_covariates",
+    "read_development",
+    "read_inner_models",
+    "read_manifest",
+    "read_run",
+]
 
 FORMAT = 1
 _TEXT = {
     *("arm", "baseline", "metric", "group", "step", "reason", "note"),
     *("endpoint", "stratum", "fold", "outer_fold", "model", "statistic"),
     *("variable", "level", "term", "kind", "covariate", "group_a", "group_b", "scale"),
-    *("patient_id", "role", "variance", "no_verdict", "untested"),
+    *("patient_id", "role", "exchanged", "variance", "no_verdict", "untested"),
 }
 _NEEDS = {
     "cohort_flow.csv": {"step", "patients"},
@@ -35,6 +41,7 @@ _NEEDS = {
     "history.csv": {"arm", "epoch"},
     "splits.csv": {"patient_id", "outer_fold", "role"},
     "permutations.csv": {"arm", "statistic", "p_value"},
+    "input_permutations.csv": {"arm", "exchanged", "statistic", "p_value"},
 }
 _NEEDS |= {f"{name}.csv": set() for name in STUDY_TABLES}
 _BY_ENDPOINT = ("metrics.csv", "comparisons.csv", "risk_groups.csv")
@@ -139,7 +146,13 @@ def _patient_tables(
     asked = manifest.get("covariates")
     numeric = asked.get("numeric") if isinstance(asked, Mapping) else None
     found = [_read_patients(folder / f"{n}.csv", problems) for n in ("covariates", "acquisition")]
-    return PatientTables(found[0], found[1], numeric)
+    return PatientTables(found[0], found[1], numeric, made_of_covariates(manifest.get("arms")))
+
+
+def made_of_covariates(arms: object) -> list[str]:
+    """Name the arms that see nothing but clinical values, as a manifest describes arms."""
+    known = [a for a in arms if isinstance(a, Mapping)] if isinstance(arms, list) else []
+    return [str(a.get("name")) for a in known if list(a.get("inputs") or []) == ["clinical"]]
 
 
 def _read_patients(path: Path, problems: list[str]) -> pd.DataFrame:

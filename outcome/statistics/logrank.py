@@ -15,7 +15,7 @@ from scipy.special import gammaincc
 from outcome.statistics._arrays import BoolArray, FloatArray, IntArray, follow_up, group_codes
 from outcome.statistics.multiple_testing import holm
 
-__all__ = ["LogRank", "chi_square_p", "logrank", "pairwise_logrank"]
+__all__ = ["LogRank", "chi_square_p", "logrank", "logrank_influence", "pairwise_logrank"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,46 @@ def logrank(
         tuple(map(float, observed)),
         tuple(map(float, expected)),
     )
+
+
+def logrank_influence(
+    time: ArrayLike, event: ArrayLike, group: Any, *, strata: Any | None = None
+) -> FloatArray:
+    """Return the contribution of each patient to observed less expected events of each group.
+
+    Parameters
+    ----------
+    time, event, group, strata
+        As for `logrank`.
+
+    Returns
+    -------
+    ndarray, shape (n, groups)
+        Groups sorted by label. Columns sum to observed less expected events; their squares and
+        products sum to a variance that needs no hypothesis about the groups [1]_.
+
+    References
+    ----------
+    .. [1] Lin & Wei (1989), Journal of the American Statistical Association 84:1074-1078.
+    """
+    times, events = follow_up(time, event)
+    codes, labels = group_codes(group, len(times))
+    strata_codes, strata_labels = group_codes(strata, len(times))
+    found = np.zeros((len(times), len(labels)))
+    for stratum in range(len(strata_labels)):
+        rows = strata_codes == stratum
+        distinct, when = np.unique(times[rows], return_inverse=True)
+        member = (codes[rows][:, None] == np.arange(len(labels))).astype(float)
+        leaving, deaths = np.zeros((len(distinct), len(labels))), np.zeros(len(distinct))
+        np.add.at(leaving, when, member)
+        np.add.at(deaths, when, events[rows])
+        at_risk = leaving[::-1].cumsum(0)[::-1]
+        share = at_risk / at_risk.sum(1, keepdims=True)
+        hazard = (deaths / at_risk.sum(1))[:, None]
+        # What a patient was expected to add while at risk.
+        expected = member * hazard.cumsum(0)[when] - (hazard * share).cumsum(0)[when]
+        found[rows] = events[rows][:, None] * (member - share[when]) - expected
+    return found
 
 
 def pairwise_logrank(

@@ -26,6 +26,7 @@ PAGES = [
 # What is shortened so that the commands take seconds; everything else runs as it is printed.
 SHORTER = {
     "simulate OUT": "simulate OUT --patients 20 --patches 5 --dimension 16",
+    " --permute-inputs report --permutations 199": "",
     "--permutations 199": "--permutations 0",  # tests/training/test_linear.py does 199
     "power study.yaml": "power study.yaml --simulations 10 --sizes 60",
     "--patches 40 --dimension 64": "--patches 6 --dimension 16",

@@ -11,6 +11,7 @@ from outcome.evaluation.effects import effects
 from outcome.evaluation.subgroups import subgroups
 from outcome.evaluation.survival_curves import best_cuts, restricted_means, survival_curves
 from outcome.predictions import Predictions
+from outcome.statistics.cox import fit_cox
 
 X = ["x1", "x2", "x3", "x4"]
 
@@ -46,8 +47,6 @@ def test_effects_are_those_of_r(case):
 def test_added_value_is_the_likelihood_ratio(oracle, tables):
     table = tables["lung"]
     found = added_value(*read_arms(single_fold(table, "x1")), covariates_of(table, X[1:])).iloc[0]
-    from outcome.statistics.cox import fit_cox
-
     full = fit_cox(table["time"], table["event"], table[X])
     part = fit_cox(table["time"], table["event"], table[X[1:]])
     assert full.loglik == pytest.approx(oracle["lung"]["cox_fit"]["efron_plain"]["loglik"][1])
@@ -86,6 +85,33 @@ def test_models_without_covariates_or_events(tables):
         .endswith("converge")
     )
     assert effects(*read_arms(quiet))["note"].iloc[0] == "the model did not converge"
+
+
+def test_folds_of_other_scales_have_the_same_ratio(rng):
+    """A fold whose scores spread ten times as far does not decide the ratio alone."""
+    rows, covariates = staged(rng)
+    stretched = rows["risk"] * np.where(rows["fold"] == 0, 0.05, 7.0) + rows["fold"]
+    for made in (effects, added_value):
+        before = made(*read_arms(Predictions(rows)), covariates)
+        after = made(*read_arms(Predictions(rows.assign(risk=stretched))), covariates)
+        pd.testing.assert_frame_equal(after, before)
+    risk = effects(*read_arms(Predictions(rows))).iloc[0]
+    scaled = rows.groupby("fold")["risk"].transform(lambda r: (r - r.mean()) / r.std())
+    fit = fit_cox(rows["time"], rows["event"], scaled.to_numpy()[:, None], strata=rows["fold"])
+    assert risk["ratio"] == pytest.approx(np.exp(fit.coef[0]))
+
+
+def test_a_fold_without_spread_leaves_the_others_their_ratio(rng):
+    rows, _ = staged(rng)
+    flat = rows.assign(risk=rows["risk"].where(rows["fold"] == 1, 0.3))
+    alone = effects(*read_arms(Predictions(rows[rows["fold"] == 1]))).iloc[0]
+    assert effects(*read_arms(Predictions(flat)))["ratio"].iloc[0] == pytest.approx(alone["ratio"])
+
+
+def test_a_score_made_of_the_covariates_has_no_model_with_them(rng):
+    rows, covariates = staged(rng)
+    found = effects(*read_arms(Predictions(rows)), covariates, made_of_covariates=["a"])
+    assert set(found["model"]) == {"univariable"}
 
 
 def staged(rng, n=400):

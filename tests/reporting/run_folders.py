@@ -287,7 +287,8 @@ def _write_groups(
             ratio = (1.8**i, 1.8**i * 0.7, 1.8**i * 1.4) if i and present else (np.nan,) * 3
             median = (np.nan,) * 3 if i == 0 else (800 / i, 600 / i, np.nan)
             p = 0.0004 if present else np.nan
-            rows.append((arm, group, len(part), int(part["event"].sum()), *median, *ratio, p))
+            test = p, p / 2, "inner models"
+            rows.append((arm, group, len(part), int(part["event"].sum()), *median, *ratio, *test))
     columns = ["arm", "group", "n", "events", "median_survival", "lower", "upper"]
-    columns += ["hazard_ratio", "hr_lower", "hr_upper", "logrank_p"]
+    columns += ["hazard_ratio", "hr_lower", "hr_upper", "logrank_p", "logrank_p_fixed", "variance"]
     pd.DataFrame(rows, columns=columns).to_csv(folder / "risk_groups.csv", index=False)

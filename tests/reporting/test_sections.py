@@ -95,6 +95,9 @@ def test_a_score_made_of_the_covariates_is_not_adjusted_for_them(tmp_path):
     assert "univariable" in part
     assert "multivariable" not in part
     assert "Does the score add to age, stage?" in text
+    rows = pd.read_csv(folder / "effects.csv")
+    assert set(rows.loc[rows["model"] == "multivariable", "arm"]) == {"image"}
+    assert pd.read_csv(folder / "added_value.csv")["arm"].tolist() == ["image"]
 
 
 @pytest.mark.parametrize(("cut", "words"), [([0.25, 0.75], "25% and 75% quantiles")])

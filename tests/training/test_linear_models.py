@@ -119,20 +119,37 @@ def test_permutation_stays_within_stratum_and_keeps_rows_of_outcomes(rng):
     assert all(pairs[t] == e for t, e in zip(changed["time"], changed["event"], strict=True))
 
 
-def test_permutations_as_typed(make_study, outcome, tmp_path):
+def test_permutations_as_typed(make_study, outcome, tmp_path, monkeypatch):
     path = make_study(
         tmp_path / "c", patients=40, patches=5, dimension=16, image_effect=1.5, event_rate=0.9
     )
-    few = outcome("run", path, "--permutations", 20, "--out", tmp_path / "run")
+    typed = ["run", path, "--out", tmp_path / "run", "--jobs", 1]
+    few = outcome(*typed, "--permutations", 20)
     assert few.code == 2
     assert "at least 199" in few.err
+    unknown = outcome(*typed, "--permutations", 199, "--permute-inputs", "genes")
+    assert unknown.code == 2
+    assert "there is no input 'genes'" in unknown.err
     assert not (tmp_path / "run").exists()
-    done = outcome(
-        "run", path, "--permutations", 199, "--out", tmp_path / "run", "--set", "arms=[image]",
-        "--set", "split.folds=2", "--set", "training.epochs=2",
-    )  # fmt: skip
+    # 199 take minutes.
+    monkeypatch.setattr("outcome.crossval.permutation_test.FEWEST_PERMUTATIONS", 2)
+    short = ["--set", "split.folds=2", "--set", "training.epochs=2"]
+    short += ["--set", "arms=[image, image+report]", "--permutations", 2]
+    done = outcome(*typed, *short)
     assert done.code == 0, done.err
     table = pd.read_csv(tmp_path / "run" / "permutations.csv")
-    assert table["statistic"].tolist() == ["harrell_c", "logrank"]
-    assert ((table["p_value"] >= 1 / 200) & (table["p_value"] <= 1)).all()
-    assert "Permutation test of arm image (199 permutations" in done.out
+    assert sorted(zip(table["arm"], table["statistic"], strict=True)) == [
+        (arm, statistic)
+        for arm in ("image", "image+report")
+        for statistic in ("harrell_c", "logrank")
+    ]
+    assert ((table["p_value"] >= 1 / 3) & (table["p_value"] <= 1)).all()
+    assert "Permutation test of arm image (2 permutations of the outcomes" in done.out
+    again = outcome(*typed, *short, "--permute-inputs", "report")
+    assert again.code == 0, again.err
+    table = pd.read_csv(tmp_path / "run" / "input_permutations.csv")
+    assert table[["arm", "exchanged"]].to_numpy().tolist() == [["image+report", "report"]]
+    assert "2 permutations of the input report" in again.out
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Permuted inputs: does one tell what the others do not?" in page
+    assert "Permuted outcomes: is there any association?" in page  # of the run before

@@ -22,7 +22,6 @@ from outcome.reporting.page.metric_names import (
     main_scores,
     metric,
 )
-from outcome.reporting.page.metric_tables import only_covariates
 from outcome.run_folder.folder import Run
 
 __all__ = ["comparison", "comparison_table"]
@@ -111,8 +110,6 @@ def _added_value(run: Run) -> Table:
     columns += ["Change in C", "Patients", run.endpoint.counted, "Note"]
     table = Table(f"Does the score add to {names}?", columns, numeric={1, 2, 3, 4, 5, 6, 7})
     for i, row in enumerate(rows.to_dict("records")):
-        if only_covariates(run, str(row["arm"])):
-            continue
         change = estimate(row["c_difference"], row["lower"], row["upper"], 3, sign=True)
         table.add(
             Cell(str(row["arm"]), i, True), Cell(number(row["chi_square"], 1), row["chi_square"]),

@@ -47,6 +47,7 @@ def discrimination(run: Run, drawings: ReportFigures) -> ReportSection:
     section.show(table)
     section.say(_spread(run), quiet=True)
     section.show(_permutations(run))
+    section.show(_permuted_inputs(run))
     return section
 
 
@@ -68,23 +69,43 @@ def _spread(run: Run) -> str:
 
 
 def _permutations(run: Run) -> Table:
-    rows = run.table("permutations.csv")
-    columns = ["Arm", "Statistic", "Observed", "p", "Permutations", "Refitted"]
-    table = Table("Permuted outcomes: is there any association?", columns, numeric={2, 3, 4})
-    words = {"harrell_c": "C-index", "auroc": "AUROC", "logrank": "log-rank"}
-    for _, row in rows.iterrows():
-        name, p = str(row["statistic"]), entry(row, "p_value")
-        model = str(row.get("model", ""))
-        table.add(
-            str(row["arm"]), words.get(name, name), Cell(number(row.get("observed"), 2)),
-            Cell(number(p, 3), p), entry(row, "n_permutations"),
-            {"linear": "linear models of the same inputs"}.get(model, model),
-        )  # fmt: skip
+    table = Table("Permuted outcomes: is there any association?", _PERMUTED, numeric={2, 3, 4})
+    for _, row in run.table("permutations.csv").iterrows():
+        table.add(str(row["arm"]), *_permuted(row))
     table.notes.append(
         "All of cross-validation was repeated on permuted outcomes, so this p is an ordinary one; "
         "it tests “no association”, not a difference between arms."
     )
     return table
+
+
+def _permuted_inputs(run: Run) -> Table:
+    columns = ["Arm", "Input", *_PERMUTED[1:3], "Permuted (mean)", *_PERMUTED[3:]]
+    table = Table("Permuted inputs: does one tell what the others do not?", columns)
+    table.numeric |= {3, 4, 5, 6}
+    for _, row in run.table("input_permutations.csv").iterrows():
+        statistic, observed, *rest = _permuted(row)
+        mean = Cell(number(row.get("permuted_mean"), 2))
+        table.add(str(row["arm"]), str(row["exchanged"]), statistic, observed, mean, *rest)
+    table.notes.append(
+        "The input was exchanged among patients, and the arm fitted again on the same folds. p is "
+        "one-sided: the share of permutations in which the arm does as well. It tests whether the "
+        "input tells anything beyond the others of the arm, not whether the metric gains."
+    )
+    return table
+
+
+_PERMUTED = ["Arm", "Statistic", "Observed", "p", "Permutations", "Refitted"]
+
+
+def _permuted(row: pd.Series) -> list[Cell | str | float]:
+    """Give the cells that both tables of permutations share."""
+    words = {"harrell_c": "C-index", "auroc": "AUROC", "logrank": "log-rank"}
+    name, p, model = str(row["statistic"]), entry(row, "p_value"), str(row.get("model", ""))
+    refitted = {"linear": "linear models of the same inputs"}.get(model, model)
+    observed = Cell(number(row.get("observed"), 2))
+    count = entry(row, "n_permutations")
+    return [words.get(name, name), observed, Cell(number(p, 3), p), count, refitted]
 
 
 def draw_arms_forest(d: ReportFigures, main: Metric, rows: pd.DataFrame) -> Picture:

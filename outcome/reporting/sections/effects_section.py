@@ -37,9 +37,6 @@ def effects(run: Run, drawings: ReportFigures) -> ReportSection | None:
 
     def make(arm: str) -> Sequence[Block]:
         mine = table[table["arm"] == arm]
-        if only_covariates(run, arm):
-            # The score is a function of the same columns: their effects cannot be separated.
-            mine = mine[mine["model"] == "univariable"]
         if mine["ratio"].notna().sum() == 0:
             return []
         return [
@@ -131,8 +128,8 @@ def draw_effects(d: ReportFigures, arm: str, table: pd.DataFrame, ratio: str) ->
         (2.6, 0.7 + 0.27 * len(data)),
         alt=f"Forest plot of {ratio}s of {arm} and the covariates. Risk score: {listed}.",
         caption=f"{arm}: {ratio}s with 95% intervals, alone (univariable) and together "
-        "(multivariable). The risk score is per standard deviation within folds; an indicator is "
-        "against the first level, a number per unit.",
+        "(multivariable). The risk score is per standard deviation within its fold; an indicator "
+        "is against the first level, a number per unit.",
     )  # fmt: skip
 
 

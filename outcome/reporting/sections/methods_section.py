@@ -259,6 +259,16 @@ def _statistics(run: Run) -> list[str]:
     if len(tested) and "n_permutations" in tested:
         count = int(tested["n_permutations"].max())
         said.append(f"The whole cross-validation was repeated on {count:,} permuted outcomes.")
+    tested = run.table("input_permutations.csv")
+    if len(tested) and "n_permutations" in tested:
+        count, names = (
+            int(tested["n_permutations"].max()),
+            " and ".join(tested["exchanged"].unique()),
+        )
+        said.append(
+            f"Whether an input ({names}) tells anything beyond the others was tested by {count:,}"
+            " permutations of it among patients, with all models fitted again on the same folds."
+        )
     if run.manifest.get("versions"):
         kept = ("slide-outcome", "outcome", "torch", "lifelines", "scikit-survival")
         versions: Mapping[str, Any] = run.part("versions")
