@@ -113,8 +113,9 @@ def _train_together(
     try:
         with progress_bars() if is_first() else nullcontext(silent) as progress:
             done, total = train_together(
-                Study.read(study, settings), out=out, device=device, cache=cache, progress=progress
-            )
+                Study.read(study, settings), out=out, device=device, cache=cache,
+                command=command_line(), progress=progress,
+            )  # fmt: skip
     except InputError:
         if is_local_rank_zero():  # a file may be missing on this machine alone
             raise
@@ -131,8 +132,9 @@ def _run_shard(
 
     with progress_bars() as progress:
         done, total = run_shard(
-            study, shard, out=folder, jobs=jobs, device=device, cache=cache, progress=progress
-        )
+            study, shard, out=folder, jobs=jobs, device=device, cache=cache,
+            command=command_line(), progress=progress,
+        )  # fmt: skip
     typer.echo(f"part {shard} is finished; {done} of {total} fits are there")
     typer.echo("when all parts are finished, run the same command without --shard")
 
