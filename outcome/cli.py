@@ -127,7 +127,7 @@ def main() -> None:
 
     with printed_messages():
         try:
-            app()
+            app(prog_name="outcome")
         except InputError as error:
             _end(2, f"error: {as_options(str(error))}")
         except OSError as error:

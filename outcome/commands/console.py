@@ -25,6 +25,25 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: training.epochs=10."),
 ]
+PatientColumn = Annotated[
+    str, typer.Option("--patient", metavar="COLUMN", help="Column of patient ids.")
+]
+TimeColumn = Annotated[
+    str, typer.Option("--time", metavar="COLUMN", help="Column of follow-up times.")
+]
+EventColumn = Annotated[
+    str,
+    typer.Option("--event", metavar="COLUMN", help="Column that says whether the event was seen."),
+]
+EventCodes = Annotated[
+    str,
+    typer.Option(
+        metavar="CODE=0,CODE=1",
+        help="Codes of the event column: 0 = no event, 1 = event, 2 = competing event.",
+    ),
+]
+Resamples = Annotated[int, typer.Option(min=0, help="Bootstrap samples for the intervals.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")]
 Out = Annotated[Path | None, typer.Option(help="Folder to write; default reports/<study name>.")]
 Jobs = Annotated[
     int | None, typer.Option(min=1, help="Processes; default one per processor.", metavar="N")
@@ -125,6 +144,20 @@ def _bars() -> Iterator[Progress]:
             bars.update(tasks[what], completed=done, total=total)
 
         yield show
+
+
+def parse_event_codes(text: str) -> dict[str, int]:
+    """Read `Alive=0,Dead=1`."""
+    from outcome.errors import InputError
+    from outcome.tables.codes import canonical_code
+
+    codes: dict[str, int] = {}
+    for part in filter(None, text.split(",")):
+        code, _, value = part.rpartition("=")
+        if value.strip() not in ("0", "1", "2") or not code.strip():
+            raise InputError(f"--event-codes {text!r}: write CODE=0,CODE=1, e.g. Alive=0,Dead=1")
+        codes[canonical_code(code)] = int(value)
+    return codes
 
 
 def silent(what: str, done: int, total: int) -> None:

@@ -29,7 +29,7 @@ def simulate(
     endpoint: Annotated[
         Literal["survival", "relapse", "response"], typer.Option(help="What is simulated.")
     ] = "survival",
-    patients: Annotated[int, typer.Option()] = 300,
+    patients: Annotated[int, typer.Option(help="Number of patients.")] = 300,
     patches: Annotated[int, typer.Option(help="Median per slide.")] = 500,
     dimension: Annotated[int, typer.Option(help="Length of a vector.")] = 1024,
     informative: Annotated[
@@ -44,9 +44,12 @@ def simulate(
         float, typer.Option(help="With --study: C-index (or AUROC) of what the images know.")
     ] = 0.68,
     report_c: Annotated[float, typer.Option(help="With --study: the same of the reports.")] = 0.64,
-    seed: Annotated[int, typer.Option()] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
 ) -> None:
-    """Write a cohort with a known truth, in the layout of real feature extractors."""
+    """Write a cohort with a known truth.
+
+    Its files are laid out as those of real feature extractors.
+    """
     from outcome.simulation.simulate import Simulation
     from outcome.simulation.simulate import simulate as write
 
@@ -86,7 +89,7 @@ def demo(
     ),
     jobs: Jobs = None,
 ) -> None:
-    """Simulate a small cohort, run three arms on it, and say where the report is."""
+    """Simulate a small cohort, run three arms on it, report."""
     from outcome import Study
     from outcome import run as run_study
     from outcome.simulation.simulate import Simulation

@@ -67,7 +67,10 @@ def run(
         ),
     ] = False,
 ) -> None:
-    """Train, cross-validate and compare every arm of a study; write the report. Resumes."""
+    """Train, compare and report every arm of a study.
+
+    Run again, it goes on where it stopped. What it does is kept in run.log in the run folder.
+    """
     from outcome import Study
     from outcome import run as run_study
     from outcome.errors import InputError
@@ -147,7 +150,10 @@ def check(
     ] = None,
     cache: Cache = None,
 ) -> None:
-    """Validate everything a study names; print the cohort flow and every problem at once."""
+    """Check everything a study names, before it is run.
+
+    Prints the cohort flow, the leak probes, and every problem at once.
+    """
     from outcome import Study
     from outcome.checks import check_study
     from outcome.crossval.grid import network_errors
