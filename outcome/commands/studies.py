@@ -52,6 +52,14 @@ def run(
         bool,
         typer.Option("--save-vectors", help="Write pooled slide and patient vectors (HDF5)."),
     ] = False,
+    log_to: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="mlflow|wandb|tensorboard",
+            help="Also log settings, learning curves, metrics, figures and the page there; no"
+            " patient's data. May be given several times.",
+        ),
+    ] = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Stop before training if the leak scan finds a severe leak."),
@@ -74,17 +82,19 @@ def run(
     from outcome import Study
     from outcome import run as run_study
     from outcome.errors import InputError
+    from outcome.tracking.trackers import check_trackers, log_run
 
-    if shard and (cluster or permutations or save_vectors):
+    if shard and (cluster or permutations or save_vectors or log_to):
         raise InputError("--shard trains only: give the other options to the run that follows")
     if started_together():
-        if shard or cluster or permutations or save_vectors:
+        if shard or cluster or permutations or save_vectors or log_to:
             raise InputError(
                 "torchrun trains only, and shares the work itself: leave out --shard and --cluster,"
                 " and give the other options to the run that follows"
             )
         _train_together(study, set_ or [], out, device, cache)
         return
+    check_trackers(log_to or ())
     read = Study.read(study, set_ or [])
     folder = out or Path("reports") / read.name
     typer.echo(f"run folder: {folder}")
@@ -103,6 +113,8 @@ def run(
             command=command_line(), progress=progress,
         )  # fmt: skip
     print_results(results, read.baseline, printed)
+    for tracker in log_to or ():
+        typer.echo(f"logged: {log_run(folder, tracker)}")
 
 
 def _train_together(

@@ -28,10 +28,15 @@ def test_a_second_run_is_added_and_an_error_is_named(tmp_path):
     path = tmp_path / "run.log"
     with RunLog() as log:
         log.open(path)
-    with pytest.raises(OSError, match="disk"), RunLog() as log:
-        log.open(path)
-        log.following(no_progress)("training", 1, 1)
-        raise OSError("the disk is full")
+
+    def stopped_by_a_full_disk():
+        with RunLog() as log:
+            log.open(path)
+            log.following(no_progress)("training", 1, 1)
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="disk"):
+        stopped_by_a_full_disk()
     assert said(path)[1] == "finished"
     assert said(path)[3:] == [
         "training 1/1 (100%), elapsed 0:00", "stopped: OSError: the disk is full",
