@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -57,7 +57,7 @@ class PatchWorld:
 
     @classmethod
     def draw(
-        cls, s: Shape, tissues: int, sites: Sequence[str], rng: np.random.Generator
+        cls, s: Shape, tissues: int, sites: Iterable[str], rng: np.random.Generator
     ) -> PatchWorld:
         """Draw everything anew."""
         d, rank = s.dimension, min(16, s.dimension // 4)

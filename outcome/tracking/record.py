@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,8 +101,8 @@ def read_record(folder: Path) -> RunRecord:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    text = dict.fromkeys(("endpoint", "arm", "baseline", "model"), str)
-    return pd.read_csv(path, dtype=text, keep_default_na=True) if path.is_file() else pd.DataFrame()
+    text: dict[Hashable, type[str]] = dict.fromkeys(("endpoint", "arm", "baseline", "model"), str)
+    return pd.read_csv(path, dtype=text) if path.is_file() else pd.DataFrame()
 
 
 def _flat(value: Any, key: str) -> Iterator[tuple[str, str | int | float | bool]]:
@@ -141,10 +141,10 @@ def _numbers(row: dict[Any, Any], about: str, parts: dict[str, str]) -> Iterator
 def _curves(table: pd.DataFrame) -> Iterator[CurvePoint]:
     if not len(table):
         return
-    several = table.groupby("arm")["model"].nunique() > 1
+    models = table.groupby("arm")["model"].nunique().to_dict()
     columns = [c for c in map(str, table) if c.startswith(MEASURED)]
     for (arm, model), rows in table.groupby(["arm", "model"], sort=False):
-        name = f"{arm}/{model}" if several[arm] else str(arm)
+        name = f"{arm}/{model}" if models[arm] > 1 else str(arm)
         for epoch, mean in rows.groupby("epoch")[columns].mean().iterrows():
             for column, value in mean.items():
                 if np.isfinite(value):
