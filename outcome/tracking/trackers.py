@@ -160,7 +160,7 @@ def _to_tensorboard(record: RunRecord) -> str:
             writer.add_image(f"figures/{path.stem}", _pixels(path), dataformats="HWC")
         # TensorBoard shows no HTML.
         writer.add_text("report", f"The page of results is {record.page.name} in the run folder.")
-    return f"TensorBoard files in {folder} (tensorboard --logdir {folder.parent})"
+    return f"TensorBoard files in {folder}"
 
 
 def _pixels(path: Path) -> Any:
