@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
 import sys
+import traceback
 from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -18,16 +22,19 @@ from outcome.commands import (
     study_files,
     tables,
 )
+from outcome.commands.console import is_verbose, printed_messages, set_verbosity
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    # Plain help: text in brackets is left alone, and rich is not imported.
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Does this slide, and this report, tell how the patient will do?",
 )
-# In the order in which a new user needs them.
 ARGUMENT = re.compile(r"`([a-z_]+)=(?:True)?`")
 """How the library names an argument: `out=`."""
+# In the order in which a new user needs them.
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": simulations.demo,
     "init": study_files.init,
@@ -47,8 +54,60 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "pack": machine.pack,
     "doctor": machine.doctor,
 }
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose", "-v", help="Also print details, such as every fit; of errors, the traceback."
+    ),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print warnings and results only: no progress, notes.")
+]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"slide-outcome {version('slide-outcome')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before_command(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version, and exit."
+        ),
+    ] = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+) -> None:
+    set_verbosity(verbose=verbose, quiet=quiet)
+
+
+def _with_verbosity(command: Callable[..., None]) -> Callable[..., None]:
+    """Add `--verbose` and `--quiet` to a command, so that they may stand after its name too."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, verbose: bool, quiet: bool, **options: Any) -> None:
+        set_verbosity(verbose=verbose, quiet=quiet)
+        command(*args, **options)
+
+    signature = inspect.signature(command, eval_str=True)
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
+        for name, kind in (("verbose", Verbose), ("quiet", Quiet))
+    ]
+    parameters = [*signature.parameters.values(), *added]
+    wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
+    return wrapped
+
+
 for _name, _command in COMMANDS.items():
-    app.command(_name)(_command)
+    app.command(_name)(_with_verbosity(_command))
 
 
 def as_options(message: str) -> str:
@@ -66,16 +125,20 @@ def main() -> None:
     """Run a command; bad input ends with status 2 and one message, never a traceback."""
     from outcome.errors import InputError
 
-    try:
-        app()
-    except InputError as error:
-        sys.stdout.flush()
-        typer.echo(f"error: {as_options(str(error))}", err=True)
-        sys.exit(2)
-    except OSError as error:
-        sys.stdout.flush()
-        typer.echo(f"error: a file or folder cannot be read or written: {error}", err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("\nstopped; run the same command again to go on", err=True)
-        sys.exit(130)
+    with printed_messages():
+        try:
+            app(prog_name="outcome")
+        except InputError as error:
+            _end(2, f"error: {as_options(str(error))}")
+        except OSError as error:
+            _end(2, f"error: a file or folder cannot be read or written: {error}")
+        except KeyboardInterrupt:
+            _end(130, "\nstopped; run the same command again to go on")
+
+
+def _end(status: int, message: str) -> None:
+    sys.stdout.flush()
+    if is_verbose():
+        typer.echo(traceback.format_exc(), err=True)
+    typer.echo(message, err=True)
+    sys.exit(status)

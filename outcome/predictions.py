@@ -30,6 +30,7 @@ from outcome.tables.read_table import TextTable, read_table
 Kind = Literal["survival", "binary"]
 
 __all__ = [
+    "DeclaredColumns",
     "ExternalPredictions",
     "Kind",
     "Predictions",
@@ -121,6 +122,33 @@ def read_predictions(path: Path) -> Predictions:
 
 
 @dataclass(frozen=True)
+class DeclaredColumns:
+    """What columns of tables made elsewhere are called, where they have other names than ours.
+
+    Parameters
+    ----------
+    patient, time, event : str
+        Names of columns; empty where the table uses ours.
+    event_codes : mapping of str to int
+        Codes of the event column: 0 no event, 1 the event, 2 a competing event.
+    """
+
+    patient: str = ""
+    time: str = ""
+    event: str = ""
+    event_codes: Mapping[str, int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.called or self.event_codes)
+
+    @property
+    def called(self) -> dict[str, str]:
+        """Return our name and theirs of the columns that were declared."""
+        named = {"patient_id": self.patient, "time": self.time, "event": self.event}
+        return {ours: theirs for ours, theirs in named.items() if theirs}
+
+
+@dataclass(frozen=True)
 class ExternalPredictions:
     """Predictions made anywhere, brought into our schema.
 
@@ -150,6 +178,7 @@ def read_external(
     favourable: bool = False,
     covariates: Sequence[str] = (),
     of_runs: Mapping[Path, pd.DataFrame] | None = None,
+    declared: DeclaredColumns | None = None,
 ) -> ExternalPredictions:
     """Read tables of predictions made anywhere, one or several arms in each.
 
@@ -166,6 +195,8 @@ def read_external(
     of_runs : mapping of Path to DataFrame, optional
         Covariates of the run of a table, used where the table lacks a column: `patient_id` and
         columns, one row per patient.
+    declared : DeclaredColumns, optional
+        What the columns are called in tables that are not of a run.
 
     Raises
     ------
@@ -184,7 +215,8 @@ def read_external(
         except PredictionsError as error:
             problems.extend([str(error)])
             continue
-        table, unit = _in_our_words(file, names[path], favourable, covariates)
+        theirs = DeclaredColumns() if path in (of_runs or {}) else declared or DeclaredColumns()
+        table, unit = _in_our_words(file, names[path], favourable, covariates, theirs)
         table = _with_columns(table, covariates, (of_runs or {}).get(path))
         if missing := [c for c in covariates if c not in table]:
             problems.add(f"{path} has no column", missing, "correct the names of the covariates")
@@ -284,10 +316,15 @@ def _read(path: Path, problems: Problems, notes: list[str]) -> _File:
 
 
 def _in_our_words(
-    file: _File, arm: str, favourable: bool, covariates: Sequence[str]
+    file: _File,
+    arm: str,
+    favourable: bool,
+    covariates: Sequence[str],
+    declared: DeclaredColumns,
 ) -> tuple[pd.DataFrame, str | None]:
-    table, path, unit = file.table, file.path, None
-    called = _in_capitals(table)
+    table, path = _as_declared(file, declared), file.path
+    unit = unit_in_name(declared.time) or None
+    called = declared.called | _in_capitals(table)
     table = table.rename(columns={theirs: ours for ours, theirs in called.items()})
     if "patient_id" not in table and "case_id" in table:
         called["patient_id"] = "case_id"
@@ -312,6 +349,45 @@ def _in_our_words(
         file.notes.append(f"{path.name}: risk is the log odds of the probability")
     filled = pd.DataFrame({"arm": arm, "repeat": 0, "fold": "all"}, index=table.index)
     return table.join(filled[filled.columns.difference(table.columns)]), unit
+
+
+def _as_declared(file: _File, declared: DeclaredColumns) -> pd.DataFrame:
+    """Give declared columns our names, and codes of the event our numbers."""
+    table = file.table
+    if missing := [theirs for theirs in declared.called.values() if theirs not in table]:
+        have = ", ".join(map(str, table.columns[:12]))
+        file.problems.add(f"{file.path} has no column", missing, f"it has {have}")
+    called = {ours: theirs for ours, theirs in declared.called.items() if theirs in table}
+    # A column of ours that is not meant gives way.
+    table = table.drop(columns=[o for o, t in called.items() if o != t and o in table])
+    table = table.rename(columns={theirs: ours for ours, theirs in called.items()})
+    if "event" not in table:
+        return table
+    file = replace(file, table=table, called=called)
+    if declared.event_codes:
+        return table.assign(event=_decoded(file, declared.event_codes))
+    if declared.event and says_censored(declared.event):
+        file.problems.add(
+            f"{file.path}: 1 in column {declared.event!r} means by its name that no event was seen",
+            remedy="say what its codes mean with `event_codes=`, e.g. 0=1,1=0",
+        )
+    return table
+
+
+def _decoded(file: _File, codes: Mapping[str, int]) -> pd.Series:
+    text = file.table["event"]
+    meaning = text.map(canonical_code).map(dict(codes))
+    unknown = meaning.isna() & ~is_missing(text)
+    known = ", ".join(codes)
+    file.refuse(
+        unknown,
+        f"column {file.name('event')!r} holds codes that are not declared",
+        f"declare them too (declared: {known}), or take these rows out",
+        values="event",
+    )
+    numbers = meaning.map(lambda code: "" if pd.isna(code) else str(int(code)))
+    # Refused already: not to be called a value that is no number as well.
+    return numbers.where(~unknown, "0")
 
 
 def _in_capitals(table: pd.DataFrame) -> dict[str, str]:

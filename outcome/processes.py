@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import joblib
 
-__all__ = ["available_cpus", "in_processes"]
+__all__ = ["available_cpus", "end_with_parent", "in_processes"]
+
+CHECK_PARENT_S = 1.0
 
 
 def available_cpus() -> int:
@@ -16,8 +20,37 @@ def available_cpus() -> int:
     return int(joblib.cpu_count())
 
 
+def end_with_parent(parent: int | None = None) -> None:
+    """End this process soon after its parent has ended, however that happened.
+
+    Workers of a pool wait for work that a killed parent (`kill -9`, out of memory) will never
+    send, and finish fits that no process collects. A thread looks every second whether the parent
+    is still the same: an orphan is given another one.
+
+    Linux can send a signal instead (`PR_SET_PDEATHSIG`), but it does so when the *thread* that
+    started the process ends. joblib starts workers from threads of its own, which end earlier.
+
+    Parameters
+    ----------
+    parent : int, optional
+        Process id of the parent; by default, that of now. A process that is told the id also
+        notices a parent that ended before this call.
+    """
+    expected = os.getppid() if parent is None else parent
+    threading.Thread(target=_watch_parent, args=(expected,), daemon=True).start()
+
+
+def _watch_parent(parent: int) -> None:
+    waiting = threading.Event()
+    while os.getppid() == parent:
+        waiting.wait(CHECK_PARENT_S)
+    os._exit(1)  # from a thread, and whatever the main thread is doing
+
+
 def in_processes(calls: Iterable[Any], jobs: int, *, ordered: bool = False) -> Iterator[Any]:
     """Yield results of `joblib.delayed` calls, one call at a time per process.
+
+    The processes end with this one.
 
     Parameters
     ----------
@@ -27,7 +60,13 @@ def in_processes(calls: Iterable[Any], jobs: int, *, ordered: bool = False) -> I
         In the order of the calls; else as they come.
     """
     kind = "generator" if ordered else "generator_unordered"
-    pool = joblib.Parallel(n_jobs=jobs, return_as=kind, batch_size=1)
+    pool = joblib.Parallel(
+        n_jobs=jobs,
+        return_as=kind,
+        batch_size=1,
+        initializer=end_with_parent,
+        initargs=(os.getpid(),),
+    )
     with warnings.catch_warnings():
         # Workers that rest or have grown are ended by joblib, and started again at need. Where
         # warnings are errors, this one would end the thread that does so, and all would wait.

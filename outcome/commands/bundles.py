@@ -11,6 +11,8 @@ from outcome.commands.console import (
     Cache,
     Device,
     Jobs,
+    Resamples,
+    Seed,
     Set,
     StudyFile,
     command_line,
@@ -64,7 +66,10 @@ def fit(
     device: Device = "auto",
     cache: Cache = None,
 ) -> None:
-    """Fit one arm on all patients, by the procedure of cross-validation: a model to use."""
+    """Fit one arm on all patients: a model to use.
+
+    The procedure is that of cross-validation.
+    """
     from outcome import Study
     from outcome.pipeline.fit_model import fit as fit_model
 
@@ -93,7 +98,10 @@ def predict(
     cache: Cache = None,
     allow_import: AllowImport = False,
 ) -> None:
-    """Predict new patients: risk, survival at horizons, risk group. Outcomes are not needed."""
+    """Predict new patients: risk, survival, risk group.
+
+    Outcomes are not needed.
+    """
     from outcome.commands.tables import numbers
     from outcome.pipeline.predict_patients import predict as predict_patients
 
@@ -119,13 +127,16 @@ def validate(
         Path | None, typer.Option(help="Folder to write; default reports/<study name>-validation.")
     ] = None,
     horizons: Horizons = "",
-    resamples: Annotated[int, typer.Option(min=0)] = 1000,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    resamples: Resamples = 1000,
+    seed: Seed = 0,
     jobs: Jobs = None,
     cache: Cache = None,
     allow_import: AllowImport = False,
 ) -> None:
-    """Judge a trained model on an external cohort; write the report."""
+    """Judge a trained model on an external cohort.
+
+    Writes the report.
+    """
     from outcome.commands.tables import numbers
     from outcome.pipeline.validate_model import validate as validate_model
 
@@ -171,7 +182,7 @@ def attention(
     allow_import: AllowImport = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the random deletions.")] = 0,
 ) -> None:
-    """Map what a model looked at, what raised and what lowered the risk, patch by patch."""
+    """Map which patches raised and which lowered the risk."""
     from outcome.pipeline.explain_model import attention as explain
 
     with progress_bars() as progress:

@@ -17,11 +17,33 @@ if TYPE_CHECKING:
     from outcome.pipeline.run import Results
     from outcome.progress import Progress
 
+LOGGER = logging.getLogger("outcome")
+"""Its level is what the user wants to read: see `set_verbosity`."""
+
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: training.epochs=10."),
 ]
+PatientColumn = Annotated[
+    str, typer.Option("--patient", metavar="COLUMN", help="Column of patient ids.")
+]
+TimeColumn = Annotated[
+    str, typer.Option("--time", metavar="COLUMN", help="Column of follow-up times.")
+]
+EventColumn = Annotated[
+    str,
+    typer.Option("--event", metavar="COLUMN", help="Column that says whether the event was seen."),
+]
+EventCodes = Annotated[
+    str,
+    typer.Option(
+        metavar="CODE=0,CODE=1",
+        help="Codes of the event column: 0 = no event, 1 = event, 2 = competing event.",
+    ),
+]
+Resamples = Annotated[int, typer.Option(min=0, help="Bootstrap samples for the intervals.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")]
 Out = Annotated[Path | None, typer.Option(help="Folder to write; default reports/<study name>.")]
 Jobs = Annotated[
     int | None, typer.Option(min=1, help="Processes; default one per processor.", metavar="N")
@@ -53,9 +75,49 @@ def command_line() -> str:
     return shlex.join(["outcome", *sys.argv[1:]])
 
 
+def set_verbosity(*, verbose: bool, quiet: bool) -> None:
+    """Choose what is printed: also details, or neither progress nor notes."""
+    from outcome.errors import InputError
+
+    if verbose and quiet:
+        raise InputError("--verbose and --quiet: give one of them")
+    if verbose or quiet:
+        LOGGER.setLevel(logging.DEBUG if verbose else logging.WARNING)
+
+
+def is_verbose() -> bool:
+    """Whether details are wanted."""
+    return LOGGER.isEnabledFor(logging.DEBUG)
+
+
+def is_quiet() -> bool:
+    """Whether progress and notes are left out."""
+    return not LOGGER.isEnabledFor(logging.INFO)
+
+
 @contextmanager
 def progress_bars() -> Iterator[Progress]:
-    """Show what is being done and the time left; on a terminal only as a moving bar."""
+    """Show what is being done and the time left: bars on a terminal, else lines."""
+    if is_quiet():
+        yield silent
+    elif sys.stderr.isatty():
+        with _bars() as progress:
+            yield progress
+    else:
+        from outcome.progress import ProgressLines
+
+        with ProgressLines(_print_with_time) as progress:
+            yield progress
+
+
+def _print_with_time(line: str) -> None:
+    from datetime import datetime
+
+    typer.echo(f"{datetime.now():%H:%M:%S}  {line}", err=True)
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -76,12 +138,26 @@ def progress_bars() -> Iterator[Progress]:
     with Progress(*columns, console=Console(stderr=True)) as bars:
         tasks: dict[str, Any] = {}
 
-        def tell(what: str, done: int, total: int) -> None:
+        def show(what: str, done: int, total: int) -> None:
             if what not in tasks:
                 tasks[what] = bars.add_task(what, total=total)
             bars.update(tasks[what], completed=done, total=total)
 
-        yield tell
+        yield show
+
+
+def parse_event_codes(text: str) -> dict[str, int]:
+    """Read `Alive=0,Dead=1`."""
+    from outcome.errors import InputError
+    from outcome.tables.codes import canonical_code
+
+    codes: dict[str, int] = {}
+    for part in filter(None, text.split(",")):
+        code, _, value = part.rpartition("=")
+        if value.strip() not in ("0", "1", "2") or not code.strip():
+            raise InputError(f"--event-codes {text!r}: write CODE=0,CODE=1, e.g. Alive=0,Dead=1")
+        codes[canonical_code(code)] = int(value)
+    return codes
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -91,27 +167,51 @@ def silent(what: str, done: int, total: int) -> None:
 class _Printer(logging.Handler):
     """Prints what the library logs, one line each."""
 
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        typer.echo(f"{kind}{record.getMessage()}")
+
+
+class _Collector(logging.Handler):
+    """Keeps the warnings that have been printed."""
+
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         self.messages.append(record.getMessage())
-        typer.echo(f"{record.levelname.lower()}: {record.getMessage()}")
+
+
+@contextmanager
+def printed_messages() -> Iterator[None]:
+    """Print the library's messages when they arise; by default without details."""
+    before = LOGGER.level, LOGGER.propagate
+    LOGGER.setLevel(logging.INFO)
+    LOGGER.propagate = False
+    try:
+        with _handler(_Printer()):
+            yield
+    finally:
+        LOGGER.setLevel(before[0])
+        LOGGER.propagate = before[1]
 
 
 @contextmanager
 def printed_warnings() -> Iterator[list[str]]:
-    """Print warnings when they arise, before training; yields those printed so far."""
-    logger, printer = logging.getLogger("outcome"), _Printer()
-    propagate = logger.propagate
-    logger.addHandler(printer)
-    logger.propagate = False
+    """Yield the warnings that are printed meanwhile, so that they are not printed again."""
+    collector = _Collector()
+    with _handler(collector):
+        yield collector.messages
+
+
+@contextmanager
+def _handler(handler: logging.Handler) -> Iterator[None]:
+    LOGGER.addHandler(handler)
     try:
-        yield printer.messages
+        yield
     finally:
-        logger.removeHandler(printer)
-        logger.propagate = propagate
+        LOGGER.removeHandler(handler)
 
 
 def print_results(results: Results, baseline: str, printed: Collection[str] = ()) -> None:
@@ -174,7 +274,7 @@ def print_table(title: str, head: Any, rows: list[list[Any]]) -> None:
 
 def say(notes: Any, warnings: Any) -> None:
     """Print notes and warnings, one a line."""
-    for note in notes:
+    for note in [] if is_quiet() else notes:
         typer.echo(f"note: {note}")
     for warning in warnings:
         typer.echo(f"warning: {warning}")

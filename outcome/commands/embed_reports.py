@@ -38,9 +38,10 @@ def embed_reports(
         bool | None, typer.Option("--half/--full", help="Half precision; default on a GPU.")
     ] = None,
 ) -> None:
-    """Turn report texts into vectors (HDF5): whole sentences, in chunks that the encoder takes.
+    """Turn report texts into vectors (HDF5).
 
-    Run it again and it goes on where it stopped, or takes up new and changed texts.
+    Sentences are kept whole, in chunks that the encoder takes. Run again, it goes on where it
+    stopped, and takes up new and changed texts.
     """
     from outcome.checks.report_text_leaks import scan_words
     from outcome.embeddings.reports.embed import embed_texts

@@ -19,7 +19,10 @@ from outcome.training.precision import computes_bfloat16
 
 __all__ = ["facts", "findings"]
 
-OPTIONAL = ("numba", "distributed", "sentence-transformers", "openslide-python")
+OPTIONAL = (
+    *("numba", "distributed", "sentence-transformers", "openslide-python"),
+    *("mlflow", "wandb", "tensorboard"),
+)
 HOMONYM = "outcome"
 """Another distribution (trio needs it), which installs a package of the same name."""
 

@@ -16,7 +16,10 @@ def pack(
     jobs: Jobs = None,
     cache: Cache = None,
 ) -> None:
-    """Pack the patch features of a study, as each command does on first use. Goes on if stopped."""
+    """Pack the patch features of a study ahead of time.
+
+    Every command does so on first use. Stopped, it goes on when run again.
+    """
     import os
 
     from outcome import Study
@@ -46,7 +49,10 @@ def doctor(
         Path | None, typer.Option(help="Folder of packed features to look at.")
     ] = None,
 ) -> None:
-    """Say what this installation is and can do; status 2 if something is wrong with it."""
+    """Say what this installation is and can do.
+
+    The exit status is 2 if something is wrong with it.
+    """
     from outcome.commands.environment import facts, findings
     from outcome.embeddings.patches.packed_store import default_cache
     from outcome.errors import InputError, Problems

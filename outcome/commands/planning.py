@@ -23,13 +23,14 @@ def power(
         str, typer.Option(metavar="N1,N2", help="Numbers of patients to simulate.")
     ] = "100,200,400,800,1600",
     simulations: Annotated[int, typer.Option(help="Cohorts per size.")] = 400,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulation.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Also write the table here (csv).")] = None,
     set_: Set = None,
 ) -> None:
-    """Patients and events needed to see a difference between two arms, by simulation.
+    """Find how many patients it takes to tell two arms apart.
 
-    Event rate and censoring are those of the study's cohort table; embeddings are not needed.
+    Cohorts are simulated, with the event rate and censoring of the study's cohort table; embeddings
+    are not needed.
     """
     from outcome import Study
     from outcome.simulation.power import ExpectedDifference

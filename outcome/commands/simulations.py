@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,16 +20,29 @@ if TYPE_CHECKING:
     from outcome.simulation.simulate import Simulation
 
 
+FREE = {"patients", "patches", "missing_reports", "seed"}
+"""Settings in which an external cohort may differ from the first."""
+
+
 def simulate(
+    context: typer.Context,
     out: Annotated[Path, typer.Argument(help="A new folder.")],
     study: Annotated[
         Path | None,
         typer.Option(metavar="STUDY", help="Rehearse: only embeddings, for this study's patients."),
     ] = None,
+    external_to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="COHORT",
+            help="An external cohort for this simulated one: other patients, another site. Only"
+            " --patients, --patches, --missing-reports and --seed may differ.",
+        ),
+    ] = None,
     endpoint: Annotated[
         Literal["survival", "relapse", "response"], typer.Option(help="What is simulated.")
     ] = "survival",
-    patients: Annotated[int, typer.Option()] = 300,
+    patients: Annotated[int, typer.Option(help="Number of patients.")] = 300,
     patches: Annotated[int, typer.Option(help="Median per slide.")] = 500,
     dimension: Annotated[int, typer.Option(help="Length of a vector.")] = 1024,
     informative: Annotated[
@@ -44,12 +57,22 @@ def simulate(
         float, typer.Option(help="With --study: C-index (or AUROC) of what the images know.")
     ] = 0.68,
     report_c: Annotated[float, typer.Option(help="With --study: the same of the reports.")] = 0.64,
-    seed: Annotated[int, typer.Option()] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
 ) -> None:
-    """Write a cohort with a known truth, in the layout of real feature extractors."""
+    """Write a cohort with a known truth.
+
+    Its files are laid out as those of real feature extractors.
+    """
     from outcome.simulation.simulate import Simulation
     from outcome.simulation.simulate import simulate as write
 
+    if external_to is not None:
+        given = [
+            name for name in context.params
+            if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+        ]  # fmt: skip
+        _simulate_external(out, external_to, {name: context.params[name] for name in given})
+        return
     settings = Simulation(
         endpoint=endpoint, patients=patients, patches=patches, dimension=dimension,
         informative=informative, image_effect=image_effect, report_effect=report_effect,
@@ -61,6 +84,23 @@ def simulate(
     with progress_bars() as progress:
         path = write(out, settings, progress=lambda a, b: progress("writing slides", a, b))
     typer.echo(f"SIMULATED cohort: {path}\nnext: outcome run {shlex.quote(str(path))}")
+
+
+def _simulate_external(out: Path, cohort: Path, given: dict[str, Any]) -> None:
+    from outcome.errors import InputError
+    from outcome.simulation.external import simulate_external
+
+    others = {"out", "external_to", "verbose", "quiet"}
+    if fixed := sorted(given.keys() - FREE - others):
+        options = ", ".join("--" + name.replace("_", "-") for name in fixed)
+        raise InputError(f"{options}: with --external-to as in {cohort}; leave it out")
+    wanted = {name: value for name, value in given.items() if name in FREE}
+    with progress_bars() as progress:
+        path = simulate_external(
+            out, cohort, **wanted, progress=lambda a, b: progress("writing slides", a, b)
+        )
+    typer.echo(f"SIMULATED external cohort: {path}")
+    typer.echo(f"next: outcome validate BUNDLE {shlex.quote(str(path))}")
 
 
 def _rehearse(out: Path, path: Path, settings: Simulation, image_c: float, report_c: float) -> None:
@@ -86,7 +126,7 @@ def demo(
     ),
     jobs: Jobs = None,
 ) -> None:
-    """Simulate a small cohort, run three arms on it, and say where the report is."""
+    """Simulate a small cohort, run three arms on it, report."""
     from outcome import Study
     from outcome import run as run_study
     from outcome.simulation.simulate import Simulation

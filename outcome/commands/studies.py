@@ -52,6 +52,14 @@ def run(
         bool,
         typer.Option("--save-vectors", help="Write pooled slide and patient vectors (HDF5)."),
     ] = False,
+    log_to: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="mlflow|wandb|tensorboard",
+            help="Also log settings, learning curves, metrics, figures and the page there; no"
+            " patient's data. May be given several times.",
+        ),
+    ] = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Stop before training if the leak scan finds a severe leak."),
@@ -75,21 +83,27 @@ def run(
         ),
     ] = False,
 ) -> None:
-    """Train, cross-validate and compare every arm of a study; write the report. Resumes."""
+    """Train, compare and report every arm of a study.
+
+    Run again, it goes on where it stopped. What it does is kept in run.log in the run folder.
+    """
     from outcome import Study
     from outcome import run as run_study
     from outcome.errors import InputError
+    from outcome.tracking.trackers import check_trackers, log_run
 
-    if shard and (cluster or permutations or permute_inputs or save_vectors):
+    further = permutations or permute_inputs or save_vectors or log_to
+    if shard and (cluster or further):
         raise InputError("--shard trains only: give the other options to the run that follows")
     if started_together():
-        if shard or cluster or permutations or permute_inputs or save_vectors:
+        if shard or cluster or further:
             raise InputError(
                 "torchrun trains only, and shares the work itself: leave out --shard and --cluster,"
                 " and give the other options to the run that follows"
             )
         _train_together(study, set_ or [], out, device, cache)
         return
+    check_trackers(log_to or ())
     read = Study.read(study, set_ or [])
     folder = out or Path("reports") / read.name
     typer.echo(f"run folder: {folder}")
@@ -110,6 +124,8 @@ def run(
             command=command_line(), progress=progress,
         )  # fmt: skip
     print_results(results, read.baseline, printed)
+    for tracker in log_to or ():
+        typer.echo(f"logged: {log_run(folder, tracker)}")
 
 
 def _train_together(
@@ -123,8 +139,9 @@ def _train_together(
     try:
         with progress_bars() if is_first() else nullcontext(silent) as progress:
             done, total = train_together(
-                Study.read(study, settings), out=out, device=device, cache=cache, progress=progress
-            )
+                Study.read(study, settings), out=out, device=device, cache=cache,
+                command=command_line(), progress=progress,
+            )  # fmt: skip
     except InputError:
         if is_local_rank_zero():  # a file may be missing on this machine alone
             raise
@@ -141,8 +158,9 @@ def _run_shard(
 
     with progress_bars() as progress:
         done, total = run_shard(
-            study, shard, out=folder, jobs=jobs, device=device, cache=cache, progress=progress
-        )
+            study, shard, out=folder, jobs=jobs, device=device, cache=cache,
+            command=command_line(), progress=progress,
+        )  # fmt: skip
     typer.echo(f"part {shard} is finished; {done} of {total} fits are there")
     typer.echo("when all parts are finished, run the same command without --shard")
 
@@ -155,7 +173,10 @@ def check(
     ] = None,
     cache: Cache = None,
 ) -> None:
-    """Validate everything a study names; print the cohort flow and every problem at once."""
+    """Check everything a study names, before it is run.
+
+    Prints the cohort flow, the leak probes, and every problem at once.
+    """
     from outcome import Study
     from outcome.checks import check_study, single_vectors
     from outcome.crossval.grid import network_errors

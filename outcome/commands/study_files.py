@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from outcome.commands.console import (
+    EventCodes,
+    EventColumn,
+    PatientColumn,
+    TimeColumn,
+    parse_event_codes,
+)
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from outcome.cohort.drafting.guess_columns import Guesses
 
 Positive = Annotated[str, typer.Option(help="Code of the positive class of a label.")]
-Time = Annotated[str, typer.Option(help="Column of follow-up times.")]
-Event = Annotated[str, typer.Option(help="Column that says whether the event was seen.")]
 Unit = Annotated[str, typer.Option(help="Of the times: days, months or years.")]
 NewName = Annotated[str, typer.Option(help="Name of the study.")]
 
@@ -29,18 +35,16 @@ def init(
     out: Annotated[Path, typer.Option(help="The study file to write.")] = Path("study.yaml"),
     name: NewName = "",
     reports: Annotated[Path | None, typer.Option(help="HDF5 file of report vectors.")] = None,
-    patient: Annotated[str, typer.Option(help="Column of patient ids.")] = "",
+    patient: PatientColumn = "",
     slide: Annotated[str, typer.Option(help="Column of slide ids.")] = "",
-    time: Time = "",
-    event: Event = "",
-    event_codes: Annotated[
-        str, typer.Option(metavar="CODE=0,CODE=1", help="Codes of the event column: 1 = event.")
-    ] = "",
+    time: TimeColumn = "",
+    event: EventColumn = "",
+    event_codes: EventCodes = "",
     label: Annotated[str, typer.Option(help="Column of a yes/no outcome.")] = "",
     positive: Positive = "",
     unit: Unit = "",
 ) -> None:
-    """Look at a table and folders of features, and write a commented study file.
+    """Write a study file from a table and folders of features.
 
     What it says of the columns are guesses, printed as such. Codes of the outcome are asked for, or
     left for you to declare; they are never assumed.
@@ -105,12 +109,15 @@ def import_(
     ] = None,
     endpoint: Annotated[str, typer.Option(help="Of several: os, dss, pfi, or a task.")] = "",
     positive: Positive = "",
-    time: Time = "",
-    event: Event = "",
+    time: TimeColumn = "",
+    event: EventColumn = "",
     unit: Unit = "",
     name: NewName = "",
 ) -> None:
-    """Turn the cohort and the splits of another tool into a study file, a table and splits.csv."""
+    """Turn the files of another tool into a study.
+
+    Its cohort becomes a study file and a table, its splits become splits.csv.
+    """
     import re
 
     from outcome.cohort.drafting.drafts import relative, write_draft
@@ -164,16 +171,10 @@ def _described(time: Any) -> str:
 
 
 def _codes(text: str, found: Guesses) -> dict[str, int]:
-    """Read `Alive=0,Dead=1`."""
-    from outcome.endpoint import canonical_code
+    """Read the codes, and check them against the column."""
     from outcome.errors import InputError
 
-    codes: dict[str, int] = {}
-    for part in filter(None, text.split(",")):
-        code, _, value = part.rpartition("=")
-        if value.strip() not in ("0", "1", "2") or not code.strip():
-            raise InputError(f"--event-codes {text!r}: write CODE=0,CODE=1, e.g. Alive=0,Dead=1")
-        codes[canonical_code(code)] = int(value)
+    codes = parse_event_codes(text)
     if codes and not found.event:
         raise InputError(
             "--event-codes: no columns of follow-up were recognised. To do: name them with --time "

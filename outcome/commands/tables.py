@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from outcome.commands.console import (
+    EventCodes,
+    EventColumn,
+    PatientColumn,
+    Resamples,
+    Seed,
+    TimeColumn,
     command_line,
     interval_text,
+    parse_event_codes,
     print_metrics,
     print_table,
     say,
 )
+
+if TYPE_CHECKING:
+    from outcome.predictions import DeclaredColumns
 
 Tables = Annotated[
     list[Path],
@@ -24,10 +34,18 @@ Horizons = Annotated[
     str, typer.Option(metavar="T1,T2", help="Times at which AUC, Brier and survival are reported.")
 ]
 
+Favourable = Annotated[
+    bool, typer.Option("--favourable", help="The positive label is the better outcome.")
+]
+
 
 def evaluate(
     tables: Tables,
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("reports/evaluation"),
+    patient: PatientColumn = "",
+    time: TimeColumn = "",
+    event: EventColumn = "",
+    event_codes: EventCodes = "",
     unit: Unit = None,
     horizons: Horizons = "",
     risk_groups: Annotated[
@@ -42,17 +60,18 @@ def evaluate(
     covariates: Annotated[
         str, typer.Option(metavar="C1,C2", help="Columns for added value and subgroups.")
     ] = "",
-    favourable: Annotated[
-        bool, typer.Option("--favourable", help="The positive label is the better outcome.")
-    ] = False,
-    resamples: Annotated[int, typer.Option(min=0)] = 1000,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    favourable: Favourable = False,
+    resamples: Resamples = 1000,
+    seed: Seed = 0,
 ) -> None:
-    """Evaluate predictions made anywhere: metrics with intervals, risk groups, figures, report.
+    """Evaluate predictions that any tool has made.
+
+    Writes metrics with intervals, risk groups, figures and the report.
 
     Columns: patient_id or case_id; time (or time_days, time_months, time_years) and event, or
-    label; risk or probability; optional arm, repeat, fold, strata, risk_group, survival_<h>. A
-    run folder says by itself what its endpoint, unit, horizons, baseline and covariates are.
+    label; risk or probability; optional arm, repeat, fold, strata, risk_group, survival_<h>. Other
+    names of the first three are given by --patient, --time and --event. A run folder says by
+    itself what its endpoint, unit, horizons, baseline and covariates are.
     """
     from outcome.evaluation.regrouping import read_rule
     from outcome.pipeline.evaluate import evaluate_tables
@@ -61,6 +80,7 @@ def evaluate(
         tables, out, baseline=baseline, unit=unit, horizons=numbers(horizons), seed=seed,
         risk_groups=None if risk_groups is None else read_rule(risk_groups),
         covariates=_words(covariates), favourable=favourable, n_resamples=resamples,
+        columns=_columns(patient, time, event, event_codes),
         command=command_line(),
     )  # fmt: skip
     print_metrics(found.evaluation.metrics, found.evaluation.comparisons, found.baseline)
@@ -73,14 +93,21 @@ def evaluate(
 def compare(
     a: Annotated[Path, typer.Argument(metavar="A.csv", help="The one.")],
     b: Annotated[Path, typer.Argument(metavar="B.csv", help="The other: the baseline.")],
+    patient: PatientColumn = "",
+    time: TimeColumn = "",
+    event: EventColumn = "",
+    event_codes: EventCodes = "",
     unit: Unit = None,
     horizons: Horizons = "",
-    favourable: Annotated[bool, typer.Option("--favourable")] = False,
-    resamples: Annotated[int, typer.Option(min=0)] = 1000,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    favourable: Favourable = False,
+    resamples: Resamples = 1000,
+    seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Also write everything here.")] = None,
 ) -> None:
-    """Compare two tables of predictions of the same patients: difference, interval, p."""
+    """Compare two tables of predictions of the same patients.
+
+    Prints the difference in each metric, its interval and p.
+    """
     from tempfile import TemporaryDirectory
 
     from outcome.errors import InputError
@@ -97,7 +124,7 @@ def compare(
         found = evaluate_tables(
             [a, b], out or Path(scratch) / "comparison", baseline=names[b], unit=unit,
             horizons=numbers(horizons), favourable=favourable, n_resamples=resamples, seed=seed,
-            command=command_line(),
+            columns=_columns(patient, time, event, event_codes), command=command_line(),
         )  # fmt: skip
     changes = found.evaluation.comparisons
     rows = [
@@ -122,7 +149,10 @@ def report(
         typer.Option("--show-ids", help="Show patient ids, and a table of all patients."),
     ] = False,
 ) -> None:
-    """Make the page of a run again, or one page over several runs; trains nothing."""
+    """Make the page of a run again, or one of several runs.
+
+    Trains nothing.
+    """
     from outcome.errors import InputError
 
     if len(runs) == 1:
@@ -147,6 +177,12 @@ def report(
     ]
     print_table("Mean over cohorts", ["arm", "mean (95% interval)", "cohorts"], rows)
     typer.echo(f"report: {made.path}")
+
+
+def _columns(patient: str, time: str, event: str, event_codes: str) -> DeclaredColumns:
+    from outcome.predictions import DeclaredColumns
+
+    return DeclaredColumns(patient, time, event, parse_event_codes(event_codes))
 
 
 def _words(text: str) -> list[str]:

@@ -7,9 +7,11 @@ once, with the epoch that the second has fixed.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from time import monotonic
 
 import numpy as np
 import pandas as pd
@@ -31,6 +33,8 @@ from outcome.training.data_parallel import Ranks
 from outcome.training.trainer import fit_network
 
 __all__ = ["Shard", "run_grid", "train"]
+
+LOGGER = logging.getLogger("outcome")
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,9 @@ def train(grid: Grid, workers: Workers, progress: Progress, shard: Shard | None 
     _prepare(grid, list(dict.fromkeys(fold for fold, _, _ in waiting)), workers, progress)
     done = len(tasks) - len(waiting)
     progress("training", done, len(tasks))
-    for _ in workers.map(_fit, grid, waiting):
+    for fitted in workers.map(_fit, grid, waiting):
         done += 1
+        LOGGER.debug(fitted)
         progress("training", done, len(tasks))
     return len(waiting)
 
@@ -140,8 +145,9 @@ def _project(grid: Grid, fold: Fold, name: str) -> None:
             grid.data(fold, [name])
 
 
-def _fit(grid: Grid, fold: Fold, member: Member, inner_index: int) -> None:
-    """Train one network and leave it on disk."""
+def _fit(grid: Grid, fold: Fold, member: Member, inner_index: int) -> str:
+    """Train one network and leave it on disk; returns which one, and how long it took."""
+    started = monotonic()
     inner, settings = fold.inner[inner_index], member.settings(grid.study.training)
     with pinned_threads(settings.threads):
         data = grid.data(fold)
@@ -154,12 +160,17 @@ def _fit(grid: Grid, fold: Fold, member: Member, inner_index: int) -> None:
             seed=fit_seed(settings, fold, inner),
             device=torch.device(grid.device),
         )
+    fitted = (
+        f"fitted {'+'.join(member.inputs)}, repeat {fold.repeat}, fold {fold.name}, inner fold"
+        f" {inner.name} in {monotonic() - started:.1f} s"
+    )
     ranks = Ranks.current()
     if not ranks.first:
-        return
+        return fitted
     about = {"inputs": member.inputs, "repeat": fold.repeat, "fold": fold.name, "inner": inner.name}
     about["processes"] = ranks.world
     grid.folder(fold, member, inner_index).write(trained, about)
+    return fitted
 
 
 def _with_tune_metrics(

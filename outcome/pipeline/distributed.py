@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outcome.pipeline.prepare import start
+from outcome.pipeline.prepare import note_finished, start
 from outcome.progress import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -22,13 +22,14 @@ def run_shard(
     jobs: int | None = None,
     device: str = "auto",
     cache: str | Path | None = None,
+    command: str = "",
     progress: Progress = no_progress,
 ) -> tuple[int, int]:
     """Train one part of a study's fits; a plain `run` with the same settings uses them.
 
     Parameters
     ----------
-    study, out, jobs, device, cache, progress
+    study, out, jobs, device, cache, command, progress
         See `run`. The run folder and the cache are shared by all parts.
     shard : str
         `3/25`: the third of 25 parts.
@@ -45,12 +46,20 @@ def run_shard(
     """
     from outcome.crossval.run_changes import claim
     from outcome.crossval.scheduler import Shard, train
+    from outcome.run_folder.log import RunLog
 
     part = Shard.parse(shard)
     folder = Path(out) if out is not None else Path("reports") / study.name
-    grid, workers = start(study, folder, jobs=jobs, device=device, cache=cache, progress=progress)
-    claim(folder, study)
-    train(grid, workers, progress, part)
+    with RunLog(command) as log:
+        progress = log.following(progress)
+        grid, workers = start(
+            study, folder, jobs=jobs, device=device, cache=cache, progress=progress
+        )
+        claim(folder, study)
+        # A file of its own: lines of several machines would mix in one.
+        log.open(folder / f"run-{part.number}-of-{part.of}.log")
+        note_finished(grid, log)
+        train(grid, workers, progress, part)
     return sum(grid.folder(*task).finished for task in grid.tasks), len(grid.tasks)
 
 
@@ -60,6 +69,7 @@ def train_together(
     out: str | Path | None = None,
     device: str = "auto",
     cache: str | Path | None = None,
+    command: str = "",
     progress: Progress = no_progress,
 ) -> tuple[int, int]:
     """Train every fit of a study with all processes that torchrun has started, one fit at a time.
@@ -69,7 +79,7 @@ def train_together(
 
     Parameters
     ----------
-    study, out, device, cache, progress
+    study, out, device, cache, command, progress
         See `run`. The run folder and the cache are shared by all processes; `auto` and `cuda` are
         the GPU of the process where there are some.
 
@@ -87,17 +97,24 @@ def train_together(
     from outcome.crossval.executors import TorchrunProcesses
     from outcome.crossval.run_changes import claim
     from outcome.crossval.scheduler import train
+    from outcome.processes import end_with_parent
+    from outcome.run_folder.log import LOG, RunLog
     from outcome.training.data_parallel import Ranks, device_of_rank
 
+    end_with_parent()
     folder = Path(out) if out is not None else Path("reports") / study.name
     device = device_of_rank(device)
-    with Ranks.joined() as ranks:
+    with Ranks.joined() as ranks, RunLog(command) as log:
+        if ranks.first:
+            progress = log.following(progress)
         grid, _ = start(study, folder, jobs=1, device=device, cache=cache, progress=progress)
         # Also a barrier: all have looked at the folder before anything is in it.
         fits = [grid.folder(*task) for task in grid.tasks]
         ranks.check_same([(fit.path.name, fit.finished) for fit in fits])
         if ranks.first:
             claim(folder, study)
+            log.open(folder / LOG)
+            note_finished(grid, log)
         ranks.wait()
         train(grid, TorchrunProcesses(ranks), progress)
     return sum(fit.finished for fit in fits), len(fits)

@@ -22,6 +22,7 @@ from outcome.evaluation.outcome_kinds import described_outcome
 from outcome.evaluation.regrouping import Grouped, GroupOrigin, regroup
 from outcome.pipeline.sources import PredictionSource, endpoint_asked, read_sources
 from outcome.predictions import (
+    DeclaredColumns,
     ExternalPredictions,
     check_common_patients,
     read_external,
@@ -70,6 +71,7 @@ def evaluate_tables(
     risk_groups: RiskGroups | None = None,
     covariates: Sequence[str] = (),
     favourable: bool = False,
+    columns: DeclaredColumns | None = None,
     n_resamples: int = 1000,
     seed: int = 0,
     command: str = "",
@@ -95,6 +97,8 @@ def evaluate_tables(
         Columns of the first table: added value, hazard ratios and subgroups.
     favourable : bool
         The positive label is the better outcome.
+    columns : DeclaredColumns, optional
+        What the columns of tables are called, where they have names of their own.
     n_resamples, seed : int
         Of the bootstrap.
     command : str
@@ -110,7 +114,12 @@ def evaluate_tables(
     if any(s.folder and s.folder.resolve() == out.resolve() for s in sources):
         raise RunFolderError(f"{out} is what is evaluated: give another folder")
     alone = sources[0] if len(sources) == 1 and sources[0].folder else None
-    read = _read(sources, alone, covariates, favourable=favourable)
+    if columns and all(s.folder for s in sources):
+        raise PredictionsError(
+            "columns and codes are declared for tables: a run folder says by itself what its"
+            " columns are"
+        )
+    read = _read(sources, alone, covariates, columns, favourable=favourable)
     kind = read.predictions.kind
     endpoint = endpoint_asked(
         sources, kind, unit=unit, found=read.unit, horizons=horizons, favourable=favourable
@@ -172,6 +181,7 @@ def _read(
     sources: Sequence[PredictionSource],
     alone: PredictionSource | None,
     covariates: Sequence[str],
+    columns: DeclaredColumns | None,
     *,
     favourable: bool,
 ) -> ExternalPredictions:
@@ -182,7 +192,11 @@ def _read(
         covariates = [c for c in map(str, of_runs[alone.table]) if c != "patient_id"]
     tables = [s.table for s in sources]
     return read_external(
-        tables, favourable=favourable or better, covariates=covariates, of_runs=of_runs
+        tables,
+        favourable=favourable or better,
+        covariates=covariates,
+        of_runs=of_runs,
+        declared=columns,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,12 @@ if TYPE_CHECKING:
 
     from outcome.crossval.executors import Workers
     from outcome.crossval.grid import Grid
+    from outcome.run_folder.log import RunLog
     from outcome.study import Study
 
-__all__ = ["processes", "start"]
+__all__ = ["note_finished", "processes", "start"]
+
+LOGGER = logging.getLogger("outcome")
 
 
 def start(
@@ -62,9 +66,11 @@ def start(
     device = choose_device(device)
     settled = resolved(study, device)
     n = processes(jobs, study, device)
+    cache = (Path(cache) if cache is not None else default_cache()).absolute()
+    LOGGER.debug(f"device {device}, {n} processes, cache {cache}")
     study_data = prepare(
         study,
-        (Path(cache) if cache is not None else default_cache()).absolute(),
+        cache,
         frame=cohort,
         jobs=n,
         known=network_errors(settled),
@@ -76,6 +82,18 @@ def start(
     workers = DaskCluster(cluster)
     workers.check()
     return grid, workers
+
+
+def note_finished(grid: Grid, log: RunLog) -> int:
+    """Return how many fits an earlier run has finished; where there are some, say so."""
+    total = len(grid.tasks)
+    finished = sum(grid.folder(*task).finished for task in grid.tasks)
+    if finished:
+        log.note(
+            f"found {finished} of {total} fits, finished by an earlier run:"
+            f" {total - finished} are left to train"
+        )
+    return finished
 
 
 def processes(jobs: int | None, study: Study, device: str) -> int:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from outcome.pipeline.prepare import processes, start
+from outcome.pipeline.prepare import note_finished, processes, start
 from outcome.progress import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -173,55 +173,65 @@ def run(
     from outcome.crossval.run_changes import changes_since_last_run
     from outcome.crossval.scheduler import run_grid
     from outcome.errors import LeakageError
+    from outcome.run_folder.log import LOG, RunLog
 
     started = monotonic()
     _check_arguments(study, cohort, jobs)
     check_permutations(study, permutations, permute_inputs)
     folder = Path(out) if out is not None else Path("reports") / study.name
-    grid, workers = start(
-        study,
-        folder,
-        cohort=cohort,
-        jobs=jobs,
-        device=device,
-        cache=cache,
-        cluster=cluster,
-        save_vectors=save_vectors,
-        progress=progress,
-    )
-    checked = check_study(study, grid.study_data)
-    for warning in checked.warnings:
-        LOGGER.warning(warning)
-    if strict and checked.scan.severe:
-        found = "; ".join(f.text for f in checked.scan.severe)
-        raise LeakageError(f"study {study.name!r}: severe findings, nothing was trained: {found}")
-    changed = changes_since_last_run(folder, study, hashes(study, grid.study_data, cohort))
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = sum(grid.folder(*task).finished for task in grid.tasks)
-    finished = run_grid(grid, workers, progress)
-    n = processes(jobs, study, grid.device)
-    tested = [
-        permutation_test(
-            grid.study,
-            grid.study_data,
-            n=permutations,
-            exchanged=exchanged,
-            networks=permute_networks,
-            device=grid.device,
-            jobs=n,
-            progress=partial(progress, f"permuting {exchanged}"),
+    with RunLog(command) as log:
+        progress = log.following(progress)
+        grid, workers = start(
+            study,
+            folder,
+            cohort=cohort,
+            jobs=jobs,
+            device=device,
+            cache=cache,
+            cluster=cluster,
+            save_vectors=save_vectors,
+            progress=progress,
         )
-        for exchanged in (permute_inputs or [OUTCOMES])
-        if permutations
-    ]
-    about: dict[str, Any] = {
-        "precision": grid.study.training.precision,
-        "fits": {"total": len(grid.tasks), "kept": kept, "trained": len(grid.tasks) - kept},
-        "changed": changed,
-    }
-    return _results(
-        study, grid, finished, tested, cohort, folder, about, checked, command, started, progress
-    )
+        checked = check_study(study, grid.study_data)
+        for warning in checked.warnings:
+            LOGGER.warning(warning)
+        if strict and checked.scan.severe:
+            found = "; ".join(f.text for f in checked.scan.severe)
+            raise LeakageError(
+                f"study {study.name!r}: severe findings, nothing was trained: {found}"
+            )
+        changed = changes_since_last_run(folder, study, hashes(study, grid.study_data, cohort))
+        # The fits come first: they distinguish a run from a folder of the user's.
+        grid.fits.mkdir(parents=True, exist_ok=True)
+        log.open(folder / LOG)
+        kept = note_finished(grid, log)
+        finished = run_grid(grid, workers, progress)
+        n = processes(jobs, study, grid.device)
+        tested = [
+            permutation_test(
+                grid.study,
+                grid.study_data,
+                n=permutations,
+                exchanged=exchanged,
+                networks=permute_networks,
+                device=grid.device,
+                jobs=n,
+                progress=partial(progress, f"permuting {exchanged}"),
+            )
+            for exchanged in (permute_inputs or [OUTCOMES])
+            if permutations
+        ]
+        about: dict[str, Any] = {
+            "precision": grid.study.training.precision,
+            "fits": {"total": len(grid.tasks), "kept": kept, "trained": len(grid.tasks) - kept},
+            "changed": changed,
+        }
+        results = _results(
+            study, grid, finished, tested, cohort, folder, about, checked, command, started,
+            progress,
+        )  # fmt: skip
+        log.write(f"report: {results.report}")
+        return results
 
 
 def _check_arguments(study: Any, cohort: Any, jobs: Any) -> None:

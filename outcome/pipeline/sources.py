@@ -140,10 +140,10 @@ def endpoint_asked(
     declared = [s.endpoint() for s in runs]
     units = {str(s.folder): e.unit for s, e in zip(runs, declared, strict=True) if e.unit}
     if unit and found and unit != found:
-        problems.add(f"unit {unit}, but the tables hold a column time_{found}")
+        problems.add(f"unit {unit}, but the times are in {found} by the name of their column")
     for folder, theirs in units.items():
         if (unit or found or theirs) != theirs:
-            said = f"unit {unit}" if unit else f"a table has a column time_{found}"
+            said = f"unit {unit}" if unit else f"the times of a table are in {found} by name"
             remedy = (
                 "leave the unit out: nothing is converted" if unit else "bring them to one unit"
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import h5py
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcome.progress import CountProgress
+from outcome.simulation.world import PatchWorld, ReportWorld
 
 __all__ = ["N_COMMON", "PATCH_PX", "TISSUES", "features_folder", "write_features", "write_reports"]
 
@@ -19,25 +20,13 @@ N_COMMON = 6
 PATCH_PX = 384
 
 
-class Shape(Protocol):
-    """What the writers need to know of a simulation."""
-
-    @property
-    def dimension(self) -> int:
-        """Length of a vector."""
-
-    @property
-    def site_shift(self) -> float:
-        """Size of the shift of a site, in standard deviations of the noise."""
-
-
 def features_folder(out: Path) -> Path:
     """Where the patch vectors of a simulated cohort lie."""
     return out / f"20x_{PATCH_PX}px_0px_overlap" / "features_simulated"
 
 
 def write_features(
-    s: Shape,
+    world: PatchWorld,
     folder: Path,
     patients: pd.DataFrame,
     slides: pd.DataFrame,
@@ -49,7 +38,8 @@ def write_features(
 
     Parameters
     ----------
-    s : Shape
+    world : PatchWorld
+        Knows every site.
     folder : Path
         Exists.
     patients : DataFrame
@@ -62,26 +52,15 @@ def write_features(
     progress : callable
         Called with slides written so far, and in all.
     """
-    d, rank = s.dimension, min(16, s.dimension // 4)
-    base = rng.normal(0, 0.5, size=d)
-    # A prototype is 7 noise standard deviations away, whatever the dimension.
-    prototypes = rng.normal(size=(len(TISSUES), d)) * 7 / np.sqrt(d)
-    within = rng.normal(size=(rank, d)) * 1.5 / np.sqrt(d)
-    site = dict(
-        zip(
-            sorted(set(patients["site"])),
-            rng.normal(size=(patients["site"].nunique(), d)) * s.site_shift,
-            strict=True,
-        )
-    )
-    slide_axes = rng.normal(size=(4, d)) * 2 / np.sqrt(d)
+    w, (rank, d) = world, world.within.shape
     row: Any
     for done, (row, kinds) in enumerate(zip(slides.itertuples(), tissue, strict=True)):
         progress(done, len(slides))
         n = len(kinds)
-        shift = base + site[patients["site"].iloc[row.of]] + rng.normal(size=4) @ slide_axes
+        site = w.sites[patients["site"].iloc[row.of]]
+        shift = w.base + site + rng.normal(size=4) @ w.slide_axes
         noise = rng.standard_normal(size=(n, d), dtype=np.float32)
-        x = prototypes[kinds] + rng.normal(size=(n, rank)) @ within + shift + noise
+        x = w.prototypes[kinds] + rng.normal(size=(n, rank)) @ w.within + shift + noise
         _write_slide(folder, str(row.slide_id), x.astype(np.float16), kinds, rng)
     progress(len(slides), len(slides))
 
@@ -137,23 +116,22 @@ def _regions(
     return placed
 
 
-def write_reports(s: Shape, path: Path, patients: pd.DataFrame, rng: np.random.Generator) -> None:
+def write_reports(
+    world: ReportWorld, path: Path, patients: pd.DataFrame, rng: np.random.Generator
+) -> None:
     """Write unit-length chunk vectors; one of a patient's leans along the direction of the grade.
 
     `patients` has columns `patient_id`, `grade` and `has_report`.
     """
-    d, n_topics = s.dimension, 8
-    topics = rng.normal(size=(n_topics, d)) * 4 / np.sqrt(d)
-    about = rng.normal(size=d) * 4 / np.sqrt(d)
-    direction = rng.normal(size=d) / np.sqrt(d)
+    n_topics, d = world.topics.shape
     with h5py.File(path, "w") as file:
         file.attrs["encoder"] = "simulated"
         for patient, grade, has in zip(
             patients["patient_id"], patients["grade"], patients["has_report"], strict=True
         ):
             n = int(rng.integers(3, 8))
-            chunks = topics[rng.integers(n_topics, size=n)]
-            chunks[rng.integers(n)] = about + 3 * grade * direction
+            chunks = world.topics[rng.integers(n_topics, size=n)]
+            chunks[rng.integers(n)] = world.about + 3 * grade * world.direction
             chunks = chunks + rng.normal(size=(n, d)) * 2 / np.sqrt(d)
             if has:
                 chunks /= np.linalg.norm(chunks, axis=1, keepdims=True)

@@ -47,6 +47,7 @@ from outcome.simulation.files import (
 )
 from outcome.simulation.simulate import Simulation, draw_tissues
 from outcome.simulation.source_cohort import read_source_cohort
+from outcome.simulation.world import PatchWorld, ReportWorld
 from outcome.statistics.concordance import harrell
 from outcome.study import Study
 
@@ -120,8 +121,9 @@ def rehearse(
     tissue = [draw_tissues(s, patients, row, rng) for row in slides.itertuples()]
     features = features_folder(out)
     features.mkdir(parents=True)
-    write_features(s, features, patients, slides, tissue, rng, progress)
-    write_reports(s, out / "reports.h5", patients, rng)
+    patches = PatchWorld.draw(s, len(TISSUES), patients["site"], rng)
+    write_features(patches, features, patients, slides, tissue, rng, progress)
+    write_reports(ReportWorld.draw(s, rng), out / "reports.h5", patients, rng)
     truth = _truth(patients, slides, tissue)
     truth.to_csv(out / "truth.csv", index=False)
     shutil.copyfile(study.cohort, out / study.cohort.name)

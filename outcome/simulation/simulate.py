@@ -22,12 +22,14 @@ given that hazard; censoring is uniform, with its end chosen so that about `even
 patients have the event. A binary relapse or a response is drawn with the logit of the same score
 (a response with its negative); the effects are then log odds.
 
-`truth.csv` holds the score, its parts, and, for a label, the true probability.
+`truth.csv` holds the score, its parts, and, for a label, the true probability. `world.npz` holds
+what an external cohort takes over (`outcome.simulation.external`): prototypes, topics, effects, and
+the constants of the standardisation.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,8 +47,9 @@ from outcome.simulation.files import (
     write_features,
     write_reports,
 )
+from outcome.simulation.world import Constants, PatchWorld, ReportWorld, World
 
-__all__ = ["TISSUES", "Simulation", "draw_tissues", "simulate"]
+__all__ = ["TISSUES", "Simulation", "draw_patients", "draw_tissues", "simulate", "write_cohort"]
 
 Array = NDArray[np.float64]
 
@@ -124,7 +127,9 @@ def simulate(
     *,
     progress: CountProgress = no_progress,
 ) -> Path:
-    """Write a simulated cohort: study.yaml, cohort.csv, patch features, reports.h5, truth.csv.
+    """Write a simulated cohort.
+
+    It consists of study.yaml, cohort.csv, patch features, reports.h5, truth.csv and world.npz.
 
     Parameters
     ----------
@@ -145,35 +150,75 @@ def simulate(
         The folder holds something already.
     """
     s = simulation or Simulation()
+    rng = np.random.default_rng([s.seed, 20240607])
+    return write_cohort(out, s, draw_patients(s, rng), rng, None, progress)
+
+
+def write_cohort(
+    out: Path,
+    s: Simulation,
+    patients: pd.DataFrame,
+    rng: np.random.Generator,
+    world: World | None,
+    progress: CountProgress,
+    *,
+    name: str = "",
+) -> Path:
+    """Write a cohort of these patients; of a new world, where none is given.
+
+    Parameters
+    ----------
+    out : Path
+        A new or empty folder.
+    s : Simulation
+    patients : DataFrame
+        As `draw_patients` returns them.
+    rng : Generator
+    world : World or None
+        Knows the sites of the patients.
+    progress : callable
+        Called with slides written so far, and in all.
+    name : str
+        Of the study.
+
+    Returns
+    -------
+    Path
+        The study file.
+
+    Raises
+    ------
+    InputError
+        The folder holds something already.
+    """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not empty: name a new folder")
-    rng = np.random.default_rng([s.seed, 20240607])
-    patients = draw_patients(s, rng)
+    constants = world.constants if world else Constants()
     slides = draw_slides(s, patients, rng)
     tissue = [draw_tissues(s, patients, row, rng) for row in slides.itertuples()]
-    score = draw_truth(s, patients, slides, tissue)
+    score = draw_truth(s, patients, slides, tissue, constants)
+    outcomes = draw_outcomes(s, score, rng, constants)
     cohort = patients[["patient_id", "site", "stage", "age"]].merge(slides, on="patient_id")
-    cohort = cohort.drop(columns=["n", "of"]).merge(draw_outcomes(s, score, rng), on="patient_id")
+    cohort = cohort.drop(columns=["n", "of"]).merge(outcomes, on="patient_id")
     features = features_folder(out)
     features.mkdir(parents=True)
-    write_features(s, features, patients, slides, tissue, rng, progress)
-    write_reports(s, out / "reports.h5", patients, rng)
+    # Drawn where they are needed: a seed gives the cohort that it always gave.
+    patches = world.patches if world else PatchWorld.draw(s, len(TISSUES), patients["site"], rng)
+    write_features(patches, features, patients, slides, tissue, rng, progress)
+    reports = world.reports if world else ReportWorld.draw(s, rng)
+    write_reports(reports, out / "reports.h5", patients, rng)
+    World(asdict(s), patches, reports, constants).write(out)
     cohort.to_csv(out / "cohort.csv", index=False)
     score.to_csv(out / "truth.csv", index=False)
-    study = _study(s, features.relative_to(out))
+    study = _study(s, features.relative_to(out), name or f"simulated-{s.endpoint}")
     text = "# SIMULATED data with a known truth (truth.csv); no real patient.\n"
-    settings = {f.name: getattr(s, f.name) for f in fields(s)}
-    text += f"# Made by `outcome simulate` with {settings}\n"
+    text += f"# Made by `outcome simulate` with {asdict(s)}\n"
     (out / "study.yaml").write_text(text + yaml.safe_dump(study, sort_keys=False))
     return out / "study.yaml"
 
 
-def _standard(x: Array) -> Array:
-    standard: Array = (x - x.mean()) / (x.std() or 1.0)
-    return standard
-
-
 def draw_patients(s: Simulation, rng: np.random.Generator) -> pd.DataFrame:
+    """Draw sites, covariates, and the latent numbers that slides and reports express."""
     n = s.patients
     tumour, immune, own = rng.normal(size=(3, n))
     tissue = (tumour - immune) / np.sqrt(2)
@@ -221,18 +266,26 @@ def draw_tissues(
 
 
 def draw_truth(
-    s: Simulation, patients: pd.DataFrame, slides: pd.DataFrame, tissue: list[NDArray[np.int64]]
+    s: Simulation,
+    patients: pd.DataFrame,
+    slides: pd.DataFrame,
+    tissue: list[NDArray[np.int64]],
+    constants: Constants | None = None,
 ) -> pd.DataFrame:
+    """Return the true score of each patient and its parts, by given constants or new ones."""
+    standard = (constants or Constants()).standardised
     counts = np.stack([np.bincount(t, minlength=len(TISSUES)) for t in tissue])
     per_patient = np.zeros((s.patients, len(TISSUES)))
     np.add.at(per_patient, slides["of"].to_numpy(), counts)
     share = per_patient / per_patient.sum(axis=1, keepdims=True)
-    image = _standard(_standard(share[:, N_COMMON]) - _standard(share[:, N_COMMON + 1]))
+    tumour = standard("tumour fraction", share[:, N_COMMON])
+    immune = standard("immune fraction", share[:, N_COMMON + 1])
+    stage = patients["stage_number"].to_numpy(dtype=float)
     parts = {
-        "image": s.image_effect * image,
-        "report": s.report_effect * _standard(patients["grade"].to_numpy()),
-        "stage": s.stage_effect * _standard(patients["stage_number"].to_numpy(dtype=float)),
-        "age": s.age_effect * _standard(patients["age"].to_numpy()),
+        "image": s.image_effect * standard("image", tumour - immune),
+        "report": s.report_effect * standard("grade", patients["grade"].to_numpy()),
+        "stage": s.stage_effect * standard("stage", stage),
+        "age": s.age_effect * standard("age", patients["age"].to_numpy()),
     }
     truth = pd.DataFrame({"patient_id": patients["patient_id"], **parts})
     truth["image+report"] = truth["image"] + truth["report"]
@@ -242,37 +295,51 @@ def draw_truth(
     return truth
 
 
-def draw_outcomes(s: Simulation, score: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def draw_outcomes(
+    s: Simulation,
+    score: pd.DataFrame,
+    rng: np.random.Generator,
+    constants: Constants | None = None,
+) -> pd.DataFrame:
     """Follow-up or labels; the true probability of a label is added to `score`."""
+    constants = constants or Constants()
     hazard = score["log_hazard"].to_numpy()
     table = pd.DataFrame({"patient_id": score["patient_id"]})
     if s.endpoint == "survival":
-        table["os_days"], table["os_event"] = _follow_up(hazard, s.event_rate, rng)
+        table["os_days"], table["os_event"] = _follow_up(hazard, s.event_rate, rng, constants)
         return table
     sign = -1.0 if s.endpoint == "response" else 1.0
-    logit = sign * hazard + _intercept(sign * hazard, s.event_rate)
+    logit = sign * hazard + constants.settle(
+        "intercept", lambda: _intercept(sign * hazard, s.event_rate)
+    )
     score["probability"] = 1 / (1 + np.exp(-logit))
     positive = rng.random(s.patients) < score["probability"]
     if s.endpoint == "relapse":
         table["relapse"] = np.where(positive, "yes", "no")
         return table
     table["response"] = np.where(positive, "responder", "non-responder")
-    table["pfs_days"], table["pfs_event"] = _follow_up(hazard - 0.7 * positive, 0.7, rng)
+    table["pfs_days"], table["pfs_event"] = _follow_up(hazard - 0.7 * positive, 0.7, rng, constants)
     return table
 
 
 def _follow_up(
-    hazard: Array, event_rate: float, rng: np.random.Generator
+    hazard: Array, event_rate: float, rng: np.random.Generator, constants: Constants
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     n = len(hazard)
     time = 1500 * (rng.exponential(size=n) / np.exp(hazard)) ** (1 / 1.2)
     when = rng.random(n)
+    last = constants.settle("longest follow-up", lambda: _last_follow_up(time, when, event_rate))
+    seen = time <= when * last
+    return np.ceil(np.where(seen, time, when * last)).astype(int), seen.astype(int)
+
+
+def _last_follow_up(time: Array, when: Array, event_rate: float) -> float:
+    """End of uniform censoring with which the wanted share of patients has the event."""
     low, high = 1.0, 1e7
     for _ in range(80):
-        end = np.sqrt(low * high)
+        end = float(np.sqrt(low * high))
         low, high = (low, end) if np.mean(time <= when * end) > event_rate else (end, high)
-    seen = time <= when * high
-    return np.ceil(np.where(seen, time, when * high)).astype(int), seen.astype(int)
+    return high
 
 
 def _intercept(logit: Array, rate: float) -> float:
@@ -284,7 +351,7 @@ def _intercept(logit: Array, rate: float) -> float:
     return low
 
 
-def _study(s: Simulation, features: Path) -> dict[str, Any]:
+def _study(s: Simulation, features: Path, name: str) -> dict[str, Any]:
     endpoint: dict[str, Any]
     if s.endpoint == "survival":
         endpoint = {"kind": "survival", "name": "overall survival"}
@@ -296,7 +363,7 @@ def _study(s: Simulation, features: Path) -> dict[str, Any]:
         endpoint = {"kind": "binary", "name": "response", "label": "response"}
         endpoint |= {"positive": "responder", "negative": "non-responder", "favourable": True}
     return {
-        "name": f"simulated-{s.endpoint}",
+        "name": name,
         "cohort": "cohort.csv",
         "endpoint": endpoint,
         "embeddings": {"patches": features.as_posix(), "reports": "reports.h5"},

@@ -2,9 +2,14 @@ import re
 import resource
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import typer
+
+from outcome.cli import app
+from outcome.commands.console import LOGGER, printed_messages, say, set_verbosity
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -16,9 +21,73 @@ def test_help_names_the_commands(outcome):
         assert command in done.out
 
 
-@pytest.mark.parametrize("command", ["run", "check", "simulate", "demo"])
-def test_help_of_every_command(outcome, command):
-    assert outcome(command, "--help").code == 0
+COMMANDS = typer.main.get_command(app).commands
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_conventions_of_every_command(outcome, name):
+    """Each parameter has a help text, none of which is lost or cut; -h, -q and -v are there."""
+    short, long = outcome(name, "-h"), outcome(name, "--help")
+    assert short.code == 0
+    assert short.out == long.out
+    shown = " ".join(short.out.split())
+    assert "-h, --help Show this message" in shown
+    assert "-v, --verbose" in shown
+    assert "-q, --quiet" in shown
+    for parameter in COMMANDS[name].params:
+        assert parameter.help, parameter.name
+        assert " ".join(parameter.help.split()) in shown.replace("- ", "-"), parameter.name
+    assert not re.search(r"--\S+ <bool>", shown)
+
+
+def test_the_list_of_commands_cuts_no_sentence(outcome):
+    listed = outcome("--help").out.partition("Commands:")[2].strip().splitlines()
+    assert len(listed) == len(COMMANDS)
+    assert not [line for line in listed if line.endswith("...")]
+
+
+def test_version(outcome):
+    assert outcome("--version").out == f"slide-outcome {version('slide-outcome')}\n"
+
+
+@pytest.mark.parametrize(("before", "after"), [([], []), (["-q"], []), ([], ["--quiet"])])
+def test_quiet_leaves_out_progress(outcome, tmp_path, before, after):
+    done = outcome(
+        *before, "simulate", tmp_path / "c", "--patients", 20, "--patches", 5, "--dimension", 16,
+        *after,
+    )  # fmt: skip
+    assert done.code == 0
+    assert "next: outcome run" in done.out
+    assert bool(done.err) is not bool(before or after)
+
+
+def test_quiet_leaves_out_notes(capsys):
+    with printed_messages():
+        say(["loud"], [])
+        set_verbosity(verbose=False, quiet=True)
+        say(["quiet"], ["few events"])
+        LOGGER.info("found 3 fits")
+        LOGGER.warning("a leak")
+    assert capsys.readouterr().out == "note: loud\nwarning: few events\nwarning: a leak\n"
+
+
+def test_verbose_shows_where_an_error_came_from(outcome):
+    plain, verbose = outcome("evaluate", "none.csv"), outcome("evaluate", "none.csv", "-v")
+    assert plain.code == verbose.code == 2
+    assert "Traceback" not in plain.err
+    assert "Traceback" in verbose.err
+    assert verbose.err.endswith(plain.err)
+    both = outcome("-v", "evaluate", "none.csv", "-q", "-v")
+    assert both.code == 2
+    assert "--verbose and --quiet: give one of them" in both.err
+
+
+def test_commands_and_options_are_completed(outcome, monkeypatch):
+    monkeypatch.setenv("_OUTCOME_COMPLETE", "complete_bash")
+    for line, found in (("outcome ev", "evaluate"), ("outcome fit --without", "--without-fold")):
+        monkeypatch.setenv("COMP_WORDS", line)
+        monkeypatch.setenv("COMP_CWORD", str(len(line.split()) - 1))
+        assert outcome().out.split() == [found]
 
 
 def test_help_imports_nothing_heavy():
@@ -64,12 +133,11 @@ def test_demo_is_resumed(outcome, tmp_path):
     assert (tmp_path / "run" / "report.html").is_file()
 
 
-def test_the_readme_names_commands_that_exist(outcome):
+def test_the_readme_names_commands_that_exist():
     named = set(re.findall(r"`outcome ([a-z-]+)", README))
     named |= set(re.findall(r"^outcome ([a-z-]+)", README, flags=re.M))
     assert named >= {"run", "check", "simulate"}
-    for command in named:
-        assert outcome(command, "--help").code == 0, command
+    assert named <= set(COMMANDS)
 
 
 def test_the_study_file_of_the_readme_is_valid(tmp_path):

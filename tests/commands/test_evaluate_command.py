@@ -192,7 +192,7 @@ def at(row, column, value):
         (lambda t: t, ["--horizons", "12,6"], "horizon"),
         (lambda t: t, ["--horizons", "6,6"], "horizon"),
         (lambda t: t, ["--horizons", "soon"], "write numbers"),
-        (lambda t: t, ["--unit", "days"], "the tables hold a column time_months"),
+        (lambda t: t, ["--unit", "days"], "the times are in months by the name"),
         (lambda t: t, ["--unit", "weeks"], "use days, months or years"),
         (lambda t: t, ["--baseline", "none"], "baseline"),
         (lambda t: t, ["--covariates", "weight"], "no column: 1, e.g. weight"),
@@ -253,6 +253,58 @@ def test_true_and_false_are_one_and_zero(scores, outcome, tmp_path, column, word
     pd.testing.assert_frame_equal(found[""], found["-words"])
     compared = outcome("compare", *files, "--resamples", 20)
     assert compared.code == 0, compared.err
+
+
+def in_words_of_tcga(path):
+    """Write a table with the columns and codes that TCGA has; returns it and how to read it."""
+    table = pd.read_csv(path, dtype={"case_id": str})
+    vital = table["event"].map({1: "Dead", 0: "Alive"})
+    theirs = table.rename(columns={"case_id": "submitter", "time_months": "OS_MONTHS"})
+    # Columns with our names that are not meant.
+    theirs = theirs.assign(time=1, event=0, patient_id="x", vital_status=vital)
+    target = path.with_name(f"tcga-{path.name}")
+    theirs.to_csv(target, index=False)
+    return target, [
+        "--patient", "submitter", "--time", "OS_MONTHS", "--event", "vital_status",
+        "--event-codes", "Alive=0,Dead=1",
+    ]  # fmt: skip
+
+
+def test_columns_and_codes_may_be_named(scores, outcome, tmp_path):
+    ours = [scores / "good.csv", scores / "poor.csv"]
+    theirs = [in_words_of_tcga(path)[0] for path in ours]
+    options = [*in_words_of_tcga(ours[0])[1], "--resamples", 0, "--out", tmp_path / "out"]
+    done = outcome("compare", *theirs, *options)
+    assert done.code == 0, done.err
+    assert "tcga-good minus tcga-poor" in done.out
+    assert "taken to be in days" not in done.out  # the name says months
+    written = pd.read_csv(tmp_path / "out" / "predictions.csv", dtype={"patient_id": str})
+    table = pd.read_csv(ours[0], dtype={"case_id": str})
+    assert written["patient_id"].tolist()[: len(table)] == table["case_id"].tolist()
+    assert written["event"].tolist()[: len(table)] == table["event"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--event-codes", "Alive=0,Gone=1"], "'vital_status' holds codes that are not declared"),
+        (["--event-codes", "Alive"], "--event-codes 'Alive': write CODE=0,CODE=1"),
+        (["--time", "OS"], "has no column: 1, e.g. OS"),
+        (["--unit", "days"], "unit days, but the times are in months by the name"),
+        (
+            ["--event", "censored", "--event-codes", ""],
+            "say what its codes mean with --event-codes",
+        ),
+    ],
+)
+def test_columns_and_codes_that_are_not_there(scores, outcome, tmp_path, options, message):
+    path, named = in_words_of_tcga(scores / "good.csv")
+    table = pd.read_csv(path, dtype=str)
+    table.assign(censored=1 - table["event"].astype(int)).to_csv(path, index=False)
+    done = outcome("evaluate", path, *named, *options, "--out", tmp_path / "out")
+    assert done.code == 2
+    assert message in done.err, done.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_arms_that_disagree_on_an_outcome(scores, outcome, tmp_path):

@@ -1,6 +1,7 @@
 """A whole study from the command line, and what must hold of its results."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -46,6 +47,13 @@ def test_run_folder_holds_everything_and_says_where_the_report_is(small, outcome
     assert set(manifest["inputs"]) == {"cohort.csv", "reports.h5", "patch features (all slides)"}
     resolved = Study.read(tmp_path / "run" / "study.yaml")
     assert resolved.training == Study.read(small).training
+    # Without a terminal, progress is by line, here and in the log.
+    for text in (done.err, (tmp_path / "run" / "run.log").read_text()):
+        assert re.search(r"^.*\d\d:\d\d:\d\d.*  training 18/18 \(100%\), elapsed", text, re.M), text
+    log = (tmp_path / "run" / "run.log").read_text().splitlines()
+    assert "begun: outcome run " in log[0]
+    assert log[-1].endswith("  finished")
+    assert "found" not in done.out
 
 
 def test_every_patient_is_scored_once_per_arm_by_models_that_never_saw_them(finished):
@@ -159,7 +167,12 @@ def test_resumes_and_refits_only_what_a_change_affects(finished, small, outcome,
     weights = folder / "fits" / damaged[1] / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
     half += damaged[:2]
-    assert outcome("run", small, "--out", folder, "--jobs", 1).code == 0
+    done = outcome("run", small, "--out", folder, "--jobs", 1, "-v")
+    assert done.code == 0, done.err
+    found = f"found {18 - len(half)} of 18 fits, finished by an earlier run: {len(half)} are left"
+    assert found in done.out
+    assert found in (folder / "run.log").read_text()
+    assert done.out.count("debug: fitted ") == len(half)
     after = fit_times(folder)
     assert set(after) == set(before)
     assert {k: v for k, v in after.items() if k not in half} == {

@@ -1,0 +1,1 @@
+"""Logs finished runs to experiment trackers: MLflow, Weights & Biases, TensorBoard."""
