@@ -33,7 +33,7 @@ def cohort(run: Run, drawings: ReportFigures) -> ReportSection:
     _show_characteristics(run, section)
     _show_follow_up(run, section)
     if run.table("characteristics_by_fold.csv").empty:
-        section.show(_by_fold(run))
+        section.fold("Patients by test fold", _by_fold(run))
     return section
 
 
@@ -51,11 +51,12 @@ def _show_characteristics(run: Run, section: ReportSection) -> None:
         "Numbers: median (quartiles); categories: patients (% of those with a value). Without "
         "tests: whether the groups of a sample differ is seen, and no hypothesis."
     )
-    section.show(made)
+    section.fold("Patients by outcome (Table 1)", made)
     for name, what in (("fold", "test fold, first repeat"), ("site", "site")):
         part = run.table(f"characteristics_by_{name}.csv")
         if len(part):
-            section.show(_characteristics(run, part, f"Patients by {what}"))
+            title = f"Patients by {what}"
+            section.fold(title, _characteristics(run, part, title))
 
 
 def _characteristics(run: Run, table: pd.DataFrame, caption: str) -> Table:
@@ -119,7 +120,7 @@ def _show_follow_up(run: Run, section: ReportSection) -> None:
                 Cell(horizon_text(h, unit), h, True), count, Cell(f"{100 * count / n:.0f}", count)
             )
     made.notes.append("At risk just before that time: neither event nor end of follow-up before.")
-    section.show(made)
+    section.fold("Patients under observation at the horizons", made)
 
 
 def _steps(flow: pd.DataFrame, word: str) -> list[Step]:
