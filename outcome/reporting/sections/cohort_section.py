@@ -17,6 +17,9 @@ from outcome.run_folder.folder import Run
 
 __all__ = ["cohort"]
 
+MOST_GROUPS = 5
+"""Columns of patients in one table, so that none is wider than the page."""
+
 
 def cohort(run: Run, drawings: ReportFigures) -> ReportSection:
     """Tell who was analysed, who was lost on the way, and how long they were followed."""
@@ -56,7 +59,16 @@ def _show_characteristics(run: Run, section: ReportSection) -> None:
         part = run.table(f"characteristics_by_{name}.csv")
         if len(part):
             title = f"Patients by {what}"
-            section.fold(title, _characteristics(run, part, title))
+            groups = list(dict.fromkeys(part["group"]))
+            parts = [groups[i : i + MOST_GROUPS] for i in range(0, len(groups), MOST_GROUPS)]
+            further = ["", *(f" ({i} of {len(parts)})" for i in range(2, len(parts) + 1))]
+            section.fold(
+                title,
+                *(
+                    _characteristics(run, part[part["group"].isin(chosen)], f"{title}{number_of}")
+                    for chosen, number_of in zip(parts, further, strict=True)
+                ),
+            )
 
 
 def _characteristics(run: Run, table: pd.DataFrame, caption: str) -> Table:
