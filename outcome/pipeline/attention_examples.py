@@ -119,9 +119,7 @@ def _best_arm(study: Study, evaluation: Evaluation, outcome: EvaluatedOutcome) -
     """Return the arm with images that has the best primary metric; the first of equals."""
     learned = getattr(study.embeddings.reports, "learned", False)
     # Vectors that every fold learns anew are not stored in a model that could be explained.
-    able = [
-        a for a in study.arms if "image" in a.inputs and not (learned and "report" in a.inputs)
-    ]
+    able = [a for a in study.arms if "image" in a.inputs and not (learned and "report" in a.inputs)]
     rows = evaluation.metrics
     rows = rows[rows["metric"] == outcome.primary].drop_duplicates("arm").set_index("arm")
     scored = [a for a in able if a.name in rows.index]

@@ -33,8 +33,8 @@ def cohort(run: Run, drawings: ReportFigures) -> ReportSection:
     if isinstance(missing, dict) and missing.get("without"):
         total = int(missing["without"]) + int(missing.get("with") or 0)
         section.say(f"{int(missing['without']):,} of {plural(total, 'patient')} have no report.")
-    _show_characteristics(run, section)
     _show_follow_up(run, section)
+    _show_characteristics(run, section)
     if run.table("characteristics_by_fold.csv").empty:
         section.fold("Patients by test fold", _by_fold(run))
     return section
