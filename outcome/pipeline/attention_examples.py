@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -121,10 +122,9 @@ def _best_arm(study: Study, evaluation: Evaluation, outcome: EvaluatedOutcome) -
     # Vectors that every fold learns anew are not stored in a model that could be explained.
     able = [a for a in study.arms if "image" in a.inputs and not (learned and "report" in a.inputs)]
     rows = evaluation.metrics
-    rows = rows[rows["metric"] == outcome.primary].drop_duplicates("arm").set_index("arm")
-    scored = [a for a in able if a.name in rows.index]
-    values = {a.name: float(rows.loc[a.name, "estimate"]) for a in scored}
-    known = [a for a in scored if values[a.name] == values[a.name]]
+    rows = rows[rows["metric"] == outcome.primary].drop_duplicates("arm")
+    values = dict(zip(rows["arm"], rows["estimate"].astype(float), strict=True))
+    known = [a for a in able if values.get(a.name, math.nan) == values.get(a.name, math.nan)]
     return max(known, key=lambda a: values[a.name]) if known else next(iter(able), None)
 
 
