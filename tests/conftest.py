@@ -18,6 +18,7 @@ from outcome.simulation.simulate import Simulation, simulate
 REFERENCE = Path(__file__).parent / "reference" / "r"
 SETS = ["lung", "veteran", "colon", "rotterdam", "gbsg", "pbc", "ties", "tiny"]
 QUICK = {
+    "report": {"attention": 0},
     "split": {"folds": 3, "inner_folds": 2},
     "training": {"epochs": 4, "components": 8, "attention_width": 4},
 }

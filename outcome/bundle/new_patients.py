@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from outcome.embeddings.reports.vectors import Reports, read_reports
 from outcome.errors import BundleError, CohortError, Problems
 from outcome.study import Covariates, Embeddings, OnMissing, Split, Study
 
-__all__ = ["NewPatients", "as_study", "read_new_patients"]
+__all__ = ["NewPatients", "as_study", "patients_of_study", "read_new_patients"]
 
 Array = NDArray[Any]
 Slides = Mapping[str, tuple[tuple[str, SlideFiles], ...]]
@@ -209,6 +209,48 @@ def read_new_patients(
         cohort = read_cohort(wanted, problems, with_outcomes=with_outcomes)
     problems.raise_if_any(CohortError)
     assert cohort is not None
+    return _located(bundle, wanted, cohort, cache, problems)
+
+
+def patients_of_study(
+    bundle: Bundle,
+    study: Study,
+    cohort: Cohort,
+    patients: Sequence[str],
+    cache: str | Path | None = None,
+) -> NewPatients:
+    """Return patients of a study's own cohort as new patients of a model of that study.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        Trained without these patients.
+    study : Study
+    cohort : Cohort
+        The study's.
+    patients : sequence of str
+        Whose vectors are located.
+    cache : path, optional
+        As for `read_new_patients`.
+
+    Raises
+    ------
+    CohortError, BundleError
+        Files are gone or changed.
+    """
+    problems = Problems(_where(bundle, study.name, study.cohort))
+    kept = cohort.keep(list(patients), "patients to explain", "not to be explained")
+    return _located(bundle, _needed(bundle, study, with_outcomes=False), kept, cache, problems)
+
+
+def _located(
+    bundle: Bundle,
+    wanted: Study,
+    cohort: Cohort,
+    cache: str | Path | None,
+    problems: Problems,
+) -> NewPatients:
+    """Find the vectors of a cohort, and check them against what the model was trained on."""
     warnings: list[str] = []
     slides: Slides = {}
     reports = None

@@ -91,6 +91,7 @@ def describe(
         "covariates": study.covariates.model_dump(mode="json"),
         "secondary": [{"name": e.name, "kind": e.kind} for e in study.secondary],
         "training": study.training.model_dump(),
+        "report": study.report.model_dump(),
         "inputs": hashes(study, study_data, frame),
         "notes": list(study_data.notes),
         "warnings": [],

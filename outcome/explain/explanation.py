@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,9 +71,15 @@ def explain(
     top: int = 20,
     images: Path | None = None,
     seed: int = 0,
+    titles: Mapping[str, str] | None = None,
     progress: Progress = no_progress,
 ) -> Explanation:
     """Explain some slides or patients; parameters as for `outcome.attention`.
+
+    Parameters
+    ----------
+    titles : mapping, optional
+        Slide to the title of its map; by default the slide's name.
 
     Raises
     ------
@@ -107,7 +113,7 @@ def explain(
             rows = deletion_rows(ensemble, seen, values.value, rng)
             deletions += [{"patient_id": patient, **row} for row in rows]
         exact = exact and values.exact
-        group = _Slides(bundle, new_patients, patient, bag, values, top, images)
+        group = _Slides(bundle, new_patients, patient, bag, values, top, images, titles or {})
         for slide in wanted:
             found[slide] = group.write(out, slide, warnings)
     progress("explaining", len(chosen), len(chosen))
@@ -169,6 +175,7 @@ class _Slides:
     values: Contributions
     top: int
     images: Path | None
+    titles: Mapping[str, str]
 
     def write(self, out: Path, slide: str, warnings: list[str]) -> pd.DataFrame:
         """Write the tables and the map of one slide; returns all its patches."""
@@ -255,7 +262,7 @@ class _Slides:
         simulated = " (SIMULATED)" if self.bundle.facts.get("simulated") else ""
         figure = draw_map(
             _scaled(table, factor),
-            title=f"{slide}{simulated}",
+            title=f"{self.titles.get(slide, slide)}{simulated}",
             unit="level-0 pixels" if pixels else "micrometres",
             scale=self.bundle.endpoint.scale,
             thumbnail=thumbnail,

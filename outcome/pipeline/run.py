@@ -228,7 +228,7 @@ def run(
         }
         results = _results(
             study, grid, finished, tested, cohort, folder, about, checked, command, started,
-            progress,
+            cache, progress,
         )  # fmt: skip
         log.write(f"report: {results.report}")
         return results
@@ -263,6 +263,7 @@ def _results(
     checked: StudyCheck,
     command: str,
     started: float,
+    cache: str | Path | None,
     progress: Progress,
 ) -> Results:
     from time import monotonic
@@ -278,6 +279,7 @@ def _results(
     from outcome.evaluation.crossfit_estimates import InnerModelTables
     from outcome.evaluation.evaluation import PatientTables, evaluate_study
     from outcome.evaluation.outcome_kinds import described_outcome
+    from outcome.pipeline.attention_examples import draw_examples
     from outcome.predictions import Predictions
     from outcome.reporting.report import write_report
     from outcome.run_folder.write import write_run_folder
@@ -289,9 +291,10 @@ def _results(
     of_patients = patient_tables(study, study_data)
     inner_scores = pd.concat([f.inner_scores for f in finished], ignore_index=True)
     splits = splits_table(study_data.folds, study_data.cohort)
+    evaluated = described_outcome(about["endpoint"], predictions)
     evaluation = evaluate_study(
         predictions,
-        described_outcome(about["endpoint"], predictions),
+        evaluated,
         study.secondary,
         patients=PatientTables(
             of_patients["covariates"],
@@ -343,6 +346,10 @@ def _results(
         about["notes"].append(
             f"{' and '.join(stale)} of an earlier state of the study: removed; ask for them anew"
         )
+    about["notes"] += draw_examples(
+        study, grid, predictions.table, evaluation, evaluated, folder,
+        cache=cache, progress=progress,
+    )  # fmt: skip
     about["seconds"] = round(monotonic() - started, 1)
     about["tables"] = evaluation.manifest_part["tables"]
     write_run_folder(

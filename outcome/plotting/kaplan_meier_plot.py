@@ -12,8 +12,9 @@ from lifelines import KaplanMeierFitter
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from matplotlib.transforms import offset_copy
 
-from outcome.plotting.palette import GROUP_DASHES, INK, MUTED, group_colours, group_dashes
-from outcome.plotting.style import SMALL, clean, legend_above, shorten
+from outcome.plotting.palette import INK, MUTED, group_colours
+from outcome.plotting.style import SMALL, clean, drawable, legend_above, shorten
+from outcome.plotting.time_axis import in_time_unit
 from outcome.tables.codes import order_levels
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def plot_kaplan_meier(
     colours: Mapping[str, str] | None = None,
     note: str = "",
     ylabel: str = "Probability of no event",
+    time_unit: str = "",
 ) -> Axes:
     """Kaplan-Meier curves by risk group, with 95% bands and the numbers at risk below.
 
@@ -51,9 +53,12 @@ def plot_kaplan_meier(
     colours : mapping, optional
         Group to colour.
     note : str
-        Text above the legend, e.g. the log-rank p.
+        Text above the legend, e.g. the hazard ratio and the log-rank p.
     ylabel : str
         Name of the vertical axis.
+    time_unit : str
+        Unit of the time axis: `days`, `weeks`, `months`, `years`, or `auto` for the one that
+        reads best; by default `unit`.
 
     Returns
     -------
@@ -68,37 +73,29 @@ def plot_kaplan_meier(
     table = table.assign(event=(table["event"].astype(float) == 1).astype(int))
     groups = order_levels(table["risk_group"].tolist()) if groups is None else list(groups)
     colours = group_colours(groups) if colours is None else colours
-    longest = float(table["time"].max())
-    ax.set(xlim=(0, longest), ylim=(0, 1.02), ylabel=ylabel)
+    table, unit = in_time_unit(table, unit, time_unit)
+    ax.set(xlim=(0, float(table["time"].max())), ylim=(0, 1.02), ylabel=drawable(ylabel))
     ax.set_xlabel(f"Time ({unit})" if unit else "Time")
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     at_risk = {}
-    for i, group in enumerate(groups):
+    for group in groups:
         rows = table[table["risk_group"] == group]
         events = int(rows["event"].sum())
         label = f"{shorten(group, 30, 1)}  (n = {len(rows)}, events = {events})"
-        dashes = GROUP_DASHES[i % len(GROUP_DASHES)]
-        at_risk[group] = _draw_curve(ax, rows, label, colours[group], dashes)
+        at_risk[group] = _draw_curve(ax, rows, label, colours[group])
     legend_above(ax, note)
     clean(ax)
     _write_at_risk(ax, at_risk, colours)
     return ax
 
 
-def _draw_curve(
-    ax: Axes,
-    rows: pd.DataFrame,
-    label: str,
-    colour: str,
-    dashes: tuple[float, tuple[float, ...]],
-) -> Steps | None:
-    """Draw the curve of a group, fitted by lifelines; returns its numbers at risk."""
-    line: dict[str, Any] = {
-        "color": colour,
-        "linewidth": 1.6,
-        "linestyle": dashes if dashes[1] else "-",
-    }
+def _draw_curve(ax: Axes, rows: pd.DataFrame, label: str, colour: str) -> Steps | None:
+    """Draw the curve of a group, fitted by lifelines; returns its numbers at risk.
+
+    The line is solid: gaps of a dashed line cannot be told from steps, and hide censoring marks.
+    """
+    line: dict[str, Any] = {"color": colour, "linewidth": 1.6}
     if rows.empty:
         ax.plot([], [], label=label, **line)
         return None
@@ -112,7 +109,9 @@ def _draw_curve(
     )
     censored = np.unique(rows.loc[rows["event"] == 0, "time"].to_numpy(dtype=float))
     heights = survival[np.searchsorted(times, censored, side="right") - 1]
-    ax.plot(censored, heights, linestyle="none", marker="|", color=colour, markersize=4.5, mew=0.8)
+    # Not clipped: the last patient's mark stands on the edge of the axes.
+    mark: dict[str, Any] = {"marker": "|", "markersize": 5.5, "mew": 0.9, "clip_on": False}
+    ax.plot(censored, heights, linestyle="none", color=colour, **mark)
     return times, fitted.event_table["at_risk"].to_numpy(dtype=np.int64)
 
 
@@ -158,8 +157,9 @@ def plot_incidence(
     groups: Sequence[str] | None = None,
     colours: Mapping[str, str] | None = None,
     note: str = "",
+    time_unit: str = "",
 ) -> Axes:
-    """Cumulative incidence of the event (solid) and of the competing one (thin), by risk group.
+    """Cumulative incidence of the event (solid) and of the competing one (dashed), by risk group.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def plot_incidence(
         upper, n_risk, n_event`; see `outcome.evaluation.survival_curves.incidence_curves`.
     ax : Axes
         Drawn on; the numbers at risk hang below it.
-    unit, groups, colours, note
+    unit, groups, colours, note, time_unit
         As for `plot_kaplan_meier`.
 
     Returns
@@ -182,21 +182,22 @@ def plot_incidence(
     """
     groups = order_levels(curves["group"].tolist()) if groups is None else list(groups)
     colours = group_colours(groups) if colours is None else colours
+    curves, unit = in_time_unit(curves, unit, time_unit)
     at_risk: dict[str, Steps | None] = {}
-    for i, group in enumerate(groups):
+    for group in groups:
         rows = curves[curves["group"] == group]
         first, second = (rows[rows["cause"] == cause] for cause in (1, 2))
         n = int(first["n_risk"].iloc[0]) if len(first) else 0
         counts = [int(part["n_event"].sum()) for part in (first, second)]
         label = f"{shorten(group, 24, 1)}  (n = {n}, events = {counts[0]}, competing = {counts[1]})"
-        style: dict[str, Any] = {"color": colours[group], "linestyle": group_dashes(i)}
+        style: dict[str, Any] = {"color": colours[group]}
         ax.plot([], [], label=label, linewidth=1.8, **style)
         if counts[0]:
             ax.step(first["time"], first["incidence"], where="post", linewidth=1.8, **style)
             band = (first["time"], first["lower"], first["upper"])
             ax.fill_between(*band, step="post", color=colours[group], alpha=0.14, linewidth=0)
         if counts[1]:
-            thin: dict[str, Any] = {"linewidth": 0.8, "alpha": 0.7, **style}
+            thin: dict[str, Any] = {"linewidth": 0.8, "linestyle": (0, (4, 2)), **style}
             ax.step(second["time"], second["incidence"], where="post", **thin)
         at_risk[group] = (
             (first["time"].to_numpy(dtype=float), first["n_risk"].to_numpy(dtype=np.int64))

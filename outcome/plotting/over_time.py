@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from outcome.plotting.palette import INK, MUTED, group_dashes
 from outcome.plotting.style import SMALL, clean, drawable, legend_above, shorten
+from outcome.plotting.time_axis import in_time_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +26,7 @@ def plot_auc_over_time(
     unit: str = "",
     colours: Mapping[str, str] | None = None,
     bands: bool = True,
+    time_unit: str = "",
 ) -> Axes:
     """AUC over time, one line per arm.
 
@@ -40,12 +42,15 @@ def plot_auc_over_time(
         Arm to colour.
     bands : bool
         Shade the intervals; with many arms they hide each other.
+    time_unit : str
+        Unit of the time axis, or `auto` for the one that reads best; by default `unit`.
 
     Returns
     -------
     Axes
         The same one.
     """
+    table, unit = in_time_unit(table, unit, time_unit)
     ax.axhline(0.5, color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)), zorder=0)
     for i, (arm, rows) in enumerate(table.groupby("arm", sort=False)):
         colour = (colours or {}).get(str(arm), INK)

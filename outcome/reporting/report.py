@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from outcome.plotting.number_text import plural
-from outcome.reporting.page.blocks import ReportSection
+from outcome.reporting.page.blocks import Picture, ReportSection
 from outcome.reporting.page.figure_files import FigureFiles, plain_style
 from outcome.reporting.page.figures import ReportFigures
 from outcome.reporting.page.glossary import glossary
 from outcome.reporting.page.metric_names import main_scores
 from outcome.reporting.page.render import Page, render, write_page
 from outcome.reporting.sections.contents import make_sections
+from outcome.reporting.sections.first_screen import first_screen
 from outcome.reporting.sections.summary_section import answers, trust
 from outcome.run_folder.folder import Run
 from outcome.run_folder.read import read_run
@@ -21,7 +22,7 @@ __all__ = ["render_report", "write_report"]
 
 
 def write_report(folder: Path, *, show_ids: bool = False) -> Path:
-    """Write `report.html`, and `figures/*.png` and `*.svg`, from a run folder.
+    """Write `report.html`, and `figures/` (PDF, SVG, PNG), from a run folder.
 
     Parameters
     ----------
@@ -52,20 +53,26 @@ def render_report(run: Run) -> Path:
     """Write the page and the figures of a run folder that has been read."""
     gallery = FigureFiles(run.path / "figures")
     with plain_style():
-        sections = make_sections(run, ReportFigures(run, gallery))
-    html = render(_page(run, sections))
+        drawings = ReportFigures(run, gallery)
+        headline = first_screen(run, drawings)
+        sections, checklists = make_sections(run, drawings)
+    html = render(_page(run, headline, sections))
     page = write_page(run.path / "report.html", html)
+    write_page(run.path / "checklists.csv", checklists.to_csv(index=False))
     gallery.close()
     return page
 
 
-def _page(run: Run, sections: Sequence[ReportSection]) -> Page:
+def _page(
+    run: Run, headline: Sequence[tuple[str, Picture]], sections: Sequence[ReportSection]
+) -> Page:
     main, _ = main_scores(run)
     return Page(
         title=run.name,
         subtitle=_subtitle(run),
         simulated=bool(run.manifest.get("simulated")),
         answers=answers(run),
+        headline=headline,
         trust=trust(run),
         glossary=glossary(run, main),
         sections=sections,

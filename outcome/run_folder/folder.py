@@ -77,6 +77,11 @@ class Run:
         return [a for a in declared if a in scored] + [a for a in scored if a not in declared]
 
     @property
+    def time_unit(self) -> str:
+        """Unit of time axes, or `auto` for the one that reads best."""
+        return str(self.part("report").get("time_unit") or "auto")
+
+    @property
     def baseline(self) -> str:
         """The arm that the others are compared with."""
         return str(self.manifest.get("baseline") or "")

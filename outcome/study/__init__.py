@@ -10,7 +10,7 @@ from outcome.study.inputs import (
     ReportColumns,
     ReportTexts,
 )
-from outcome.study.settings import Arm, OnMissing, RiskGroups, Split, SplitLayout, Training
+from outcome.study.settings import Arm, OnMissing, Report, RiskGroups, Split, SplitLayout, Training
 
 __all__ = [
     "Arm",
@@ -20,6 +20,7 @@ __all__ = [
     "Embeddings",
     "Layout",
     "OnMissing",
+    "Report",
     "ReportColumns",
     "ReportTexts",
     "RiskGroups",

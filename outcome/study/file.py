@@ -22,7 +22,7 @@ from pydantic import (
 from outcome.endpoint import Binary, Endpoint, Landmark, TimeToEvent, is_formula
 from outcome.errors import Problems, StudyError
 from outcome.study.inputs import FILE, TEXTS, Columns, Covariates, Embeddings, ReportTexts
-from outcome.study.settings import Arm, OnMissing, RiskGroups, Section, Split, Training
+from outcome.study.settings import Arm, OnMissing, Report, RiskGroups, Section, Split, Training
 from outcome.tables.follow_up import COLUMN, PARTS
 from outcome.yamlfile import dump_yaml, load_yaml, read_yaml
 
@@ -68,6 +68,8 @@ class Study(Section):
     """What happens to a patient who lacks something."""
     training: Training = Training()
     """Knobs of the training."""
+    report: Report = Report()
+    """What the report shows."""
 
     @field_validator("name")
     @classmethod

@@ -132,6 +132,15 @@ class Split(Section):
         return self
 
 
+class Report(Section):
+    """What the report shows."""
+
+    time_unit: Literal["auto", "days", "weeks", "months", "years"] = "auto"
+    """Unit of the time axes; `auto` takes the one that reads best."""
+    attention: Annotated[int, Field(ge=0, le=100)] = 4
+    """Patients whose attention maps are drawn, half of high and half of low risk; 0 for none."""
+
+
 class OnMissing(Section):
     """What happens to a patient who lacks something. Whatever is dropped is counted."""
 

@@ -83,8 +83,8 @@ def pages(tmp_path_factory, saved_figures):
 def visit(browser, pages):
     opened = []
 
-    def go(name, width=1280, **options):
-        context = browser.new_context(viewport={"width": width, "height": 800}, **options)
+    def go(name, width=1280, height=800, **options):
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
         opened.append(context)
         page = context.new_page()
         page.troubles, page.requests = [], []
@@ -118,8 +118,67 @@ def test_a_phone_shows_it_without_scrolling_sideways(visit, name, script):
     assert wide <= 390
 
 
+PLACES = """() => [...document.querySelectorAll(".headline figure")].map((figure) => {
+  const { top, bottom, left, right } = figure.getBoundingClientRect();
+  return { top, bottom, left, right };
+})"""
+
+
+@pytest.mark.parametrize("name", ["plain", "binary"])
+def test_the_first_screen_holds_the_curves(visit, name):
+    page = visit(name)
+    best, baseline, forest = page.evaluate(PLACES)
+    for place in (best, baseline, forest):
+        assert place["bottom"] <= 800
+        assert place["right"] <= 1280
+    assert best["right"] <= baseline["left"] <= baseline["right"] <= forest["left"]
+
+
+def test_the_first_screen_of_a_phone_holds_a_curve(visit):
+    page = visit("plain", width=390, height=844)
+    assert page.evaluate(PLACES)[0]["bottom"] <= 844
+
+
+def test_chapters_are_folded_and_the_page_is_short(visit):
+    page = visit("plain")
+    assert page.evaluate("document.documentElement.scrollHeight") <= 8 * 800
+    assert not page.locator("#methods p").first.is_visible()
+    page.locator("nav a[href='#methods']").click()
+    page.wait_for_function("document.querySelector('#methods details').open")
+    assert page.locator("#methods p").first.is_visible()
+
+
+def test_no_table_scrolls_sideways_on_a_wide_screen(visit):
+    page = visit("plain")
+    page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    wide = page.evaluate(
+        """() => [...document.querySelectorAll(".table")]
+             .filter((t) => t.scrollWidth > t.clientWidth + 1)
+             .map((t) => t.getAttribute("aria-label"))"""
+    )
+    assert wide == []
+
+
+def test_the_contents_stay_in_view(visit):
+    page = visit("plain")
+    page.evaluate("window.scrollTo(0, 3000)")
+    place = page.locator(".body > nav").bounding_box()
+    assert 0 <= place["y"] < 100
+
+
+def test_folded_chapters_open_without_scripts(visit):
+    page = visit("plain", java_script_enabled=False)
+    chapter = page.locator("#methods")
+    assert not chapter.locator("p").first.is_visible()
+    chapter.locator("summary").first.click()
+    assert chapter.locator("p").first.is_visible()
+
+
 def test_without_scripts_everything_is_visible(visit):
     page = visit("plain", java_script_enabled=False)
+    for kind in ("chapter", "folded"):
+        for title in page.locator(f"details.{kind} > summary").all():
+            title.click()
     panels = page.locator(".panel")
     # Five chapters with three arms each, two further comparisons at most, and two horizons.
     assert panels.count() >= 5 * 3 + 2
@@ -223,8 +282,9 @@ def test_paper_shows_every_arm(visit):
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert not page.locator(".themes").is_visible()
-    panels = page.locator("#risk-groups .panel")
+    panels = page.locator("#risk-groups .panel, #effects .panel")
     assert all(panel.is_visible() for panel in panels.all())
+    assert page.locator("#methods p").first.is_visible()
 
 
 def test_hostile_names_run_nothing(visit):

@@ -55,7 +55,7 @@ def test_a_full_run_has_every_chapter(full):
     assert sections(folder) == [
         "answers", "reading", "cohort", "discrimination", "comparison", "risk-groups", "effects",
         "auc-over-time", "calibration", "decision-curve", "subgroups", "nuisance", "training",
-        "methods", "warnings", "tripod", "reproducibility",
+        "methods", "warnings", "checklists", "reproducibility",
     ]  # fmt: skip
 
 
@@ -212,25 +212,44 @@ def test_numbers_of_the_methods_are_those_of_the_tables(full):
     assert f"{once['event'].sum()} events" in said
 
 
-def test_the_checklist_says_where_and_what_is_not_reported(full):
+def test_the_checklists_say_where_and_what_authors_fill_in(full):
     folder, _ = full
     html = write_report(folder).read_text(encoding="utf-8")
-    table = html.partition('id="tripod"')[2].partition("</section>")[0]
+    part = html.partition('id="checklists"')[2].partition("</section>")[0]
+    table = part.partition("TRIPOD+AI:")[2].partition("</table>")[0]
     rows = re.findall(r"<tr>(.*?)</tr>", table, flags=re.S)[1:]
     items = {re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", r, flags=re.S)[0]: r for r in rows}
     assert len(items) == 52
     for item in ("5b", "6b", "17", "18a", "27c"):
-        assert "not reported" in items[item]
+        assert "to be filled in by the authors" in items[item]
     for item, anchor in (("20b", "cohort"), ("23b", "subgroups"), ("12c", "methods")):
         assert f'href="#{anchor}"' in items[item]
+
+
+def test_the_checklists_are_a_table_for_a_submission(full):
+    folder, _ = full
+    write_report(folder)
+    table = pd.read_csv(folder / "checklists.csv", keep_default_na=False)
+    sizes = table.groupby("checklist")["item"].count()
+    assert sizes["TRIPOD+AI"] == 52
+    assert sizes["REMARK"] == 20
+    remark = table[table["checklist"] == "REMARK"].set_index("item")
+    assert remark.loc["15", "chapter"] == "Risk groups"
+    assert remark.loc["3", "answer"] == "to be filled in by the authors"
+    assert remark.loc["3", "chapter"] == ""
+    bias = table[table["checklist"] == "PROBAST+AI"].set_index("asks")["answer"]
+    once = pd.read_csv(folder / "predictions.csv").drop_duplicates("patient_id")
+    assert bias["Enough patients with the outcome"] == (
+        f"{once['event'].sum()} events in {len(once)} patients"
+    )
 
 
 def test_a_checklist_item_is_answered_only_where_its_chapter_is(tmp_path):
     folder = survival_run(tmp_path, n=40, arms=ONE)
     html = write_report(folder).read_text(encoding="utf-8")
-    table = html.partition('id="tripod"')[2].partition("</section>")[0]
-    assert 'href="#subgroups"' not in table
-    assert 'href="#comparison"' not in table
+    part = html.partition('id="checklists"')[2].partition("</section>")[0]
+    assert 'href="#subgroups"' not in part
+    assert 'href="#comparison"' not in part
 
 
 def test_attention_examples_are_shown_without_ids(tmp_path):
@@ -243,12 +262,17 @@ def test_attention_examples_are_shown_without_ids(tmp_path):
     picture = Image.new("RGB", (2000, 30), "red")
     picture.save(folder / "attention" / "SIM-0001.png", pnginfo=note)
     (folder / "attention" / "broken.png").write_bytes(b"no picture")
-    rows = [{"file": "SIM-0001.png", "arm": "image", "patient_id": "SIM-0001", "caption": "tumour"}]
+    rows = [
+        {
+            "file": "SIM-0001.png", "arm": "image", "patient_id": "SIM-0001",
+            "title": "High risk, example 1", "caption": "tumour",
+        }
+    ]  # fmt: skip
     pd.DataFrame(rows).to_csv(folder / "attention" / "examples.csv", index=False)
     text = text_of(folder)
     html = (folder / "report.html").read_text(encoding="utf-8")
     assert "attention" in sections(folder)
-    assert "arm image" in text
+    assert "High risk, example 1, arm image" in text
     assert "SIM-0001" not in html
     assert 'width="900"' in html
     assert "SIM-0001" in text_of(folder, show_ids=True)

@@ -14,6 +14,7 @@ __all__ = [
     "Fact",
     "Facts",
     "Flow",
+    "Folded",
     "Picture",
     "ReportSection",
     "Step",
@@ -112,16 +113,36 @@ class TableBlock:
     table: Table
 
 
-Block = Text | Facts | Picture | Flow | Tabs | TableBlock
+@dataclass(frozen=True)
+class Folded:
+    """Blocks that a reader opens on demand; always open on paper."""
+
+    kind: ClassVar[str] = "folded"
+    title: str
+    blocks: Sequence[Block]
+
+
+Block = Text | Facts | Picture | Flow | Tabs | TableBlock | Folded
 
 
 @dataclass
 class ReportSection:
-    """A chapter of the report."""
+    """A chapter of the report.
+
+    Parameters
+    ----------
+    anchor : str
+        Id in the page.
+    title : str
+    blocks : list of Block
+    folded : bool
+        Closed at first; a reader opens it by its title. Always open on paper.
+    """
 
     anchor: str
     title: str
     blocks: list[Block] = field(default_factory=list)
+    folded: bool = False
 
     def say(self, *paragraphs: str, quiet: bool = False) -> None:
         """Append paragraphs, empty ones left out."""
@@ -135,10 +156,23 @@ class ReportSection:
         elif block.rows:
             self.blocks.append(TableBlock(block.without_empty_columns()))
 
+    def fold(self, title: str, *tables: Table) -> None:
+        """Append tables that a reader opens on demand; those without rows are left out."""
+        made = [TableBlock(t.without_empty_columns()) for t in tables if t.rows]
+        if made:
+            self.blocks.append(Folded(title, made))
+
 
 @dataclass(frozen=True)
 class Answer:
-    """A question of the first screen with its answer."""
+    """A question of the first screen with its answer.
+
+    Parameters
+    ----------
+    question, short : str
+    sentences : sequence of str
+        The first is always shown, the others on demand.
+    """
 
     question: str
     short: str

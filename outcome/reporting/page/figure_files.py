@@ -32,6 +32,8 @@ def plain_style() -> Iterator[None]:
     with mpl.rc_context():
         mpl.rcParams.update(defaults)
         mpl.rcParams.update({"svg.hashsalt": "slide-outcome", "svg.fonttype": "path"})
+        # Editable text, with fonts that journals accept.
+        mpl.rcParams["pdf.fonttype"] = 42
         yield
 
 
@@ -49,7 +51,7 @@ class FigureFiles:
         self.hung: list[str] = []
 
     def hang(self, figure: Figure, name: str, *, alt: str, caption: str) -> Picture:
-        """Write `<name>.svg` and `<name>.png` (300 dpi), and return the picture for the page."""
+        """Write `<name>.svg`, `.pdf` and `.png` (300 dpi), and return the picture for the page."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.hung.append(name)
         around = figure.get_tightbbox().padded(0.08)
@@ -59,6 +61,12 @@ class FigureFiles:
         )
         svg = buffer.getvalue().decode("utf-8")
         (self.folder / f"{name}.svg").write_text(svg, encoding="utf-8")
+        figure.savefig(
+            self.folder / f"{name}.pdf",
+            bbox_inches=around,
+            transparent=True,
+            metadata={"CreationDate": None, "Producer": None},
+        )
         figure.savefig(
             self.folder / f"{name}.png",
             dpi=DPI,
@@ -82,7 +90,7 @@ class FigureFiles:
         index = self.folder / INDEX
         before = index.read_text(encoding="utf-8").splitlines() if index.is_file() else []
         for name in set(before) - set(self.hung):
-            for kind in ("svg", "png"):
+            for kind in ("svg", "pdf", "png"):
                 (self.folder / f"{name}.{kind}").unlink(missing_ok=True)
         if self.folder.is_dir():
             index.write_text("".join(f"{name}\n" for name in self.hung), encoding="utf-8")

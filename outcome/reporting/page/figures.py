@@ -38,14 +38,20 @@ class ReportFigures:
         self.colours = arm_colours(run.arms)
         taken: set[str] = set()
         self.slugs = {arm: slug(arm, taken) for arm in run.arms}
+        self._drawn: dict[str, Picture] = {}
 
     def hang(
         self, draw: Callable[[Axes], object], name: str, size: tuple[float, float], **words: str
     ) -> Picture:
-        """Draw on fresh Axes of a size in inches, save, and return the picture for the page."""
-        figure = Figure(figsize=size)
-        draw(figure.add_subplot())
-        return self.gallery.hang(figure, name, **words)
+        """Draw on fresh Axes of a size in inches, save, and return the picture for the page.
+
+        A picture that several chapters show is drawn once.
+        """
+        if name not in self._drawn:
+            figure = Figure(figsize=size)
+            draw(figure.add_subplot())
+            self._drawn[name] = self.gallery.hang(figure, name, **words)
+        return self._drawn[name]
 
 
 def arm_tabs(

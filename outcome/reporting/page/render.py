@@ -12,7 +12,7 @@ from pathlib import Path
 from jinja2 import DictLoader, Environment, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
-from outcome.reporting.page.blocks import Answer, Fact, ReportSection
+from outcome.reporting.page.blocks import Answer, Fact, Picture, ReportSection
 
 __all__ = ["Page", "render", "write_page"]
 
@@ -29,6 +29,8 @@ class Page:
     sections : sequence of ReportSection
     answers : sequence of Answer
         The first screen.
+    headline : sequence of (str, Picture)
+        The figures of the first screen, each with a title; their captions stand in the chapters.
     trust : sequence of Fact
         What speaks for and against the numbers.
     glossary : sequence of (str, str)
@@ -40,6 +42,7 @@ class Page:
     subtitle: str
     sections: Sequence[ReportSection]
     answers: Sequence[Answer] = ()
+    headline: Sequence[tuple[str, Picture]] = ()
     trust: Sequence[Fact] = ()
     glossary: Sequence[tuple[str, str]] = field(default_factory=list)
     simulated: bool = False

@@ -24,17 +24,21 @@ def attention(run: Run, drawings: ReportFigures) -> ReportSection | None:
     """Show maps of where the models looked; only where the run folder holds any.
 
     Pictures are `attention/**/*.png` (or jpg). An optional `attention/examples.csv` has columns
-    `file` and any of `arm`, `patient_id`, `slide_id`, `caption`.
+    `file` and any of `arm`, `patient_id`, `slide_id`, `title`, `caption`; its order is that of
+    the page, and only `arm` and `title` are shown without patient ids.
     """
     folder = run.path / "attention"
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
     if not files:
         return None
     about = _about(folder)
+    order = {name: i for i, name in enumerate(about)}
+    files.sort(key=lambda p: order.get(p.relative_to(folder).as_posix(), len(order)))
     section = ReportSection("attention", "Attention examples")
     section.say(
-        "Where a model looked in single slides. Attention says what weighed in the score and not "
-        "why, and an example is no evidence: these pictures were picked, not counted."
+        "Where a model looked in single slides, of test patients whom it had not been trained on. "
+        "Attention says what weighed in the score and not why. An example is no evidence: these "
+        "patients were picked for their high or low risk."
     )
     for i, path in enumerate(files[:MOST], 1):
         name = path.relative_to(folder).as_posix()
@@ -69,7 +73,7 @@ def _picture(run: Run, path: Path, number: int, about: dict[str, str]) -> Pictur
     image.save(buffer, format="JPEG", quality=85)
     source = base64.b64encode(buffer.getvalue()).decode("ascii")
     arm = about.get("arm", "")
-    parts = [f"Example {number}", f"arm {arm}" if arm else ""]
+    parts = [about.get("title", "") or f"Example {number}", f"arm {arm}" if arm else ""]
     if run.show_ids:
         parts += [about.get("patient_id", ""), about.get("slide_id", "") or path.stem]
         parts.append(about.get("caption", ""))

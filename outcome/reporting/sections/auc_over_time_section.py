@@ -38,7 +38,14 @@ def draw_auc(d: ReportFigures, table: pd.DataFrame) -> Picture:
     given = given_models(d.run, table)
     shaded = f" Bands: pointwise 95% intervals{given}." if few else ""
     return d.hang(
-        lambda ax: plot_auc_over_time(table, ax, unit=end.unit, colours=d.colours, bands=few),
+        lambda ax: plot_auc_over_time(
+            table,
+            ax,
+            unit=end.unit,
+            colours=d.colours,
+            bands=few,
+            time_unit=d.run.time_unit,
+        ),
         "auc-over-time",
         (WIDTH, 2.8),
         alt=f"AUC over time of {', '.join(d.run.arms)}, from {table['time'].min():g} to "

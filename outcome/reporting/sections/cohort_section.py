@@ -17,6 +17,9 @@ from outcome.run_folder.folder import Run
 
 __all__ = ["cohort"]
 
+MOST_GROUPS = 5
+"""Columns of patients in one table, so that none is wider than the page."""
+
 
 def cohort(run: Run, drawings: ReportFigures) -> ReportSection:
     """Tell who was analysed, who was lost on the way, and how long they were followed."""
@@ -30,10 +33,10 @@ def cohort(run: Run, drawings: ReportFigures) -> ReportSection:
     if isinstance(missing, dict) and missing.get("without"):
         total = int(missing["without"]) + int(missing.get("with") or 0)
         section.say(f"{int(missing['without']):,} of {plural(total, 'patient')} have no report.")
-    _show_characteristics(run, section)
     _show_follow_up(run, section)
+    _show_characteristics(run, section)
     if run.table("characteristics_by_fold.csv").empty:
-        section.show(_by_fold(run))
+        section.fold("Patients by test fold", _by_fold(run))
     return section
 
 
@@ -51,11 +54,21 @@ def _show_characteristics(run: Run, section: ReportSection) -> None:
         "Numbers: median (quartiles); categories: patients (% of those with a value). Without "
         "tests: whether the groups of a sample differ is seen, and no hypothesis."
     )
-    section.show(made)
+    section.fold("Patients by outcome (Table 1)", made)
     for name, what in (("fold", "test fold, first repeat"), ("site", "site")):
         part = run.table(f"characteristics_by_{name}.csv")
         if len(part):
-            section.show(_characteristics(run, part, f"Patients by {what}"))
+            title = f"Patients by {what}"
+            groups = list(dict.fromkeys(part["group"]))
+            parts = [groups[i : i + MOST_GROUPS] for i in range(0, len(groups), MOST_GROUPS)]
+            further = ["", *(f" ({i} of {len(parts)})" for i in range(2, len(parts) + 1))]
+            section.fold(
+                title,
+                *(
+                    _characteristics(run, part[part["group"].isin(chosen)], f"{title}{number_of}")
+                    for chosen, number_of in zip(parts, further, strict=True)
+                ),
+            )
 
 
 def _characteristics(run: Run, table: pd.DataFrame, caption: str) -> Table:
@@ -119,7 +132,7 @@ def _show_follow_up(run: Run, section: ReportSection) -> None:
                 Cell(horizon_text(h, unit), h, True), count, Cell(f"{100 * count / n:.0f}", count)
             )
     made.notes.append("At risk just before that time: neither event nor end of follow-up before.")
-    section.show(made)
+    section.fold("Patients under observation at the horizons", made)
 
 
 def _steps(flow: pd.DataFrame, word: str) -> list[Step]:

@@ -8,6 +8,7 @@ import pandas as pd
 from outcome.plotting.forest import plot_forest
 from outcome.plotting.number_text import estimate, interval, number, p_number
 from outcome.reporting.page.blocks import (
+    Folded,
     Picture,
     ReportSection,
     Tab,
@@ -50,13 +51,13 @@ def comparison(run: Run, drawings: ReportFigures) -> ReportSection | None:
     section.show(comparison_table(run, mine, "Differences between arms"))
     section.say(_about_p(run), quiet=True)
     if len(rest):
-        section.say("The same for all other metrics; descriptive, without correction.")
         tabs: list[Tab] = []
         for (arm, base), part in rest.groupby(["arm", "baseline"], sort=False):
             title = f"{arm} against {base}"
             table = comparison_table(run, part, title).without_empty_columns()
             tabs.append(Tab(f"others-{len(tabs) + 1}", title, [TableBlock(table)]))
-        section.show(Tabs("Comparison", tabs))
+        title = "The same for all other metrics: descriptive, without correction"
+        section.show(Folded(title, [Tabs("Comparison", tabs)]))
     section.show(_added_value(run))
     return section
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pandas as pd
+
 from outcome.reporting.page.blocks import ReportSection
 from outcome.reporting.page.figures import ReportFigures
 from outcome.reporting.sections.acquisition_section import nuisance
 from outcome.reporting.sections.attention_section import attention
 from outcome.reporting.sections.auc_over_time_section import auc_over_time
 from outcome.reporting.sections.calibration_section import calibration
+from outcome.reporting.sections.checklists_section import checklist_table, checklists
 from outcome.reporting.sections.cohort_section import cohort
 from outcome.reporting.sections.comparison_section import comparison
 from outcome.reporting.sections.decision_curve_section import decision
@@ -26,7 +29,6 @@ from outcome.reporting.sections.scores_section import scores
 from outcome.reporting.sections.secondary_section import secondary
 from outcome.reporting.sections.subgroups_section import subgroups
 from outcome.reporting.sections.training_section import training
-from outcome.reporting.sections.tripod import tripod
 from outcome.run_folder.folder import Run
 
 __all__ = ["SECTIONS", "Maker", "make_sections"]
@@ -55,11 +57,28 @@ SECTIONS: tuple[Maker, ...] = (
 )
 """In the order of the page; a further chapter is one more function here."""
 
+OPEN = (cohort, discrimination, comparison, risk_groups, scores, calibration, warnings)
+"""Chapters that everybody reads; the others are closed at first, and open on paper."""
 
-def make_sections(run: Run, drawings: ReportFigures) -> list[ReportSection]:
-    """Make every chapter that has a subject, and the checklist that says where things are."""
-    made = [section for make in SECTIONS if (section := make(run, drawings)) is not None]
-    present = {"answers", *(s.anchor for s in made)}
+
+def make_sections(run: Run, drawings: ReportFigures) -> tuple[list[ReportSection], pd.DataFrame]:
+    """Make every chapter that has a subject, and the checklists with where they are answered.
+
+    Returns
+    -------
+    list of ReportSection
+    DataFrame
+        See `outcome.reporting.sections.checklists_section.checklist_table`.
+    """
+    made = []
+    for make in SECTIONS:
+        if (section := make(run, drawings)) is not None:
+            section.folded = make not in OPEN
+            made.append(section)
+    anchors = [("answers", "In short"), *((s.anchor, s.title) for s in made)]
+    table = checklist_table(run, dict(anchors))
+    section = checklists(table, anchors)
+    section.folded = True
     place = next(i for i, s in enumerate(made) if s.anchor == "reproducibility")
-    made.insert(place, tripod(run, present))
-    return made
+    made.insert(place, section)
+    return made, table

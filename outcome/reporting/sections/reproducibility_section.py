@@ -85,9 +85,11 @@ def patients(run: Run, drawings: ReportFigures) -> ReportSection | None:
     kept = [c for c in ("fold", "strata", "time", "event", "label") if c in first]
     heads = [c.capitalize() for c in kept]
     arms = [(a, run.first_repeat(a).set_index("patient_id")) for a in run.arms]
-    each = [f"{a}: {what}" for a, _ in arms for what in ("risk", "group")]
     what = "Patients of the first repeat" if run.repeats > 1 else "Patients"
-    table = Table(what, ["Patient", *heads, *each])
+    scored = [f"{arm}: risk (group)" for arm, _ in arms]
+    first_score = 1 + len(heads)
+    numeric = set(range(first_score, first_score + len(arms)))
+    table = Table(what, ["Patient", *heads, *scored], numeric=numeric)
     for patient in dict.fromkeys(p for _, rows in arms for p in rows.index):
         cells: list[Cell | str | float] = []
         for name in kept:
@@ -95,8 +97,8 @@ def patients(run: Run, drawings: ReportFigures) -> ReportSection | None:
             cells.append(value if isinstance(value, str) else float(value))
         for _, rows in arms:
             here = rows.loc[patient] if patient in rows.index else {}
-            risk = entry(here, "risk")
-            cells += [Cell(number(risk, 3), risk), str(here.get("risk_group", ""))]
+            risk, group = entry(here, "risk"), str(here.get("risk_group", ""))
+            cells.append(Cell(number(risk, 3) + (f" ({group})" if group else ""), risk))
         table.add(str(patient), *cells)
     table.notes.append("Risks of different folds have no common scale.")
     section.show(table)

@@ -8,17 +8,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from outcome.evaluation.evaluation import on_secondary
 from outcome.plotting.kaplan_meier_plot import plot_incidence, plot_kaplan_meier
 from outcome.plotting.number_text import estimate, number, p_number, p_value, plural
 from outcome.plotting.palette import group_colours
+from outcome.plotting.style import shorten
 from outcome.reporting.page.blocks import Block, Picture, ReportSection, TableBlock, Text
 from outcome.reporting.page.figures import WIDTH, ReportFigures, arm_tabs
-from outcome.reporting.page.formatting import Cell, Table, column, entry
+from outcome.reporting.page.formatting import Cell, Table, column, entry, slug
 from outcome.reporting.page.metric_names import horizon_text
 from outcome.risk.cutoffs import rule_words
 from outcome.run_folder.folder import Run
 
-__all__ = ["risk_groups"]
+__all__ = ["draw_curves", "draw_kaplan_meier", "risk_groups"]
 
 
 def risk_groups(run: Run, drawings: ReportFigures) -> ReportSection | None:
@@ -52,12 +54,10 @@ def risk_groups(run: Run, drawings: ReportFigures) -> ReportSection | None:
     def make(arm: str) -> list[Block]:
         blocks: list[Block] = []
         mine = table[table["arm"] == arm]
-        p = column(mine, "logrank_p").dropna()
         if arm in run.constant_arms:
             text = "This arm gives all patients of a fold the same risk, so there is one group."
             blocks.append(Text([text]))
-        value = float(p.iloc[0]) if len(p) else np.nan
-        if drawn and (picture := _curves(run, drawings, arm, value)):
+        if drawn and (picture := draw_curves(drawings, arm)):
             blocks.append(picture)
         if len(mine):
             made = _group_table(run, arm, mine).without_empty_columns()
@@ -68,13 +68,6 @@ def risk_groups(run: Run, drawings: ReportFigures) -> ReportSection | None:
 
     section.show(arm_tabs(run, drawings, "groups", make))
     return section
-
-
-def _curves(run: Run, drawings: ReportFigures, arm: str, p: float) -> Picture | None:
-    if not run.endpoint.competing:
-        return draw_kaplan_meier(drawings, arm, p)
-    note = p_value(p, "cause-specific log-rank p")
-    return draw_incidence(drawings, arm, note + _exploratory(run, note))
 
 
 def _what_the_test_counts(table: pd.DataFrame) -> str:
@@ -92,6 +85,40 @@ def _what_the_test_counts(table: pd.DataFrame) -> str:
         "several groups take the groups as given: they are exploratory, to describe and not to "
         "conclude."
     )
+
+
+def draw_curves(d: ReportFigures, arm: str) -> Picture | None:
+    """Draw the curves of the risk groups of an arm; None where the run has no groups.
+
+    Kaplan-Meier curves, or cumulative incidences where events compete.
+    """
+    return draw_incidence(d, arm) if d.run.endpoint.competing else draw_kaplan_meier(d, arm)
+
+
+def _curve_note(run: Run, arm: str) -> str:
+    """Return the lines over the curves: hazard ratio with interval, and log-rank p."""
+    table = run.table("risk_groups.csv")
+    rows = table[table["arm"] == arm] if len(table) else table
+    specific = "cause-specific " if run.endpoint.competing else ""
+    said = []
+    ratios = column(rows, "hazard_ratio")
+    reference = [str(g) for g in rows.loc[ratios == 1, "group"]] if len(rows) else []
+    for row in rows[ratios.notna() & (ratios != 1)].to_dict("records") if reference else []:
+        value, low, high = (entry(row, k) for k in ("hazard_ratio", "hr_lower", "hr_upper"))
+        pair = f"{shorten(str(row['group']), 16, 1)} / {shorten(reference[0], 16, 1)}"
+        exploratory = ", exploratory" if run.cross_validated else ""
+        said.append(f"{specific}HR {pair} {estimate(value, low, high)}{exploratory}")
+    p = column(rows, "logrank_p").dropna()
+    if note := p_value(p.iloc[0], f"{specific}log-rank p") if len(p) else "":
+        said.append(note + _exploratory(run, note))
+    return "\n".join(f"{line[0].upper()}{line[1:]}" for line in said)
+
+
+def _survival_axis(name: str) -> str:
+    """Name the vertical axis after the endpoint, where its name is that of a survival time."""
+    if name.lower().endswith("survival"):
+        return f"{name[0].upper()}{name[1:]}"
+    return "Probability of no event"
 
 
 def _exploratory(run: Run, note: str) -> str:
@@ -243,15 +270,25 @@ def _group_notes(run: Run, arm: str, rows: pd.DataFrame, table: Table, *, median
         table.notes.append(f"The table counts {counted:,} rows, the figure {drawn:,} patients.")
 
 
-def draw_kaplan_meier(d: ReportFigures, arm: str, p: float) -> Picture | None:
-    """Draw curves of the risk groups of an arm; None where the run has no groups."""
+def draw_kaplan_meier(d: ReportFigures, arm: str, endpoint: str = "") -> Picture | None:
+    """Draw curves of the risk groups of an arm; None where the run has no groups.
+
+    Parameters
+    ----------
+    d : ReportFigures
+    arm : str
+    endpoint : str
+        Name of a secondary endpoint; by default the primary one.
+    """
     rows = d.run.first_repeat(arm)
     groups = d.run.groups(arm)
     if "risk_group" not in rows or not groups:
         return None
-    end = d.run.endpoint
-    note = p_value(p, "log-rank p")
-    note += _exploratory(d.run, note)
+    end, name = d.run.endpoint, endpoint or d.run.endpoint.name
+    if endpoint:
+        rows = on_secondary(rows, endpoint)
+        if rows.empty or "time" not in rows:
+            return None
     had = rows["event"].astype(float) == 1
     sizes = "; ".join(
         f"{g}: {plural(int(mine.sum()), 'patient')}, {plural(int((mine & had).sum()), 'event')}"
@@ -266,18 +303,20 @@ def draw_kaplan_meier(d: ReportFigures, arm: str, p: float) -> Picture | None:
             unit=end.unit,
             groups=groups,
             colours=group_colours(groups),
-            note=note,
+            note="" if endpoint else _curve_note(d.run, arm),
+            ylabel=_survival_axis(name),
+            time_unit=d.run.time_unit,
         ),
-        f"kaplan-meier-{d.slugs[arm]}",
+        f"kaplan-meier-{d.slugs[arm]}" + (f"-{slug(endpoint, set())}" if endpoint else ""),
         (WIDTH, 3.1),
         alt=f"Kaplan-Meier curves of {arm} by risk group, with numbers at risk. {sizes}.",
-        caption=f"{arm}: patients without the event ({end.name}) over time, by risk group. "
+        caption=f"{arm}: patients without the event ({name}) over time, by risk group. "
         "Bands: pointwise 95% intervals. Ticks: patients whose follow-up ended. "
         f"At risk: under observation just before that time.{first}",
     )
 
 
-def draw_incidence(d: ReportFigures, arm: str, note: str) -> Picture | None:
+def draw_incidence(d: ReportFigures, arm: str) -> Picture | None:
     """Draw the cumulative incidence of competing events by risk group."""
     curves, groups = d.run.table("incidence_curves.csv"), d.run.groups(arm)
     if curves.empty or not groups:
@@ -286,13 +325,19 @@ def draw_incidence(d: ReportFigures, arm: str, note: str) -> Picture | None:
     events, competing = (int(mine.loc[mine["cause"] == c, "n_event"].sum()) for c in (1, 2))
     return d.hang(
         lambda ax: plot_incidence(
-            mine, ax, unit=end.unit, groups=groups, colours=group_colours(groups), note=note
+            mine,
+            ax,
+            unit=end.unit,
+            groups=groups,
+            colours=group_colours(groups),
+            note=_curve_note(d.run, arm),
+            time_unit=d.run.time_unit,
         ),
         f"incidence-{d.slugs[arm]}",
         (WIDTH, 3.1),
         alt=f"Cumulative incidence by risk group of {arm}: {events} events and "
         f"{competing} competing events.",
         caption=f"{arm}: cumulative incidence ({end.name}) by risk group, with the competing event "
-        "allowed for (Aalen-Johansen). Thick: the event, with pointwise 95% intervals; thin: the "
+        "allowed for (Aalen-Johansen). Solid: the event, with pointwise 95% intervals; dashed: the "
         "competing event.",
     )

@@ -16,6 +16,8 @@ from outcome.reporting.page.metric_names import (
     overall,
 )
 from outcome.reporting.sections.comparison_section import comparison_table
+from outcome.reporting.sections.first_screen import headline_arms
+from outcome.reporting.sections.risk_groups_section import draw_kaplan_meier
 from outcome.run_folder.folder import Run
 
 __all__ = ["secondary"]
@@ -47,6 +49,12 @@ def secondary(run: Run, drawings: ReportFigures) -> ReportSection | None:
         mine = rows[rows["metric"].isin(["harrell_c", "auroc"])]
         section.show(comparison_table(run, mine, f"Differences between arms on {name}"))
     section.show(_other_groups(run))
+    for endpoint in run.manifest.get("secondary") or []:
+        if endpoint.get("kind") != "survival":
+            continue
+        for arm in headline_arms(run):
+            if (picture := draw_kaplan_meier(drawings, arm, str(endpoint["name"]))) is not None:
+                section.show(picture)
     return section
 
 

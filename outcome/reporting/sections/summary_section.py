@@ -190,17 +190,55 @@ def _helps(run: Run) -> Answer:
         said.append(_sentence(run, row, main, verdict, len(rows)))
     if models_held_fixed(run):
         said.append("“Exploratory” because the p takes these fitted models as given.")
-    return Answer(question, _short(run, verdicts or others), said)
+    first = _difference(run, rows, main, base)
+    return Answer(question, _short(run, verdicts or others), [first, *said])
+
+
+def _difference(run: Run, rows: pd.DataFrame, main: Metric, base: str) -> str:
+    """Write the difference of the first arm that extends the baseline, or of the first arm."""
+    seen = set(run.inputs.get(base, []))
+    extend = np.array([seen < set(run.inputs.get(str(a), [])) for a in rows["arm"]], dtype=bool)
+    chosen = rows[(rows["baseline"] == base) & extend] if seen else rows.iloc[:0]
+    row = (chosen if len(chosen) else rows).iloc[0]
+    between = interval(row.get("lower"), row.get("upper"), main.fine, sign=True)
+    brackets = f" ({between})" if between else ""
+    return (
+        f"{main.label} {signed(row['difference'], main.fine)}{brackets} for {quote(row['arm'])} "
+        f"against {quote(row['baseline'])}."
+    )
+
+
+_NAMES = {"image": "the image", "report": "the report", "clinical": "clinical data"}
+"""Inputs as people speak of them."""
+
+
+def _spoken(inputs: Sequence[str]) -> str:
+    """Write inputs as a phrase.
+
+    Examples
+    --------
+    >>> _spoken(["image"]), _spoken(["image", "clinical"])
+    ('the image', 'the image and clinical data')
+    """
+    names = [_NAMES[i] for i in inputs]
+    return " and ".join(names) if len(names) < 3 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _known(seen: set[str]) -> str:
+    return _spoken([name for name in _NAMES if name in seen])
 
 
 def _question(run: Run, base: str) -> str:
     seen = set(run.inputs.get(base, []))
     supersets = [set(run.inputs.get(a, [])) for a in run.arms if a != base]
     added = [s - seen for s in supersets if seen and s > seen]
-    if len(added) == 1 and len(next(iter(added))) == 1:
-        return f"Does the {next(iter(added[0]))} add to the {base}?"
+    if len({frozenset(s) for s in added}) == 1:
+        subject = _spoken(sorted(added[0], key=list(_NAMES).index))
+        plural_subject = len(added[0]) > 1 or "clinical" in added[0]
+        known = "what is known already" if seen == {"clinical"} else _known(seen)
+        return f"{'Do' if plural_subject else 'Does'} {subject} add to {known}?"
     if added:
-        return f"Do further inputs add to {quote(base)} alone?"
+        return f"Do further inputs add to {_known(seen)} alone?"
     return f"Is any arm better than {quote(base)}?" if base else "Is one arm better?"
 
 
@@ -235,10 +273,10 @@ def _sentence(run: Run, row: pd.Series, main: Metric, verdict: Verdict, count: i
     if verdict == "unknown":
         return f"{against}the difference could not be estimated."
     if verdict == "none":
-        reach = f"; the data fit with anything from {between.replace(' to ', ' to ')}"
+        reach = f"; the data fit with anything from {between}"
         return f"{against}no evidence of a difference, {numbers}{reach if between else ''}."
     if verdict == "conflict":
-        return f"{against}undecided, since interval and p disagree: {numbers}."
+        return f"{against}undecided, because interval and p disagree: {numbers}."
     if verdict == "fragile":
         return f"{against}a difference that does not hold after correction: {numbers}."
     return f"{against}{verdict}, {numbers}."

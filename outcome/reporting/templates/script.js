@@ -198,9 +198,29 @@ document.querySelectorAll("figure").forEach(addZoom);
 addThemes();
 const showTarget = () => {
   const target = document.getElementById(location.hash.slice(1));
+  for (let at = target; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+  const chapter = target?.querySelector(":scope > details.chapter");
+  if (chapter) chapter.open = true;
   const tab = target && document.getElementById(`${target.id}-tab`);
   if (tab) tab.click();
   if (target) target.scrollIntoView();
 };
 window.addEventListener("hashchange", showTarget);
+// A link to the chapter that the address already names opens it too.
+document.querySelectorAll('a[href^="#"]').forEach((link) => {
+  link.addEventListener("click", () => setTimeout(showTarget));
+});
+// Browsers that cannot open <details> on paper by style.
+window.addEventListener("beforeprint", () => {
+  document.querySelectorAll("details:not([open])").forEach((folded) => {
+    folded.open = true;
+    folded.dataset.printed = "";
+  });
+});
+window.addEventListener("afterprint", () => {
+  document.querySelectorAll("details[data-printed]").forEach((folded) => {
+    folded.open = false;
+    delete folded.dataset.printed;
+  });
+});
 showTarget();

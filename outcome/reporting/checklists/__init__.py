@@ -1,0 +1,10 @@
+"""Reporting checklists: their items, and what a run answers of each."""
+
+from outcome.reporting.checklists.items import Checklist, Item
+from outcome.reporting.checklists.probast import PROBAST
+from outcome.reporting.checklists.remark import REMARK
+from outcome.reporting.checklists.tripod import TRIPOD
+
+__all__ = ["CHECKLISTS", "Checklist", "Item"]
+
+CHECKLISTS = (TRIPOD, REMARK, PROBAST)
