@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from outcome.pipeline.prepare import processes, start
+from outcome.pipeline.study_evaluation import N_RESAMPLES, evaluate_run, inner_scores_table
 from outcome.progress import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Results", "run"]
 
 LOGGER = logging.getLogger("outcome")
-N_RESAMPLES = 1000
 ON_REQUEST = ("permutations.csv", "slide_vectors.h5")
 
 
@@ -252,8 +252,6 @@ def _results(
     from outcome.crossval.permutation_test import permutation_notes
     from outcome.dataset.patient_tables import patient_tables
     from outcome.evaluation.crossfit_estimates import InnerModelTables
-    from outcome.evaluation.evaluation import PatientTables, evaluate_study
-    from outcome.evaluation.outcome_kinds import described_outcome
     from outcome.predictions import Predictions
     from outcome.reporting.report import write_report
     from outcome.run_folder.write import write_run_folder
@@ -263,21 +261,10 @@ def _results(
     predictions = Predictions(joined_predictions(finished, study_data, study.secondary))
     about = manifest.describe(study, study_data, grid.device, command, frame) | fits
     of_patients = patient_tables(study, study_data)
-    inner_scores = pd.concat([f.inner_scores for f in finished], ignore_index=True)
+    inner_scores = inner_scores_table(finished)
     splits = splits_table(study_data.folds, study_data.cohort)
-    evaluation = evaluate_study(
-        predictions,
-        described_outcome(about["endpoint"], predictions),
-        study.secondary,
-        patients=PatientTables(
-            of_patients["covariates"], of_patients["acquisition"], study.covariates.numeric
-        ),
-        baseline=study.baseline,
-        contrasts=study.contrasts,
-        inner=[InnerModelTables(inner_scores, splits)],
-        n_resamples=N_RESAMPLES,
-        seed=study.split.seed,
-    )
+    inner = InnerModelTables(inner_scores, splits)
+    evaluation = evaluate_run(study, predictions, of_patients, inner)
     progress("evaluating", 1, 1)
     if fits["changed"]:
         about["notes"].append(
