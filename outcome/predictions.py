@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcome.errors import PredictionsError, Problems
+from outcome.errors import CohortError, PredictionsError, Problems
 from outcome.tables.codes import canonical_code
 from outcome.tables.column_names import is_survival_probability, says_censored, unit_in_name
 from outcome.tables.ids import join_ids, why_ids_differ
@@ -25,7 +25,7 @@ from outcome.tables.missing import (
     without_missing,
 )
 from outcome.tables.numbers import as_numbers, plain_numbers, typed
-from outcome.tables.read_table import TextTable, read_table
+from outcome.tables.read_table import TextTable, as_text, read_table
 
 Kind = Literal["survival", "binary"]
 
@@ -150,6 +150,7 @@ def read_external(
     favourable: bool = False,
     covariates: Sequence[str] = (),
     of_runs: Mapping[Path, pd.DataFrame] | None = None,
+    frames: Mapping[Path, pd.DataFrame] | None = None,
 ) -> ExternalPredictions:
     """Read tables of predictions made anywhere, one or several arms in each.
 
@@ -166,6 +167,8 @@ def read_external(
     of_runs : mapping of Path to DataFrame, optional
         Covariates of the run of a table, used where the table lacks a column: `patient_id` and
         columns, one row per patient.
+    frames : mapping of Path to DataFrame, optional
+        Tables that are in memory, by a path that names their arm and stands for no file.
 
     Raises
     ------
@@ -177,10 +180,11 @@ def read_external(
     units: set[str | None] = set()
     notes: list[str] = []
     origins: dict[str, tuple[Path, ...]] = {}
-    names = arm_names(paths)
+    frames = frames or {}
+    names = arm_names([p for p in paths if p not in frames]) | {p: str(p) for p in frames}
     for path in paths:
         try:
-            file = _read(path, problems, notes)
+            file = _read(path, problems, notes, frames.get(path))
         except PredictionsError as error:
             problems.extend([str(error)])
             continue
@@ -277,8 +281,16 @@ class _File:
         self.problems.add(f"{self.path}: {what}", seen, remedy)
 
 
-def _read(path: Path, problems: Problems, notes: list[str]) -> _File:
-    read = read_table(path, what="file", error=PredictionsError)
+def _read(
+    path: Path, problems: Problems, notes: list[str], frame: pd.DataFrame | None = None
+) -> _File:
+    if frame is None:
+        read = read_table(path, what="file", error=PredictionsError)
+    else:
+        try:
+            read = as_text(frame, f"the table {path}")
+        except CohortError as error:
+            raise PredictionsError(str(error)) from None
     notes += read.notes
     return _File(path, read, read.frame, problems, notes)
 

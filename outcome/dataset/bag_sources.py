@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from outcome.embeddings.patches.packed_store import Packed, PackedStore
 from outcome.errors import EmbeddingError, Problems
+from outcome.scratch import ScratchFolder
 from outcome.tables.ids import slide_name
 
 __all__ = ["ArrayBags", "BagSource", "PackedBags"]
@@ -56,7 +56,7 @@ class ArrayBags:
     def __init__(self, arrays: Mapping[str, Slides], cache: str | Path | None) -> None:
         self.arrays = arrays
         self.cache = None if cache is None else Path(cache).absolute()
-        self._scratch: TemporaryDirectory[str] | None = None
+        self._scratch: ScratchFolder | None = None
         self._packed: dict[str, Packed | str] = {}
 
     @classmethod
@@ -109,8 +109,8 @@ class ArrayBags:
         if self.cache is not None:
             return PackedStore(self.cache)
         if self._scratch is None:
-            self._scratch = TemporaryDirectory(prefix="slide-outcome-")
-        return PackedStore(Path(self._scratch.name))
+            self._scratch = ScratchFolder()
+        return PackedStore(self._scratch.path)
 
     def slides(self, patient: str) -> list[str]:
         """Names of a patient's slides, in order."""

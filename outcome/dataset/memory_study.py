@@ -56,7 +56,9 @@ def memory_study(data: SlideDataset, settings: Mapping[str, Any], where: str) ->
     problems.raise_if_any(InputError)
     aside = {strata, site}
     declared = data.declared.model_dump(mode="json")
-    covariates: dict[str, Any] = {k: [c for c in declared[k] if c not in aside] for k in ("numeric", "categorical")}
+    covariates: dict[str, Any] = {
+        k: [c for c in declared[k] if c not in aside] for k in ("numeric", "categorical")
+    }
     covariates["levels"] = {
         k: v for k, v in declared["levels"].items() if k in covariates["categorical"]
     }

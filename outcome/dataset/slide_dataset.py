@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from outcome.cohort import read_cohort
 from outcome.dataset.bag_sources import ArrayBags, BagSource, PackedBags
-from outcome.dataset.outcome_frame import outcome_frame
 from outcome.dataset.study_data import GivenVectors, PatientSample, join_files
 from outcome.embeddings.patches.packed_store import PackedStore, default_cache
 from outcome.embeddings.reports.tfidf import TextReports
 from outcome.embeddings.reports.vectors import Reports, pack_reports
 from outcome.errors import CohortError, InputError, Problems
 from outcome.study import Covariates, Study
+from outcome.tables.outcome_frame import outcome_frame
 
 if TYPE_CHECKING:
     from outcome.study import Layout
@@ -526,7 +526,7 @@ def _ids(
         ids = next((found for found in named if found is not None), None)
     if ids is None:
         name, value = next(iter(there.items()))
-        if np.ndim(value) == 0 and not hasattr(value, "__len__"):
+        if not hasattr(value, "__len__"):
             problems.add(f"`{name}` is {type(value).__name__}", remedy="give one entry per patient")
             return []
         n = len(value)

@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 
-from outcome.dataset.outcome_frame import label_codes
 from outcome.dataset.slide_dataset import SlideDataset
 from outcome.errors import InputError
 from outcome.estimators.base import MILEstimator
+from outcome.tables.outcome_frame import label_codes
 
 if TYPE_CHECKING:
     from outcome.bundle.bundle import Bundle

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from outcome.errors import InputError, Problems
 from outcome.pipeline.study_evaluation import N_RESAMPLES, evaluate_run, inner_scores_table
 from outcome.progress import Progress, no_progress
+from outcome.scratch import ScratchFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -296,11 +295,11 @@ def cross_validate(
     from outcome.crossval.joined_predictions import joined_predictions
     from outcome.crossval.scheduler import run_grid
     from outcome.dataset.memory_study import cohort_table, memory_study
-    from outcome.dataset.outcome_frame import label_codes
     from outcome.dataset.slide_dataset import SlideDataset
     from outcome.dataset.study_data import prepare
     from outcome.devices import choose_device
     from outcome.estimators.base import python_names
+    from outcome.tables.outcome_frame import label_codes
     from outcome.training.precision import resolved
 
     dataset = SlideDataset.of(data)
@@ -342,8 +341,8 @@ def cross_validate(
         known=network_errors(settled),
     )
     checked = check_study(study, study_data)
-    scratch = TemporaryDirectory(prefix="slide-outcome-")
-    grid = Grid(settled, study_data, Path(scratch.name) / "fits", device)
+    scratch = ScratchFolder()
+    grid = Grid(settled, study_data, scratch.path / "fits", device)
     finished = run_grid(grid, LocalProcesses(_processes(n_jobs)), progress)
     return CrossValidation(
         predictions=joined_predictions(finished, study_data),
