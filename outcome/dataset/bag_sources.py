@@ -99,7 +99,9 @@ class ArrayBags:
             found[patient] = named
         if wrong:
             problems.add(
-                "`bags` holds what is no array of numbers", wrong, "give arrays of shape (n, d)"
+                "Complex data not supported, nor text: `bags` holds no array of real numbers",
+                wrong,
+                "give arrays of shape (n, d)",
             )
         return cls(found, cache)
 
@@ -189,9 +191,11 @@ class PackedBags:
 
 
 def _array(values: Any) -> Array | None:
-    """Return an array of numbers; None for what is none."""
+    """Return an array of real numbers; None for what is none."""
     try:
         array = values if isinstance(values, np.ndarray) else np.asarray(values)
-    except ValueError:
+        if array.dtype.kind == "O":
+            array = array.astype(np.float64)
+    except (TypeError, ValueError):
         return None
     return array if array.dtype.kind in "fiu" and array.ndim >= 1 else None

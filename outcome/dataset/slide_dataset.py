@@ -302,6 +302,8 @@ class SlideDataset:
             return data
         if isinstance(data, Sequence) and data and isinstance(data[0], PatientSample):
             return cls._of_samples(data)
+        if hasattr(data, "__array__") and not hasattr(data, "__len__"):
+            data = np.asarray(data)
         return cls(data)
 
     @classmethod
@@ -457,7 +459,10 @@ class SlideDataset:
         """
         if y is None:
             if self.outcomes is None:
-                raise InputError("give `y`, or a SlideDataset with `outcomes`")
+                raise InputError(
+                    "a model requires y to be passed, but the target y is None. To do: give `y`, or"
+                    " a SlideDataset with `outcomes`"
+                )
             return self.outcomes
         problems = Problems("outcomes")
         rows = _rows_of("y", outcome_frame(y), self.patients.tolist(), problems)
@@ -567,6 +572,12 @@ def _by_patient(
         return None
     if isinstance(values, pd.DataFrame):
         values = values.to_numpy()
+    if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "biufc":
+        problems.add(
+            f"`{name}` has shape {values.shape}, one number per patient. Reshape your data",
+            remedy="give shape (patients, d), or a list of arrays of shape (n, d)",
+        )
+        return None
     if len(values) != len(ids):
         problems.add(f"`{name}` has {len(values)} entries for {len(ids)} patients")
         return None

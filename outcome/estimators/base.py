@@ -146,6 +146,11 @@ class MILEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unty
             self.n_features_in_ = bundle.contracts["image"].dimension
         return self
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
     def _scored(self, X: Any) -> tuple[Array, GivenPatients]:
         """Return risks, in the order of the patients, and the patients."""
         from outcome.bundle.given_patients import given_patients

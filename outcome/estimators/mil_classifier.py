@@ -254,8 +254,14 @@ class MILClassifier(ClassifierMixin, MILEstimator):  # type: ignore[misc]  # sci
         ----------
         X : SlideDataset, or sequence of bags
         """
-        picked: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        picked: NDArray[Any] = self.classes_[best]
         return picked
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the accuracy of `predict`; higher is better.
