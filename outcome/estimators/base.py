@@ -22,7 +22,7 @@ from outcome.dataset.slide_dataset import SlideDataset
 from outcome.dataset.study_data import PatientSample, prepare
 from outcome.embeddings.patches.packed_store import half
 from outcome.embeddings.patches.readers.content import Raw, as_patches
-from outcome.errors import InputError, StudyError
+from outcome.errors import InputError, Problems, StudyError
 
 if TYPE_CHECKING:
     from outcome.bundle.bundle import Bundle
@@ -46,7 +46,7 @@ class MILEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unty
     """A multiple-instance model of one arm, trained by the protocol of a study."""
 
     inputs: str | Sequence[str]
-    aggregator: str
+    aggregator: str | type
     fusion: str
     options: Mapping[str, Any] | None
     inner_folds: int
@@ -70,7 +70,7 @@ class MILEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unty
         return {
             "name": name or "+".join(inputs),
             "inputs": inputs,
-            "aggregator": self.aggregator,
+            "aggregator": _class_name(self.aggregator),
             "fusion": self.fusion,
             "options": dict(self.options or {}),
         }
@@ -100,6 +100,10 @@ class MILEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unty
 
         data = SlideDataset.of(X)
         y = outcomes(data)
+        if missing := y.index[y.isna().any(axis=1)].tolist():
+            problems = Problems(type(self).__name__)
+            problems.add("`y` is missing for patients", missing, "leave these patients out")
+            problems.raise_if_any(InputError)
         training = self.training_settings()
         arm = self.arm_settings()
         where = type(self).__name__
@@ -112,7 +116,6 @@ class MILEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unty
                     "baseline": arm["name"],
                     "split": {"inner_folds": self.inner_folds, "seed": training["seed"]},
                     "risk_groups": self.risk_groups,
-                    "on_missing": {"endpoint": "error"},
                     "training": training,
                 },
                 where,
@@ -130,7 +133,10 @@ class MILEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unty
                 device=choose_device(self.device),
                 jobs=self.n_jobs or 1,
             )
-        return self.with_bundle(bundle)
+        self.with_bundle(bundle)
+        slides = study_data.slides.values()
+        self._one_vector_each = all(sum(s.n for s in own) == 1 for own in slides)
+        return self
 
     def with_bundle(self, bundle: Bundle) -> Self:
         """Take over a trained model, as `outcome.fit` and `cross_validate` make it.
@@ -141,6 +147,7 @@ class MILEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unty
             Of an endpoint of this kind.
         """
         self.bundle_ = bundle
+        self._one_vector_each = False
         self.n_inner_models_ = len(bundle.members[0].centres)
         if "image" in bundle.contracts:
             self.n_features_in_ = bundle.contracts["image"].dimension
@@ -157,6 +164,11 @@ class MILEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unty
         from outcome.bundle.predict import score_patients
 
         check_is_fitted(self, "bundle_")
+        if isinstance(X, np.ndarray) and X.ndim == 2 and not self._one_vector_each:
+            raise InputError(
+                f"`X` is one array of shape {X.shape}, and the model was trained on bags. To do:"
+                " give a list of bags, [X] for one patient"
+            )
         new = given_patients(self.bundle_, SlideDataset.of(X), type(self).__name__)
         found = score_patients(self.bundle_, new, jobs=self.n_jobs or 1)
         return np.asarray(found.risks.mean(axis=1)), new
@@ -247,6 +259,13 @@ class MILEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unty
         features = half(as_patches(raw, sample.patient).features)
         bundle.contracts["image"].check(sample.patient, features.shape[1], "")
         return ensemble.see(image=features, report=sample.report)
+
+
+def _class_name(aggregator: str | type) -> str:
+    """Return how a study names an aggregator that may be given as its class."""
+    if isinstance(aggregator, type):
+        return f"{aggregator.__module__}:{aggregator.__qualname__}"
+    return aggregator
 
 
 @contextmanager

@@ -35,9 +35,10 @@ class MILCox(MILEstimator):
     ----------
     inputs : str or sequence of str
         Any of `image`, `report` and `clinical`, e.g. `"image+report"`.
-    aggregator : str
+    aggregator : str or class
         `attention` (gated), `mean`, `transformer`, `prototypes`, `abmil`, `linear` (a ridge model
-        of the mean vectors), `package.module:Class`, or several joined by `+`.
+        of the mean vectors), several joined by `+`, or a class of your own (also as
+        `package.module:Class`), which `outcome.testing.check_aggregator` has checked.
     fusion : {"early", "gated", "cross", "late", "stacked"}
         How several inputs are joined. `early`: one network sees all of them.
     options : mapping, optional
@@ -127,7 +128,7 @@ class MILCox(MILEstimator):
         self,
         inputs: str | Sequence[str] = "image",
         *,
-        aggregator: str = "attention",
+        aggregator: str | type = "attention",
         fusion: str = "early",
         options: Mapping[str, Any] | None = None,
         strata: str | None = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["CrossValidation", "cross_validate"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CrossValidation:
     """Several models, cross-validated on the same folds.
 
@@ -61,15 +61,15 @@ class CrossValidation:
     splits: pd.DataFrame
     notes: list[str]
     warnings: list[str]
-    grid: Grid = field(repr=False)
-    made: Mapping[str, MILEstimator] = field(repr=False)
-    classes: Sequence[Any] = field(repr=False)
-    kept: tuple[Any, ...] = field(repr=False)
+    _grid: Grid
+    _made: Mapping[str, MILEstimator]
+    _classes: Sequence[Any]
+    _kept: tuple[Any, ...]
 
     @property
     def study(self) -> Study:
         """The settings, every default written out."""
-        return self.grid.study
+        return self._grid.study
 
     @cached_property
     def evaluation(self) -> Evaluation:
@@ -88,7 +88,7 @@ class CrossValidation:
         from outcome.evaluation.crossfit_estimates import InnerModelTables
         from outcome.predictions import Predictions
 
-        study, study_data = self.grid.study, self.grid.study_data
+        study, study_data = self._grid.study, self._grid.study_data
         return evaluate_run(
             study,
             Predictions(self.predictions),
@@ -118,12 +118,12 @@ class CrossValidation:
         from sklearn.base import clone
 
         found: dict[str, list[Any]] = {}
-        for arm, model in self.made.items():
+        for arm, model in self._made.items():
             found[arm] = []
-            for fold in self.grid.study_data.folds:
+            for fold in self._grid.study_data.folds:
                 fitted = clone(model).with_bundle(self.bundle(arm, fold.name, fold.repeat))
-                if self.classes:
-                    fitted = fitted.with_classes(self.classes)
+                if self._classes:
+                    fitted = fitted.with_classes(self._classes)
                 found[arm].append(fitted)
         return found
 
@@ -145,7 +145,7 @@ class CrossValidation:
         from outcome.bundle.fit import fit_bundle
         from outcome.pipeline.fit_model import choose_arm
 
-        grid = self.grid
+        grid = self._grid
         for own in grid.study_data.folds:
             if own.key == (repeat, str(fold)):
                 return fit_bundle(
@@ -163,7 +163,7 @@ class CrossValidation:
     def __repr__(self) -> str:
         arms = ", ".join(arm.name for arm in self.study.arms)
         n = self.predictions["patient_id"].nunique()
-        folds = len(self.grid.study_data.folds)
+        folds = len(self._grid.study_data.folds)
         return f"CrossValidation of {arms}: {n} patients, {folds} folds"
 
     def _repr_html_(self) -> str:
@@ -177,7 +177,7 @@ def cross_validate(
     *,
     folds: int = 5,
     repeats: int = 1,
-    inner_folds: int = 5,
+    inner_folds: int | None = None,
     stratify: bool = True,
     site: str | None = None,
     site_preserved: bool = False,
@@ -190,7 +190,7 @@ def cross_validate(
     landmark: float | None = None,
     positive: Any = None,
     favourable: bool | None = None,
-    risk_groups: str | Sequence[float] = "median",
+    risk_groups: str | Sequence[float] | None = None,
     training: Mapping[str, Any] | None = None,
     n_jobs: int | None = None,
     device: str = "auto",
@@ -211,8 +211,9 @@ def cross_validate(
         By default the outcomes of the dataset.
     folds, repeats : int
         Outer folds, and how often patients are divided anew.
-    inner_folds : int
-        Folds inside development; fewer where events are few.
+    inner_folds : int, optional
+        Folds inside development, fewer where events are few; by default those of the estimators,
+        else 5.
     stratify : bool
         Spread events (or positive labels) evenly over folds.
     site : str, optional
@@ -237,8 +238,8 @@ def cross_validate(
     positive, favourable
         Of labels: the positive class (by default the one that sorts last), and whether it is the
         better outcome.
-    risk_groups : {"median", "tertiles", "maxstat"} or sequence of float
-        Cut-offs, from development patients.
+    risk_groups : {"median", "tertiles", "maxstat"} or sequence of float, optional
+        Cut-offs, from development patients; by default those of the estimators, else the median.
     training : mapping, optional
         Keys of the section `training` of a study file, e.g. `{"epochs": 20}`; by default the
         settings of the estimators, which must agree.
@@ -312,6 +313,7 @@ def cross_validate(
     asked = {"unit": unit, "strata": strata, "favourable": favourable}
     endpoint = _endpoint(outcomes, models, asked, landmark, horizons)
     settings = _training(models, training)
+    inner_folds = _shared(models, "inner_folds", inner_folds, 5)
     split = {
         "folds": folds, "repeats": repeats, "inner_folds": inner_folds, "stratify": stratify,
         "site": site, "site_preserved": site_preserved, "seed": seed,
@@ -325,7 +327,7 @@ def cross_validate(
                 "baseline": baseline,
                 "contrasts": [list(pair) for pair in contrasts],
                 "split": split,
-                "risk_groups": risk_groups,
+                "risk_groups": _shared(models, "risk_groups", risk_groups, "median"),
                 "training": settings,
             },
             "cross_validate",
@@ -352,10 +354,10 @@ def cross_validate(
         splits=splits_table(study_data.folds, study_data.cohort),
         notes=[*study_data.notes, *fit_notes(finished, study.split.inner_folds)],
         warnings=[*checked.warnings, *fit_warnings(finished)],
-        grid=grid,
-        made=_estimators(study, models),
-        classes=classes,
-        kept=(dataset, scratch),
+        _grid=grid,
+        _made=_estimators(study, models),
+        _classes=classes,
+        _kept=(dataset, scratch),
     )
 
 
@@ -445,6 +447,16 @@ def _training(models: Models, asked: Mapping[str, Any] | None) -> dict[str, Any]
             " training. To do: make them equal, or give `training={...}`"
         )
     return own[0] if own else {}
+
+
+def _shared(models: Models, name: str, asked: Any, default: Any) -> Any:
+    """Return a parameter: as asked for, else that of the estimators, which must agree."""
+    if asked is not None:
+        return asked
+    own = [getattr(model, name) for _, model in models.values() if model is not None]
+    if any(other != own[0] for other in own):
+        raise InputError(f"the estimators differ in {name}. To do: give `{name}=`")
+    return own[0] if own else default
 
 
 def _estimators(study: Study, models: Models) -> dict[str, MILEstimator]:

@@ -18,7 +18,7 @@ __all__ = ["compare", "evaluate"]
 
 
 def evaluate(
-    predictions: pd.DataFrame | Mapping[str, pd.DataFrame],
+    predictions: pd.DataFrame | Mapping[str, pd.DataFrame] | Any,
     *,
     baseline: str | None = None,
     contrasts: Sequence[tuple[str, str]] = (),
@@ -36,7 +36,7 @@ def evaluate(
 
     Parameters
     ----------
-    predictions : DataFrame, or mapping of arm to DataFrame
+    predictions : DataFrame, mapping of arm to DataFrame, or results of a study
         One row per patient (and arm, and repeat): `patient_id`; `time` and `event`, or `label`;
         `risk` (higher is worse) or `probability`. Optional: `arm`, `repeat`, `fold` (risks are
         compared within a fold only), `strata`, `risk_group`, `survival_<h>`.
@@ -198,6 +198,7 @@ def _frames(predictions: Any) -> dict[Path, pd.DataFrame]:
     """Return the tables by a path that names each of them."""
     import pandas as pd
 
+    predictions = getattr(predictions, "predictions", predictions)  # of a whole study
     if isinstance(predictions, pd.DataFrame):
         predictions = {"predictions": predictions}
     if not isinstance(predictions, Mapping) or not predictions:

@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 SIZE = (5.2, 4.0)
+MOST_GROUPS = 12
 Scores = ArrayLike | Mapping[str, ArrayLike]
 
 
@@ -61,7 +62,7 @@ def kaplan_meier(
 
     Parameters
     ----------
-    data : Surv array, or DataFrame
+    data : Surv array, DataFrame, or the results of a study
         Outcomes, with columns `time` and `event`; or predictions, whose `risk_group` is drawn. Of
         several repeats the first is used, and with folds the test is stratified by them.
     groups : array, shape (n,), optional
@@ -90,6 +91,7 @@ def kaplan_meier(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['low  (n = 10, events = 10)', 'high  (n = 10, events = 10)']
     """
+    data = _part(data, "predictions", pd.DataFrame)
     table = _one_arm(data, arm) if isinstance(data, pd.DataFrame) and "risk" in data else None
     if table is None:
         n = len(data)
@@ -103,6 +105,11 @@ def kaplan_meier(
         table = score_table(data, np.zeros(n)).table.assign(risk_group=labels)
     elif groups is not None:
         table = table.assign(risk_group=np.asarray(groups).astype(str))
+    if (several := table["risk_group"].nunique() if "risk_group" in table else 2) > MOST_GROUPS:
+        raise InputError(
+            f"`groups` has {several} different values. To do: give labels of groups, such as those"
+            " of `MILCox.predict_risk_group`"
+        )
     if "time" not in table:
         raise InputError("the outcomes are labels, and Kaplan-Meier curves are of times and events")
     _, arms = read_arms(Predictions(table))
@@ -131,7 +138,7 @@ def auc_over_time(
 
     Parameters
     ----------
-    data : Surv array or DataFrame of outcomes, DataFrame of predictions, or Evaluation
+    data : Surv array or DataFrame of outcomes, DataFrame of predictions, Evaluation, or results
     risk : array, shape (n,), or mapping of name to array, optional
         With outcomes: risks of one or several models; higher is worse.
     ax : Axes, optional
@@ -159,6 +166,7 @@ def auc_over_time(
     >>> ax.get_ylabel()
     'AUC'
     """
+    data = _part(data, "evaluation", Evaluation)
     if isinstance(data, Evaluation):
         table = data.auc_over_time
     else:
@@ -180,7 +188,7 @@ def calibration(
 
     Parameters
     ----------
-    data : Surv array, DataFrame or array of labels, DataFrame of predictions, or Evaluation
+    data : Surv array, DataFrame, labels, DataFrame of predictions, Evaluation, or results
     probability : array, shape (n,), optional
         With outcomes: of the event by `horizon`, or of the positive label.
     ax : Axes, optional
@@ -206,6 +214,7 @@ def calibration(
     'Predicted probability of the event'
     """
     predicted: list[float] = []
+    data = _part(data, "evaluation", Evaluation)
     if isinstance(data, Evaluation):
         points = data.calibration
         found = _picked(points["arm"].unique().tolist(), arm)
@@ -242,7 +251,7 @@ def decision_curve(
 
     Parameters
     ----------
-    data : Surv array, DataFrame or array of labels, DataFrame of predictions, or Evaluation
+    data : Surv array, DataFrame, labels, DataFrame of predictions, Evaluation, or results
     probability : array, shape (n,), or mapping of name to array, optional
         With outcomes: of the event by `horizon`, or of the positive label.
     ax : Axes, optional
@@ -267,6 +276,7 @@ def decision_curve(
     >>> ax.get_ylabel()
     'Net benefit per patient'
     """
+    data = _part(data, "evaluation", Evaluation)
     if isinstance(data, Evaluation):
         table = data.decision_curves
     else:
@@ -297,7 +307,7 @@ def forest(
 
     Parameters
     ----------
-    data : Evaluation, DataFrame, or mapping of label to MetricValue
+    data : Evaluation, results, DataFrame, or mapping of label to MetricValue
         Of an Evaluation a metric of every arm. A table has `label`, `arm` or `group`, and
         `estimate` (or `difference`, or `hazard_ratio`), `lower`, `upper`; with a column `metric`,
         that metric is drawn.
@@ -326,6 +336,7 @@ def forest(
     >>> ax.get_xlabel()
     "Harrell's C"
     """
+    data = _part(data, "evaluation", Evaluation)
     if isinstance(data, Evaluation):
         data = data.metrics
     elif isinstance(data, Mapping):
@@ -429,6 +440,12 @@ def attention_map(
         bar = figure.colorbar(drawn, ax=axes, shrink=0.8)
         bar.set_label(str(drawn.get_label()))
     return axes
+
+
+def _part(data: Any, name: str, kind: type) -> Any:
+    """Return a part of the results of a study, where these are given as a whole."""
+    found = None if isinstance(data, kind) else getattr(data, name, None)
+    return found if isinstance(found, kind) else data
 
 
 def _axes(ax: Axes | None) -> Axes:

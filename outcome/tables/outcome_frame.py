@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ def outcome_frame(y: Any, name: str = "y") -> pd.DataFrame:
 
     Parameters
     ----------
-    y : structured array, DataFrame or array of labels
+    y : structured array, DataFrame (or mapping of columns) or array of labels
         A structured array has two fields of any name, first the event and then the time, as
         `sksurv.util.Surv` makes it; codes of the event may be 0 (censored), 1 (event) and 2
         (competing event). A DataFrame has columns `time` and `event`, or `label`, and keeps its
@@ -47,6 +48,8 @@ def outcome_frame(y: Any, name: str = "y") -> pd.DataFrame:
     0  12.0      1
     1  30.0      0
     """
+    if isinstance(y, Mapping):
+        y = pd.DataFrame(dict(y))
     if isinstance(y, pd.DataFrame):
         return _of_table(y, name)
     values = np.asarray(y)
@@ -59,10 +62,14 @@ def outcome_frame(y: Any, name: str = "y") -> pd.DataFrame:
     if fields or values.ndim != 1 or values.dtype.kind == "V":
         column = values.ndim == 2 and values.shape[1] == 1 and not fields
         if not column:
-            shape = f"shape {values.shape}" if not fields else f"fields {', '.join(fields)}"
-            raise InputError(f"`{name}` has {shape}. To do: {HOW}")
+            raise InputError(f"`{name}` has {_described(values)}. To do: {HOW}")
         values = values[:, 0]
     return pd.DataFrame({"label": values})
+
+
+def _described(values: Any) -> str:
+    fields = values.dtype.names
+    return f"fields {', '.join(fields)}" if fields else f"shape {values.shape}"
 
 
 def _of_table(table: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -136,7 +136,7 @@ def test_an_event_by_a_time_is_a_yes_or_no(arrays):
         (["image"], {"site": "clinic"}, "`site` is 'clinic', and the covariates have no such"),
         (["image"], {"baseline": "x"}, "the baseline 'x' is not among the arms"),
         (["image"], {"n_jobs": 0}, "`n_jobs` is 0"),
-        (["image"], {"folds": 40}, "training a network needs 10|fold 0"),
+        (["image"], {"folds": 60}, "there are 48 events for 60 folds"),
         ({"a": {"inputs": ["image"], "aggregator": "no.such:Pool"}}, {}, "cannot be imported"),
     ],
 )
