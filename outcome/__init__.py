@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from outcome.pipeline.predict_patients import predict
     from outcome.pipeline.run import Results, run
     from outcome.pipeline.validate_model import validate
-    from outcome.simulation.power import power
+    from outcome.simulation.power import ExpectedDifference, power
     from outcome.simulation.simulate import Simulation, simulate
     from outcome.study import Study
 
@@ -84,6 +84,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CrossValidation",
     "Evaluation",
+    "ExpectedDifference",
     "InputError",
     "MILClassifier",
     "MILCox",
@@ -111,6 +112,7 @@ __all__ = [
 _PLACES = {
     "CrossValidation": "outcome.pipeline.cross_validate",
     "Evaluation": "outcome.evaluation.evaluation",
+    "ExpectedDifference": "outcome.simulation.power",
     "InputError": "outcome.errors",
     "MILClassifier": "outcome.estimators.mil_classifier",
     "MILCox": "outcome.estimators.mil_cox",

@@ -152,6 +152,16 @@ def run(
     Notes
     -----
     Warnings of the checks are logged before the first fit, by the logger `outcome`.
+
+    Examples
+    --------
+    >>> import outcome
+    >>> few = outcome.Simulation(patients=40, patches=5, dimension=8)
+    >>> path = outcome.simulate("cohort", few)
+    >>> quick = ["split.folds=2", "split.inner_folds=2", "training.epochs=1", "arms=[image]"]
+    >>> results = outcome.run(outcome.Study.read(path, quick), out="run", jobs=1)
+    >>> results.report.name, len(results.predictions)
+    ('report.html', 40)
     """
     from time import monotonic
 

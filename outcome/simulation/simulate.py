@@ -119,7 +119,7 @@ class Simulation:
 
 
 def simulate(
-    out: Path,
+    out: str | Path,
     simulation: Simulation | None = None,
     *,
     progress: CountProgress = no_progress,
@@ -128,7 +128,7 @@ def simulate(
 
     Parameters
     ----------
-    out : Path
+    out : path
         A new or empty folder.
     simulation : Simulation, optional
     progress : callable
@@ -143,8 +143,16 @@ def simulate(
     ------
     InputError
         The folder holds something already.
+
+    Examples
+    --------
+    >>> import outcome
+    >>> few = outcome.Simulation(patients=20, patches=5, dimension=8)
+    >>> study = outcome.Study.read(outcome.simulate("simulated", few))
+    >>> study.arms[-1].inputs
+    ('image', 'report')
     """
-    s = simulation or Simulation()
+    s, out = simulation or Simulation(), Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not empty: name a new folder")
     rng = np.random.default_rng([s.seed, 20240607])
