@@ -23,6 +23,7 @@ from outcome.dataset.study_data import PatientSample, prepare
 from outcome.embeddings.patches.packed_store import half
 from outcome.embeddings.patches.readers.content import Raw, as_patches
 from outcome.errors import InputError, Problems, StudyError
+from outcome.processes import processes_of
 
 if TYPE_CHECKING:
     from outcome.bundle.bundle import Bundle
@@ -131,7 +132,7 @@ class MILEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unty
                 study_data.folds[0],
                 fits=Path(scratch) / "fits",
                 device=choose_device(self.device),
-                jobs=self.n_jobs or 1,
+                jobs=processes_of(self.n_jobs),
             )
         self.with_bundle(bundle)
         slides = study_data.slides.values()
@@ -170,7 +171,7 @@ class MILEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unty
                 " give a list of bags, [X] for one patient"
             )
         new = given_patients(self.bundle_, SlideDataset.of(X), type(self).__name__)
-        found = score_patients(self.bundle_, new, jobs=self.n_jobs or 1)
+        found = score_patients(self.bundle_, new, jobs=processes_of(self.n_jobs))
         return np.asarray(found.risks.mean(axis=1)), new
 
     def predict_risk_group(self, X: Any) -> NDArray[np.str_]:

@@ -45,6 +45,8 @@ class CrossValidation:
         Losses of every fit and epoch.
     splits : DataFrame
         Who had which role in which fold.
+    cohort_flow : DataFrame
+        How many patients were left after each step, and why.
     notes, warnings : list of str
         What was left out or filled in; what a reader of the numbers must know.
     evaluation : Evaluation
@@ -59,6 +61,7 @@ class CrossValidation:
     development: pd.DataFrame
     history: pd.DataFrame
     splits: pd.DataFrame
+    cohort_flow: pd.DataFrame
     notes: list[str]
     warnings: list[str]
     _grid: Grid
@@ -300,6 +303,7 @@ def cross_validate(
     from outcome.dataset.study_data import prepare
     from outcome.devices import choose_device
     from outcome.estimators.base import python_names
+    from outcome.processes import processes_of
     from outcome.tables.outcome_frame import label_codes
     from outcome.training.precision import resolved
 
@@ -345,13 +349,14 @@ def cross_validate(
     checked = check_study(study, study_data)
     scratch = ScratchFolder()
     grid = Grid(settled, study_data, scratch.path / "fits", device)
-    finished = run_grid(grid, LocalProcesses(_processes(n_jobs)), progress)
+    finished = run_grid(grid, LocalProcesses(processes_of(n_jobs)), progress)
     return CrossValidation(
         predictions=joined_predictions(finished, study_data),
         inner_scores=inner_scores_table(finished),
         development=pd.concat([f.development for f in finished], ignore_index=True),
         history=pd.concat([f.history for f in finished if len(f.history)] or [finished[0].history]),
         splits=splits_table(study_data.folds, study_data.cohort),
+        cohort_flow=study_data.cohort.flow_table(),
         notes=[*study_data.notes, *fit_notes(finished, study.split.inner_folds)],
         warnings=[*checked.warnings, *fit_warnings(finished)],
         _grid=grid,
@@ -488,13 +493,3 @@ def _estimators(study: Study, models: Models) -> dict[str, MILEstimator]:
         )
         for arm in study.arms
     }
-
-
-def _processes(n_jobs: int | None) -> int:
-    from outcome.processes import available_cpus
-
-    if n_jobs is None:
-        return 1
-    if not isinstance(n_jobs, int) or n_jobs == 0 or n_jobs < -1:
-        raise InputError(f"`n_jobs` is {n_jobs!r}: give 1 or more, or -1 for one per processor")
-    return available_cpus() if n_jobs == -1 else n_jobs

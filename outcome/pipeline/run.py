@@ -156,7 +156,7 @@ def run(
     Examples
     --------
     >>> import outcome
-    >>> few = outcome.Simulation(patients=40, patches=5, dimension=8)
+    >>> few = outcome.Simulation(patients=40, patches=5, dimension=16)
     >>> path = outcome.simulate("cohort", few)
     >>> quick = ["split.folds=2", "split.inner_folds=2", "training.epochs=1", "arms=[image]"]
     >>> results = outcome.run(outcome.Study.read(path, quick), out="run", jobs=1)

@@ -187,7 +187,7 @@ def power(
     Examples
     --------
     >>> import outcome
-    >>> few = outcome.Simulation(patients=60, patches=5, dimension=8)
+    >>> few = outcome.Simulation(patients=60, patches=5, dimension=16)
     >>> study = outcome.Study.read(outcome.simulate("planned", few))
     >>> wanted = outcome.ExpectedDifference(baseline=0.60, arm=0.75)
     >>> found = outcome.power(study, wanted, sizes=[100], simulations=20)

@@ -147,7 +147,7 @@ def simulate(
     Examples
     --------
     >>> import outcome
-    >>> few = outcome.Simulation(patients=20, patches=5, dimension=8)
+    >>> few = outcome.Simulation(patients=20, patches=5, dimension=16)
     >>> study = outcome.Study.read(outcome.simulate("simulated", few))
     >>> study.arms[-1].inputs
     ('image', 'report')

@@ -72,11 +72,10 @@ def test_it_runs_in_the_tools_of_scikit_learn(cohort, quick):
     data, y, _ = cohort
     model = MILCox(**quick)
     scores = cross_val_score(model, data, y, cv=2)
-    assert scores.shape == (2,)
-    bags = [s.patches for s in data]  # a list of arrays is taken as well
-    search = GridSearchCV(model, {"components": [2, 4]}, cv=2, refit=False).fit(bags, y)
-    assert search.best_params_["components"] in (2, 4)
-    assert cross_val_score(model, list(data), y, cv=2).tolist() == scores.tolist()
+    # A list of samples is taken as well; the settings are those of the model above.
+    search = GridSearchCV(model, {"components": [4]}, cv=2, refit=False).fit(list(data), y)
+    found = [search.cv_results_[f"split{k}_test_score"][0] for k in (0, 1)]
+    assert found == scores.tolist()
 
 
 def test_clone_and_pickle(cox, cohort):
