@@ -27,6 +27,8 @@ def evaluate(
     risk_groups: str | Sequence[float] | None = None,
     covariates: Sequence[str] = (),
     favourable: bool = False,
+    inner_scores: pd.DataFrame | None = None,
+    splits: pd.DataFrame | None = None,
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> Evaluation:
@@ -54,6 +56,10 @@ def evaluate(
         Columns of the table: added value, hazard ratios and subgroups.
     favourable : bool
         The positive label is the better outcome.
+    inner_scores, splits : DataFrame, optional
+        Scores of test patients by inner models, and who was in which fold, as
+        `outcome.cross_validate` returns them: intervals then count the training more exactly. Those
+        of the results of a study are used by themselves.
     n_resamples, seed : int
         Of the bootstrap.
 
@@ -84,12 +90,21 @@ def evaluate(
     >>> bool(found.metrics.set_index("metric").loc["harrell_c", "estimate"] > 0.7)
     True
     """
+    from outcome.evaluation.crossfit_estimates import InnerModelTables
     from outcome.evaluation.evaluation import PatientTables, endpoint_outcome, evaluate_study
     from outcome.evaluation.regrouping import regroup
     from outcome.pipeline.evaluate import ASSUMED, annotated, chosen_baseline
     from outcome.pipeline.sources import endpoint_asked
     from outcome.predictions import check_common_patients, read_external
 
+    if inner_scores is None and splits is None:
+        inner_scores = getattr(predictions, "inner_scores", None)
+        splits = getattr(predictions, "splits", None)
+    inner = []
+    if inner_scores is not None and splits is not None:
+        inner = [InnerModelTables(inner_scores, splits)]
+    elif inner_scores is not None:
+        raise InputError("`inner_scores` need `splits`: who was in which fold")
     frames = _frames(predictions)
     read = read_external(
         list(frames), favourable=favourable, covariates=list(covariates), frames=frames
@@ -111,6 +126,7 @@ def evaluate(
         patients=PatientTables(read.covariates),
         baseline=baseline,
         contrasts=contrasts,
+        inner=inner,
         n_resamples=n_resamples,
         seed=seed,
         cross_validated=len(made.table[["repeat", "fold"]].drop_duplicates()) > 1,

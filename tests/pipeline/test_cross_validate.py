@@ -59,6 +59,9 @@ def test_the_numbers_are_those_of_the_run(both):
     pd.testing.assert_frame_equal(evaluation.comparisons, ran.comparisons)
     assert list(evaluation.tables) == list(ran.evaluation.tables)
     assert found.warnings + list(evaluation.warnings) == ran.warnings
+    favourable = bool(both[4].get("favourable"))
+    again = outcome.evaluate(found, favourable=favourable, n_resamples=20)
+    pd.testing.assert_frame_equal(again.metrics, ran.metrics)
 
 
 def test_the_models_of_the_folds_predict_their_test_patients(both):

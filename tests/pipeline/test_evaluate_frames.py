@@ -69,6 +69,8 @@ def test_what_cannot_be_evaluated_is_refused(table):
         outcome.evaluate({"image": Path("predictions.csv")})
     with pytest.raises(InputError, match=r"has no column: 1, e.g. risk"):
         outcome.evaluate(table.drop(columns="risk"))
+    with pytest.raises(InputError, match="`inner_scores` need `splits`"):
+        outcome.evaluate(table, inner_scores=table)
     with pytest.raises(InputError, match="`a` holds 2 arms"):
         outcome.compare(table, table)
     other = table[table["arm"] == "image"].assign(patient_id=lambda t: "x" + t["patient_id"])
