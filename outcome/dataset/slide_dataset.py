@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -538,7 +539,7 @@ def _ids(
         ids = [f"{i:0{len(str(n - 1))}d}" for i in range(n)]
     if not ids:
         problems.add("there is no patient")
-    if twice := sorted({p for p in ids if ids.count(p) > 1}):
+    if twice := sorted(p for p, n in Counter(ids).items() if n > 1):
         problems.add("a patient is there more than once", twice, "give each patient once")
     return ids
 

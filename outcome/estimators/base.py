@@ -171,7 +171,8 @@ class MILEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unty
                 " give a list of bags, [X] for one patient"
             )
         new = given_patients(self.bundle_, SlideDataset.of(X), type(self).__name__)
-        found = score_patients(self.bundle_, new, jobs=processes_of(self.n_jobs))
+        # In one process: the arrays would be copied to the others.
+        found = score_patients(self.bundle_, new, jobs=1)
         return np.asarray(found.risks.mean(axis=1)), new
 
     def predict_risk_group(self, X: Any) -> NDArray[np.str_]:

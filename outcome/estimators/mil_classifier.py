@@ -76,7 +76,7 @@ class MILClassifier(ClassifierMixin, MILEstimator):  # type: ignore[misc]  # sci
     random_state : int, RandomState or None
         Of inner folds, initial weights and the order of patients.
     n_jobs : int, optional
-        Processes; by default one. Results do not depend on it.
+        Processes that train; by default one, -1 for one per processor. Results do not depend on it.
     device : str
         `auto`, `cpu`, `cuda:N` or `mps`.
 

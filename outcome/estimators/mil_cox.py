@@ -78,7 +78,7 @@ class MILCox(MILEstimator):
     random_state : int, RandomState or None
         Of inner folds, initial weights and the order of patients.
     n_jobs : int, optional
-        Processes; by default one. Results do not depend on it.
+        Processes that train; by default one, -1 for one per processor. Results do not depend on it.
     device : str
         `auto`, `cpu`, `cuda:N` or `mps`.
 

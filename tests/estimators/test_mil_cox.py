@@ -12,6 +12,7 @@ from sksurv.metrics import concordance_index_censored, integrated_brier_score
 from sksurv.util import Surv
 
 from outcome import InputError, MILCox, PatientSample, SlideDataset
+from outcome.models import PrototypePool
 from outcome.study import Training
 
 
@@ -123,6 +124,10 @@ def test_what_a_study_would_refuse_is_refused_in_its_words(cohort):
         MILCox().fit(data, few)
     with pytest.raises(InputError, match="needs times and events"):
         MILCox().fit(data, labels)
+    gaps = pd.DataFrame({"time": y["time"], "event": 1}, index=data.patients)
+    gaps.loc["p03", "time"] = np.nan
+    with pytest.raises(InputError, match=r"`y` is missing for patients: 1, e.g. p03"):
+        MILCox().fit(data, gaps)
     with pytest.raises(InputError, match="y is None"):
         MILCox().fit(data)
     with pytest.raises(InputError, match="the data have no `reports`"):
@@ -144,6 +149,8 @@ def test_what_a_study_would_refuse_is_refused_in_its_words(cohort):
 def test_new_patients_must_be_like_those_of_training(cox):
     with pytest.raises(InputError, match="vectors of 5 numbers, and the model was trained on 6"):
         cox.predict([np.zeros((3, 5))])
+    with pytest.raises(InputError, match=r"one array of shape \(7, 6\).*\[X\] for one patient"):
+        cox.predict(np.zeros((7, 6)))
     with pytest.raises(InputError, match="`bag` has no patches"):
         cox.attention(PatientSample(None, None))
     with pytest.raises(InputError, match="the model sees `bags`"):
@@ -152,7 +159,7 @@ def test_new_patients_must_be_like_those_of_training(cox):
 
 def test_an_aggregator_without_weights_says_so(cohort, quick):
     data, y, _ = cohort
-    model = MILCox(aggregator="prototypes", **quick).fit(data, y)
+    model = MILCox(aggregator=PrototypePool, **quick).fit(data, y)
     with pytest.raises(InputError, match=r"no attention weights.*`contributions`"):
         model.attention(data[0])
     assert np.isfinite(model.contributions(data[0])).all()

@@ -1,5 +1,7 @@
 """Figures from arrays, tables of predictions and evaluations."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -52,6 +54,8 @@ def test_kaplan_meier_of_everybody_and_of_predictions(scored, predictions, ax):
     assert len(other.get_legend().get_texts()) == 2
     with pytest.raises(InputError, match="choose one of the arms with `arm=`: image, both"):
         plotting.kaplan_meier(predictions)
+    with pytest.raises(InputError, match="has 60 different values"):
+        plotting.kaplan_meier(y, scored[1])
     with pytest.raises(InputError, match="`groups` has 2 entries for 60"):
         plotting.kaplan_meier(y, ["a", "b"])
     with pytest.raises(InputError, match="the outcomes are labels"):
@@ -99,6 +103,15 @@ def test_a_forest_of_an_evaluation_of_metrics_and_of_differences(scored, predict
         plotting.forest(evaluation, metric="auroc")
     with pytest.raises(InputError, match="needs label, estimate, lower and upper"):
         plotting.forest(pd.DataFrame({"a": [1]}))
+
+
+def test_the_results_of_a_study_are_taken_as_a_whole(predictions, ax):
+    results = SimpleNamespace(
+        predictions=predictions, evaluation=evaluate(predictions, horizons=[50], n_resamples=0)
+    )
+    plotting.kaplan_meier(results, arm="image", ax=ax)
+    for draw in (plotting.forest, plotting.auc_over_time, plotting.decision_curve):
+        assert draw(results, ax=Figure().subplots()).get_xlabel()
 
 
 def test_attention_is_drawn_where_the_patches_are(ax):
