@@ -41,6 +41,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from outcome.errors import InputError
 from outcome.evaluation.evaluation import evaluate
 from outcome.evaluation.horizon_columns import horizon_name
 from outcome.evaluation.score_table import score_table
@@ -386,7 +387,7 @@ def _measured(
     rows = found[found["metric"] == name]
     if rows.empty:
         known = ", ".join(found["metric"])
-        return MetricValue(name, math.nan, math.nan, math.nan, 0, 0, f"not of this kind: {known}")
+        raise InputError(f"{name} is not for outcomes of this kind, which have {known}")
     row = rows.iloc[0]
     value, low, high = (float(row[c]) for c in ("estimate", "lower", "upper"))
     return MetricValue(name, value, low, high, int(row["n"]), int(row["events"]), str(row["note"]))

@@ -74,6 +74,8 @@ def test_what_cannot_be_measured_says_why(scored):
     late = metrics.auc(y, risk, 2 * y["time"].max(), n_resamples=0)
     assert np.isnan(late.estimate)
     assert "not before the last follow-up" in repr(late)
+    with pytest.raises(InputError, match="auroc is not for outcomes of this kind, which have harr"):
+        metrics.auroc(y, risk, n_resamples=0)
     with pytest.raises(InputError, match="'model' has shape"):
         metrics.harrell_c(y, risk[:3])
     with pytest.raises(InputError, match="outside of 0 to 1"):

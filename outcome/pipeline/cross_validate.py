@@ -207,8 +207,8 @@ def cross_validate(
     Parameters
     ----------
     arms : mapping of name to model, or sequence of names
-        A model is an estimator (`MILCox`, `MILClassifier`), inputs joined by `+`, a mapping with
-        the keys of an arm in a study file, or None for the inputs that the name says.
+        A model is an estimator (`MILCox`, `MILClassifier`), inputs (a list, or joined by `+`), a
+        mapping with the keys of an arm in a study file, or None for the inputs that the name says.
     data : SlideDataset, mapping of patient to array, or sequence of arrays
     y : Surv array, DataFrame or array of labels, optional
         By default the outcomes of the dataset.
@@ -388,6 +388,8 @@ def _models(arms: Any) -> Models:
         elif model is None or isinstance(model, str):
             inputs = [part.strip() for part in str(model or name).split("+")]
             found[str(name)] = {"name": str(name), "inputs": inputs}, None
+        elif isinstance(model, (list, tuple)):
+            found[str(name)] = {"name": str(name), "inputs": list(model)}, None
         elif isinstance(model, Mapping):
             own = {"inputs": [part.strip() for part in str(name).split("+")], **model}
             found[str(name)] = {"name": str(name), **own}, None

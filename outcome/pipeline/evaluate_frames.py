@@ -219,8 +219,8 @@ def _frames(predictions: Any) -> dict[Path, pd.DataFrame]:
         predictions = {"predictions": predictions}
     if not isinstance(predictions, Mapping) or not predictions:
         raise InputError(
-            f"`predictions` is {type(predictions).__name__}: give a DataFrame, or a mapping of arm"
-            " to DataFrame"
+            f"`predictions` is {type(predictions).__name__}: give a DataFrame (of a file,"
+            " pandas.read_csv(path)), or a mapping of arm to DataFrame"
         )
     for name, table in predictions.items():
         if not isinstance(table, pd.DataFrame):

@@ -95,7 +95,7 @@ def arrays():
 def test_estimators_say_what_is_compared_and_how(arrays):
     linear = {
         name: MILCox(inputs, aggregator="linear", unit="months", epochs=3)
-        for name, inputs in (("image", "image"), ("both", "image+clinical"))
+        for name, inputs in (("image", "image"), ("both", ["image", "clinical"]))
     }
     found = outcome.cross_validate(
         linear, arrays, folds=2, inner_folds=2, horizons=[20, 60], site="site", baseline="both"
