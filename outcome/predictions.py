@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcome.errors import PredictionsError, Problems
+from outcome.errors import CohortError, PredictionsError, Problems
 from outcome.tables.codes import canonical_code
 from outcome.tables.column_names import is_survival_probability, says_censored, unit_in_name
 from outcome.tables.ids import join_ids, why_ids_differ
@@ -25,7 +25,7 @@ from outcome.tables.missing import (
     without_missing,
 )
 from outcome.tables.numbers import as_numbers, plain_numbers, typed
-from outcome.tables.read_table import TextTable, read_table
+from outcome.tables.read_table import TextTable, as_text, read_table
 
 Kind = Literal["survival", "binary"]
 
@@ -179,6 +179,7 @@ def read_external(
     covariates: Sequence[str] = (),
     of_runs: Mapping[Path, pd.DataFrame] | None = None,
     declared: DeclaredColumns | None = None,
+    frames: Mapping[Path, pd.DataFrame] | None = None,
 ) -> ExternalPredictions:
     """Read tables of predictions made anywhere, one or several arms in each.
 
@@ -197,6 +198,8 @@ def read_external(
         columns, one row per patient.
     declared : DeclaredColumns, optional
         What the columns are called in tables that are not of a run.
+    frames : mapping of Path to DataFrame, optional
+        Tables that are in memory, by a path that names their arm and stands for no file.
 
     Raises
     ------
@@ -208,10 +211,11 @@ def read_external(
     units: set[str | None] = set()
     notes: list[str] = []
     origins: dict[str, tuple[Path, ...]] = {}
-    names = arm_names(paths)
+    frames = frames or {}
+    names = arm_names([p for p in paths if p not in frames]) | {p: str(p) for p in frames}
     for path in paths:
         try:
-            file = _read(path, problems, notes)
+            file = _read(path, problems, notes, frames.get(path))
         except PredictionsError as error:
             problems.extend([str(error)])
             continue
@@ -309,8 +313,16 @@ class _File:
         self.problems.add(f"{self.path}: {what}", seen, remedy)
 
 
-def _read(path: Path, problems: Problems, notes: list[str]) -> _File:
-    read = read_table(path, what="file", error=PredictionsError)
+def _read(
+    path: Path, problems: Problems, notes: list[str], frame: pd.DataFrame | None = None
+) -> _File:
+    if frame is None:
+        read = read_table(path, what="file", error=PredictionsError)
+    else:
+        try:
+            read = as_text(frame, f"the table {path}")
+        except CohortError as error:
+            raise PredictionsError(str(error)) from None
     notes += read.notes
     return _File(path, read, read.frame, problems, notes)
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import joblib
 
-__all__ = ["available_cpus", "end_with_parent", "in_processes"]
+from outcome.errors import InputError
+
+__all__ = ["available_cpus", "end_with_parent", "in_processes", "processes_of"]
 
 CHECK_PARENT_S = 1.0
 
@@ -72,3 +74,23 @@ def in_processes(calls: Iterable[Any], jobs: int, *, ordered: bool = False) -> I
         # warnings are errors, this one would end the thread that does so, and all would wait.
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
         yield from pool(calls)
+
+
+def processes_of(n_jobs: int | None) -> int:
+    """Return the number of processes that `n_jobs` of scikit-learn means.
+
+    Parameters
+    ----------
+    n_jobs : int, optional
+        None is 1, -1 is one per processor.
+
+    Raises
+    ------
+    InputError
+        It is no such number.
+    """
+    if n_jobs is None:
+        return 1
+    if not isinstance(n_jobs, int) or n_jobs == 0 or n_jobs < -1:
+        raise InputError(f"`n_jobs` is {n_jobs!r}: give 1 or more, or -1 for one per processor")
+    return available_cpus() if n_jobs == -1 else n_jobs

@@ -22,7 +22,13 @@ from outcome.embeddings.reports.vectors import Reports, read_reports
 from outcome.errors import BundleError, CohortError, Problems
 from outcome.study import Covariates, Embeddings, OnMissing, Split, Study
 
-__all__ = ["NewPatients", "as_study", "patients_of_study", "read_new_patients"]
+__all__ = [
+    "NewPatients",
+    "as_study",
+    "check_strata",
+    "patients_of_study",
+    "read_new_patients",
+]
 
 Array = NDArray[Any]
 Slides = Mapping[str, tuple[tuple[str, SlideFiles], ...]]
@@ -264,7 +270,7 @@ def _located(
         _check_slides(bundle.contracts["image"], slides, warnings)
     if reports is not None:
         _check_reports(bundle.contracts["report"], reports, cohort, warnings)
-    _check_strata(bundle, cohort)
+    check_strata(bundle, cohort)
     clinical: dict[str, NDArray[np.float64]] = {}
     if bundle.clinical is not None:
         rows = bundle.clinical(cohort.patients)
@@ -341,7 +347,7 @@ def _check_reports(
         warnings.append(f"{without} of {len(cohort.patients)} patients have no report")
 
 
-def _check_strata(bundle: Bundle, cohort: Cohort) -> None:
+def check_strata(bundle: Bundle, cohort: Cohort) -> None:
     """Refuse strata that were not trained on: their baseline hazard is not known."""
     strata = set(cohort.strata(cohort.patients.index.tolist()))
     if bundle.endpoint.strata and (new := sorted(strata - set(bundle.strata))):

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from outcome.bundle.bundle import Bundle
 from outcome.bundle.ensemble import Ensemble
+from outcome.bundle.given_patients import ScoredPatients
 from outcome.bundle.new_patients import NewPatients
 from outcome.bundle.out_of_distribution import ClinicalRange, VectorRange
 from outcome.crossval.absolute_risk import absolute_risk
@@ -57,7 +58,7 @@ class Scored:
 
 def score_patients(
     bundle: Bundle,
-    new: NewPatients,
+    new: ScoredPatients,
     *,
     jobs: int | None = 1,
     progress: Progress = no_progress,
@@ -67,7 +68,7 @@ def score_patients(
     Parameters
     ----------
     bundle : Bundle
-    new : NewPatients
+    new : NewPatients or GivenPatients
     jobs : int, optional
         Processes; None is one for fewer than 200 patients, and else one per processor.
     progress : callable
@@ -130,7 +131,7 @@ def _vector_ranges(bundle: Bundle) -> dict[str, VectorRange]:
 
 
 def _map(
-    bundle: Bundle, new: NewPatients, parts: list[list[str]], jobs: int, n: int
+    bundle: Bundle, new: ScoredPatients, parts: list[list[str]], jobs: int, n: int
 ) -> Iterator[tuple[Array, dict[str, MeanVectors], list[str]]]:
     if jobs == 1 or n < WORTH_A_POOL:
         ensemble = Ensemble(bundle)
@@ -147,7 +148,7 @@ def _map(
 
 
 def _score(
-    ensemble: Ensemble, new: NewPatients, patients: Sequence[str]
+    ensemble: Ensemble, new: ScoredPatients, patients: Sequence[str]
 ) -> tuple[Array, dict[str, MeanVectors], list[str]]:
     """Score some patients; one BLAS thread, since a sum depends on their number."""
     bundle = ensemble.bundle

@@ -235,7 +235,8 @@ def read_bundle(folder: str | Path, *, allow_import: bool = False) -> Bundle:
 
 
 def as_bundle(bundle: str | Path | Bundle, *, allow_import: bool = False) -> Bundle:
-    """Return a bundle as it is, or read it from its folder; see `read_bundle`."""
+    """Return a bundle as it is, that of an estimator, or one read from its folder."""
+    bundle = getattr(bundle, "bundle_", bundle)
     return bundle if isinstance(bundle, Bundle) else read_bundle(bundle, allow_import=allow_import)
 
 

@@ -205,7 +205,9 @@ def tune_metrics(raw: NDArray[np.float64], outcomes: Outcomes) -> pd.DataFrame:
         seen = (event, torch.from_numpy(outcomes.weights))
     for metric in metrics.values():
         metric.update(torch.from_numpy(raw).T, *seen)
-    return pd.DataFrame({name: metric.compute().numpy() for name, metric in metrics.items()})
+    # One epoch is a scalar.
+    found = {name: np.atleast_1d(metric.compute().numpy()) for name, metric in metrics.items()}
+    return pd.DataFrame(found)
 
 
 def _of_each(

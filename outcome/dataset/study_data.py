@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcome.cohort import Cohort, Fold, make_folds, read_cohort
-from outcome.embeddings.patches.join import join_slides
+from outcome.cohort import Cohort, Fold, make_folds, read_cohort, whole_fold
+from outcome.embeddings.patches.join import join_packed, join_slides
 from outcome.embeddings.patches.packed_store import Packed, PackedStore
 from outcome.embeddings.reports.study_texts import study_texts
 from outcome.embeddings.reports.vectors import Reports, read_reports
@@ -23,17 +23,53 @@ from outcome.errors import CohortError, InputError, Problems
 from outcome.progress import CountProgress, no_progress
 from outcome.study import ReportTexts, Study, missing_places
 
-__all__ = ["PatientSample", "StudyData", "prepare"]
+__all__ = ["GivenVectors", "PatientSample", "StudyData", "join_files", "prepare"]
 
 FEW = 5
 
 
 @dataclass(frozen=True)
 class PatientSample:
-    """What a network may see of one patient, as stored; None for an input that is not there."""
+    """What a network may see of one patient, as stored; None for an input that is not there.
+
+    Parameters
+    ----------
+    patches : array, shape (n, d), or None
+    report : array, shape (chunks, d), or None
+    patient : str
+    coords : array, shape (n, 2), or None
+        Of the patches; NaN where they are unknown.
+    covariates : mapping, optional
+    outcome : mapping, optional
+        `time` and `event`, or `label`.
+    """
 
     patches: NDArray[Any] | None
-    report: NDArray[np.float32] | None
+    report: NDArray[Any] | None
+    patient: str = ""
+    coords: NDArray[Any] | None = None
+    covariates: Mapping[str, Any] | None = None
+    outcome: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class GivenVectors:
+    """Vectors that are in the packed store already, instead of in files that a study names.
+
+    Parameters
+    ----------
+    store : PackedStore
+    slides : mapping of slide to Packed, or None
+        None where there are no patches.
+    reports : Reports or None
+    problems : tuple of str
+        Why some of them cannot be used.
+    """
+
+    store: PackedStore
+    slides: Mapping[str, Packed] | None
+    reports: Reports | None
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,6 +179,8 @@ def prepare(
     cache: Path,
     *,
     frame: pd.DataFrame | None = None,
+    vectors: GivenVectors | None = None,
+    whole: bool = False,
     jobs: int = 1,
     known: Sequence[InputError] = (),
     progress: CountProgress = no_progress,
@@ -156,6 +194,10 @@ def prepare(
         Folder of the packed store.
     frame : DataFrame, optional
         The cohort table, instead of the file.
+    vectors : GivenVectors, optional
+        The vectors, instead of the files; with their store.
+    whole : bool
+        One fold with every patient in development, for a final model.
     jobs : int
         Processes that pack slides.
     known : sequence of InputError
@@ -173,24 +215,19 @@ def prepare(
     for error in known:
         problems.take(error)
     notes: list[str] = []
-    store = PackedStore(cache)
+    store = PackedStore(cache) if vectors is None else vectors.store
     cohort = read_cohort(study, problems, frame)
     if cohort is None:
         problems.extend(w for about, w in missing_places(study) if about != {"cohort"})
         problems.raise_if_any(CohortError)
         raise CohortError("no cohort")
     notes += cohort.notes
-    slides: dict[str, tuple[Packed, ...]] = {}
-    reports = None
-    if study.embeddings.reports is not None:
-        reports = read_reports(study, cohort, store, problems, progress)
-    if study.embeddings.patches is not None:
-        cohort, slides = join_slides(study, cohort, store, notes, problems, jobs, progress)
-    if reports is not None:
-        notes += _redactions(study)
-        cohort = _reports_in_flow(study, cohort, reports, notes)
+    if vectors is None:
+        cohort, slides, reports = join_files(study, cohort, store, notes, problems, jobs, progress)
+    else:
+        cohort, slides, reports = _join_given(study, cohort, vectors, notes, problems)
     _check_strata(cohort, problems)
-    folds = make_folds(cohort, study.split, problems, notes, networks=study.networks)
+    folds = _folds(study, cohort, notes, problems, whole=whole)
     cohort = _in_a_fold(study, cohort, folds)
     if reports is not None and any("report" in arm.inputs for arm in study.arms):
         _check_reports_everywhere(folds, reports, problems)
@@ -200,6 +237,75 @@ def prepare(
         reports = reports.only(cohort.patients.index)
     contents = {p: _contents(slides.get(p, ()), reports, p) for p in cohort.patients.index}
     return StudyData(cohort, tuple(folds), store, slides, reports, contents, tuple(notes))
+
+
+Joined = tuple[Cohort, dict[str, tuple[Packed, ...]], Reports | None]
+
+
+def join_files(
+    study: Study,
+    cohort: Cohort,
+    store: PackedStore,
+    notes: list[str],
+    problems: Problems,
+    jobs: int = 1,
+    progress: CountProgress = no_progress,
+) -> Joined:
+    """Join a cohort with the files of vectors that the study names.
+
+    Parameters
+    ----------
+    study : Study
+    cohort : Cohort
+    store : PackedStore
+    notes : list of str
+        Receives what the user should know.
+    problems : Problems
+        Receives whatever is wrong with the files.
+    jobs, progress
+        As for `prepare`.
+
+    Returns
+    -------
+    cohort : Cohort
+        Without who was dropped, who is counted in its flow.
+    slides : dict of patient to tuple of Packed
+    reports : Reports or None
+    """
+    slides: dict[str, tuple[Packed, ...]] = {}
+    reports = None
+    if study.embeddings.reports is not None:
+        reports = read_reports(study, cohort, store, problems, progress)
+    if study.embeddings.patches is not None:
+        cohort, slides = join_slides(study, cohort, store, notes, problems, jobs, progress)
+    if reports is not None:
+        notes += _redactions(study)
+        cohort = _reports_in_flow(study, cohort, reports, notes)
+    return cohort, slides, reports
+
+
+def _join_given(
+    study: Study, cohort: Cohort, vectors: GivenVectors, notes: list[str], problems: Problems
+) -> Joined:
+    problems.extend(vectors.problems)
+    slides: dict[str, tuple[Packed, ...]] = {}
+    reports = None
+    if vectors.reports is not None:
+        reports = vectors.reports.only(cohort.patients.index)
+    if vectors.slides is not None:
+        cohort, slides = join_packed(study, cohort, vectors.slides, notes, problems)
+    if reports is not None:
+        cohort = _reports_in_flow(study, cohort, reports, notes)
+    return cohort, slides, reports
+
+
+def _folds(
+    study: Study, cohort: Cohort, notes: list[str], problems: Problems, *, whole: bool
+) -> list[Fold]:
+    if not whole:
+        return make_folds(cohort, study.split, problems, notes, networks=study.networks)
+    fold = whole_fold(cohort, study.split, problems, networks=study.networks)
+    return [] if fold is None else [fold]
 
 
 def _contents(slides: Sequence[Packed], reports: Reports | None, patient: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from outcome.evaluation.comparison import compare_arms
 from outcome.evaluation.covariates import MOST_LEVELS, patient_values, without_many_levels
 from outcome.evaluation.crossfit_estimates import InnerModelTables, inner_scores_by_arm
 from outcome.evaluation.estimate import Estimate
+from outcome.evaluation.evaluation_repr import evaluation_html, evaluation_text
 from outcome.evaluation.impossible_predictions import impossible_predictions
 from outcome.evaluation.metric_set import InnerByArm
 from outcome.evaluation.notes import arm_notices, interval_notices, small_sample_notices
@@ -48,6 +49,8 @@ UNIT = "days"
 class Evaluation:
     """Every table of a study.
 
+    Each table is an attribute; in a notebook the main ones are shown.
+
     Attributes
     ----------
     metrics : DataFrame
@@ -67,7 +70,8 @@ class Evaluation:
     warnings : tuple of str
         What a reader has to know.
     further : mapping of str to DataFrame
-        Those of `outcome.evaluation.study_tables.STUDY_TABLES` that apply; empty for `evaluate`.
+        Those of `outcome.evaluation.study_tables.STUDY_TABLES` that apply, which are attributes
+        too (`calibration`, `auc_over_time` ...); empty for `evaluate`.
     """
 
     metrics: pd.DataFrame
@@ -86,6 +90,27 @@ class Evaluation:
             "risk_groups": self.risk_groups,
             **self.further,
         }
+
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        """Return a further table."""
+        if name in STUDY_TABLES:
+            if name in self.further:
+                return self.further[name]
+            there = ", ".join(self.tables)
+            raise AttributeError(f"this evaluation has no table {name!r}; it has {there}")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self.further})
+
+    def __repr__(self) -> str:
+        return evaluation_text(self.metrics, self.tables)
+
+    def _repr_html_(self) -> str:
+        """Show metrics, comparisons, risk groups, warnings and notes in a notebook."""
+        return evaluation_html(
+            self.metrics, self.comparisons, self.risk_groups, self.warnings, self.notes
+        )
 
     @property
     def manifest_part(self) -> dict[str, list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from outcome.explain.thumbnails import Thumbnail
+from outcome.plotting.patch_map import patch_collection, patch_corners
 
 __all__ = ["draw_map", "save_map"]
 
@@ -43,7 +44,7 @@ def draw_map(
         Drawn underneath; coordinates must then be level-0 pixels.
     """
     attention = patches["attention_percentile"].to_numpy(dtype=float)
-    panels = ["contribution"]
+    panels: list[Literal["attention", "contribution"]] = ["contribution"]
     if np.isfinite(attention).all() and np.ptp(attention) > 0:
         panels.insert(0, "attention")
     low, high = _extent(patches, thumbnail)
@@ -52,12 +53,20 @@ def draw_map(
     figure = Figure(figsize=(WIDTH * len(panels), WIDTH * tall * 0.8 + 1.2), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=11)
-    corners = _squares(patches)
-    for axes, panel in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
+    x, y, side = (patches[c].to_numpy(dtype=float) for c in ("x", "y", "side"))
+    corners = patch_corners(x, y, side)
+    columns = {
+        "attention": attention,
+        "contribution": patches["contribution"].to_numpy(dtype=float),
+    }
+    places = np.atleast_1d(figure.subplots(1, len(panels)))
+    for axes, panel in zip(places, panels, strict=True):
         if thumbnail is not None:
             extent = (0, thumbnail.width, thumbnail.height, 0)
             axes.imshow(thumbnail.pixels, extent=extent, interpolation="bilinear")
-        shown = _panel(panel, patches, corners, scale, faint=thumbnail is not None)
+        shown = patch_collection(
+            panel, columns[panel], corners, scale=scale, faint=thumbnail is not None
+        )
         axes.add_collection(shown)
         if panel == "contribution":
             _outline(axes, patches, corners)
@@ -86,25 +95,6 @@ def _title(panel: str) -> str:
     ]
 
 
-def _panel(
-    panel: str, patches: pd.DataFrame, corners: NDArray[np.float64], scale: str, *, faint: bool
-) -> PolyCollection:
-    look: dict[str, Any] = {"edgecolors": "none", "rasterized": True, "alpha": 0.6 if faint else 1}
-    if panel == "attention":
-        shown = PolyCollection(list(corners), cmap="cividis", **look)
-        shown.set_array(patches["attention_percentile"].to_numpy(dtype=float))
-        shown.set_clim(0, 100)
-        shown.set_label("attention, percentile within the patient")
-        return shown
-    value = patches["contribution"].to_numpy(dtype=float)
-    limit = float(np.quantile(np.abs(value), 0.99)) or float(np.abs(value).max()) or 1.0
-    shown = PolyCollection(list(corners), cmap="RdBu_r", **look)
-    shown.set_array(value)
-    shown.set_clim(-limit, limit)
-    shown.set_label(f"contribution to the {scale} (red raises it, blue lowers it)")
-    return shown
-
-
 def _outline(axes: Any, patches: pd.DataFrame, corners: NDArray[np.float64]) -> None:
     for end, colour in (("raises risk", "#67001f"), ("lowers risk", "#053061")):
         rows = (patches["end"] == end).to_numpy()
@@ -113,13 +103,6 @@ def _outline(axes: Any, patches: pd.DataFrame, corners: NDArray[np.float64]) -> 
                 list(corners[rows]), facecolors="none", edgecolors=colour, linewidths=0.9
             )
             axes.add_collection(outline)
-
-
-def _squares(patches: pd.DataFrame) -> NDArray[np.float64]:
-    x, y, side = (patches[c].to_numpy(dtype=float) for c in ("x", "y", "side"))
-    right, below = x + side, y + side
-    columns = [np.stack(p, axis=1) for p in ((x, y), (right, y), (right, below), (x, below))]
-    return np.stack(columns, axis=1)
 
 
 def _extent(

@@ -32,7 +32,13 @@ from outcome.run_folder.read import made_of_covariates, read_development, read_i
 from outcome.run_folder.write import write_run_folder
 from outcome.study import RiskGroups
 
-__all__ = ["EvaluatedTables", "check_folder", "evaluate_tables"]
+__all__ = [
+    "EvaluatedTables",
+    "annotated",
+    "check_folder",
+    "chosen_baseline",
+    "evaluate_tables",
+]
 
 OF_RUN = "of the run: "
 PACKAGES = ("slide-outcome", "numpy", "scipy", "pandas", "scikit-learn", "matplotlib")
@@ -130,7 +136,7 @@ def evaluate_tables(
         read.predictions, _origins(read, sources), risk_groups, ranks_times=outcome.ranks_times
     )
     inner = _inner_models(read, sources)
-    baseline = _baseline(baseline, sources, read.predictions.arms)
+    baseline = chosen_baseline(baseline, sources, read.predictions.arms)
     _, left_out = without_many_levels(read.covariates)
     dropped = [
         f"covariate {c} is left out: it is text with more than {MOST_LEVELS} different values"
@@ -162,7 +168,7 @@ def evaluate_tables(
     )
     if outcome.times and not (unit or read.unit or any(s.folder for s in sources)):
         read = replace(read, notes=(*read.notes, ASSUMED))
-    evaluation = _annotated(evaluation, read, grouped, sources)
+    evaluation = annotated(evaluation, read, grouped, sources)
     evaluation = replace(evaluation, warnings=(*evaluation.warnings, *few, *dropped))
     tables = {
         "predictions": grouped.predictions.table,
@@ -235,9 +241,10 @@ def _inner_models(
     return found
 
 
-def _baseline(
+def chosen_baseline(
     asked: str | None, sources: Sequence[PredictionSource], arms: Sequence[str]
 ) -> str | None:
+    """Return the arm to compare with: as asked for, as a run declares it, `image`, or the first."""
     declared = [s.manifest.get("baseline") for s in sources]
     known = [str(d) for d in (*declared, "image") if d in arms]
     if asked is not None:
@@ -247,7 +254,7 @@ def _baseline(
     return known[0] if known else arms[0]
 
 
-def _annotated(
+def annotated(
     found: Evaluation,
     read: ExternalPredictions,
     grouped: Grouped,

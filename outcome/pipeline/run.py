@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from outcome.pipeline.prepare import note_finished, processes, start
+from outcome.pipeline.study_evaluation import N_RESAMPLES, evaluate_run, inner_scores_table
 from outcome.progress import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Results", "run"]
 
 LOGGER = logging.getLogger("outcome")
-N_RESAMPLES = 1000
 ON_REQUEST = ("permutations.csv", "input_permutations.csv", "slide_vectors.h5")
 
 
@@ -160,6 +160,16 @@ def run(
     Notes
     -----
     Warnings of the checks are logged before the first fit, by the logger `outcome`.
+
+    Examples
+    --------
+    >>> import outcome
+    >>> few = outcome.Simulation(patients=40, patches=5, dimension=16)
+    >>> path = outcome.simulate("cohort", few)
+    >>> quick = ["split.folds=2", "split.inner_folds=2", "training.epochs=1", "arms=[image]"]
+    >>> results = outcome.run(outcome.Study.read(path, quick), out="run", jobs=1)
+    >>> results.report.name, len(results.predictions)
+    ('report.html', 40)
     """
     from time import monotonic
 
@@ -277,7 +287,6 @@ def _results(
     from outcome.crossval.permutation_test import OUTCOMES, permutation_notes
     from outcome.dataset.patient_tables import patient_tables
     from outcome.evaluation.crossfit_estimates import InnerModelTables
-    from outcome.evaluation.evaluation import PatientTables, evaluate_study
     from outcome.evaluation.outcome_kinds import described_outcome
     from outcome.pipeline.attention_examples import draw_examples
     from outcome.predictions import Predictions
@@ -289,25 +298,10 @@ def _results(
     predictions = Predictions(joined_predictions(finished, study_data, study.secondary))
     about = manifest.describe(study, study_data, grid.device, command, frame) | fits
     of_patients = patient_tables(study, study_data)
-    inner_scores = pd.concat([f.inner_scores for f in finished], ignore_index=True)
+    inner_scores = inner_scores_table(finished)
     splits = splits_table(study_data.folds, study_data.cohort)
-    evaluated = described_outcome(about["endpoint"], predictions)
-    evaluation = evaluate_study(
-        predictions,
-        evaluated,
-        study.secondary,
-        patients=PatientTables(
-            of_patients["covariates"],
-            of_patients["acquisition"],
-            study.covariates.numeric,
-            [arm.name for arm in study.arms if arm.inputs == ("clinical",)],
-        ),
-        baseline=study.baseline,
-        contrasts=study.contrasts,
-        inner=[InnerModelTables(inner_scores, splits)],
-        n_resamples=N_RESAMPLES,
-        seed=study.split.seed,
-    )
+    inner = InnerModelTables(inner_scores, splits)
+    evaluation = evaluate_run(study, predictions, of_patients, inner)
     progress("evaluating", 1, 1)
     if fits["changed"]:
         about["notes"].append(
@@ -347,7 +341,8 @@ def _results(
             f"{' and '.join(stale)} of an earlier state of the study: removed; ask for them anew"
         )
     about["notes"] += draw_examples(
-        study, grid, predictions.table, evaluation, evaluated, folder,
+        study, grid, predictions.table, evaluation,
+        described_outcome(about["endpoint"], predictions), folder,
         cache=cache, progress=progress,
     )  # fmt: skip
     about["seconds"] = round(monotonic() - started, 1)

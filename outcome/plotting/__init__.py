@@ -1,17 +1,43 @@
 """Figures for papers: each function draws on the given Axes and returns it; nothing is saved.
 
-In: numbers that `evaluation` and `statistics` have computed. Out: matplotlib Axes. Needs no torch.
+In: data (`kaplan_meier`, `forest`, `calibration`, `auc_over_time`, `decision_curve`,
+`attention_map`), or tables that `evaluation` has computed (`plot_*`). Out: matplotlib Axes. Needs
+no torch.
+
+Examples
+--------
+>>> import numpy as np
+>>> from matplotlib.figure import Figure
+>>> from outcome import plotting
+>>> from sksurv.util import Surv
+>>> y = Surv.from_arrays([True] * 20, np.arange(1.0, 21.0))
+>>> plotting.kaplan_meier(y, ["high"] * 10 + ["low"] * 10, Figure().subplots(), unit="months")
+<Axes: xlabel='Time (months)', ylabel='Probability of no event'>
 """
 
 from outcome.plotting.calibration_plot import plot_calibration
+from outcome.plotting.charts import (
+    attention_map,
+    auc_over_time,
+    calibration,
+    decision_curve,
+    forest,
+    kaplan_meier,
+)
 from outcome.plotting.decision_curve_plot import plot_decision_curve
-from outcome.plotting.forest import plot_forest
+from outcome.plotting.forest_plot import plot_forest
 from outcome.plotting.kaplan_meier_plot import plot_incidence, plot_kaplan_meier
 from outcome.plotting.learning_curves import plot_loss
 from outcome.plotting.over_time import plot_auc_over_time, plot_folds
 from outcome.plotting.roc_plot import plot_roc, plot_scores
 
 __all__ = [
+    "attention_map",
+    "auc_over_time",
+    "calibration",
+    "decision_curve",
+    "forest",
+    "kaplan_meier",
     "plot_auc_over_time",
     "plot_calibration",
     "plot_decision_curve",
@@ -23,3 +49,7 @@ __all__ = [
     "plot_roc",
     "plot_scores",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from outcome.plotting.forest import plot_forest
+from outcome.plotting.forest_plot import plot_forest
 from outcome.plotting.number_text import estimate, number, plural
 from outcome.plotting.palette import INK, arm_colours
 from outcome.reporting.page.blocks import (

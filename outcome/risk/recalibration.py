@@ -99,6 +99,28 @@ class SurvivalCalibration:
                 found[i] = StepFunction(when, curve)
         return found
 
+    def cumulative_hazard_functions(self, risk: Array, strata: Sequence[str]) -> list[StepFunction]:
+        """Return each patient's cumulative hazard of the event, as `survival_functions`.
+
+        With competing events it is the cause-specific hazard.
+
+        Parameters
+        ----------
+        risk : array, shape (n,)
+        strata : sequence of str, length n
+        """
+        from sksurv.functions import StepFunction
+
+        found = [StepFunction(np.zeros(1), np.full(1, np.nan)) for _ in risk]
+        relative = np.exp(self.linear_predictor(risk))
+        for stratum, (times, hazard, _) in self.baselines.items():
+            when = np.unique([0.0, *times, self.longest[stratum]])
+            before = np.append(0.0, hazard)[np.searchsorted(times, when, side="right")]
+            for i, name in enumerate(strata):
+                if name == stratum:
+                    found[i] = StepFunction(when, relative[i] * before)
+        return found
+
 
 @dataclass(frozen=True)
 class LogisticCalibration:

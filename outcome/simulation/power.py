@@ -183,6 +183,16 @@ def power(
     ------
     InputError
         The table is wrong, or the correlation is impossible with these concordances.
+
+    Examples
+    --------
+    >>> import outcome
+    >>> few = outcome.Simulation(patients=60, patches=5, dimension=16)
+    >>> study = outcome.Study.read(outcome.simulate("planned", few))
+    >>> wanted = outcome.ExpectedDifference(baseline=0.60, arm=0.75)
+    >>> found = outcome.power(study, wanted, sizes=[100], simulations=20)
+    >>> found.table["patients"].tolist()
+    [60, 100]
     """
     if simulations < 10 or any(n < 20 for n in sizes):
         raise InputError("power: simulate at least 10 cohorts, of at least 20 patients")

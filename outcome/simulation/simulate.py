@@ -122,7 +122,7 @@ class Simulation:
 
 
 def simulate(
-    out: Path,
+    out: str | Path,
     simulation: Simulation | None = None,
     *,
     progress: CountProgress = no_progress,
@@ -133,7 +133,7 @@ def simulate(
 
     Parameters
     ----------
-    out : Path
+    out : path
         A new or empty folder.
     simulation : Simulation, optional
     progress : callable
@@ -148,8 +148,16 @@ def simulate(
     ------
     InputError
         The folder holds something already.
+
+    Examples
+    --------
+    >>> import outcome
+    >>> few = outcome.Simulation(patients=20, patches=5, dimension=16)
+    >>> study = outcome.Study.read(outcome.simulate("simulated", few))
+    >>> study.arms[-1].inputs
+    ('image', 'report')
     """
-    s = simulation or Simulation()
+    s, out = simulation or Simulation(), Path(out)
     rng = np.random.default_rng([s.seed, 20240607])
     return write_cohort(out, s, draw_patients(s, rng), rng, None, progress)
 

@@ -34,9 +34,17 @@ class Study(Section):
 
     Examples
     --------
-    >>> study = Study.read("study.yaml")  # doctest: +SKIP
-    >>> study.arms[0].inputs  # doctest: +SKIP
-    ('image',)
+    >>> study = Study.parse(
+    ...     {
+    ...         "name": "brca-pfi",
+    ...         "cohort": "cohort.csv",
+    ...         "endpoint": {"kind": "survival", "time": "pfi_days", "event": "pfi_event"},
+    ...         "embeddings": {"patches": "features"},
+    ...     },
+    ...     folder=Path("/data"),
+    ... )
+    >>> study.arms[0].inputs, study.training.epochs, str(study.cohort)
+    (('image',), 40, '/data/cohort.csv')
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]

@@ -83,3 +83,7 @@ def test_no_random_number_is_drawn_and_a_monotone_transform_changes_nothing(raw,
     found = tune_metrics(raw, Outcomes(event))
     assert torch.equal(torch.get_rng_state(), state)
     assert tune_metrics(raw * 1e-9 + 5, Outcomes(event)).equals(found)
+
+
+def test_a_single_epoch_is_one_row(raw, event, time):
+    assert tune_metrics(raw[:1], Outcomes(event, time)).shape == (1, 1)

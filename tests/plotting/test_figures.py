@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from outcome.plotting.forest import plot_forest
+from outcome.plotting.forest_plot import plot_forest
 from outcome.plotting.kaplan_meier_plot import plot_kaplan_meier
 from outcome.plotting.learning_curves import plot_loss
 from outcome.plotting.palette import ARM_COLOURS, group_colours

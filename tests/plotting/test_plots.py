@@ -13,7 +13,7 @@ from outcome.evaluation.arrays import read_arms
 from outcome.evaluation.survival_curves import incidence_curves
 from outcome.plotting.calibration_plot import plot_calibration
 from outcome.plotting.decision_curve_plot import plot_decision_curve
-from outcome.plotting.forest import plot_forest
+from outcome.plotting.forest_plot import plot_forest
 from outcome.plotting.kaplan_meier_plot import plot_incidence
 from outcome.plotting.over_time import plot_auc_over_time, plot_folds
 from outcome.predictions import Predictions

@@ -19,7 +19,7 @@ from outcome.progress import CountProgress
 from outcome.study import Study
 from outcome.tables.ids import join_ids, why_ids_differ
 
-__all__ = ["join_slides", "leave_out_by_barcode", "locate_slides"]
+__all__ = ["join_packed", "join_slides", "leave_out_by_barcode", "locate_slides"]
 
 PACK_HERE = 32
 """So few slides are packed faster than processes are started."""
@@ -58,7 +58,25 @@ def join_slides(
     """
     cohort = leave_out_by_barcode(study, cohort, notes)
     cohort, files = locate_slides(study, cohort, notes, problems)
-    packed = _pack(store, files, problems, jobs, progress)
+    return join_packed(
+        study, cohort, _pack(store, files, problems, jobs, progress), notes, problems
+    )
+
+
+def join_packed(
+    study: Study,
+    cohort: Cohort,
+    packed: Mapping[str, Packed],
+    notes: list[str],
+    problems: Problems,
+) -> tuple[Cohort, dict[str, tuple[Packed, ...]]]:
+    """Join a cohort with its packed slides; parameters and results as for `join_slides`.
+
+    Parameters
+    ----------
+    packed : mapping of slide to Packed
+        Of the slides of the cohort.
+    """
     _check_same_extraction(packed, problems)
     notes += _notes(packed)
     return _by_patient(study, cohort, packed, problems)

@@ -18,7 +18,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from outcome.embeddings.patches.bag import Bag
 from outcome.embeddings.patches.find import SlideFiles, SlidePatches
+from outcome.embeddings.patches.readers.content import Raw, as_patches
 from outcome.errors import EmbeddingError
 
 __all__ = ["Packed", "PackedStore", "default_cache", "half", "repeated_patches"]
@@ -111,6 +112,35 @@ class PackedStore:
         slide = files.read()
         if _key(files) != key:
             raise EmbeddingError(f"{files.first.name} was changed while it was read")
+        return self._write_slide(key, slide)
+
+    def pack_array(
+        self, name: str, features: NDArray[Any], coords: NDArray[Any] | None = None
+    ) -> Packed:
+        """Return a slide that is given in memory, packed where it is new.
+
+        Parameters
+        ----------
+        name : str
+            For messages.
+        features : array, shape (n, d), or (d,) of a slide-level vector
+        coords : array, shape (n, 2), optional
+
+        Raises
+        ------
+        EmbeddingError
+            See `readers.content.as_patches`.
+        """
+        slide = as_patches(Raw(features, coords, layout="array"), name)
+        slide = replace(slide, files=((len(slide.features), {}),))
+        digest = hashlib.sha256(repr((slide.features.shape, str(slide.features.dtype))).encode())
+        digest.update(np.ascontiguousarray(slide.features).data)
+        digest.update(slide.coords.tobytes())
+        key = digest.hexdigest()[:32]
+        return self._known(self._path(key, "json")) or self._write_slide(key, slide)
+
+    def _write_slide(self, key: str, slide: SlidePatches) -> Packed:
+        index = self._path(key, "json")
         index.parent.mkdir(parents=True, exist_ok=True)
         features, coords = _ordered(slide)
         packed = Packed(

@@ -22,7 +22,7 @@ from outcome.progress import CountProgress, no_progress
 from outcome.study import ReportTexts, Study
 from outcome.tables.ids import join_ids, why_ids_differ
 
-__all__ = ["Reports", "VectorReports", "read_reports"]
+__all__ = ["Reports", "VectorReports", "pack_reports", "read_reports", "report_vectors"]
 
 
 class Reports(Protocol):
@@ -188,7 +188,7 @@ def _read_vectors(
         return None
     for what, who in bad.items():
         problems.add(f"{path.name}: {what}", who, "embed these reports again")
-    if not _one_dimension(path, vectors, problems) or bad:
+    if not _one_dimension(path.name, vectors, problems) or bad:
         return None
     if not vectors:
         problems.add(
@@ -197,6 +197,49 @@ def _read_vectors(
             remedy="name each dataset by the patient id of the cohort table",
         )
         return None
+    return _packed(vectors, store, encoder, unmatched)
+
+
+def pack_reports(
+    given: Mapping[str, NDArray[Any]], store: PackedStore, problems: Problems
+) -> VectorReports | None:
+    """Put report vectors that are given in memory into the store.
+
+    Parameters
+    ----------
+    given : mapping of patient to array, shape (d,) or (chunks, d)
+    store : PackedStore
+    problems : Problems
+        Receives vectors that cannot be used.
+
+    Returns
+    -------
+    VectorReports or None
+        None where they cannot be used.
+    """
+    vectors: dict[str, NDArray[np.float32]] = {}
+    bad: dict[str, list[str]] = {}
+    for patient in sorted(given):
+        try:
+            chunks = report_vectors(given[patient])
+        except EmbeddingError as error:
+            bad.setdefault(str(error), []).append(patient)
+            continue
+        if len(chunks):
+            vectors[patient] = chunks
+    for what, who in bad.items():
+        problems.add(f"`reports`: {what}", who, "embed these reports again")
+    if not _one_dimension("`reports`", vectors, problems) or bad:
+        return None
+    if not vectors:
+        problems.add("`reports` holds no vector", remedy="give a vector per patient, or no reports")
+        return None
+    return _packed(vectors, store, "", 0)
+
+
+def _packed(
+    vectors: Mapping[str, NDArray[np.float32]], store: PackedStore, encoder: str, unmatched: int
+) -> VectorReports:
     ends = np.cumsum([len(v) for v in vectors.values()]).tolist()
     starts = [0, *ends[:-1]]
     rows = {p: (a, b) for p, a, b in zip(vectors, starts, ends, strict=True)}
@@ -205,12 +248,12 @@ def _read_vectors(
 
 
 def _one_dimension(
-    path: Path, vectors: Mapping[str, NDArray[np.float32]], problems: Problems
+    where: str, vectors: Mapping[str, NDArray[np.float32]], problems: Problems
 ) -> bool:
     example = {v.shape[1]: p for p, v in vectors.items()}
     if len(example) > 1:
         problems.add(
-            f"{path.name} mixes dimensions",
+            f"{where} mixes dimensions",
             [f"{p} has {d}" for d, p in sorted(example.items())],
             "embed every report with one encoder",
         )
@@ -223,6 +266,23 @@ def _chunks(file: h5py.File, patient: str) -> NDArray[np.float32]:
     data = file[patient]
     if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "fiu":
         raise EmbeddingError("not a dataset of numbers")
+    return report_vectors(data)
+
+
+def report_vectors(data: Any) -> NDArray[np.float32]:
+    """Return the vectors of one report, shape (chunks, d).
+
+    Parameters
+    ----------
+    data : array or HDF5 dataset of numbers, shape (d,) or (chunks, d)
+
+    Raises
+    ------
+    EmbeddingError
+        It has another shape, or values that are not finite numbers.
+    """
+    if data.dtype.kind not in "fiu":
+        raise EmbeddingError(f"vectors of {data.dtype}, not of numbers")
     if data.ndim not in (1, 2):
         raise EmbeddingError(f"shape {data.shape}, and (d,) or (chunks, d) is needed")
     with np.errstate(over="ignore"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from outcome.plotting.forest import plot_forest
+from outcome.plotting.forest_plot import plot_forest
 from outcome.plotting.number_text import estimate, interval, number, p_number
 from outcome.reporting.page.blocks import (
     Folded,

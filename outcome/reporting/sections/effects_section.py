@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from outcome.plotting.forest import plot_forest
+from outcome.plotting.forest_plot import plot_forest
 from outcome.plotting.number_text import estimate, number, p_number
 from outcome.plotting.palette import MUTED
 from outcome.reporting.page.blocks import (

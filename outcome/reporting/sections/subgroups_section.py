@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from outcome.evaluation.subgroups import FEWEST_EVENTS
-from outcome.plotting.forest import plot_forest
+from outcome.plotting.forest_plot import plot_forest
 from outcome.plotting.number_text import estimate, number, p_number, plural
 from outcome.reporting.page.blocks import (
     Block,
