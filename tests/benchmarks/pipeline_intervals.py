@@ -2,7 +2,8 @@
 
 Run: `python tests/benchmarks/pipeline_intervals.py found.csv --minutes 60` draws cohorts from the
 settings in turn until the time is over. What it finds is added to the table after each cohort, and
-it goes on where it was stopped. `--report` prints Markdown for `reports/benchmarks.md`. `--check`
+it goes on where it was stopped; processes share the work with tables and a `--first` of their own.
+`--report` prints Markdown for `reports/benchmarks.md`. `--check`
 compares a few fits with those of the library.
 
 Cohorts: bags of 8 vectors of 12 numbers. One number marks the half of a bag that tells something;
@@ -634,6 +635,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("table", type=Path, nargs="?", default=Path("found.csv"))
     parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--first", type=int, default=0, help="number of the first cohort")
     parser.add_argument("--report", action="store_true")
     parser.add_argument("--check", action="store_true")
     asked = parser.parse_args()
@@ -645,7 +647,7 @@ def main() -> None:
         report(pd.read_csv(asked.table))
         return
     stop = time.monotonic() + 60 * asked.minutes
-    seed = 0
+    seed = asked.first
     if asked.table.is_file():
         seed = int(pd.read_csv(asked.table, usecols=["cohort"])["cohort"].max()) + 1
     while time.monotonic() < stop:
