@@ -57,7 +57,7 @@ SECTIONS: tuple[Maker, ...] = (
 )
 """In the order of the page; a further chapter is one more function here."""
 
-OPEN = (cohort, discrimination, comparison, risk_groups, scores, calibration, warnings)
+OPEN = (cohort, discrimination, comparison, risk_groups, calibration, warnings)
 """Chapters that everybody reads; the others are closed at first, and open on paper."""
 
 
