@@ -308,7 +308,7 @@ def test_an_arm_with_reports_refits_nothing_of_images(small, tmp_path):
     assert again.manifest["fits"] == {"total": 12, "kept": 6, "trained": 6}
 
 
-def test_what_an_earlier_state_left_is_removed_and_said(small, tmp_path):
+def test_what_an_earlier_state_left_is_removed_and_said(small, tmp_path, figures):
     folder = tmp_path / "run"
     both = Study.read(small, ["arms=[image, report]"])
     run(both, out=folder, jobs=1, save_vectors=True)
