@@ -14,6 +14,7 @@ from outcome.plotting.learning_curves import plot_loss
 from outcome.plotting.palette import ARM_COLOURS, group_colours
 from outcome.plotting.roc_plot import plot_roc, plot_scores
 from outcome.plotting.style import shorten
+from outcome.plotting.time_axis import readable_unit
 
 
 def axes():
@@ -58,6 +59,35 @@ def test_kaplan_meier_steps_are_the_product_limit():
     assert steps[2.0] == pytest.approx(3 / 4 * 2 / 3)
     assert steps[4.0] == pytest.approx(0)
     assert ax.get_xlabel() == "Time (months)"
+
+
+def test_times_are_shown_in_the_unit_that_reads_best():
+    table = pd.DataFrame({"time": [365.25, 3652.5], "event": [1, 0], "risk_group": "low"})
+    ax = plot_kaplan_meier(table, axes(), unit="days", time_unit="auto")
+    assert ax.get_xlabel() == "Time (years)"
+    assert ax.get_xlim()[1] == pytest.approx(10.0)
+    steps = dict(zip(*ax.lines[0].get_data(), strict=True))
+    assert steps[1.0] == pytest.approx(0.5)
+    asked = plot_kaplan_meier(table, axes(), unit="days", time_unit="months")
+    assert asked.get_xlim()[1] == pytest.approx(120.0)
+
+
+@pytest.mark.parametrize(
+    ("unit", "longest", "shown"),
+    [("days", 180, "days"), ("days", 1800, "months"), ("days", 1830, "years"),
+     ("months", 180, "months"), ("months", 181, "years"), ("years", 0.1, "years"), ("", 9, "")],
+)  # fmt: skip
+def test_units_of_time(unit, longest, shown):
+    assert readable_unit(unit, longest)[0] == shown
+
+
+def test_curves_are_solid_and_the_last_mark_is_whole(followed):
+    ax = plot_kaplan_meier(followed, axes())
+    curves = [line for line in ax.lines if line.get_drawstyle() == "steps-post"]
+    assert [line.get_linestyle() for line in curves] == ["-", "-"]
+    marks = [line for line in ax.lines if line.get_marker() == "|"]
+    assert marks
+    assert not any(line.get_clip_on() for line in marks)
 
 
 def test_kaplan_meier_says_n_and_events_low_first(followed):

@@ -23,6 +23,7 @@ from run_folders import (
 from outcome.evaluation.study_tables import STUDY_TABLES
 from outcome.pipeline.rebuild_report import report as write_report
 from outcome.reporting.sections.methods_section import methods
+from outcome.reporting.sections.summary_section import answers
 from outcome.run_folder.read import read_run
 
 ONE = {"image": ["image"]}
@@ -335,6 +336,47 @@ def test_a_contrast_without_the_baseline_does_not_answer_for_it(tmp_path):
     pd.concat([nothing, strong]).to_csv(folder / "comparisons.csv", index=False)
     answer = text_of(folder).partition("add to the image?")[2][:200]
     assert "No evidence of it" in answer
+
+
+@pytest.mark.parametrize(
+    ("arms", "baseline", "question"),
+    [
+        (["image", "image+report"], "image", "Does the report add to the image?"),
+        (["image", "image+clinical"], "image", "Do clinical data add to the image?"),
+        (
+            ["clinical", "image+clinical"],
+            "clinical",
+            "Does the image add to what is known already?",
+        ),
+        (
+            ["report+clinical", "image+report+clinical"],
+            "report+clinical",
+            "Does the image add to the report and clinical data?",
+        ),
+        (
+            ["image", "image+report+clinical"],
+            "image",
+            "Do the report and clinical data add to the image?",
+        ),
+    ],
+)
+def test_the_question_is_asked_as_people_ask_it(tmp_path, arms, baseline, question):
+    folder = survival_run(tmp_path, n=40, folds=2, arms={arm: arm.split("+") for arm in arms})
+    edit_manifest(folder, baseline=baseline)
+    rows = pd.read_csv(folder / "comparisons.csv").assign(arm=arms[1], baseline=baseline)
+    rows.to_csv(folder / "comparisons.csv", index=False)
+    assert answers(read_run(folder))[2].question == question
+
+
+def test_secondary_endpoints_have_curves_of_the_same_groups(tmp_path):
+    folder = survival_run(tmp_path, n=60)
+    edit_predictions(folder, lambda t: t.assign(pfs_time=t["time"] / 2, pfs_event=1))
+    edit_manifest(folder, secondary=[{"name": "pfs", "kind": "survival"}])
+    rows = pd.read_csv(folder / "metrics.csv").assign(endpoint="")
+    pd.concat([rows, rows.assign(endpoint="pfs")]).to_csv(folder / "metrics.csv", index=False)
+    html = write_report(folder).read_text(encoding="utf-8")
+    part = html.partition('id="secondary"')[2].partition("</section>")[0]
+    assert part.count("patients without the event (pfs) over time") == 2
 
 
 def test_divisions_with_one_test_set_each_are_not_called_folds(tmp_path):
