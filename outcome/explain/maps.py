@@ -85,7 +85,7 @@ def draw_map(
 def save_map(figure: Figure, path: Path) -> None:
     """Write a figure under another name and move it into place."""
     partial = path.with_name(f".{path.name}.part")
-    figure.savefig(partial, dpi=200, format="png")
+    figure.savefig(partial, dpi=150, format="png")
     partial.replace(path)
 
 

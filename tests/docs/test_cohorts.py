@@ -89,6 +89,7 @@ def test_the_commands_of_its_page_work(folder, outcome, commands_of, tmp_path, m
             path.read_text().replace(" yes", " 'yes'").replace(" no\n", " 'no'\n")
         )
         data["training"] = {"epochs": 2, "components": 8}
+        data["report"] = {"attention": 0}
         data["split"] |= {"inner_folds": 2}
         data["split"] |= {"folds": 2} if "folds" in data["split"] else {}
         data["arms"] = [a for a in data["arms"] if a in {"image", "clinical", data["arms"][-1]}]

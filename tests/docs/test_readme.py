@@ -39,7 +39,11 @@ SHORTER = {
 # is tested with a stand-in; a cluster has tests of its own.
 ELSEWHERE = {"demo", "embed-reports", "--cluster"}
 SLIDE = "TCGA-AB-1234-01Z"
-QUICK = {"split": {"folds": 2, "inner_folds": 2}, "training": {"epochs": 2, "components": 4}}
+QUICK = {
+    "split": {"folds": 2, "inner_folds": 2},
+    "training": {"epochs": 2, "components": 4},
+    "report": {"attention": 0},
+}
 
 
 @pytest.fixture
