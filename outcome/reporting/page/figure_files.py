@@ -32,8 +32,6 @@ def plain_style() -> Iterator[None]:
     with mpl.rc_context():
         mpl.rcParams.update(defaults)
         mpl.rcParams.update({"svg.hashsalt": "slide-outcome", "svg.fonttype": "path"})
-        # Editable text, with fonts that journals accept.
-        mpl.rcParams["pdf.fonttype"] = 42
         yield
 
 
