@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -43,7 +44,7 @@ TRAINING = (
 """Parameters that are keys of the section `training` of a study file."""
 
 
-class MILEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
+class MILEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn is untyped
     """A multiple-instance model of one arm, trained by the protocol of a study."""
 
     inputs: str | Sequence[str]
@@ -83,9 +84,9 @@ class MILEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn is unty
             seed = check_random_state(seed).randint(2**31)
         return {**{name: getattr(self, name) for name in TRAINING}, "seed": int(seed)}
 
+    @abstractmethod
     def endpoint_settings(self) -> dict[str, Any]:
         """Return the section `endpoint` of a study."""
-        raise NotImplementedError
 
     def _fit(self, X: Any, outcomes: Callable[[SlideDataset], pd.DataFrame]) -> Self:
         """Train on all patients.

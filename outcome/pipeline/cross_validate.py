@@ -422,8 +422,8 @@ def _endpoint(
             f"the outcomes are {kind}, so every estimator must be {fitting.__name__}", wrong
         )
     problems.raise_if_any(InputError)
-    told = [model.endpoint_settings() for _, model in given]
-    if any(other != told[0] for other in told):
+    endpoints = [model.endpoint_settings() for _, model in given]
+    if any(other != endpoints[0] for other in endpoints):
         problems.add("the estimators differ in what they predict (unit, strata, favourable)")
     if labels and (horizons or landmark is not None):
         problems.add("`horizons` and `landmark` are for times and events, and `y` holds labels")
@@ -433,7 +433,7 @@ def _endpoint(
         kept = {k: timed[k] for k in ("time", "event", "event_codes", "unit")}
         found = {"kind": "landmark", "horizon": landmark, **kept}
     else:
-        found = dict(told[0]) if told else fitting().endpoint_settings()
+        found = dict(endpoints[0]) if endpoints else fitting().endpoint_settings()
     known = {k: v for k, v in asked.items() if v is not None}
     if useless := sorted(set(known) - set(found)):
         raise InputError(f"`{useless[0]}` is not for outcomes of this kind: leave it out")

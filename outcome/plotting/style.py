@@ -75,7 +75,7 @@ def legend_above(ax: Axes, title: str = "", columns: int = 1) -> None:
     title : str
         First line of the legend.
     columns : int
-        Entries beside each other.
+        Entries in a row.
     """
     legend = ax.legend(
         loc="lower left",

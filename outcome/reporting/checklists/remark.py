@@ -45,7 +45,7 @@ REMARK = Checklist(
         Item("16", "Multivariable effects with intervals", _multivariable),
         Item(
             "17",
-            "Effect of the marker beside all standard prognostic variables",
+            "Effect of the marker together with all standard prognostic variables",
             has_table("added_value.csv", "comparison"),
         ),
         Item("18", "Further analyses: assumptions, sensitivity, internal validation", "warnings"),
