@@ -299,7 +299,11 @@ def read_inner_scores(
     found: dict[str, dict[FoldKey, InnerScores]] = {}
     for (arm, repeat, fold), part in rows.groupby(["arm", "repeat", "fold"], sort=False):
         key = (str(repeat), str(fold))
-        if scores := _arranged(part, groups.get(key, {}), horizons, panel.n, problems):
+        of_fold = groups.get(key, {})
+        if of_fold and not any(len(held_out) for held_out in of_fold.values()):
+            # One test set: nobody who was trained on is scored, so the models are taken as given.
+            continue
+        if scores := _arranged(part, of_fold, horizons, panel.n, problems):
             found.setdefault(str(arm), {})[key] = scores
     problems.raise_if_any(PredictionsError)
     return found
@@ -338,15 +342,16 @@ def _repeat(
 
 
 def _inner_folds(splits: pd.DataFrame, panel: Panel) -> dict[FoldKey, dict[str, Ints]]:
-    """Positions of the patients that each inner fold held out, by (repeat, fold)."""
+    """Positions of the scored patients that each inner fold held out, by (repeat, fold)."""
     rows = splits[splits["role"] == "development"]
-    rows = rows[rows["patient_id"].astype(str).isin(panel.ids)]
-    at = np.searchsorted(panel.ids, rows["patient_id"].to_numpy(dtype=str))
+    ids = rows["patient_id"].to_numpy(dtype=str)
     columns = {c: rows[c].astype(str).to_numpy() for c in ("repeat", "outer_fold", "inner_fold")}
-    table = pd.DataFrame({**columns, "at": at})
+    at = np.searchsorted(panel.ids, ids)
+    table = pd.DataFrame({**columns, "at": at, "scored": np.isin(ids, panel.ids)})
     found: dict[FoldKey, dict[str, Ints]] = {}
     for (repeat, fold, name), part in table.groupby(list(columns), sort=False):
-        found.setdefault((str(repeat), str(fold)), {})[str(name)] = part["at"].to_numpy()
+        scored = part.loc[part["scored"], "at"].to_numpy()
+        found.setdefault((str(repeat), str(fold)), {})[str(name)] = scored
     return found
 
 

@@ -58,7 +58,9 @@ def test_an_exchanged_input_is_another_patients_and_all_else_stays(study, study_
     # Clinical values are coded by the development patients, whose values are others now.
     inputs = [i for i in ("image", "report") if i != name] + ["clinical"] * (name != "clinical")
     before = design_rows(study_data, study, inputs, fold, ids)
-    np.testing.assert_array_equal(design_rows(changed, study, inputs, fold, ids), before)
+    after = design_rows(changed, study, inputs, fold, ids)
+    for now, then in zip(after, before, strict=True):
+        np.testing.assert_array_equal(now, then)
     if name == "clinical":
         columns = [c for c in study_data.cohort.patients if c.startswith("column:")]
         now, then = changed.cohort.patients[columns], study_data.cohort.patients[columns]
@@ -66,8 +68,9 @@ def test_an_exchanged_input_is_another_patients_and_all_else_stays(study, study_
             now.loc[ids].to_numpy().tolist() == then.loc[list(source.values())].to_numpy().tolist()
         )
     else:
-        own = design_rows(study_data, study, [name], fold, list(source.values()))
-        np.testing.assert_array_equal(design_rows(changed, study, [name], fold, ids), own)
+        (own,) = design_rows(study_data, study, [name], fold, list(source.values()))
+        (exchanged,) = design_rows(changed, study, [name], fold, ids)
+        np.testing.assert_array_equal(exchanged, own)
         assert changed.content(ids[0], [name]) == study_data.content(ids[1], [name])
     outcome = list(study.endpoint.outcome_columns)
     now, then = changed.cohort.patients[outcome], study_data.cohort.patients[outcome]
