@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from outcome.errors import Problems, RunFolderError
+from outcome.evaluation.mean_over_cohorts import Z, mean_over_cohorts
 from outcome.reporting.multi_cohort_page import Cohorts, cohorts_page
 from outcome.reporting.page.figure_files import FigureFiles, plain_style
 from outcome.reporting.page.formatting import column
@@ -19,47 +20,14 @@ from outcome.run_folder.folder import Run
 from outcome.run_folder.read import read_run
 from outcome.run_folder.write import write_run_folder
 
-__all__ = ["Cohorts", "mean_over_cohorts", "write_cohorts"]
+__all__ = ["Cohorts", "write_cohorts"]
 
-Z = 1.959963984540054
-WIDTHS = 2 * Z
 COHORT_COLUMNS = [
     "cohort", "arm", "metric", "estimate", "lower", "upper", "se", "n", "events",
 ]  # fmt: skip
 CHANGE_COLUMNS = [
     "cohort", "arm", "baseline", "metric", "difference", "lower", "upper", "se",
 ]  # fmt: skip
-
-
-def mean_over_cohorts(table: pd.DataFrame, value: str, by: Sequence[str]) -> pd.DataFrame:
-    """Take the unweighted mean over cohorts, with a normal interval.
-
-    Every cohort counts alike, as where cancer types are compared. The interval is about these
-    cohorts (no further ones), which are independent: its variance is the sum of theirs over the
-    number of cohorts squared.
-
-    Parameters
-    ----------
-    table : DataFrame
-        A row per cohort and `by`, with `value` and `se`.
-    value : str
-        Column to be averaged.
-    by : sequence of str
-
-    Returns
-    -------
-    DataFrame
-        `by`, `estimate, lower, upper, cohorts`, where there are two cohorts or more; no interval
-        where a standard error is missing.
-    """
-    rows = []
-    for key, part in table.dropna(subset=value).groupby(list(by), sort=False):
-        k, mean = len(part), float(part[value].mean())
-        if k < 2:
-            continue
-        error = float(np.sqrt((part["se"].astype(float) ** 2).sum(skipna=False)) / k)
-        rows.append([*key, mean, mean - Z * error, mean + Z * error, k])
-    return pd.DataFrame(rows, columns=[*by, "estimate", "lower", "upper", "cohorts"])
 
 
 def write_cohorts(folders: Sequence[Path], out: Path) -> Cohorts:
@@ -167,7 +135,7 @@ def _scores(name: str, run: Run, main: Metric) -> pd.DataFrame:
     table = run.table("metrics.csv")
     known = table[table["metric"] == main.key].drop_duplicates("arm").set_index("arm")
     error = column(known, "se").reindex(rows["arm"]).to_numpy(dtype=float)
-    width = (column(rows, "upper") - column(rows, "lower")).to_numpy(dtype=float) / WIDTHS
+    width = (column(rows, "upper") - column(rows, "lower")).to_numpy(dtype=float) / (2 * Z)
     rows = rows.assign(cohort=name, metric=main.key, se=np.where(np.isnan(error), width, error))
     return rows[COHORT_COLUMNS]
 
@@ -176,6 +144,6 @@ def _changes(name: str, run: Run, main: Metric) -> pd.DataFrame:
     table = run.table("comparisons.csv")
     rows = table[table["metric"] == main.key].assign(cohort=name)
     error = column(rows, "se")
-    width = (column(rows, "upper") - column(rows, "lower")) / WIDTHS
+    width = (column(rows, "upper") - column(rows, "lower")) / (2 * Z)
     rows = rows.assign(se=error.fillna(width), lower=column(rows, "lower"))
     return rows.assign(upper=column(rows, "upper"))[CHANGE_COLUMNS]

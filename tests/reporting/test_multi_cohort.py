@@ -10,7 +10,8 @@ import pytest
 from run_folders import binary_run, edit_manifest, survival_run
 
 from outcome.errors import RunFolderError
-from outcome.reporting.multi_cohort import mean_over_cohorts, write_cohorts
+from outcome.evaluation.mean_over_cohorts import mean_over_cohorts
+from outcome.reporting.multi_cohort import write_cohorts
 
 
 @pytest.fixture(scope="module")
