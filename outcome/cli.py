@@ -101,6 +101,7 @@ def _with_verbosity(command: Callable[..., None]) -> Callable[..., None]:
         for name, kind in (("verbose", Verbose), ("quiet", Quiet))
     ]
     parameters = [*signature.parameters.values(), *added]
+    # Functions have no declared `__signature__`; `inspect` and typer read it.
     wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
     return wrapped

@@ -35,8 +35,8 @@ def end_with_parent(parent: int | None = None) -> None:
     Parameters
     ----------
     parent : int, optional
-        Process id of the parent; by default, that of now. A process that is told the id also
-        notices a parent that ended before this call.
+        Process id of the parent; by default, that of now. With the id given, a parent
+        that ended before this call is noticed too.
     """
     expected = os.getppid() if parent is None else parent
     threading.Thread(target=_watch_parent, args=(expected,), daemon=True).start()

@@ -301,7 +301,7 @@ def read_inner_scores(
         key = (str(repeat), str(fold))
         of_fold = groups.get(key, {})
         if of_fold and not any(len(held_out) for held_out in of_fold.values()):
-            # One test set: nobody who was trained on is scored, so the models are taken as given.
+            # One test set: no training patient is scored, so the models are taken as given.
             continue
         if scores := _arranged(part, of_fold, horizons, panel.n, problems):
             found.setdefault(str(arm), {})[key] = scores

@@ -53,7 +53,7 @@ def cox_nll(
     """
     if not bool(event.any()):
         raise ValueError(f"cox_nll needs an event, got {event.numel()} censored patients")
-    loss: Tensor = _CoxLoss.apply(log_hazard, time, event, strata)  # type: ignore[no-untyped-call]  # as torch is
+    loss: Tensor = _CoxLoss.apply(log_hazard, time, event, strata)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return loss
 
 

@@ -1,7 +1,7 @@
 """Figures from data: outcomes and scores in arrays, tables of predictions, or an Evaluation.
 
 Every number is computed by `outcome.evaluation`, as for the results page of a study; the functions
-`plot_*` beside these draw its tables.
+`plot_*` of this package draw its tables.
 """
 
 from __future__ import annotations
@@ -401,7 +401,7 @@ def attention_map(
         rows or columns.
     kind : {"attention", "contribution"}
     colorbar : bool
-        Beside the axes.
+        Draw a colour bar next to the axes.
 
     Returns
     -------

@@ -145,7 +145,7 @@ class FitFolder:
         with safe_open(self.path / "weights.safetensors", framework="pt") as file:
             return {
                 key.removeprefix(prefix): file.get_tensor(key)
-                for key in file.keys()  # noqa: SIM118 - a file handle that has keys() and is no iterable
+                for key in file.keys()  # noqa: SIM118 - not iterable itself
                 if key.startswith(prefix)
             }
 

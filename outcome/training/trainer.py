@@ -153,7 +153,7 @@ def fit_network(
         network.to(device)
         ranks.share_weights(network)
         if not ranks.first:  # dropout of other patients is other dropout
-            torch.manual_seed(seed + ranks.rank)  # noqa: TID251 - as above
+            torch.manual_seed(seed + ranks.rank)  # noqa: TID251 - inside fork_rng
         optimizer = ClippedAdamW(
             network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )

@@ -90,7 +90,7 @@ def test_one_published_split_and_who_is_in_no_fold(fresh, outcome, edit, tmp_pat
     assert done.code == 0, done.err
     predictions = pd.read_csv(tmp_path / "run" / "predictions.csv")
     assert sorted(predictions["patient_id"]) == people[40:58]
-    # Nobody who was trained on is scored: the intervals take the models as given.
+    # No training patient is scored: the intervals take the models as given.
     metrics = pd.read_csv(tmp_path / "run" / "metrics.csv", keep_default_na=False)
     assert set(metrics["variance"]) <= {"", "fixed models"}
     assert "fixed models" in set(metrics["variance"])

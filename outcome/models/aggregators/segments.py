@@ -60,7 +60,7 @@ def row_product(x: Tensor, weight: Tensor) -> Tensor:
     >>> row_product(torch.ones(1, 2), torch.tensor([[1.0, 2.0]]))
     tensor([[3.]])
     """
-    found: Tensor = _RowProduct.apply(x, weight)  # type: ignore[no-untyped-call]  # as torch is
+    found: Tensor = _RowProduct.apply(x, weight)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return found
 
 
@@ -120,7 +120,7 @@ def gated_scores(
     One operation with a gradient of its own: what autograd would do in ten, with a pass through
     memory for each, is done here while a block is in the cache.
     """
-    found: Tensor = _GatedScores.apply(  # type: ignore[no-untyped-call]  # as torch is
+    found: Tensor = _GatedScores.apply(  # type: ignore[no-untyped-call]  # torch leaves it untyped
         x, content, content_bias, gate, gate_bias, score
     )
     return found
@@ -232,12 +232,12 @@ class Segments:
 
     def spread(self, values: Tensor) -> Tensor:
         """Give each vector the row of its bag, shape (n, k), of values of shape (bags, k)."""
-        found: Tensor = _Spread.apply(values, self)  # type: ignore[no-untyped-call]  # as torch is
+        found: Tensor = _Spread.apply(values, self)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return found
 
     def softmax(self, scores: Tensor) -> Tensor:
         """Softmax within each bag and column of scores, shape (n, heads)."""
-        found: Tensor = _Softmax.apply(scores, self)  # type: ignore[no-untyped-call]  # as torch is
+        found: Tensor = _Softmax.apply(scores, self)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return found
 
     def weighted_sums(self, weights: Tensor, features: Tensor) -> Tensor:
