@@ -48,16 +48,17 @@ def _mean_and_covariance(bags: Iterable[Tensor]) -> tuple[Array, Array]:
 
     A block of vectors at a time, in the order of the patients.
     """
-    blocks = _blocks(bag[:VECTORS_PER_PATIENT].double() for bag in bags)
+    blocks = _blocks(bag[:VECTORS_PER_PATIENT] for bag in bags)
     first = next(blocks, None)
     if first is None:
         raise ValueError("a projection needs at least one bag")
     # Shifted by the first mean, or features of large mean would lose their variance.
-    n, shift = 0, first[0].mean(0)
+    n, shift = 0, first[0].double().mean(0)
     total, products = torch.zeros_like(shift), torch.zeros(len(shift), len(shift)).double()
     for block in chain([first], blocks):
-        weight = torch.cat([bag.new_full((len(bag), 1), 1 / len(bag)) for bag in block])
-        x = torch.cat(block) - shift
+        lengths = torch.tensor([bag.shape[0] for bag in block])
+        weight = (1 / lengths.double()).repeat_interleave(lengths)[:, None]
+        x = torch.cat(block).double() - shift
         total += (weight * x).sum(0)
         half = (weight.sqrt() * x).float()
         products += (half.T @ half).double()
@@ -71,11 +72,12 @@ def _blocks(bags: Iterable[Tensor]) -> Iterator[list[Tensor]]:
     block: list[Tensor] = []
     size = 0
     for bag in bags:
-        if block and size + len(bag) > BLOCK:
+        n = bag.shape[0]
+        if block and size + n > BLOCK:
             yield block
             block, size = [], 0
         block.append(bag)
-        size += len(bag)
+        size += n
     if block:
         yield block
 
@@ -345,12 +347,12 @@ def _write_vectors(
             raw = raw_vectors(study_data, name, patient)
             lengths.append((patient, 0 if raw is None else len(raw)))
             if raw is not None:
-                yield raw.float()
+                yield raw
 
     with path.open("wb") as out:
         _header(out, 0, projection.components, kind)
         for block in _blocks(bags()):
-            vectors = projection(torch.cat(block))
+            vectors = projection(torch.cat(block))  # float32, whatever the store holds
             stored = vectors.bfloat16().view(torch.uint16) if low_precision else vectors
             out.write(np.ascontiguousarray(stored.numpy()).data)
         out.seek(0)

@@ -40,6 +40,8 @@ MOST_LOST = 0.02
 NO_SPREAD = 2e-6
 """A spread below this share of a feature's values is rounding of single precision."""
 BLOCK = 1 << 20
+MAPPED = 1 << 16
+"""Numbers of a slide above which it is mapped: to map a small file takes longer than to read it."""
 
 
 def default_cache() -> Path:
@@ -192,9 +194,13 @@ class PackedStore:
         )
 
     def features(self, slides: Sequence[Packed]) -> NDArray[Any]:
-        """Return the patches of these slides, shape (n, d); one slide stays memory-mapped."""
+        """Return the patches of these slides, shape (n, d); one large slide stays memory-mapped."""
         parts = [
-            np.load(self._path(s.key, "features.npy"), mmap_mode="r", allow_pickle=False)
+            np.load(
+                self._path(s.key, "features.npy"),
+                mmap_mode="r" if s.n * s.dimension > MAPPED else None,
+                allow_pickle=False,
+            )
             for s in slides
             if s.n
         ]
