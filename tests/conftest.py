@@ -1,7 +1,9 @@
 """A small simulated study, R's reference values, and the commands as a user types them."""
 
 import json
+import shutil
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,12 +61,17 @@ def figures(monkeypatch):
     monkeypatch.setattr(FigureFiles, "hang", SAVE_FIGURE)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def saved_figures():
-    """The same for a run that the tests of a module share."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FigureFiles, "hang", SAVE_FIGURE)
-        yield
+    """A context in which figures are saved, for what the tests of a module share."""
+
+    @contextmanager
+    def saved():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(FigureFiles, "hang", SAVE_FIGURE)
+            yield
+
+    return saved
 
 
 @pytest.fixture(scope="session")
@@ -103,9 +110,9 @@ def small(tmp_path_factory):
 
 
 @pytest.fixture
-def fresh(tmp_path):
+def fresh(small, tmp_path):
     """The same as `small`, free to be changed."""
-    return make_small(tmp_path / "cohort")
+    return Path(shutil.copytree(small.parent, tmp_path / "cohort")) / small.name
 
 
 @pytest.fixture(scope="session")

@@ -131,7 +131,9 @@ def test_bad_input_is_said_once(small, tmp_path):
 
 
 @pytest.mark.parametrize("option", [["--shard", "1/2"], ["--permutations", "199"]])
-def test_what_is_for_other_runs_is_refused(small, tmp_path, option):
-    done = start([*COMMAND, small, "--out", tmp_path / "x", *option])
-    assert done.returncode != 0
-    assert "torchrun trains only" in done.stderr
+def test_what_is_for_other_runs_is_refused(small, tmp_path, option, outcome, monkeypatch):
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    done = outcome("run", small, "--out", tmp_path / "x", *option)
+    assert done.code == 2
+    assert "torchrun trains only" in done.err

@@ -74,8 +74,10 @@ def pages(tmp_path_factory, saved_figures):
     edit_predictions(made["plain"], with_survival)
     add_patients(made["plain"])
     add_patients(made["hostile"], hostile=HOSTILE)
-    written = {name: write_report(folder, show_ids=True) for name, folder in made.items()}
-    several = write_cohorts([made["plain"], made["hostile"]], tmp_path_factory.mktemp("several"))
+    with saved_figures():
+        written = {name: write_report(folder, show_ids=True) for name, folder in made.items()}
+        both = [made["plain"], made["hostile"]]
+        several = write_cohorts(both, tmp_path_factory.mktemp("several"))
     return {**written, "several": several.path}
 
 

@@ -57,8 +57,9 @@ def page(folder, **options):
 
 @pytest.fixture(scope="module")
 def survival(tmp_path_factory, saved_figures):
-    folder = survival_run(tmp_path_factory.mktemp("survival"))
-    return folder, page(folder)
+    folder = survival_run(tmp_path_factory.mktemp("survival"), n=240, folds=5)
+    with saved_figures():
+        return folder, page(folder)
 
 
 def test_first_screen_answers_with_the_numbers_of_the_run(survival):
@@ -189,7 +190,7 @@ def test_matplotlib_settings_of_the_caller_play_no_part(tmp_path, figures):
 
 
 def test_binary_outcome_has_roc_and_scores_and_no_survival_words(tmp_path):
-    made = page(binary_run(tmp_path))
+    made = page(binary_run(tmp_path, n=180))
     assert "AUROC 0.72" in made.text
     assert "scores" in made.values("section", "id")
     assert "Kaplan" not in made.text
