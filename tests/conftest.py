@@ -15,6 +15,7 @@ import yaml
 from outcome.cli import main
 from outcome.reporting.page.blocks import Picture
 from outcome.reporting.page.figure_files import FigureFiles
+from outcome.reporting.page.figures import ReportFigures
 from outcome.simulation.simulate import Simulation, simulate
 
 REFERENCE = Path(__file__).parent / "reference" / "r"
@@ -37,6 +38,7 @@ def _own_cache(tmp_path_factory):
 
 BLANK = "data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4="
 SAVE_FIGURE = FigureFiles.hang
+DRAW_FIGURE = ReportFigures.hang
 
 
 def _save_nothing(self, figure, name, *, alt, caption):
@@ -45,20 +47,34 @@ def _save_nothing(self, figure, name, *, alt, caption):
     return Picture(name, BLANK, 480, 320, alt, caption)
 
 
+def _draw_nothing(self, draw, name, size, **words):
+    return self.gallery.hang(None, name, **words)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _quick():
-    """One process, and figures drawn but not saved: two thirds of the time of a small study."""
+    """One process and no figures: half of the time of a small study."""
     patch = pytest.MonkeyPatch()
     patch.setattr("outcome.processes.available_cpus", lambda: 1)
     patch.setattr(FigureFiles, "hang", _save_nothing)
+    patch.setattr(ReportFigures, "hang", _draw_nothing)
     yield
     patch.undo()
 
 
 @pytest.fixture
 def figures(monkeypatch):
-    """Save figures as files, as a user's run does."""
+    """Draw figures and save them as files, as a user's run does."""
     monkeypatch.setattr(FigureFiles, "hang", SAVE_FIGURE)
+    monkeypatch.setattr(ReportFigures, "hang", DRAW_FIGURE)
+
+
+@pytest.fixture(scope="module")
+def drawn_figures():
+    """Draw figures, and do not save them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ReportFigures, "hang", DRAW_FIGURE)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +85,7 @@ def saved_figures():
     def saved():
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(FigureFiles, "hang", SAVE_FIGURE)
+            patch.setattr(ReportFigures, "hang", DRAW_FIGURE)
             yield
 
     return saved
