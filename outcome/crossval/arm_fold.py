@@ -113,7 +113,7 @@ def fit_on_development(
         scores,
         outcomes,
         head_of(study.endpoint),
-        learned=arm.fusion == "stacked",
+        learned=arm.fusion in ("stacked", "ensemble"),
         fixed_slope=few,
     )
     joined = np.concatenate(tune)

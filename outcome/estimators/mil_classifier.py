@@ -37,8 +37,9 @@ class MILClassifier(ClassifierMixin, MILEstimator):  # type: ignore[misc]  # sci
         `attention` (gated), `mean`, `transformer`, `prototypes`, `abmil`, `linear` (a ridge model
         of the mean vectors), several joined by `+`, or a class of your own (also as
         `package.module:Class`), which `outcome.testing.check_aggregator` has checked.
-    fusion : {"early", "gated", "cross", "late", "stacked"}
-        How several inputs are joined. `early`: one network sees all of them.
+    fusion : {"ensemble", "early", "gated", "cross", "late", "stacked"}
+        How several inputs are joined; see `outcome.study.Arm`. `early`: one network sees all of
+        them. `ensemble`: networks of each input and one of all, weighted by development loss.
     options : mapping, optional
         Arguments of the aggregator, e.g. `{"heads": 4}`.
     positive : optional
@@ -114,7 +115,7 @@ class MILClassifier(ClassifierMixin, MILEstimator):  # type: ignore[misc]  # sci
         inputs: str | Sequence[str] = "image",
         *,
         aggregator: str | type = "attention",
-        fusion: str = "early",
+        fusion: str = "ensemble",
         options: Mapping[str, Any] | None = None,
         positive: Any = None,
         favourable: bool = False,

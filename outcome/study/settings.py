@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 __all__ = ["Arm", "OnMissing", "RiskGroups", "Section", "Split", "SplitLayout", "Training"]
 
 Input = Literal["image", "report", "clinical"]
-Fusion = Literal["late", "stacked", "early", "gated", "cross"]
+Fusion = Literal["ensemble", "early", "gated", "cross", "late", "stacked"]
 AGGREGATORS = ("attention", "mean", "transformer", "prototypes", "abmil", "linear")
 Positive = Annotated[int, Field(ge=1, le=100_000)]
 Rate = Annotated[float, Field(allow_inf_nan=False)]
@@ -36,12 +36,14 @@ class Arm(Section):
     vectors, as reviewers ask for, with a penalty per input), `package.module:Class`, or several
     joined by `+`, whose calibrated scores are averaged. Clinical data alone always have a linear
     model."""
-    fusion: Fusion = "early"
+    fusion: Fusion = "ensemble"
     """Of several inputs. `early`: one model sees all of them; `gated`: the same, the weight of an
     input depending on the patient; `cross`: the same as `early`, the attention over patches
     depending on the report; `late`: a model per input, their calibrated scores averaged;
     `stacked`: averaged with weights (not below 0) learned on development patients, without the
-    inputs that do not lower the loss there."""
+    inputs that do not lower the loss there; `ensemble`: as `stacked`, the models being one per
+    input and one that sees all inputs. A `linear` arm has one model with a penalty per input
+    unless it is `late` or `stacked`."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Arguments of the aggregator, e.g. `{heads: 4}`."""
 

@@ -53,9 +53,15 @@ def members(arm: Arm) -> tuple[Member, ...]:
 
     Two arms that share a member share its fits.
     """
-    together = arm.fusion in ("early", "gated", "cross")
-    inside = arm.fusion if together and len(arm.inputs) > 1 else "early"
-    groups = [arm.inputs] if together else [(i,) for i in arm.inputs]
+    together, alone = [arm.inputs], [(i,) for i in arm.inputs]
+    groups = {"late": alone, "stacked": alone, "ensemble": alone + together}.get(
+        arm.fusion, together
+    )
+    # A linear model of all inputs has a penalty per input, and leaves inputs out by itself.
+    if arm.fusion == "ensemble" and (len(alone) == 1 or arm.aggregator == "linear"):
+        groups = together
+    several = len(alone) > 1 and arm.fusion in ("gated", "cross")
+    inside = arm.fusion if several else "early"
     options = tuple(sorted(arm.options.items()))
     found: list[Member] = []
     for inputs in groups:

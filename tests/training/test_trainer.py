@@ -56,7 +56,13 @@ def test_a_network_with_all_inputs_and_an_outside_aggregator_learns(patients):
     [
         ("image", ["image attention"]),
         ("clinical", ["clinical linear"]),
-        ("image+report", ["image+report attention"]),
+        ("image+report", ["image attention", "report attention", "image+report attention"]),
+        ({"inputs": ["image", "report"], "fusion": "early"}, ["image+report attention"]),
+        ({"inputs": ["image", "report"], "aggregator": "linear"}, ["image+report linear"]),
+        (
+            {"inputs": ["image", "clinical"], "fusion": "ensemble"},
+            ["clinical linear", "image attention", "clinical+image attention"],
+        ),
         (
             {"inputs": ["image", "clinical"], "fusion": "late"},
             ["clinical linear", "image attention"],
