@@ -1,11 +1,15 @@
 """A small simulated study, R's reference values, and the commands as a user types them."""
 
 import json
+import os
 import shutil
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+# A worker of pytest has a processor of its own: threads of numpy would wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is imported
 
 import numpy as np
 import pandas as pd
