@@ -1,4 +1,4 @@
-"""Interaction of a treatment with a score: does the treatment's effect depend on the score?
+"""Interaction of a treatment with a score: whether its effect depends on the score.
 
 A score is prognostic if outcomes differ with it among patients who are treated alike. It is
 predictive of benefit if the effect of the treatment, against the reference, differs with it [1]_.

@@ -46,7 +46,7 @@ class WeightedKaplanMeier:
         return step_values(self.time, self.survival, 1.0, when, "right")
 
     def standard_error(self, when: ArrayLike) -> FloatArray:
-        """Standard error of `at(when)`."""
+        """Return the standard error of `at(when)`."""
         error = np.sqrt((self.influence**2).sum(axis=0))
         return step_values(self.time, error, 0.0, when, "right")
 

@@ -99,7 +99,7 @@ def test_separated_groups_have_no_estimate():
 
 
 def test_a_treatment_with_three_codes_is_refused():
-    with pytest.raises(InputError, match="0 .reference. or 1"):
+    with pytest.raises(InputError, match="treated must be 0"):
         treatment_interaction([0, 1, 2], [1, 2, 3], [1, 1, 0], time=[1, 2, 3])
 
 
