@@ -38,8 +38,8 @@ __all__ = [
 Floats = NDArray[np.float64]
 INTERACTION_COLUMNS = [
     "arm", "model", "term", "ratio", "lower", "upper", "coef", "se", "chi_square", "df", "p_value",
-    "wald_p", "p_adjusted", "n_reference", "n_treated", "events_reference", "events_treated", "unknown",
-    "note",
+    "wald_p", "p_adjusted", "n_reference", "n_treated", "events_reference", "events_treated",
+    "unknown", "note",
 ]  # fmt: skip
 TREATMENT_EFFECT_COLUMNS = [
     "arm", "model", "group", "ratio", "lower", "upper", "p_value", "n_reference", "n_treated",

@@ -82,7 +82,7 @@ def p_text(run: Run, row: pd.Series, comparisons: int) -> str:
 
 
 def answers(run: Run) -> list[Answer]:
-    """Answer: does the score work, how well, do inputs help, does the effect of treatment differ."""
+    """Answer: does the score work, how well, do inputs help, does treatment depend on it."""
     main, rows = main_scores(run)
     if main is None:
         text = "This run has no metrics.csv, so nothing can be said about performance."

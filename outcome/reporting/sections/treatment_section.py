@@ -410,7 +410,7 @@ def _measure(run: Run, measure: str, at: float, unit: str) -> str:
     when = horizon_text(at, unit)
     if measure == "survival":
         return f"free of the event at {when}"
-    return f"restricted mean survival time up to {when}" + (f", {unit}" if unit else "")
+    return f"restricted mean survival up to {when}" + (f", in {unit}" if unit else "")
 
 
 def _balance_table(run: Run, assigned: TreatmentAssignment) -> Table:
