@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from outcome.plotting.forest_plot import plot_forest
-from outcome.plotting.number_text import estimate, number, p_number, p_value, signed
+from outcome.plotting.number_text import estimate, number, p_number, p_value, plural, signed
 from outcome.plotting.treatment_plots import plot_effect_by_score, plot_treatment_curves
 from outcome.reporting.page.blocks import (
     Answer,
@@ -92,9 +92,10 @@ def _conditions(run: Run, assigned: TreatmentAssignment, table: pd.DataFrame) ->
             else "Nothing is adjusted for: the run has no covariates that could be used."
         )
     if unknown := int(table["unknown"].max()):
+        verb = "is" if unknown == 1 else "are"
         said.append(
-            f"{unknown:,} patients without a known treatment are left out of this chapter, and of "
-            "no other."
+            f"{plural(unknown, 'patient')} without a known treatment {verb} left out of this "
+            "chapter, and of no other."
         )
     if run.endpoint.favourable:
         said.append(
