@@ -7,7 +7,16 @@ import yaml
 
 from outcome.errors import InputError
 from outcome.simulation.rehearsal import rehearse
-from outcome.simulation.simulate import Simulation, simulate
+from outcome.simulation.simulate import (
+    Simulation,
+    draw_outcomes,
+    draw_patients,
+    draw_slides,
+    draw_tissues,
+    draw_treatment,
+    draw_truth,
+    simulate,
+)
 from outcome.statistics.interaction import treatment_interaction
 from outcome.study import Study
 
@@ -33,20 +42,22 @@ def test_a_treatment_without_effect_changes_nothing_else(tmp_path):
     assert study["treatment"] == {"column": "arm", "reference": "control", "randomised": True}
 
 
-def test_the_interaction_is_the_one_that_was_asked_for(tmp_path):
-    simulate(
-        tmp_path / "trial",
-        Simulation(
-            patients=2000, patches=40, dimension=16, informative=0.5, report_effect=0.0,
-            stage_effect=0.0, age_effect=0.0, event_rate=0.9, treatment_effect=-0.5,
-            interaction=-0.6,
-        ),
+def test_the_interaction_is_the_one_that_was_asked_for():
+    s = Simulation(
+        patients=2000, patches=40, informative=0.5, report_effect=0.0, stage_effect=0.0,
+        age_effect=0.0, event_rate=0.9, treatment_effect=-0.5, interaction=-0.6,
     )  # fmt: skip
-    table = pd.read_csv(tmp_path / "trial" / "cohort.csv").drop_duplicates("patient_id")
-    table = table.merge(pd.read_csv(tmp_path / "trial" / "truth.csv"), on="patient_id")
-    image = table["image"] / 0.65
+    rng = np.random.default_rng(5)
+    patients = draw_patients(s, rng)
+    slides = draw_slides(s, patients, rng)
+    score = draw_truth(
+        s, patients, slides, [draw_tissues(s, patients, row, rng) for row in slides.itertuples()]
+    )
+    arm = draw_treatment(s, score)
+    seen = draw_outcomes(s, score, rng)
+    image = score["image"] / s.image_effect
     found = treatment_interaction(
-        table["arm"] == "drug", image, table["os_event"], time=table["os_days"]
+        arm["arm"] == "drug", image, seen["os_event"], time=seen["os_days"]
     )
     assert np.abs((found.coef - [-0.5, 0.65, -0.6]) / found.se).max() < 3
 
