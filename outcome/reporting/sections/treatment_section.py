@@ -163,6 +163,17 @@ def _sentence(run: Run, assigned: TreatmentAssignment, row: pd.Series) -> str:
     )
 
 
+def _first_ratio(run: Run, row: pd.Series) -> str:
+    """Write the interaction of the first arm, for a reader of the first screen."""
+    if not np.isfinite(row["ratio"]):
+        return f"For {quote(str(row['arm']))} it could not be estimated."
+    size = estimate(row["ratio"], row["lower"], row["upper"])
+    return (
+        f"Ratio of {run.endpoint.ratio}s {size} per SD of the score of {quote(str(row['arm']))}; "
+        "1 is no dependence."
+    )
+
+
 def treatment_answer(run: Run) -> Answer | None:
     """Answer on the first screen whether the effect of treatment depends on the score."""
     table, assigned = run.table("treatment_interaction.csv"), run.patients.treatment
@@ -176,7 +187,7 @@ def treatment_answer(run: Run) -> Answer | None:
         short = "It seems so" if all(found) else "For some scores"
     elif not any(known):
         short = "Cannot be said"
-    said = [_sentence(run, assigned, r) for r in rows]
+    said = [_first_ratio(run, rows[0]), *(_sentence(run, assigned, r) for r in rows)]
     if not assigned.randomised:
         said.append(CONFOUNDED)
     return Answer(f"Does the effect of {assigned.other} depend on the score?", short, said)
