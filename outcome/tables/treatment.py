@@ -41,21 +41,18 @@ class TreatmentAssignment:
 
     def of(self, patients: list[str]) -> NDArray[np.float64]:
         """Return 1 for the other treatment, 0 for the reference, NaN where it is unknown."""
-        known = pd.Series(
-            self.table[TREATMENT].map(canonical_code).to_numpy(),
-            index=self.table["patient_id"].astype(str),
-        )
-        blank = is_missing(self.table[TREATMENT].fillna("").astype(str)).to_numpy()
-        mine = known[~blank].reindex(patients)
         reference = canonical_code(self.reference)
+        by_patient = self.table.set_index(self.table["patient_id"].astype(str))[TREATMENT]
+        known = _codes(by_patient, reference)
+        mine = known.reindex(patients)
         return np.where(mine.isna(), np.nan, (mine != reference).astype(float))
 
     @property
     def other(self) -> str:
         """The value that is not the reference."""
-        values = self.table[TREATMENT].fillna("").astype(str)
-        found = values[~is_missing(values)].map(canonical_code)
-        others = found[found != canonical_code(self.reference)]
+        reference = canonical_code(self.reference)
+        found = _codes(self.table[TREATMENT], reference)
+        others = found[found != reference]
         return str(others.iloc[0]) if len(others) else "other"
 
 
@@ -74,8 +71,7 @@ def check_treatment(
     where : str
         Where the column was named, for the message.
     """
-    text = values.fillna("").astype(str)
-    counts = text[~is_missing(text)].map(canonical_code).value_counts().sort_index()
+    counts = _codes(values, canonical_code(reference)).value_counts().sort_index()
     held = [f"{value} ({n} patients)" for value, n in counts.items()]
     what = f"column {column!r}{f' ({where})' if where else ''}"
     if not held:
@@ -98,3 +94,9 @@ def check_treatment(
             "leave the others empty (such patients are counted and left out), or join them into"
             " two",
         )
+
+
+def _codes(values: pd.Series, reference: str) -> pd.Series:
+    """Return the treatments that are known; a reference called `none` is one."""
+    text = values.fillna("").astype(str)
+    return text[~is_missing(text, {reference})].map(canonical_code)

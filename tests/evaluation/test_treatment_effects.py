@@ -221,6 +221,12 @@ def test_numbers_are_codes():
     assert np.isnan(given.of(["d", "e"])).all()
 
 
+def test_a_reference_called_none_is_a_treatment():
+    problems = Problems("table")
+    check_treatment(pd.Series(["none", "drug", ""]), "arm", "none", problems)
+    assert not problems
+
+
 def test_half_a_declaration_is_refused(table):
     with pytest.raises(InputError, match="`randomised`"):
         evaluated(table, {"column": "arm_given", "reference": "control"})
