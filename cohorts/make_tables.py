@@ -142,21 +142,28 @@ def folds(rng: np.random.Generator, event: np.ndarray, n_folds: int = 5) -> np.n
 
 
 def immunotherapy() -> pd.DataFrame:
-    """Checkpoint inhibitors in lung and gastro-oesophageal cancer: response, and PFS."""
+    """Two-armed trial in lung and gastro-oesophageal cancer: response, and PFS.
+
+    Half of the patients of each cancer have a checkpoint inhibitor, half chemotherapy, drawn by
+    lot. PD-L1, TMB and severity matter for response to the inhibitor, and little for response to
+    chemotherapy; PFS follows the response.
+    """
     rng = np.random.default_rng([2026, 3])
     tables = []
     for cancer, prefix, n, rate in (
-        ("NSCLC", "LUNG", 118, 0.33),
-        ("gastro-oesophageal", "GAST", 101, 0.30),
+        ("NSCLC", "LUNG", 236, 0.33),
+        ("gastro-oesophageal", "GAST", 202, 0.30),
     ):
         pd_l1 = np.round(np.where(rng.random(n) < 0.35, 0, 100 * rng.beta(0.7, 1.1, n)))
         tmb = np.round(np.exp(rng.normal(1.9, 0.75, n)), 1)
         age = np.round(np.clip(rng.normal(64, 10, n), 30, 88)).astype(int)
         severity = rng.normal(size=n)
+        inhibitor = rng.permutation(n) < n / 2
         logit = 0.9 * (pd_l1 / 100 - 0.3) + 0.5 * (np.log(tmb) - 1.9) - 0.8 * severity
+        logit = np.where(inhibitor, logit + 0.6, 0.2 * logit)
         shift = np.quantile(-(logit + rng.logistic(size=n)), rate)
         responds = logit + rng.logistic(size=n) + shift > 0
-        log_hazard = 0.6 * severity - 1.1 * responds - 0.2 * (np.log(tmb) - 1.9)
+        log_hazard = 0.4 * severity - 1.1 * responds - 0.2 * (np.log(tmb) - 1.9)
         scale = scale_for(log_hazard, 0.75, 6, 40)
         time, event = follow_up(rng, log_hazard, scale, 6, 40)
         ids = [f"{prefix}-{i:03d}" for i in range(1, n + 1)]
@@ -167,6 +174,7 @@ def immunotherapy() -> pd.DataFrame:
                     "patient_id": ids,
                     "slide_id": [f"{i}-biopsy.svs" for i in ids],
                     "cancer": cancer,
+                    "arm": np.where(inhibitor, "inhibitor", "chemotherapy"),
                     "centre": [f"centre-{c}" for c in rng.integers(1, 4, n)],
                     "age": age,
                     "ecog": rng.choice([0, 1, 2], n, p=[0.35, 0.5, 0.15]),

@@ -177,6 +177,7 @@ def read_external(
     *,
     favourable: bool = False,
     covariates: Sequence[str] = (),
+    treatment: str = "",
     of_runs: Mapping[Path, pd.DataFrame] | None = None,
     declared: DeclaredColumns | None = None,
     frames: Mapping[Path, pd.DataFrame] | None = None,
@@ -193,6 +194,8 @@ def read_external(
         The positive label is the better outcome: a risk made from `probability` is negated.
     covariates : sequence of str
         Further columns that are wanted.
+    treatment : str
+        Column of treatments: read as covariates are, also where it is none of them.
     of_runs : mapping of Path to DataFrame, optional
         Covariates of the run of a table, used where the table lacks a column: `patient_id` and
         columns, one row per patient.
@@ -207,6 +210,7 @@ def read_external(
         Everything that is wrong with any of the tables, at once.
     """
     problems = Problems("predictions")
+    named, covariates = covariates, list(dict.fromkeys([*covariates, *filter(None, [treatment])]))
     tables: list[pd.DataFrame] = []
     units: set[str | None] = set()
     notes: list[str] = []
@@ -242,7 +246,7 @@ def read_external(
         joined["time"] = joined.groupby("patient_id")["time"].transform("first")
     rows = joined[["patient_id", *covariates]].groupby("patient_id", sort=False)
     wanted = rows.first().reset_index() if covariates else joined[["patient_id"]].drop_duplicates()
-    notes += _covariate_notes(wanted)
+    notes += _covariate_notes(wanted[["patient_id", *named]])
     unit = next(iter(units), None)
     return ExternalPredictions(Predictions(joined), unit, wanted, tuple(notes), origins)
 

@@ -62,6 +62,9 @@ def with_follow_up(
 def declared_codes(study: Study) -> dict[str, set[str]]:
     """Return the codes and levels that the study file declares, by column."""
     found: dict[str, set[str]] = {c: set(v) for c, v in study.covariates.levels.items()}
+    if study.treatment is not None:
+        # `none` is a common name of the reference.
+        found.setdefault(study.treatment.column, set()).add(study.treatment.reference)
     for endpoint in (study.endpoint, *study.secondary):
         column, codes = endpoint.declared_codes
         found.setdefault(column, set()).update(codes)
@@ -77,6 +80,8 @@ def needed_columns(study: Study, *, with_outcomes: bool = True) -> dict[str, str
     wanted += [(c, "secondary") for e in study.secondary for c in e.columns]
     wanted += [(study.endpoint.strata, "endpoint.strata"), (study.split.site, "split.site")]
     wanted += [(c, "split.column") for c in study.split.column]
+    if study.treatment is not None and with_outcomes:
+        wanted.append((study.treatment.column, "treatment.column"))
     wanted += [(c, "covariates.numeric") for c in study.covariates.numeric]
     wanted += [(c, "covariates.categorical") for c in study.covariates.categorical]
     named: dict[str, str] = {}
@@ -122,4 +127,6 @@ def without_columns(
     if endpoint.strata in missing:
         kept["endpoint"] = endpoint.model_copy(update={"strata": None})
     filled = {c: endpoint.placeholder for c in endpoint.columns if c in missing}
+    if study.treatment is not None and study.treatment.column in missing:
+        kept["treatment"] = None
     return study.model_copy(update=kept), table.assign(**filled)

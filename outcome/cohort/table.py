@@ -35,6 +35,7 @@ from outcome.tables.missing import (
 )
 from outcome.tables.numbers import NumberFormat, plain_numbers
 from outcome.tables.read_table import TextTable, as_text, read_table
+from outcome.tables.treatment import TREATMENT, check_treatment
 
 __all__ = ["Cohort", "FlowStep", "read_cohort", "slide_name"]
 
@@ -58,8 +59,8 @@ class Cohort:
     ----------
     patients : DataFrame
         Indexed by `patient_id`, sorted. Columns `time` and `event`, or `label`, where outcomes
-        were read; then, where the study names them, `strata` and `site`; covariates and fold
-        columns as `column:<name>`, as text.
+        were read; then, where the study names them, `strata`, `site` and `treatment`; covariates
+        and fold columns as `column:<name>`, as text.
     slides : DataFrame
         Columns `patient_id, slide_id`, sorted.
     endpoint : Endpoint
@@ -285,6 +286,8 @@ def _build(
     if study.split.site:
         extra["site"] = _site(study, patients, places, problems)
     extra |= _secondary(study, patients, places, problems)
+    if study.treatment is not None and with_outcomes:
+        extra[TREATMENT] = _treatment(study, patients, problems)
     _check_covariates(study, patients, places, problems, may_be_empty=not with_outcomes)
     if study.endpoint.strata:
         extra["strata"] = patients[study.endpoint.strata]
@@ -370,6 +373,14 @@ def _site(
             "fill it in (a patient of unknown site may be from any), or remove these rows",
         )
     return site.where(~blank)
+
+
+def _treatment(study: Study, table: pd.DataFrame, problems: Problems) -> pd.Series:
+    """Treatment of each patient; empty where it is unknown."""
+    assert study.treatment is not None
+    column, reference = study.treatment.column, study.treatment.reference
+    check_treatment(table[column], column, reference, problems, where="treatment.column")
+    return table[column]
 
 
 def _check_covariates(

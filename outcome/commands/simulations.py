@@ -53,10 +53,23 @@ def simulate(
     sites: Annotated[int, typer.Option(help="Hospitals, each with a batch effect.")] = 5,
     missing_reports: Annotated[float, typer.Option(help="Share without a report.")] = 0.1,
     event_rate: Annotated[float, typer.Option(help="Share with an event.")] = 0.5,
+    treatment_effect: Annotated[
+        float | None,
+        typer.Option(help="Two treatments: log hazard ratio of the drug. Default: no treatments."),
+    ] = None,
+    interaction: Annotated[
+        float, typer.Option(help="Change of --treatment-effect per SD of what the image shows.")
+    ] = 0.0,
     image_c: Annotated[
         float, typer.Option(help="With --study: C-index (or AUROC) of what the images know.")
     ] = 0.68,
     report_c: Annotated[float, typer.Option(help="With --study: the same of the reports.")] = 0.64,
+    reference_share: Annotated[
+        float,
+        typer.Option(
+            help="With --study and two treatments: how much of it holds with the reference (0 to 1)"
+        ),
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
 ) -> None:
     """Write a cohort with a known truth.
@@ -77,9 +90,10 @@ def simulate(
         endpoint=endpoint, patients=patients, patches=patches, dimension=dimension,
         informative=informative, image_effect=image_effect, report_effect=report_effect,
         sites=sites, missing_reports=missing_reports, event_rate=event_rate, seed=seed,
+        treatment_effect=treatment_effect, interaction=interaction,
     )  # fmt: skip
     if study is not None:
-        _rehearse(out, study, settings, image_c, report_c)
+        _rehearse(out, study, settings, image_c, report_c, reference_share)
         return
     with progress_bars() as progress:
         path = write(out, settings, progress=lambda a, b: progress("writing slides", a, b))
@@ -103,13 +117,21 @@ def _simulate_external(out: Path, cohort: Path, given: dict[str, Any]) -> None:
     typer.echo(f"next: outcome validate BUNDLE {shlex.quote(str(path))}")
 
 
-def _rehearse(out: Path, path: Path, settings: Simulation, image_c: float, report_c: float) -> None:
+def _rehearse(
+    out: Path,
+    path: Path,
+    settings: Simulation,
+    image_c: float,
+    report_c: float,
+    reference_share: float,
+) -> None:
     from outcome import Study
     from outcome.simulation.rehearsal import rehearse
 
     with progress_bars() as progress:
         made = rehearse(
             out, Study.read(path), settings, image_c=image_c, report_c=report_c,
+            reference_share=reference_share,
             progress=lambda a, b: progress("writing slides", a, b),
         )  # fmt: skip
     typer.echo(

@@ -24,6 +24,7 @@ from outcome.commands.console import (
 
 if TYPE_CHECKING:
     from outcome.predictions import DeclaredColumns
+    from outcome.study import Treatment
 
 Tables = Annotated[
     list[Path],
@@ -60,6 +61,19 @@ def evaluate(
     covariates: Annotated[
         str, typer.Option(metavar="C1,C2", help="Columns for added value and subgroups.")
     ] = "",
+    treatment: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Column with two treatments.")
+    ] = "",
+    treatment_reference: Annotated[
+        str,
+        typer.Option(metavar="VALUE", help="With --treatment: what the other is compared with."),
+    ] = "",
+    randomised: Annotated[
+        bool | None,
+        typer.Option(
+            "--randomised/--not-randomised", help="With --treatment: whether it was drawn by lot."
+        ),
+    ] = None,
     favourable: Favourable = False,
     resamples: Resamples = 1000,
     seed: Seed = 0,
@@ -81,6 +95,7 @@ def evaluate(
         risk_groups=None if risk_groups is None else read_rule(risk_groups),
         covariates=_words(covariates), favourable=favourable, n_resamples=resamples,
         columns=_columns(patient, time, event, event_codes),
+        treatment=_treatment(treatment, treatment_reference, randomised),
         command=command_line(),
     )  # fmt: skip
     print_metrics(found.evaluation.metrics, found.evaluation.comparisons, found.baseline)
@@ -183,6 +198,24 @@ def _columns(patient: str, time: str, event: str, event_codes: str) -> DeclaredC
     from outcome.predictions import DeclaredColumns
 
     return DeclaredColumns(patient, time, event, parse_event_codes(event_codes))
+
+
+def _treatment(column: str, reference: str, randomised: bool | None) -> Treatment | None:
+    from outcome.errors import InputError
+    from outcome.study import Treatment
+
+    if not column:
+        if reference or randomised is not None:
+            raise InputError(
+                "--treatment-reference and --randomised are about --treatment COLUMN: add it"
+            )
+        return None
+    if not reference or randomised is None:
+        raise InputError(
+            f"--treatment {column}: also give --treatment-reference VALUE, and --randomised or"
+            " --not-randomised"
+        )
+    return Treatment(column=column, reference=reference, randomised=randomised)
 
 
 def _words(text: str) -> list[str]:

@@ -89,6 +89,11 @@ def describe(
             "epochs (linear arms: penalty)": "least inner-fold loss after one calibration slope",
         },
         "covariates": study.covariates.model_dump(mode="json"),
+        **(
+            {"treatment": study.treatment.model_dump(mode="json")}
+            if study.treatment is not None
+            else {}
+        ),
         "secondary": [{"name": e.name, "kind": e.kind} for e in study.secondary],
         "training": study.training.model_dump(),
         "report": study.report.model_dump(),

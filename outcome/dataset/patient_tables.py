@@ -6,6 +6,7 @@ import pandas as pd
 
 from outcome.dataset.study_data import StudyData
 from outcome.study import Study
+from outcome.tables.treatment import TREATMENT
 
 __all__ = ["patient_tables"]
 
@@ -19,6 +20,7 @@ def patient_tables(study: Study, study_data: StudyData) -> dict[str, pd.DataFram
         `covariates`: `patient_id` and the columns that the study names, as in the cohort table.
         `acquisition`: `patient_id` and, where the study has them, `site`, numbers of `slides` and
         `patches`, and `report missing` (1 = missing).
+        `treatments`: `patient_id` and `treatment`, where the study declares it.
     """
     patients = study_data.cohort.patients
     names = [*study.covariates.numeric, *study.covariates.categorical]
@@ -33,4 +35,6 @@ def patient_tables(study: Study, study_data: StudyData) -> dict[str, pd.DataFram
     if study_data.reports is not None:
         gathered["report missing"] = [int(p not in study_data.reports.rows) for p in patients.index]
     tables = {"covariates": covariates, "acquisition": gathered}
+    if TREATMENT in patients:
+        tables["treatments"] = patients[[TREATMENT]]
     return {k: t.rename_axis("patient_id").reset_index() for k, t in tables.items()}

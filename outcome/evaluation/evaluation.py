@@ -23,7 +23,9 @@ from outcome.evaluation.outcome_kinds import EvaluatedOutcome, described_outcome
 from outcome.evaluation.risk_groups import risk_group_table
 from outcome.evaluation.small_samples import untested_below, verdict_withheld
 from outcome.evaluation.study_tables import STUDY_TABLES, study_tables
+from outcome.evaluation.treatment_effects import treatment_notes
 from outcome.predictions import Predictions
+from outcome.tables.treatment import TreatmentAssignment
 
 __all__ = [
     "METRIC_COLUMNS",
@@ -136,12 +138,15 @@ class PatientTables:
         Covariates that are numbers; by default those that hold nothing else.
     made_of_covariates : collection of str
         Arms whose score is a function of the covariates alone.
+    treatment : TreatmentAssignment, optional
+        Which patient had which treatment.
     """
 
     covariates: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"patient_id": []}))
     acquisition: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"patient_id": []}))
     numeric: Sequence[str] | None = None
     made_of_covariates: Collection[str] = ()
+    treatment: TreatmentAssignment | None = None
 
     def of(self, predictions: Predictions) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
         """Covariates and acquisition of the scored patients, and covariates that are left out."""
@@ -313,9 +318,12 @@ def evaluate_study(
     further = study_tables(
         predictions, panel, arms, outcome, covariates=covariates, acquisition=acquisition,
         made_of_covariates=patients.made_of_covariates, cross_validated=cross_validated, seed=seed,
-        inner=by_arm,
+        inner=by_arm, treatment=patients.treatment,
     )  # fmt: skip
     found = replace(found, further=further)
+    if patients.treatment is not None:
+        notes, warnings = treatment_notes(panel, patients.treatment, further)
+        found = replace(found, notes=(*found.notes, *notes), warnings=(*found.warnings, *warnings))
     for endpoint in secondary:
         found = _with_secondary(
             found, predictions, endpoint, baseline=baseline, n_resamples=n_resamples, seed=seed,
@@ -348,7 +356,7 @@ def further_tables(
     tables = study_tables(
         predictions, panel, arms, outcome, covariates=covariates, acquisition=acquisition,
         made_of_covariates=patients.made_of_covariates, seed=seed,
-        inner=inner_scores_by_arm(inner, panel),
+        inner=inner_scores_by_arm(inner, panel), treatment=patients.treatment,
     )  # fmt: skip
     return tables, left_out_warnings(left_out)
 

@@ -29,7 +29,9 @@ from outcome.evaluation.survival_curves import (
     survival_curves,
 )
 from outcome.evaluation.table_one import characteristics_tables
+from outcome.evaluation.treatment_effects import TREATMENT_TABLES, treatment_tables
 from outcome.predictions import Predictions
+from outcome.tables.treatment import TreatmentAssignment
 
 __all__ = ["STUDY_TABLES", "study_tables"]
 
@@ -57,6 +59,7 @@ STUDY_TABLES = (
     "effects",
     "subgroups",
     "nuisance",
+    *TREATMENT_TABLES,
 )
 """Names of the tables that `study_tables` may return, in its order."""
 
@@ -73,6 +76,7 @@ def study_tables(
     cross_validated: bool = True,
     seed: int = 0,
     inner: InnerByArm | None = None,
+    treatment: TreatmentAssignment | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Compute every table that the predictions and the tables of patients allow.
 
@@ -96,6 +100,8 @@ def study_tables(
         Of the permutations behind a maximally selected cut.
     inner : mapping, optional
         Scores by inner models, by arm: for AUC over time and subgroups.
+    treatment : TreatmentAssignment, optional
+        Which patient had which treatment: how its effect depends on the score.
 
     Returns
     -------
@@ -145,6 +151,8 @@ def study_tables(
         )  # fmt: skip
     if len(acquisition.columns) > 1:
         found["nuisance"] = nuisance_baselines(panel, arms[0], outcome, acquisition)
+    if treatment is not None:
+        found |= treatment_tables(panel, arms, outcome, treatment, covariates)
     return {name: found[name] for name in STUDY_TABLES if name in found and len(found[name])}
 
 

@@ -28,13 +28,21 @@ from outcome.predictions import (
     read_external,
 )
 from outcome.reporting.report import write_report
-from outcome.run_folder.read import made_of_covariates, read_development, read_inner_models
+from outcome.run_folder.read import (
+    made_of_covariates,
+    read_development,
+    read_inner_models,
+    read_treatment,
+)
 from outcome.run_folder.write import write_run_folder
-from outcome.study import RiskGroups
+from outcome.study import RiskGroups, Treatment
+from outcome.tables.codes import canonical_code
+from outcome.tables.treatment import TREATMENT, TreatmentAssignment, check_treatment
 
 __all__ = [
     "EvaluatedTables",
     "annotated",
+    "assignment_in",
     "check_folder",
     "chosen_baseline",
     "evaluate_tables",
@@ -78,6 +86,7 @@ def evaluate_tables(
     covariates: Sequence[str] = (),
     favourable: bool = False,
     columns: DeclaredColumns | None = None,
+    treatment: Treatment | None = None,
     n_resamples: int = 1000,
     seed: int = 0,
     command: str = "",
@@ -105,6 +114,9 @@ def evaluate_tables(
         The positive label is the better outcome.
     columns : DeclaredColumns, optional
         What the columns of tables are called, where they have names of their own.
+    treatment : Treatment, optional
+        Column of the first table with two treatments: does their difference depend on the score?
+        By default that of the run.
     n_resamples, seed : int
         Of the bootstrap.
     command : str
@@ -125,7 +137,11 @@ def evaluate_tables(
             "columns and codes are declared for tables: a run folder says by itself what its"
             " columns are"
         )
-    read = _read(sources, alone, covariates, columns, favourable=favourable)
+    named = treatment.column if treatment else ""
+    read = _read(sources, alone, covariates, columns, named, favourable=favourable)
+    assignment = _assignment(read, treatment, alone)
+    if named and not _is_covariate(named, covariates, alone):
+        read = replace(read, covariates=read.covariates.drop(columns=named))
     kind = read.predictions.kind
     endpoint = endpoint_asked(
         sources, kind, unit=unit, found=read.unit, horizons=horizons, favourable=favourable
@@ -144,7 +160,7 @@ def evaluate_tables(
     ]
     few = check_common_patients(read.predictions, baseline)
     study = alone.study if alone else None
-    about = describe(sources, read, described, grouped, alone) | {
+    about = describe(sources, read, described, grouped, alone, assignment) | {
         "command": command,
         "baseline": baseline or "",
         "resamples": n_resamples,
@@ -158,6 +174,7 @@ def evaluate_tables(
             read.covariates,
             numeric=about["covariates"]["numeric"],
             made_of_covariates=made_of_covariates(about["arms"]),
+            treatment=assignment,
         ),
         baseline=baseline,
         contrasts=study.contrasts if study else (),
@@ -177,7 +194,10 @@ def evaluate_tables(
     }
     if alone and inner:
         tables |= {"inner_scores": inner[0].scores, "splits": inner[0].splits}
-    stale = [f"{name}.csv" for name in ("inner_scores", "splits") if name not in tables]
+    if assignment is not None:
+        tables["treatments"] = assignment.table
+    optional = ("inner_scores", "splits", "treatments")
+    stale = [f"{name}.csv" for name in optional if name not in tables]
     write_run_folder(out, tables, {**about, **evaluation.manifest_part}, stale=stale)
     page = write_report(out)
     return EvaluatedTables(evaluation, tables, baseline or None, page, bool(about["simulated"]))
@@ -188,6 +208,7 @@ def _read(
     alone: PredictionSource | None,
     covariates: Sequence[str],
     columns: DeclaredColumns | None,
+    treatment: str,
     *,
     favourable: bool,
 ) -> ExternalPredictions:
@@ -201,9 +222,48 @@ def _read(
         tables,
         favourable=favourable or better,
         covariates=covariates,
+        treatment=treatment,
         of_runs=of_runs,
         declared=columns,
     )
+
+
+def _assignment(
+    read: ExternalPredictions, asked: Treatment | None, alone: PredictionSource | None
+) -> TreatmentAssignment | None:
+    """Return who had which treatment: as asked for, or as the run has it."""
+    if asked is not None:
+        return assignment_in(read, asked)
+    if alone is None or alone.folder is None:
+        return None
+    problems: list[str] = []
+    found = read_treatment(alone.folder, alone.manifest, problems)
+    if problems:
+        raise PredictionsError("; ".join(problems))
+    return found
+
+
+def assignment_in(read: ExternalPredictions, asked: Treatment) -> TreatmentAssignment:
+    """Take the treatments from a column that was read with the predictions.
+
+    Raises
+    ------
+    PredictionsError
+        The reference is absent, or there are not two treatments.
+    """
+    values = read.covariates[asked.column]
+    text = values.map(canonical_code).where(values.notna(), "")
+    problems = Problems("predictions")
+    check_treatment(text, asked.column, asked.reference, problems, where="treatment")
+    problems.raise_if_any(PredictionsError)
+    table = pd.DataFrame({"patient_id": read.covariates["patient_id"], TREATMENT: text})
+    return TreatmentAssignment(table, asked.column, asked.reference, asked.randomised)
+
+
+def _is_covariate(column: str, covariates: Sequence[str], alone: PredictionSource | None) -> bool:
+    """Whether a column was named as a covariate, or is one of the run whose covariates are used."""
+    of_run = alone is not None and not covariates and column in alone.covariates()
+    return column in covariates or of_run
 
 
 def _origins(
@@ -293,6 +353,7 @@ def describe(
     endpoint: Mapping[str, Any],
     grouped: Grouped,
     alone: PredictionSource | None,
+    treatment: TreatmentAssignment | None = None,
 ) -> dict[str, Any]:
     """Describe what was evaluated; of one run alone, with the cohort as its manifest has it."""
     names = [s.name for s in sources]
@@ -315,6 +376,17 @@ def describe(
         "covariates": _kinds(read.covariates, declared),
         "protocol": protocol,
         "inputs": {_called(s): hashlib.sha256(s.table.read_bytes()).hexdigest() for s in sources},
+        **(
+            {
+                "treatment": {
+                    "column": treatment.column,
+                    "reference": treatment.reference,
+                    "randomised": treatment.randomised,
+                }
+            }
+            if treatment
+            else {}
+        ),
         **({k: alone.manifest[k] for k in kept if k in alone.manifest} if alone else {}),
     }
 

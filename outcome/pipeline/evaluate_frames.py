@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from outcome.evaluation.evaluation import Evaluation
+    from outcome.study import Treatment
 
 __all__ = ["compare", "evaluate"]
 
@@ -27,6 +28,7 @@ def evaluate(
     risk_groups: str | Sequence[float] | None = None,
     covariates: Sequence[str] = (),
     favourable: bool = False,
+    treatment: Mapping[str, Any] | Any | None = None,
     inner_scores: pd.DataFrame | None = None,
     splits: pd.DataFrame | None = None,
     n_resamples: int = 1000,
@@ -56,6 +58,10 @@ def evaluate(
         Columns of the table: added value, hazard ratios and subgroups.
     favourable : bool
         The positive label is the better outcome.
+    treatment : mapping, optional
+        As in the study file: `column` of the table with two treatments, `reference` (one of
+        them), and whether treatment was `randomised`. Tables `treatment_*` then show whether the
+        effect of the treatment depends on the score.
     inner_scores, splits : DataFrame, optional
         Scores of test patients by inner models, and who was in which fold, as
         `outcome.cross_validate` returns them: intervals then count the training more exactly. Those
@@ -93,7 +99,7 @@ def evaluate(
     from outcome.evaluation.crossfit_estimates import InnerModelTables
     from outcome.evaluation.evaluation import PatientTables, endpoint_outcome, evaluate_study
     from outcome.evaluation.regrouping import regroup
-    from outcome.pipeline.evaluate import ASSUMED, annotated, chosen_baseline
+    from outcome.pipeline.evaluate import ASSUMED, annotated, assignment_in, chosen_baseline
     from outcome.pipeline.sources import endpoint_asked
     from outcome.predictions import check_common_patients, read_external
 
@@ -105,10 +111,15 @@ def evaluate(
         inner = [InnerModelTables(inner_scores, splits)]
     elif inner_scores is not None:
         raise InputError("`inner_scores` need `splits`: who was in which fold")
-    frames = _frames(predictions)
+    frames, declared = _frames(predictions), _treatment(treatment)
     read = read_external(
-        list(frames), favourable=favourable, covariates=list(covariates), frames=frames
-    )
+        list(frames), favourable=favourable, covariates=list(covariates),
+        treatment=declared.column if declared else "", frames=frames,
+    )  # fmt: skip
+    assignment = None
+    if declared is not None:
+        assignment = assignment_in(read, declared)
+        read = replace(read, covariates=read.covariates[["patient_id", *covariates]])
     made, kind = read.predictions, read.predictions.kind
     endpoint = endpoint_asked(
         [], kind, unit=unit, found=read.unit, horizons=horizons, favourable=favourable
@@ -123,7 +134,7 @@ def evaluate(
     found = evaluate_study(
         grouped.predictions,
         described,
-        patients=PatientTables(read.covariates),
+        patients=PatientTables(read.covariates, treatment=assignment),
         baseline=baseline,
         contrasts=contrasts,
         inner=inner,
@@ -208,6 +219,23 @@ def compare(
         n_resamples=n_resamples,
         seed=seed,
     )
+
+
+def _treatment(asked: Any) -> Treatment | None:
+    """Check what was said of the treatment, as in a study file."""
+    from pydantic import ValidationError
+
+    from outcome.study import Treatment
+
+    if asked is None or isinstance(asked, Treatment):
+        return asked
+    try:
+        return Treatment.model_validate(dict(asked))
+    except (ValidationError, TypeError, ValueError):
+        raise InputError(
+            f"`treatment` is {asked!r}: give its `column`, the `reference` and `randomised`, e.g."
+            " {'column': 'arm', 'reference': 'control', 'randomised': True}"
+        ) from None
 
 
 def _frames(predictions: Any) -> dict[Path, pd.DataFrame]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from outcome.evaluation.evaluation import Evaluation
     from outcome.predictions import Predictions
     from outcome.study import Study
+    from outcome.tables.treatment import TreatmentAssignment
 
 __all__ = ["N_RESAMPLES", "evaluate_run", "inner_scores_table"]
 
@@ -60,6 +61,7 @@ def evaluate_run(
             of_patients["acquisition"],
             study.covariates.numeric,
             [arm.name for arm in study.arms if arm.inputs == ("clinical",)],
+            _assignment(study, of_patients.get("treatments")),
         ),
         baseline=study.baseline,
         contrasts=study.contrasts,
@@ -67,3 +69,13 @@ def evaluate_run(
         n_resamples=n_resamples,
         seed=study.split.seed,
     )
+
+
+def _assignment(study: Study, table: pd.DataFrame | None) -> TreatmentAssignment | None:
+    """Return who had which treatment, where the study declares it."""
+    from outcome.tables.treatment import TreatmentAssignment
+
+    declared = study.treatment
+    if declared is None or table is None:
+        return None
+    return TreatmentAssignment(table, declared.column, declared.reference, declared.randomised)

@@ -20,7 +20,7 @@ from outcome.tables.codes import order_levels
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_incidence", "plot_kaplan_meier"]
+__all__ = ["Steps", "plot_incidence", "plot_kaplan_meier", "write_at_risk"]
 
 Steps = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
 """Times, ascending from 0, and the numbers at risk just before each."""
@@ -86,7 +86,7 @@ def plot_kaplan_meier(
         at_risk[group] = _draw_curve(ax, rows, label, colours[group])
     legend_above(ax, note)
     clean(ax)
-    _write_at_risk(ax, at_risk, colours)
+    write_at_risk(ax, at_risk, colours)
     return ax
 
 
@@ -115,7 +115,7 @@ def _draw_curve(ax: Axes, rows: pd.DataFrame, label: str, colour: str) -> Steps 
     return times, fitted.event_table["at_risk"].to_numpy(dtype=np.int64)
 
 
-def _write_at_risk(
+def write_at_risk(
     ax: Axes, at_risk: Mapping[str, Steps | None], colours: Mapping[str, str]
 ) -> None:
     """Hang the numbers at risk of each group below the ticks of the time axis."""
@@ -210,5 +210,5 @@ def plot_incidence(
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     legend_above(ax, note)
     clean(ax)
-    _write_at_risk(ax, at_risk, colours)
+    write_at_risk(ax, at_risk, colours)
     return ax

@@ -17,6 +17,7 @@ from outcome.evaluation.study_tables import STUDY_TABLES
 from outcome.predictions import read_predictions
 from outcome.run_folder.folder import Run
 from outcome.run_folder.pseudonyms import Pseudonyms
+from outcome.tables.treatment import TREATMENT, TreatmentAssignment
 
 __all__ = [
     "made_of_covariates",
@@ -24,6 +25,7 @@ __all__ = [
     "read_inner_models",
     "read_manifest",
     "read_run",
+    "read_treatment",
 ]
 
 FORMAT = 1
@@ -32,6 +34,7 @@ _TEXT = {
     *("endpoint", "stratum", "fold", "outer_fold", "model", "statistic"),
     *("variable", "level", "term", "kind", "covariate", "group_a", "group_b", "scale"),
     *("patient_id", "role", "exchanged", "variance", "no_verdict", "untested"),
+    *("treatment", "measure"),
 }
 _NEEDS = {
     "cohort_flow.csv": {"step", "patients"},
@@ -146,7 +149,35 @@ def _patient_tables(
     asked = manifest.get("covariates")
     numeric = asked.get("numeric") if isinstance(asked, Mapping) else None
     found = [_read_patients(folder / f"{n}.csv", problems) for n in ("covariates", "acquisition")]
-    return PatientTables(found[0], found[1], numeric, made_of_covariates(manifest.get("arms")))
+    return PatientTables(
+        found[0], found[1], numeric, made_of_covariates(manifest.get("arms")),
+        read_treatment(folder, manifest, problems),
+    )  # fmt: skip
+
+
+def read_treatment(
+    folder: Path, manifest: Mapping[str, Any], problems: list[str]
+) -> TreatmentAssignment | None:
+    """Read who had which treatment; None where the run declares none.
+
+    Parameters
+    ----------
+    folder : Path
+    manifest : mapping
+        Of the run.
+    problems : list of str
+        Receives what is wrong with the table.
+    """
+    declared = manifest.get("treatment")
+    if not isinstance(declared, Mapping):
+        return None
+    table = _read_patients(folder / "treatments.csv", problems)
+    if TREATMENT not in table:
+        return None
+    return TreatmentAssignment(
+        table, str(declared.get("column")), str(declared.get("reference")),
+        bool(declared.get("randomised")),
+    )  # fmt: skip
 
 
 def made_of_covariates(arms: object) -> list[str]:

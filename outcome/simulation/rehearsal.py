@@ -16,6 +16,10 @@ From the latents, tissues, patch vectors and report chunks are drawn as in `outc
 a model can reach is less than that of the latent, because a slide shows a finite number of
 patches: `truth.csv` holds the realised score of each input.
 
+In a study of two treatments, the standing of patients with the reference is multiplied by
+`reference_share`: below 1, what the inputs know goes with the outcome of treated patients more
+than with that of the others, so that the effect of treatment depends on it.
+
 Outcomes come first here, and vectors after them. That is enough to try a study whole (columns,
 folds, arms, time, report) before a slide has been processed; it is no evidence of anything.
 """
@@ -50,6 +54,8 @@ from outcome.simulation.source_cohort import read_source_cohort
 from outcome.simulation.world import PatchWorld, ReportWorld
 from outcome.statistics.concordance import harrell
 from outcome.study import Study
+from outcome.tables.codes import canonical_code
+from outcome.tables.treatment import TREATMENT
 
 __all__ = ["Rehearsal", "rehearse"]
 
@@ -82,6 +88,7 @@ def rehearse(
     *,
     image_c: float = 0.68,
     report_c: float = 0.64,
+    reference_share: float = 1.0,
     progress: CountProgress = no_progress,
 ) -> Rehearsal:
     """Write simulated embeddings for a study's own cohort table.
@@ -98,6 +105,9 @@ def rehearse(
         `seed` are used.
     image_c, report_c : float
         Concordance (or AUROC) of what each input knows, in [0.5, 0.95]; 0.5 is nothing.
+    reference_share : float
+        With two treatments: how much of their standing patients with the reference show, from 0
+        to 1. 1 is no interaction.
     progress : callable
         Called with slides written so far, and in all.
 
@@ -112,11 +122,19 @@ def rehearse(
     for name, value in (("image_c", image_c), ("report_c", report_c)):
         if not 0.5 <= value <= 0.95:
             raise InputError(f"simulate: {name} must be in [0.5, 0.95], not {value}")
+    if not 0 <= reference_share <= 1:
+        raise InputError(f"simulate: reference_share must be in [0, 1], not {reference_share}")
+    if reference_share != 1 and study.treatment is None:
+        raise InputError("simulate: reference_share is for a study that declares a `treatment`")
     if study.embeddings.patches is None:
         raise InputError("the study names no `embeddings.patches`: there is nothing to simulate")
     cohort = read_source_cohort(study)
     rng = np.random.default_rng([s.seed, 20261125])
-    patients = _latents(cohort, s, {"image": image_c, "report": report_c}, rng)
+    standing = _standing(cohort)
+    if study.treatment is not None:
+        reference = cohort.patients[TREATMENT].map(canonical_code) == study.treatment.reference
+        standing = np.where(reference, reference_share * standing, standing)
+    patients = _latents(cohort, standing, s, {"image": image_c, "report": report_c}, rng)
     slides = _slides(cohort, s, rng)
     tissue = [draw_tissues(s, patients, row, rng) for row in slides.itertuples()]
     features = features_folder(out)
@@ -133,11 +151,14 @@ def rehearse(
 
 
 def _latents(
-    cohort: Cohort, s: Simulation, wanted: dict[str, float], rng: np.random.Generator
+    cohort: Cohort,
+    standing: Array,
+    s: Simulation,
+    wanted: dict[str, float],
+    rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Columns as `outcome.simulate` draws them: tumour, immune, grade, site, has_report."""
     n = len(cohort.patients)
-    standing = _standing(cohort)
     first, second, own = rng.normal(size=(3, n))
     noise = {"image": first, "report": s.shared * first + np.sqrt(1 - s.shared**2) * second}
     latent = {

@@ -22,6 +22,13 @@ given that hazard; censoring is uniform, with its end chosen so that about `even
 patients have the event. A binary relapse or a response is drawn with the logit of the same score
 (a response with its negative); the effects are then log odds.
 
+A simulated trial (`treatment_effect` is given) has two treatments, drawn by lot, in column `arm`.
+Patients with `drug` have added to their log hazard::
+
+    treatment_effect + interaction * (tumour fraction - immune fraction)
+
+so that the effect of the drug differs with what the image shows.
+
 `truth.csv` holds the score, its parts, and, for a label, the true probability. `world.npz` holds
 what an external cohort takes over (`outcome.simulation.external`): prototypes, topics, effects, and
 the constants of the standardisation.
@@ -82,6 +89,12 @@ class Simulation:
     event_rate : float
         Share of patients with an event (survival), or with the positive label.
     seed : int
+    treatment_effect : float, optional
+        Log hazard ratio of `drug` against `control` in a mean patient; by default the cohort has
+        no treatments. For a label it is the log odds ratio of the worse outcome.
+    interaction : float
+        Change of that log ratio per standard deviation of what the image shows. Negative: the
+        drug helps the more, the worse the image.
     """
 
     endpoint: Literal["survival", "relapse", "response"] = "survival"
@@ -99,6 +112,8 @@ class Simulation:
     missing_reports: float = 0.1
     event_rate: float = 0.5
     seed: int = 0
+    treatment_effect: float | None = None
+    interaction: float = 0.0
 
     def __post_init__(self) -> None:
         wrong = [
@@ -117,6 +132,10 @@ class Simulation:
         ]
         if self.endpoint not in ("survival", "relapse", "response"):
             wrong.append(f"endpoint must be survival, relapse or response, not {self.endpoint!r}")
+        if self.interaction and self.treatment_effect is None:
+            wrong.append("interaction needs treatment_effect: there are no treatments without it")
+        if self.interaction and not self.image_effect:
+            wrong.append("interaction needs an image_effect that is not 0")
         if wrong:
             raise InputError("simulate: " + "; ".join(wrong))
 
@@ -205,9 +224,12 @@ def write_cohort(
     slides = draw_slides(s, patients, rng)
     tissue = [draw_tissues(s, patients, row, rng) for row in slides.itertuples()]
     score = draw_truth(s, patients, slides, tissue, constants)
+    arm = draw_treatment(s, score)
     outcomes = draw_outcomes(s, score, rng, constants)
     cohort = patients[["patient_id", "site", "stage", "age"]].merge(slides, on="patient_id")
     cohort = cohort.drop(columns=["n", "of"]).merge(outcomes, on="patient_id")
+    if arm is not None:
+        cohort = cohort.merge(arm, on="patient_id")
     features = features_folder(out)
     features.mkdir(parents=True)
     # Drawn where they are needed: a seed gives the cohort that it always gave.
@@ -215,14 +237,36 @@ def write_cohort(
     write_features(patches, features, patients, slides, tissue, rng, progress)
     reports = world.reports if world else ReportWorld.draw(s, rng)
     write_reports(reports, out / "reports.h5", patients, rng)
-    World(asdict(s), patches, reports, constants).write(out)
+    World(settings(s), patches, reports, constants).write(out)
     cohort.to_csv(out / "cohort.csv", index=False)
     score.to_csv(out / "truth.csv", index=False)
     study = _study(s, features.relative_to(out), name or f"simulated-{s.endpoint}")
     text = "# SIMULATED data with a known truth (truth.csv); no real patient.\n"
-    text += f"# Made by `outcome simulate` with {asdict(s)}\n"
+    text += f"# Made by `outcome simulate` with {settings(s)}\n"
     (out / "study.yaml").write_text(text + yaml.safe_dump(study, sort_keys=False))
     return out / "study.yaml"
+
+
+def settings(s: Simulation) -> dict[str, Any]:
+    """Return what was asked for; treatments only where there are some."""
+    asked = asdict(s)
+    if s.treatment_effect is None:
+        del asked["treatment_effect"], asked["interaction"]
+    return asked
+
+
+def draw_treatment(s: Simulation, score: pd.DataFrame) -> pd.DataFrame | None:
+    """Draw treatments by lot, and add their effect to the score; None where there are none."""
+    if s.treatment_effect is None:
+        return None
+    # A generator of its own: treatments must not change the rest of the cohort.
+    rng = np.random.default_rng([s.seed, 20261125])
+    treated = rng.permutation(s.patients) < s.patients / 2
+    image = score["image"].to_numpy() / (s.image_effect or 1.0)
+    score["treatment_effect"] = s.treatment_effect + s.interaction * image
+    score["log_hazard"] += np.where(treated, score["treatment_effect"], 0.0)
+    arm = np.where(treated, "drug", "control")
+    return pd.DataFrame({"patient_id": score["patient_id"], "arm": arm})
 
 
 def draw_patients(s: Simulation, rng: np.random.Generator) -> pd.DataFrame:
@@ -370,10 +414,12 @@ def _study(s: Simulation, features: Path, name: str) -> dict[str, Any]:
     else:
         endpoint = {"kind": "binary", "name": "response", "label": "response"}
         endpoint |= {"positive": "responder", "negative": "non-responder", "favourable": True}
+    treatment = {"column": "arm", "reference": "control", "randomised": True}
     return {
         "name": name,
         "cohort": "cohort.csv",
         "endpoint": endpoint,
+        **({"treatment": treatment} if s.treatment_effect is not None else {}),
         "embeddings": {"patches": features.as_posix(), "reports": "reports.h5"},
         "covariates": {"numeric": ["age"], "categorical": ["stage"]},
         "arms": ["image", "report", "image+report"],

@@ -9,6 +9,7 @@ from outcome.study.inputs import (
     Layout,
     ReportColumns,
     ReportTexts,
+    Treatment,
 )
 from outcome.study.settings import Arm, OnMissing, Report, RiskGroups, Split, SplitLayout, Training
 
@@ -28,5 +29,6 @@ __all__ = [
     "SplitLayout",
     "Study",
     "Training",
+    "Treatment",
     "missing_places",
 ]

@@ -21,7 +21,15 @@ from pydantic import (
 
 from outcome.endpoint import Binary, Endpoint, Landmark, TimeToEvent, is_formula
 from outcome.errors import Problems, StudyError
-from outcome.study.inputs import FILE, TEXTS, Columns, Covariates, Embeddings, ReportTexts
+from outcome.study.inputs import (
+    FILE,
+    TEXTS,
+    Columns,
+    Covariates,
+    Embeddings,
+    ReportTexts,
+    Treatment,
+)
 from outcome.study.settings import Arm, OnMissing, Report, RiskGroups, Section, Split, Training
 from outcome.tables.follow_up import COLUMN, PARTS
 from outcome.yamlfile import dump_yaml, load_yaml, read_yaml
@@ -61,6 +69,8 @@ class Study(Section):
     """Where the vectors are."""
     covariates: Covariates = Covariates()
     """Clinical columns, for arms with `clinical`."""
+    treatment: Treatment | None = None
+    """Two treatments, whose difference may depend on the score."""
     arms: tuple[Arm, ...] = (Arm(name="image", inputs=("image",)),)
     """What is compared: inputs joined by `+`, or a section with a name."""
     baseline: str = "image"

@@ -21,6 +21,7 @@ __all__ = [
     "Layout",
     "ReportColumns",
     "ReportTexts",
+    "Treatment",
 ]
 
 
@@ -179,3 +180,25 @@ class Covariates(Section):
         if strange := sorted(set(self.levels) - set(self.categorical)):
             raise ValueError(f"`levels` names {strange[0]!r}, which is not under `categorical`")
         return self
+
+
+class Treatment(Section):
+    """Two treatments, to ask whether the effect of one against the other depends on the score.
+
+    Models never see it, unless the column is also one of the covariates. Patients whose treatment
+    is empty are counted, and left out of this analysis only.
+    """
+
+    column: str
+    """Column of the cohort table that holds the two treatments."""
+    reference: str
+    """The value that the other is compared with, e.g. `control`."""
+    randomised: bool
+    """Whether treatments were drawn by lot. There is no default: everything that may be concluded
+    depends on it. If `false`, patients are also weighted by the inverse probability of their
+    treatment given the covariates."""
+
+    @field_validator("reference", mode="before")
+    @classmethod
+    def _as_code(cls, value: Any) -> Any:
+        return canonical_code(value) if isinstance(value, (bool, int, float, str)) else value

@@ -63,6 +63,7 @@ def test_every_study_file_is_valid_and_its_columns_are_explained(path):
     wanted |= {*study.covariates.numeric, *study.covariates.categorical}
     wanted |= {c for e in study.secondary for c in e.columns}
     wanted |= {study.split.site or study.columns.patient}
+    wanted |= {study.treatment.column} if study.treatment else set()
     if path.name == "real.yaml":
         explained = set(re.findall(r"`(\w+)`", (path.parent / "README.md").read_text()))
         assert wanted <= explained

@@ -25,7 +25,11 @@ REMARK = Checklist(
     (
         Item("1", "The marker, the objectives and the hypotheses fixed beforehand"),
         Item("2", "Patients: source, disease characteristics, reasons for inclusion"),
-        Item("3", "Treatments, and how they were chosen"),
+        Item(
+            "3",
+            "Treatments, and how they were chosen",
+            has_table("treatment_interaction.csv", "treatment"),
+        ),
         Item("4", "Specimens: material, controls, preservation and storage"),
         Item("5", "Assay: protocol, quality control, reproducibility, blinding", where_trained),
         Item("6", "Design: how cases were selected, period, median follow-up", "cohort"),

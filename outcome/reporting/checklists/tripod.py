@@ -35,7 +35,11 @@ TRIPOD = Checklist(
         Item("5b", "Dates: start and end of accrual, end of follow-up"),
         Item("6a", "Setting: care level, number and place of centres"),
         Item("6b", "Eligibility criteria"),
-        Item("6c", "Treatments received, and how they were handled"),
+        Item(
+            "6c",
+            "Treatments received, and how they were handled",
+            has_table("treatment_interaction.csv", "treatment"),
+        ),
         Item("7", "Data preparation and quality checks, alike across groups", where_trained),
         Item("8a", "Outcome: definition, time horizon, how assessed", "methods"),
         Item("8b", "Outcome assessors: training, demographics, where it is subjective"),

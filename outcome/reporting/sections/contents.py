@@ -29,6 +29,7 @@ from outcome.reporting.sections.scores_section import scores
 from outcome.reporting.sections.secondary_section import secondary
 from outcome.reporting.sections.subgroups_section import subgroups
 from outcome.reporting.sections.training_section import training
+from outcome.reporting.sections.treatment_section import treatment
 from outcome.run_folder.folder import Run
 
 __all__ = ["SECTIONS", "Maker", "make_sections"]
@@ -40,6 +41,7 @@ SECTIONS: tuple[Maker, ...] = (
     discrimination,
     comparison,
     risk_groups,
+    treatment,
     scores,
     effects,
     auc_over_time,
@@ -57,7 +59,7 @@ SECTIONS: tuple[Maker, ...] = (
 )
 """In the order of the page; a further chapter is one more function here."""
 
-OPEN = (cohort, discrimination, comparison, risk_groups, calibration, warnings)
+OPEN = (cohort, discrimination, comparison, risk_groups, treatment, calibration, warnings)
 """Chapters that everybody reads; the others are closed at first, and open on paper."""
 
 

@@ -13,6 +13,7 @@ from outcome.reporting.page.formatting import joined
 from outcome.reporting.page.interval_words import interval_sentences, models_held_fixed
 from outcome.reporting.page.metric_names import horizon_text
 from outcome.reporting.sections.training_section import models_of, penalties_of
+from outcome.reporting.sections.treatment_section import treatment_methods
 from outcome.risk.cutoffs import rule_words
 from outcome.run_folder.folder import Run
 
@@ -28,6 +29,7 @@ def methods(run: Run) -> list[str]:
         _training(run),
         _calibration(run),
         _evaluation(run),
+        treatment_methods(run),
         _statistics(run),
     )
     return [" ".join(part) for part in parts if part]

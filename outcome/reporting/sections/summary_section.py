@@ -14,6 +14,7 @@ from outcome.reporting.page.blocks import Answer, Fact
 from outcome.reporting.page.formatting import entry, joined, quote
 from outcome.reporting.page.interval_words import interval_summary, models_held_fixed
 from outcome.reporting.page.metric_names import Metric, main_scores, metric
+from outcome.reporting.sections.treatment_section import treatment_answer
 from outcome.run_folder.folder import Run
 
 __all__ = ["Verdict", "answers", "judge", "p_text", "trust"]
@@ -81,12 +82,14 @@ def p_text(run: Run, row: pd.Series, comparisons: int) -> str:
 
 
 def answers(run: Run) -> list[Answer]:
-    """Answer: does the score work, how well, do further inputs help."""
+    """Answer: does the score work, how well, do inputs help, does treatment depend on it."""
     main, rows = main_scores(run)
     if main is None:
         text = "This run has no metrics.csv, so nothing can be said about performance."
         return [Answer("Does the score work?", "Not evaluated", [text])]
-    return [_works(run, main, rows), _how_well(run, main, rows), _helps(run)]
+    found = [_works(run, main, rows), _how_well(run, main, rows), _helps(run)]
+    about_treatment = treatment_answer(run)
+    return [*found, about_treatment] if about_treatment else found
 
 
 def _works(run: Run, main: Metric, rows: pd.DataFrame) -> Answer:
