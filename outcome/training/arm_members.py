@@ -53,13 +53,13 @@ def members(arm: Arm) -> tuple[Member, ...]:
 
     Two arms that share a member share its fits.
     """
-    together, alone = [arm.inputs], [(i,) for i in arm.inputs]
-    groups = {"late": alone, "stacked": alone, "ensemble": alone + together}.get(
-        arm.fusion, together
-    )
+    alone: list[tuple[str, ...]] = [(i,) for i in arm.inputs]
+    groups: list[tuple[str, ...]] = [arm.inputs]
+    if arm.fusion in ("late", "stacked"):
+        groups = alone
     # A linear model of all inputs has a penalty per input, and leaves inputs out by itself.
-    if arm.fusion == "ensemble" and (len(alone) == 1 or arm.aggregator == "linear"):
-        groups = together
+    elif arm.fusion == "ensemble" and len(alone) > 1 and arm.aggregator != "linear":
+        groups = [*alone, arm.inputs]
     several = len(alone) > 1 and arm.fusion in ("gated", "cross")
     inside = arm.fusion if several else "early"
     options = tuple(sorted(arm.options.items()))
