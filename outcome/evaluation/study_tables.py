@@ -17,6 +17,7 @@ from outcome.evaluation.fold_scores import fold_scores, fold_spread, risk_range
 from outcome.evaluation.metric_set import InnerByArm
 from outcome.evaluation.outcome_kinds import EvaluatedOutcome
 from outcome.evaluation.roc_curves import roc_curves, score_distribution
+from outcome.evaluation.subdistribution import subdistribution_ratios
 from outcome.evaluation.subgroups import subgroups
 from outcome.evaluation.survival_curves import (
     best_cuts,
@@ -55,6 +56,7 @@ STUDY_TABLES = (
     "decision_curves",
     "added_value",
     "effects",
+    "subdistribution",
     "subgroups",
     "nuisance",
 )
@@ -134,9 +136,12 @@ def study_tables(
     if has_covariates:
         others = [arm for arm in arms if arm.name not in made_of_covariates]
         found["added_value"] = added_value(plain, others, covariates)
-    found["effects"] = effects(
-        plain, arms, covariates if has_covariates else None, made_of_covariates=made_of_covariates
-    )
+    known = covariates if has_covariates else None
+    found["effects"] = effects(plain, arms, known, made_of_covariates=made_of_covariates)
+    if outcome.competing:
+        found["subdistribution"] = subdistribution_ratios(
+            plain, arms, found["effects"], known, made_of_covariates=made_of_covariates
+        )
     parts = _subgroup_variables(once, covariates, acquisition, outcome)
     if len(parts.columns) > 1:
         found["subgroups"] = subgroups(

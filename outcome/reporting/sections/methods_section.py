@@ -255,6 +255,12 @@ def _statistics(run: Run) -> list[str]:
             + (" stratified by fold" if run.cross_validated else " not stratified by fold")
             + (", and by stratum." if run.endpoint.strata else ".")
         )
+    if len(run.table("subdistribution.csv")):
+        said.append(
+            "Subdistribution hazard ratios are from the model of Fine and Gray, with censoring "
+            "weights and baselines of each fold and stratum, and robust standard errors that count "
+            "that these weights are estimated."
+        )
     tested = run.table("permutations.csv")
     if len(tested) and "n_permutations" in tested:
         count = int(tested["n_permutations"].max())
