@@ -14,6 +14,11 @@ from outcome.evaluation.calibration import calibration_points
 from outcome.evaluation.decision_curve import decision_curves
 from outcome.evaluation.effects import effects
 from outcome.evaluation.fold_scores import fold_scores, fold_spread, risk_range
+from outcome.evaluation.individual_uncertainty import (
+    inner_model_spread,
+    set_aside,
+    survival_bounds,
+)
 from outcome.evaluation.metric_set import InnerByArm
 from outcome.evaluation.outcome_kinds import EvaluatedOutcome
 from outcome.evaluation.roc_curves import roc_curves, score_distribution
@@ -59,6 +64,9 @@ STUDY_TABLES = (
     "subdistribution",
     "subgroups",
     "nuisance",
+    "inner_model_spread",
+    "set_aside",
+    "survival_bounds",
 )
 """Names of the tables that `study_tables` may return, in its order."""
 
@@ -150,6 +158,10 @@ def study_tables(
         )  # fmt: skip
     if len(acquisition.columns) > 1:
         found["nuisance"] = nuisance_baselines(panel, arms[0], outcome, acquisition)
+    spread = (plain, arms, inner or {}, outcome.horizons)
+    found["inner_model_spread"] = inner_model_spread(*spread)
+    found["set_aside"] = set_aside(*spread, favourable=outcome.favourable)
+    found["survival_bounds"] = survival_bounds(predictions)
     return {name: found[name] for name in STUDY_TABLES if name in found and len(found[name])}
 
 

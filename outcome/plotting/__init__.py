@@ -30,6 +30,7 @@ from outcome.plotting.kaplan_meier_plot import plot_incidence, plot_kaplan_meier
 from outcome.plotting.learning_curves import plot_loss
 from outcome.plotting.over_time import plot_auc_over_time, plot_folds
 from outcome.plotting.roc_plot import plot_roc, plot_scores
+from outcome.plotting.set_aside_plot import plot_set_aside
 
 __all__ = [
     "attention_map",
@@ -48,6 +49,7 @@ __all__ = [
     "plot_loss",
     "plot_roc",
     "plot_scores",
+    "plot_set_aside",
 ]
 
 
