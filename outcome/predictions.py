@@ -276,7 +276,7 @@ def read_covariates(path: Path) -> pd.DataFrame:
 
 NUMBERS = (
     *("risk", "probability", "time", "event", "label", "weight", "threshold"),
-    *("survival_at_time", "event_at_time", "repeat"),
+    *("survival_at_time", "event_at_time", "survival_bound", "repeat"),
 )
 """Columns that hold numbers; so do `survival_<horizon>`."""
 KEYS = ("patient_id", "arm", "repeat", "fold", "strata")

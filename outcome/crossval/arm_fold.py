@@ -18,7 +18,8 @@ from outcome.crossval.outer_fold import HISTORY
 from outcome.dataset.study_data import StudyData
 from outcome.models.heads import head_of
 from outcome.risk.cutoffs import cut_offs, cut_p_value, risk_groups, specificity_threshold
-from outcome.risk.recalibration import Calibration, fit_calibration
+from outcome.risk.recalibration import Calibration, SurvivalCalibration, fit_calibration
+from outcome.risk.survival_bounds import fit_survival_bound
 from outcome.study import Arm, Study
 from outcome.training.arm_members import members
 
@@ -160,6 +161,11 @@ def predict_arm_fold(
     test["risk_group"] = risk_groups(risk, strata, cuts)
     test["linear_predictor"] = calibration.linear_predictor(risk)
     endpoint = study.endpoint
+    if isinstance(calibration, SurvivalCalibration) and not few:
+        patients = [p for i in fold.inner for p in i.tune]
+        outcomes = study_data.cohort.outcomes(patients, fold.development)
+        if (bound := fit_survival_bound(tune, outcomes)) is not None:
+            test["survival_bound"] = bound.of(calibration, risk, strata)
     columns = absolute_risk(endpoint, calibration, risk, strata, endpoint.horizons)
     for column, values in columns.items():
         test[column] = values

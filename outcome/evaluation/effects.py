@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from outcome.evaluation.covariates import FirstRepeat, align, design, first_repe
 from outcome.evaluation.estimate import wald
 from outcome.evaluation.regression import fit_model
 
-__all__ = ["EFFECT_COLUMNS", "effects"]
+__all__ = ["EFFECT_COLUMNS", "EffectModel", "effect_models", "effects", "ratio_cells"]
 
 Floats = NDArray[np.float64]
 EFFECT_COLUMNS = [
@@ -54,81 +55,108 @@ def effects(
     PredictionsError
         The covariates cannot be used.
     """
+    cells = []
+    for model in effect_models(panel, arms, covariates, made_of_covariates=made_of_covariates):
+        cells += [[model.arm, model.name, *c] for c in _model_rows(model)]
+    return pd.DataFrame(cells, columns=EFFECT_COLUMNS)
+
+
+@dataclass(frozen=True)
+class EffectModel:
+    """One regression of the outcome on the score, a covariate, or all of them.
+
+    Attributes
+    ----------
+    arm : str
+    name : str
+        `univariable` or `multivariable`.
+    terms : list of str
+    rows : FirstRepeat
+        Patients with complete values.
+    x : ndarray, shape (n, p)
+        Values of the terms.
+    endless : ndarray of bool, shape (p,)
+        Indicators of a level without event (or without anything else), whose coefficient is not
+        finite. Its patients say nothing about the other levels: the fit without them is the limit
+        of the joint one.
+    """
+
+    arm: str
+    name: str
+    terms: list[str]
+    rows: FirstRepeat
+    x: Floats
+    endless: NDArray[np.bool_]
+
+    @property
+    def fitted(self) -> tuple[NDArray[np.bool_], Floats]:
+        """Patients who enter the fit, and their values of the terms that have a coefficient."""
+        others = np.asarray(~self.x[:, self.endless].any(axis=1))
+        return others, self.x[others][:, ~self.endless]
+
+    def note(self, j: int, coefficient: float) -> str:
+        """Say why the j-th term has no ratio; empty if it has one."""
+        if self.endless[j]:
+            return "no finite ratio: all or none at this level have the event"
+        return "the model did not converge" if np.isnan(coefficient) else ""
+
+
+def effect_models(
+    panel: Panel,
+    arms: Sequence[ArmScores],
+    covariates: pd.DataFrame | None = None,
+    *,
+    made_of_covariates: Collection[str] = (),
+) -> Iterator[EffectModel]:
+    """Yield the models behind `effects`, parameters as there."""
     matrix, names, variables = np.empty((panel.n, 0)), list[str](), list[str]()
     if covariates is not None:
         matrix, names, variables = design(align(covariates, panel))
-    cells = []
+    # no covariate is called by the empty text, so the risk is a variable of its own
+    terms, variables = ["risk", *names], ["", *variables]
     for arm in arms:
         rows = first_repeat(arm)
         risk = np.full(panel.n, np.nan)
         risk[rows.patient] = rows.scaled
-        table = np.column_stack([risk, matrix])
-        # no covariate is called by the empty text, so the risk is a variable of its own
-        together = arm.name not in made_of_covariates
-        found = _effects(rows, table, ["risk", *names], ["", *variables], together=together)
-        cells += [[arm.name, *c] for c in found]
-    return pd.DataFrame(cells, columns=EFFECT_COLUMNS)
+        table = np.column_stack([risk, matrix])[rows.patient]
+        for variable in dict.fromkeys(variables):
+            # each indicator alone would be against all other patients, not against the first level
+            mine = [j for j, v in enumerate(variables) if v == variable]
+            found = [terms[j] for j in mine]
+            yield _complete(arm.name, "univariable", found, rows, table[:, mine])
+        if arm.name not in made_of_covariates and len(terms) > 1:
+            yield _complete(arm.name, "multivariable", terms, rows, table)
 
 
-def _effects(
-    rows: FirstRepeat,
-    table: Floats,
-    terms: Sequence[str],
-    variables: Sequence[str],
-    *,
-    together: bool,
-) -> list[list[object]]:
-    cells: list[list[object]] = []
-    for variable in dict.fromkeys(variables):
-        # each indicator alone would be against all other patients, not against the first level
-        mine = [j for j, v in enumerate(variables) if v == variable]
-        names = [terms[j] for j in mine]
-        cells += _model_rows(rows, table[:, mine], names, "univariable")
-    if together and len(terms) > 1:
-        cells += _model_rows(rows, table, terms, "multivariable")
-    return cells
-
-
-def _coefficients(
-    rows: FirstRepeat, x: Floats, *, together: bool
-) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
-    """Coefficients, standard errors, tests of proportional hazards; which have no finite value.
-
-    The indicator of a level without event (or without anything else) has no finite coefficient.
-    Its patients then tell nothing about the other levels: the fit without them is the limit of
-    the joint one.
-    """
-    endless = np.zeros(x.shape[1], dtype=bool)
-    if not together and x.shape[1] > 1:
-        had = rows.event.astype(float) @ x
-        endless = (had == 0) | (~np.bool_(rows.timed) & (had == x.sum(axis=0)))
+def _complete(
+    arm: str, name: str, terms: list[str], rows: FirstRepeat, table: Floats
+) -> EffectModel:
+    """Leave out patients with a missing value."""
+    keep = np.asarray(~np.isnan(table).any(axis=1))
+    kept, x = rows.take(keep), table[keep]
+    endless = np.zeros(len(terms), dtype=bool)
+    if name == "univariable" and len(terms) > 1:
+        had = kept.event.astype(float) @ x
+        endless = np.asarray((had == 0) | (~np.bool_(rows.timed) & (had == x.sum(axis=0))))
     if endless.all():
         endless[:] = False
-    others = np.asarray(~x[:, endless].any(axis=1))
-    fit = fit_model(rows.take(others), x[others][:, ~endless])
-    found = np.full((3, x.shape[1]), np.nan)
-    found[:, ~endless] = fit.coef, fit.se, fit.ph_p
-    return found[0], found[1], found[2], endless
+    return EffectModel(arm, name, terms, kept, x, endless)
 
 
-def _model_rows(
-    rows: FirstRepeat, table: Floats, terms: Sequence[str], name: str
-) -> list[list[object]]:
-    x = table[rows.patient]
-    keep = np.asarray(~np.isnan(x).any(axis=1))
-    kept = rows.take(keep)
-    together = name == "multivariable"
-    coef, errors, ph, endless = _coefficients(kept, x[keep], together=together)
-    cells: list[list[object]] = []
-    for j, term in enumerate(terms):
-        b, se = float(coef[j]), float(errors[j])
-        low, high = wald(b, se)
-        p = float(2 * ndtr(-abs(b / se))) if se > 0 else np.nan
-        note = "the model did not converge" if np.isnan(b) else ""
-        if endless[j]:
-            note = "no finite ratio: all or none at this level have the event"
-        cells.append(
-            [name, term, float(np.exp(b)), float(np.exp(low)), float(np.exp(high)), p,
-             float(ph[j]), len(kept.event), int(kept.event.sum()), note]
-        )  # fmt: skip
-    return cells
+def _model_rows(model: EffectModel) -> list[list[object]]:
+    keep, x = model.fitted
+    fit = fit_model(model.rows.take(keep), x)
+    found = np.full((3, len(model.terms)), np.nan)
+    found[:, ~model.endless] = fit.coef, fit.se, fit.ph_p
+    n, events = len(model.rows.event), int(model.rows.event.sum())
+    return [
+        [term, *ratio_cells(b, se), ph, n, events, model.note(j, b)]
+        for j, (term, b, se, ph) in enumerate(zip(model.terms, *found.tolist(), strict=True))
+    ]
+
+
+def ratio_cells(coefficient: float, se: float) -> list[float]:
+    """Ratio, the limits of its 95% Wald interval, and its two-sided p."""
+    low, high = wald(coefficient, se)
+    p = float(2 * ndtr(-abs(coefficient / se))) if se > 0 else np.nan
+    return [float(np.exp(coefficient)), float(np.exp(low)), float(np.exp(high)), p]

@@ -14,9 +14,15 @@ from outcome.evaluation.calibration import calibration_points
 from outcome.evaluation.decision_curve import decision_curves
 from outcome.evaluation.effects import effects
 from outcome.evaluation.fold_scores import fold_scores, fold_spread, risk_range
+from outcome.evaluation.individual_uncertainty import (
+    inner_model_spread,
+    set_aside,
+    survival_bounds,
+)
 from outcome.evaluation.metric_set import InnerByArm
 from outcome.evaluation.outcome_kinds import EvaluatedOutcome
 from outcome.evaluation.roc_curves import roc_curves, score_distribution
+from outcome.evaluation.subdistribution import subdistribution_ratios
 from outcome.evaluation.subgroups import subgroups
 from outcome.evaluation.survival_curves import (
     best_cuts,
@@ -57,9 +63,13 @@ STUDY_TABLES = (
     "decision_curves",
     "added_value",
     "effects",
+    "subdistribution",
     "subgroups",
     "nuisance",
     *TREATMENT_TABLES,
+    "inner_model_spread",
+    "set_aside",
+    "survival_bounds",
 )
 """Names of the tables that `study_tables` may return, in its order."""
 
@@ -140,9 +150,12 @@ def study_tables(
     if has_covariates:
         others = [arm for arm in arms if arm.name not in made_of_covariates]
         found["added_value"] = added_value(plain, others, covariates)
-    found["effects"] = effects(
-        plain, arms, covariates if has_covariates else None, made_of_covariates=made_of_covariates
-    )
+    known = covariates if has_covariates else None
+    found["effects"] = effects(plain, arms, known, made_of_covariates=made_of_covariates)
+    if outcome.competing:
+        found["subdistribution"] = subdistribution_ratios(
+            plain, arms, found["effects"], known, made_of_covariates=made_of_covariates
+        )
     parts = _subgroup_variables(once, covariates, acquisition, outcome)
     if len(parts.columns) > 1:
         found["subgroups"] = subgroups(
@@ -153,6 +166,10 @@ def study_tables(
         found["nuisance"] = nuisance_baselines(panel, arms[0], outcome, acquisition)
     if treatment is not None:
         found |= treatment_tables(panel, arms, outcome, treatment, covariates)
+    spread = (plain, arms, inner or {}, outcome.horizons)
+    found["inner_model_spread"] = inner_model_spread(*spread)
+    found["set_aside"] = set_aside(*spread, favourable=outcome.favourable)
+    found["survival_bounds"] = survival_bounds(predictions)
     return {name: found[name] for name in STUDY_TABLES if name in found and len(found[name])}
 
 

@@ -19,7 +19,13 @@ from outcome.evaluation.metric_set import InnerByArm
 from outcome.evaluation.regression import fit_model
 from outcome.statistics.logrank import chi_square_p
 
-__all__ = ["FEWEST_EVENTS", "SUBGROUP_COLUMNS", "subgroups"]
+__all__ = [
+    "FEWEST_EVENTS",
+    "SUBGROUP_COLUMNS",
+    "observed_over_expected",
+    "pairs_within_folds",
+    "subgroups",
+]
 
 FEWEST_EVENTS = 10
 SUBGROUP_COLUMNS = [
@@ -83,9 +89,9 @@ def subgroups(
             for value in sorted(set(level[arm.patients].tolist())):
                 part = arm.restrict({r for r in arm.rows() if level[r[1]] == value})
                 n, events = len(part.patients), part.n_events
-                m = _pairs(panel, part, inner, favourable=favourable)
+                m = pairs_within_folds(panel, part, inner, favourable=favourable)
                 oe = (
-                    _observed_over_expected(part, horizon)
+                    observed_over_expected(part, horizon)
                     if events >= FEWEST_EVENTS
                     else unknown("")
                 )
@@ -95,7 +101,9 @@ def subgroups(
     return pd.DataFrame(rows, columns=SUBGROUP_COLUMNS)
 
 
-def _pairs(panel: Panel, arm: ArmScores, inner: InnerByArm | None, *, favourable: bool) -> Estimate:
+def pairs_within_folds(
+    panel: Panel, arm: ArmScores, inner: InnerByArm | None, *, favourable: bool
+) -> Estimate:
     """Concordance over the pairs of the same fold and stratum; mean over repeats."""
     few, what = arm.n_events, "events"
     if not arm.timed:
@@ -128,7 +136,8 @@ def _interaction(rows: FirstRepeat, level: NDArray[np.str_]) -> float:
     return chi_square_p(max(gain, 0.0), len(known) - 1) if not np.isnan(gain) else float("nan")
 
 
-def _observed_over_expected(arm: ArmScores, horizon: float | None) -> Estimate:
+def observed_over_expected(arm: ArmScores, horizon: float | None) -> Estimate:
+    """Observed over expected events of the first repeat, at a horizon or of a label."""
     at = horizon if arm.timed else float("nan")
     if at is None or (arm.timed and at not in arm.folds[0].survival):
         return unknown("")

@@ -30,6 +30,7 @@ from outcome.plotting.kaplan_meier_plot import plot_incidence, plot_kaplan_meier
 from outcome.plotting.learning_curves import plot_loss
 from outcome.plotting.over_time import plot_auc_over_time, plot_folds
 from outcome.plotting.roc_plot import plot_roc, plot_scores
+from outcome.plotting.set_aside_plot import plot_set_aside
 from outcome.plotting.treatment_plots import plot_effect_by_score, plot_treatment_curves
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "plot_loss",
     "plot_roc",
     "plot_scores",
+    "plot_set_aside",
     "plot_treatment_curves",
 ]
 

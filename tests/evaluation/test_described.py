@@ -218,6 +218,7 @@ def test_an_evaluation_holds_every_table_of_its_kind_of_outcome(rng, kind):
     )
     assert ("nuisance" in found.further) == (kind != "one fold")
     assert ("incidence" in found.further) == (kind == "competing")
+    assert ("subdistribution" in found.further) == (kind == "competing")
     assert ("auc_over_time" in found.further) == (kind not in ("landmark", "label"))
     assert ("roc_curves" in found.further) == (kind in ("landmark", "label"))
     assert ("follow_up" in found.further) == (kind != "label")

@@ -7,7 +7,9 @@ import pytest
 from outcome.evaluation.arrays import read_arms
 from outcome.evaluation.calibration import calibration_points
 from outcome.evaluation.decision_curve import decision_curves
+from outcome.evaluation.effects import effects
 from outcome.evaluation.evaluation import evaluate
+from outcome.evaluation.subdistribution import subdistribution_ratios
 from outcome.evaluation.survival_curves import (
     best_cuts,
     follow_up,
@@ -276,6 +278,31 @@ def test_competing_risks_by_group(oracle, tables):
     groups = evaluated.risk_groups.set_index("group")
     assert (groups["median_survival"].notna() == (last.reindex(groups.index) <= 0.5)).all()
     assert groups["note"].str.contains("cumulative incidence of 50%").all()
+
+
+def test_subdistribution_ratios_are_next_to_the_cause_specific_ones(oracle, tables):
+    r, table = oracle["competing"], tables["pbc"].assign(patient_id=lambda t: t.index.astype(str))
+    rows = pd.DataFrame({"patient_id": table["patient_id"], "arm": "a", "repeat": 0, "fold": 0})
+    code = table["status3"].map({0: 0, 1: 2, 2: 1})  # here, deaths are the events of interest
+    high = np.where(table["x1"] > 1, "high", "low")
+    rows = rows.assign(time=table["time"], event=code, risk=table["x1"], risk_group=high)
+    arms, covariates = read_arms(Predictions(rows)), table[["patient_id", "x2", "x3", "x4"]]
+    known = effects(*arms, covariates)
+    found = subdistribution_ratios(*arms, known, covariates).set_index(["model", "term"])
+    joint = found.loc["multivariable"]
+    scale = np.array([table["x1"].std(ddof=1), 1, 1, 1])  # the score is per SD
+    want = np.array(list(r["finegray_survival"]["coef"].values())) * scale
+    assert np.log(joint["ratio"]).to_numpy() == pytest.approx(want, rel=1e-8)
+    half = np.log(joint["upper"] / joint["lower"]) / 2 / 1.959963985
+    errors = np.array(list(r["finegray_cmprsk"]["se"].values())) * scale
+    assert half.to_numpy() == pytest.approx(errors, rel=2e-5)
+    want = np.array(list(r["cause_specific_death"]["coef"].values())) * scale
+    assert np.log(joint["cause_specific"]).to_numpy() == pytest.approx(want, rel=1e-8)
+    assert set(found.loc["univariable"].index) == {"risk", "x2", "x3", "x4"}
+    group = found.loc[("risk groups", "high")]
+    assert group["lower"] > 1
+    assert group["cause_specific"] > 1
+    assert (found["competing"] == (code == 2).sum()).all()
 
 
 def test_the_median_under_competing_risks_is_where_half_had_the_event():

@@ -69,6 +69,14 @@ def test_every_patient_is_scored_once_per_arm_by_models_that_never_saw_them(fini
     assert not set(learned) & set(where)
 
 
+def test_patients_have_a_lower_bound_of_their_survival_time(finished):
+    table, bounds = finished.predictions, read(finished.folder, "survival_bounds")
+    assert table["survival_bound"].between(0, table["time"].max()).all()
+    assert bounds["arm"].tolist() == ["image", "report", "image+report"]
+    assert (bounds["nominal"] == 0.9).all()
+    assert bounds["coverage"].between(0.7, 1).all()
+
+
 def test_arms_share_patients_and_folds(finished):
     folds = finished.predictions.pivot(index="patient_id", columns="arm", values="fold")
     assert (folds.nunique(axis=1) == 1).all()

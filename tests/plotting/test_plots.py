@@ -16,6 +16,7 @@ from outcome.plotting.decision_curve_plot import plot_decision_curve
 from outcome.plotting.forest_plot import plot_forest
 from outcome.plotting.kaplan_meier_plot import plot_incidence
 from outcome.plotting.over_time import plot_auc_over_time, plot_folds
+from outcome.plotting.set_aside_plot import plot_set_aside
 from outcome.predictions import Predictions
 from outcome.statistics.aalen_johansen import cumulative_incidence
 
@@ -163,3 +164,16 @@ def test_incidence_is_that_of_aalen_and_johansen():
 def test_incidence_of_one_patient_without_event():
     table = pd.DataFrame({"time": [5.0], "event": [0], "risk_group": ["low"]})
     saved(plot_incidence(curves_of(table), axes()))
+
+
+def test_patients_set_aside_have_a_line_for_each_arm():
+    rows = pd.DataFrame({"arm": ["a", "a", "b", "b"], "share": [0, 0.5, 0, 0.5]})
+    rows = rows.assign(estimate=[0.6, 0.7, 0.5, 0.5], lower=0.4, upper=0.9)
+    rows["calibration_ratio"] = [1.0, 1.2, 0.9, np.nan]
+    ax = plot_set_aside(rows, axes(), ylabel="C-index", reference=0.5)
+    assert legend(ax) == ["a", "b"]
+    assert len(ax.collections) == 2  # bands
+    assert ax.get_ylabel() == "C-index"
+    ratio = plot_set_aside(rows, axes(), value="calibration_ratio")
+    assert not ratio.collections
+    assert "svg" in saved(ratio)

@@ -141,6 +141,9 @@ def test_competing_events_have_cumulative_incidences(tmp_path):
     text = text_of(folder)
     assert "Cumulative incidence (95% interval)" in text
     assert "Gray’s test" in text
+    assert text.count("Subdistribution hazard ratio against low") == 1
+    assert "Subdistribution hazard ratio (95% interval)" in text
+    assert "from the model of Fine and Gray" in text
     assert "Not reached: the incidence stays below 50%" in text
     assert "Kaplan-Meier curves of image" not in text
     number = int((pd.read_csv(folder / "predictions.csv")["event"] == 2).sum())

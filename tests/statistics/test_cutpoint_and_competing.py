@@ -3,7 +3,9 @@ import pytest
 
 from outcome.errors import InputError
 from outcome.statistics.aalen_johansen import cumulative_incidence, gray_test
+from outcome.statistics.cox import fit_cox
 from outcome.statistics.cutpoint import maximally_selected_cut
+from outcome.statistics.fine_gray import fit_fine_gray
 from outcome.statistics.kaplan_meier import kaplan_meier
 
 
@@ -85,3 +87,54 @@ def test_codes_are_checked():
             cumulative_incidence([1, 2], code)
     with pytest.raises(InputError, match="negative"):
         cumulative_incidence([-1, 2], [0, 1])
+
+
+def test_fine_and_gray_is_that_of_r(oracle, tables):
+    table, r = tables["pbc"], oracle["competing"]
+    names = list(r["finegray_survival"]["coef"])
+    fit = fit_fine_gray(table["time"], table["status3"], table[names], cause=2)
+    assert fit.coef == pytest.approx([*r["finegray_survival"]["coef"].values()], rel=1e-8)
+    # `crr` counts events as at risk of being censored at the same time, `finegray` does not: as
+    # far as R's two values differ, ours may differ from `crr`, which alone has these errors.
+    assert fit.coef == pytest.approx([*r["finegray_cmprsk"]["coef"].values()], rel=3e-5)
+    assert fit.se == pytest.approx([*r["finegray_cmprsk"]["se"].values()], rel=2e-5)
+    assert fit.loglik == pytest.approx(r["finegray_cmprsk"]["loglik"], rel=1e-5)
+    assert (fit.n_events, fit.n_competing) == tuple(
+        int((table["status3"] == k).sum()) for k in (2, 1)
+    )
+
+
+def test_fine_and_gray_without_competition_is_cox(tables):
+    table = tables["lung"].drop_duplicates("time")  # without ties, Breslow's are Efron's
+    x = table[["x1", "x2"]]
+    fine = fit_fine_gray(table["time"], table["event"], x)
+    cox = fit_cox(table["time"], table["event"], x)
+    assert fine.coef == pytest.approx(cox.coef, rel=1e-7)
+
+
+def test_fine_and_gray_does_not_depend_on_order_scale_or_a_split_into_equal_strata(tables, rng):
+    table = tables["pbc"]
+    x = table[["x1", "x4"]].to_numpy()
+    plain = fit_fine_gray(table["time"], table["status3"], x, cause=2)
+    mixed = table.sample(frac=1, random_state=1)
+    scaled = mixed[["x1", "x4"]].to_numpy() * [10, 0.1]
+    other = fit_fine_gray(mixed["time"] / 365.25, mixed["status3"], scaled, cause=2)
+    assert other.coef * [10, 0.1] == pytest.approx(plain.coef, rel=1e-7)
+    assert other.se * [10, 0.1] == pytest.approx(plain.se, rel=1e-7)
+    twice = np.repeat([0, 1], len(table))
+    double = fit_fine_gray(
+        np.tile(table["time"], 2), np.tile(table["status3"], 2), np.tile(x, (2, 1)), cause=2,
+        strata=twice,
+    )  # fmt: skip
+    assert double.coef == pytest.approx(plain.coef, rel=1e-7)
+    assert double.se == pytest.approx(plain.se / np.sqrt(2), rel=1e-7)
+
+
+def test_fine_and_gray_without_a_maximum_is_unknown():
+    time, code = np.arange(1, 9), [1, 0, 1, 2, 1, 0, 2, 0]
+    assert not fit_fine_gray(time, code, [1, 0, 1, 0, 1, 0, 0, 0]).converged
+    assert np.isnan(fit_fine_gray(time, code, np.ones(8)).coef[0])
+    assert np.isnan(fit_fine_gray(time, np.zeros(8), time).se[0])
+    assert not fit_fine_gray(time, code, np.column_stack([time, -2 * time])).converged
+    with pytest.raises(InputError, match="missing values"):
+        fit_fine_gray(time, code, [np.nan] * 8)

@@ -18,6 +18,7 @@ from outcome.reporting.sections.comparison_section import comparison
 from outcome.reporting.sections.decision_curve_section import decision
 from outcome.reporting.sections.discrimination_section import discrimination
 from outcome.reporting.sections.effects_section import effects
+from outcome.reporting.sections.individual_uncertainty_section import individual_uncertainty
 from outcome.reporting.sections.reproducibility_section import (
     how,
     patients,
@@ -47,6 +48,7 @@ SECTIONS: tuple[Maker, ...] = (
     auc_over_time,
     calibration,
     decision,
+    individual_uncertainty,
     subgroups,
     nuisance,
     secondary,

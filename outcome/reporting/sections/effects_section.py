@@ -19,6 +19,11 @@ from outcome.reporting.page.blocks import (
 from outcome.reporting.page.figures import MOST_ROWS, ReportFigures, arm_tabs, forest_heading
 from outcome.reporting.page.formatting import Cell, Table, column
 from outcome.reporting.page.metric_tables import only_covariates
+from outcome.reporting.page.subdistribution_cells import (
+    HOW_TO_READ,
+    specific,
+    subdistribution_cell,
+)
 from outcome.run_folder.folder import Run
 
 __all__ = ["effects"]
@@ -29,8 +34,10 @@ def effects(run: Run, drawings: ReportFigures) -> ReportSection | None:
     table = run.table("effects.csv")
     if table.empty:
         return None
-    ratio = run.endpoint.ratio
-    section = ReportSection("effects", f"{ratio.capitalize()}s of the score and the covariates")
+    ratio = specific(run, run.endpoint.ratio)
+    section = ReportSection(
+        "effects", f"{run.endpoint.ratio.capitalize()}s of the score and the covariates"
+    )
     model = run.endpoint.regression_models
     section.say(f"From {model} for each fold and stratum, of patients with complete values.")
     section.say(*_conditions(run))
@@ -62,7 +69,9 @@ def _conditions(run: Run) -> list[str]:
     if end.landmark is not None:
         said.append("They are about the whole follow-up, not only the event by the landmark.")
     if end.competing:
-        said.append("Competing events are censored: these are cause-specific hazard ratios.")
+        said.append("Competing events are censored in cause-specific hazard ratios.")
+        if len(run.table("subdistribution.csv")):
+            said.append(HOW_TO_READ)
     if end.favourable:
         said.append(
             f"The odds are those of {end.positive_name}, the better outcome: a useful risk score "
@@ -80,8 +89,9 @@ def _conditions(run: Run) -> list[str]:
 
 def _effect_table(run: Run, arm: str, rows: pd.DataFrame, ratio: str) -> Table:
     columns = ["Term", "Model", f"{ratio.capitalize()} (95% interval)", "p"]
-    columns += ["p, proportional hazards", "Patients", run.endpoint.counted, "Note"]
-    table = Table(f"{ratio.capitalize()}s, {arm}", columns, numeric={2, 3, 4, 5, 6})
+    columns += ["Subdistribution hazard ratio (95% interval)", "p, proportional hazards"]
+    columns += ["Patients", run.endpoint.counted, "Note"]
+    table = Table(f"{ratio.capitalize()}s, {arm}", columns, numeric={2, 3, 4, 5, 6, 7})
     for row in rows.to_dict("records"):
         p, ph = float(row["p_value"]), float(row["ph_p"])
         note = row["note"] if isinstance(row["note"], str) else ""
@@ -89,6 +99,7 @@ def _effect_table(run: Run, arm: str, rows: pd.DataFrame, ratio: str) -> Table:
             term_name(str(row["term"])), str(row["model"]),
             Cell(estimate(row["ratio"], row["lower"], row["upper"]), row["ratio"]),
             Cell(p_number(p), p),
+            subdistribution_cell(run, arm, str(row["model"]), str(row["term"])),
             Cell(number(ph, 3) if np.isfinite(ph) else "", ph), row["n"], row["events"], note,
         )  # fmt: skip
     if column(rows, "ph_p").notna().any():

@@ -257,6 +257,25 @@ def _statistics(run: Run) -> list[str]:
             + (" stratified by fold" if run.cross_validated else " not stratified by fold")
             + (", and by stratum." if run.endpoint.strata else ".")
         )
+    if len(run.table("subdistribution.csv")):
+        said.append(
+            "Subdistribution hazard ratios are from the model of Fine and Gray, with censoring "
+            "weights and baselines of each fold and stratum, and robust standard errors that count "
+            "that these weights are estimated."
+        )
+    if len(run.table("set_aside.csv")):
+        said.append(
+            "The certainty of a prediction is the standard deviation of the predicted probability "
+            "over the inner models of the fold."
+        )
+    if len(bounds := run.table("survival_bounds.csv")):
+        said.append(
+            f"Lower bounds of survival times have a nominal coverage of "
+            f"{100 * bounds['nominal'].iloc[0]:.0f}%: conformal prediction on out-of-inner-fold "
+            "risks of development patients (Candès, Lei and Ren 2023; cut-offs that adapt to the "
+            "patient after Gui et al. 2024), with events weighted by the inverse probability of "
+            "not being censored."
+        )
     tested = run.table("permutations.csv")
     if len(tested) and "n_permutations" in tested:
         count = int(tested["n_permutations"].max())

@@ -17,10 +17,17 @@ from outcome.reporting.page.blocks import Block, Picture, ReportSection, TableBl
 from outcome.reporting.page.figures import WIDTH, ReportFigures, arm_tabs
 from outcome.reporting.page.formatting import Cell, Table, column, entry, slug
 from outcome.reporting.page.metric_names import horizon_text
+from outcome.reporting.page.subdistribution_cells import (
+    HOW_TO_READ,
+    specific,
+    subdistribution_cell,
+)
 from outcome.risk.cutoffs import rule_words
 from outcome.run_folder.folder import Run
 
 __all__ = ["draw_curves", "draw_kaplan_meier", "risk_groups"]
+
+REFERENCE = Cell("1 (reference)", 1.0)
 
 
 def risk_groups(run: Run, drawings: ReportFigures) -> ReportSection | None:
@@ -44,12 +51,7 @@ def risk_groups(run: Run, drawings: ReportFigures) -> ReportSection | None:
             "Curves, events and hazard ratios are those of the whole follow-up, not only up to "
             f"{run.endpoint.landmark:g} {run.endpoint.unit}."
         )
-    if run.endpoint.competing:
-        section.say(
-            "Events compete: the curves are cumulative incidences (Aalen-Johansen), in which the "
-            "competing event is allowed for. Hazard ratios and the log-rank test are "
-            "cause-specific: there, competing events end the follow-up."
-        )
+    section.say(*_about_competing_events(run))
 
     def make(arm: str) -> list[Block]:
         blocks: list[Block] = []
@@ -68,6 +70,18 @@ def risk_groups(run: Run, drawings: ReportFigures) -> ReportSection | None:
 
     section.show(arm_tabs(run, drawings, "groups", make))
     return section
+
+
+def _about_competing_events(run: Run) -> list[str]:
+    """Say how curves and ratios are to be read where events compete."""
+    if not run.endpoint.competing:
+        return []
+    said = [
+        "Events compete: the curves are cumulative incidences (Aalen-Johansen), in which the "
+        "competing event is allowed for. Hazard ratios and the log-rank test are cause-specific: "
+        "there, competing events end the follow-up."
+    ]
+    return [*said, HOW_TO_READ] if len(run.table("subdistribution.csv")) else said
 
 
 def _what_the_test_counts(table: pd.DataFrame) -> str:
@@ -212,7 +226,8 @@ def _group_table(run: Run, arm: str, rows: pd.DataFrame) -> Table:
     plain = [g for g in groups if np.isnan(ratios[g]) or ratios[g] == 1]
     against = f" against {plain[0]}" if len(plain) == 1 and ratios.notna().any() else ""
     columns = ["Group", "Patients", run.endpoint.counted, "Share", f"Median time to event{unit}"]
-    columns.append(f"Hazard ratio{against}")
+    columns.append(f"{specific(run, 'Hazard ratio')}{against}")
+    columns.append(f"Subdistribution hazard ratio{against}")
     table = Table(f"Risk groups of {arm}", columns, numeric=set(range(1, len(columns))))
     for i, group in enumerate(groups):
         row = rows.loc[group]
@@ -222,10 +237,17 @@ def _group_table(run: Run, arm: str, rows: pd.DataFrame) -> Table:
             entry(row, "events"),
             _share(row),
             _median(row) if medians else Cell(""),
-            Cell("1 (reference)", 1.0) if against and group == plain[0] else _ratio(row),
+            REFERENCE if against and group == plain[0] else _ratio(row),
+            _subdistribution(run, arm, group, plain) if against else Cell(""),
         )
     _group_notes(run, arm, rows, table, medians=medians)
     return table
+
+
+def _subdistribution(run: Run, arm: str, group: str, reference: Sequence[str]) -> Cell:
+    found = subdistribution_cell(run, arm, "risk groups", group)
+    there = len(run.table("subdistribution.csv")) > 0
+    return REFERENCE if there and [group] == list(reference) else found
 
 
 def _share(row: Any) -> Cell:

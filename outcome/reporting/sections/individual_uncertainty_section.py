@@ -1,0 +1,121 @@
+"""The chapter on how certain single predictions are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from outcome.plotting.number_text import estimate, number
+from outcome.plotting.set_aside_plot import plot_set_aside
+from outcome.reporting.page.blocks import ReportSection
+from outcome.reporting.page.figures import WIDTH, ReportFigures
+from outcome.reporting.page.formatting import Cell, Table
+from outcome.reporting.page.metric_names import horizon_text
+from outcome.run_folder.folder import Run
+
+__all__ = ["individual_uncertainty"]
+
+
+def individual_uncertainty(run: Run, drawings: ReportFigures) -> ReportSection | None:
+    """Spread over inner models, patients set aside, and bounds of survival times."""
+    spread, bounds = run.table("set_aside.csv"), run.table("survival_bounds.csv")
+    if spread.empty and bounds.empty:
+        return None
+    section = ReportSection("individual-uncertainty", "How certain single predictions are")
+    if len(spread):
+        _spread(run, drawings, section, spread)
+    if len(bounds):
+        _bounds(run, section, bounds)
+    return section
+
+
+def _spread(run: Run, d: ReportFigures, section: ReportSection, table: pd.DataFrame) -> None:
+    section.say(
+        "Each fold has several inner models, trained on overlapping parts of the development "
+        "patients. The spread of their predictions for one patient shows how much the prediction "
+        "depends on who happened to be in the training data. It is not a confidence interval of "
+        "the patient’s outcome: models can agree and be wrong, and an outcome stays uncertain "
+        "where the risk is known.",
+        "The curves are of the patients who remain when those with the largest spread are set "
+        "aside, in each fold. The spread of a probability is largest near one half: a curve that "
+        "rises may only mean that the patients who remain are further apart. Nothing was chosen by "
+        "these curves.",
+    )
+    what = "C-index" if run.endpoint.times else "AUROC"
+    at = ""
+    if run.endpoint.times and np.isfinite(table["horizon"].iloc[0]):
+        at = f" at {horizon_text(float(table['horizon'].iloc[0]), run.endpoint.unit)}"
+    ends = "; ".join(
+        f"{arm}: {number(rows['estimate'].iloc[0], 2)} with all patients, "
+        f"{number(rows['estimate'].iloc[-1], 2)} with half"
+        for arm, rows in table.groupby("arm", sort=False)
+    )
+    section.show(
+        d.hang(
+            lambda ax: plot_set_aside(table, ax, ylabel=what, reference=0.5, colours=d.colours),
+            "set-aside-discrimination",
+            (WIDTH, 2.8),
+            alt=f"{what} when the least certain patients are set aside. {ends}.",
+            caption=f"{what} (pairs of the same fold) of the patients who remain when those with "
+            f"the largest spread of the predicted probability{at} over the inner models are set "
+            "aside. Bands: 95% intervals, given the models. Dashed: guessing.",
+        )
+    )
+    if table["calibration_ratio"].notna().any():
+        section.show(
+            d.hang(
+                lambda ax: plot_set_aside(
+                    table, ax, value="calibration_ratio", ylabel="Observed / expected events",
+                    reference=1.0, colours=d.colours,
+                ),
+                "set-aside-calibration",
+                (WIDTH, 2.6),
+                alt="Observed over expected events when the least certain patients are set aside.",
+                caption=f"Observed over expected events{at} of the same patients; 1 is right.",
+            )
+        )  # fmt: skip
+    section.fold(f"{what} and calibration of the patients who remain", _table(run, table, what))
+
+
+def _table(run: Run, rows: pd.DataFrame, what: str) -> Table:
+    columns = ["Arm", "Set aside", "Patients", run.endpoint.counted, "Largest spread (SD)"]
+    columns += [f"{what} (95% interval)", "Mean predicted risk", "Observed / expected", "Note"]
+    table = Table("Patients who remain", columns, numeric=set(range(1, 8)))
+    for row in rows.to_dict("records"):
+        table.add(
+            Cell(str(row["arm"]), header=True),
+            Cell(f"{100 * row['share']:.0f} %", row["share"]), row["n"], row["events"],
+            Cell(number(row["largest_sd"], 3), row["largest_sd"]),
+            Cell(estimate(row["estimate"], row["lower"], row["upper"]), row["estimate"]),
+            Cell(number(row["predicted"], 2), row["predicted"]),
+            Cell(number(row["calibration_ratio"], 2), row["calibration_ratio"]),
+            row["note"] if isinstance(row["note"], str) else "",
+        )  # fmt: skip
+    return table
+
+
+def _bounds(run: Run, section: ReportSection, rows: pd.DataFrame) -> None:
+    nominal = f"{100 * rows['nominal'].iloc[0]:.0f}%"
+    section.say(
+        f"A lower bound of the survival time is chosen such that {nominal} of patients have their "
+        "event at or after it (conformal prediction, calibrated on development patients). This "
+        "needs no right model, but censoring that does not depend on the covariates. It holds for "
+        "the average patient, not in every risk group. Each patient’s bound is in the column "
+        "survival_bound of predictions.csv."
+    )
+    unit = f", {run.endpoint.unit}" if run.endpoint.unit else ""
+    columns = ["Arm", "Covered, test patients (95% interval)", "Patients", run.endpoint.counted]
+    columns += [f"Lowest bound{unit}", f"Median bound{unit}", f"Highest bound{unit}"]
+    table = Table(f"Lower bounds of survival times, {nominal}", columns, numeric=set(range(1, 7)))
+    for row in rows.to_dict("records"):
+        share, low, high = (100 * float(row[k]) for k in ("coverage", "lower", "upper"))
+        table.add(
+            Cell(str(row["arm"]), header=True), Cell(f"{estimate(share, low, high, 0)} %", share),
+            row["n"], row["events"], row["lowest_bound"], row["median_bound"],
+            row["highest_bound"],
+        )  # fmt: skip
+    table.notes.append(
+        "Test patients, events weighted by the inverse probability of not being censored; interval "
+        "given the models."
+    )
+    section.show(table)
