@@ -41,6 +41,9 @@ class Outcomes:
         all count alike.
     favourable : bool
         The event, or the positive label, is the better outcome (a response).
+    entry : float array, shape (n,), optional
+        Time at which observation began (delayed entry, left truncation), from the origin of
+        `time`: a patient is at risk only after it. None where all are observed from the origin on.
 
     Examples
     --------
@@ -58,10 +61,15 @@ class Outcomes:
     strata: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, np.str_))
     weight: NDArray[np.float64] | None = None
     favourable: bool = False
+    entry: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
-        if self.time is not None:
+        if self.time is not None and self.entry is None:
             object.__setattr__(self, "time", tie_times(self.time))
+        elif self.time is not None and self.entry is not None:
+            time, entry = np.split(tie_times(np.concatenate([self.time, self.entry])), 2)
+            object.__setattr__(self, "time", time)
+            object.__setattr__(self, "entry", entry)
         if not len(self.code):
             object.__setattr__(self, "code", self.event.astype(np.int64))
         if not len(self.strata):
@@ -79,6 +87,7 @@ class Outcomes:
             self.strata[rows],
             None if self.weight is None else self.weight[rows],
             self.favourable,
+            None if self.entry is None else self.entry[rows],
         )
 
     @property
@@ -109,13 +118,15 @@ class Outcomes:
         Raises
         ------
         InputError
-            There are no follow-up times, or there are competing events, which such an array
-            cannot hold.
+            There are no follow-up times, or there are competing events or delayed entry, which
+            such an array cannot hold.
         """
         from sksurv.util import Surv
 
         if self.time is None:
             raise InputError("outcomes without follow-up times cannot become a Surv array")
+        if self.entry is not None:
+            raise InputError("a Surv array cannot hold the delayed entry of these outcomes")
         if n := int((self.code == 2).sum()):
             raise InputError(
                 f"{n} of {len(self)} patients have a competing event, which a Surv array cannot"

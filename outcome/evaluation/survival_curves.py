@@ -15,8 +15,9 @@ from outcome.evaluation.risk_groups import GroupedPatients, group_patients
 from outcome.statistics.aalen_johansen import cumulative_incidence, gray_test
 from outcome.statistics.censoring import median_follow_up
 from outcome.statistics.cutpoint import maximally_selected_cut
-from outcome.statistics.kaplan_meier import kaplan_meier, number_at_risk
+from outcome.statistics.kaplan_meier import kaplan_meier
 from outcome.statistics.logrank import pairwise_logrank
+from outcome.statistics.risk_sets import number_at_risk
 
 __all__ = [
     "best_cuts",

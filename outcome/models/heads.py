@@ -32,12 +32,15 @@ class Target:
     strata : integer Tensor, optional
     weight : float64 Tensor, optional
         Of the patient in a logistic loss: 0 where the outcome by the horizon is unknown.
+    entry : float64 Tensor, optional
+        Start of observation, where it is delayed.
     """
 
     time: Tensor | None
     event: Tensor
     strata: Tensor | None = None
     weight: Tensor | None = None
+    entry: Tensor | None = None
 
     @classmethod
     def of(cls, outcomes: Outcomes) -> Target:
@@ -51,13 +54,15 @@ class Target:
             torch.from_numpy(outcomes.event),
             strata,
             None if outcomes.weight is None else torch.from_numpy(outcomes.weight),
+            None if outcomes.entry is None else torch.from_numpy(outcomes.entry),
         )
 
     def __getitem__(self, rows: Tensor) -> Target:
         time = None if self.time is None else self.time[rows]
         strata = None if self.strata is None else self.strata[rows]
         weight = None if self.weight is None else self.weight[rows]
-        return Target(time, self.event[rows], strata, weight)
+        entry = None if self.entry is None else self.entry[rows]
+        return Target(time, self.event[rows], strata, weight, entry)
 
 
 class Head(Protocol):
@@ -91,7 +96,7 @@ class CoxHead:
         """See `cox_nll`."""
         if target.time is None:
             raise ValueError("a Cox loss needs follow-up times")
-        return cox_nll(raw, target.time, target.event, target.strata)
+        return cox_nll(raw, target.time, target.event, target.strata, target.entry)
 
     def weight(self, target: Target) -> float:
         """Events: the loss is a mean over them."""

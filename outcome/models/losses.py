@@ -10,13 +10,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from outcome.statistics.risk_sets import RiskSets
+
 __all__ = ["cox_nll"]
 
 Array = NDArray[np.float64]
 
 
 def cox_nll(
-    log_hazard: Tensor, time: Tensor, event: Tensor, strata: Tensor | None = None
+    log_hazard: Tensor,
+    time: Tensor,
+    event: Tensor,
+    strata: Tensor | None = None,
+    entry: Tensor | None = None,
 ) -> Tensor:
     r"""Negative log partial likelihood per event, Efron ties [1]_, in double precision.
 
@@ -30,6 +36,8 @@ def cox_nll(
         True where the event was seen, False where censored.
     strata : integer Tensor, shape (n,), optional
         Patients are at risk together only within a stratum.
+    entry : Tensor, shape (n,), optional
+        Start of observation, before `time`; patients are at risk only after it.
 
     Returns
     -------
@@ -53,7 +61,7 @@ def cox_nll(
     """
     if not bool(event.any()):
         raise ValueError(f"cox_nll needs an event, got {event.numel()} censored patients")
-    loss: Tensor = _CoxLoss.apply(log_hazard, time, event, strata)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    loss: Tensor = _CoxLoss.apply(log_hazard, time, event, strata, entry)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return loss
 
 
@@ -62,17 +70,24 @@ class _CoxLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, log_hazard: Tensor, time: Tensor, event: Tensor, strata: Tensor | None
+        ctx: Any,
+        log_hazard: Tensor,
+        time: Tensor,
+        event: Tensor,
+        strata: Tensor | None,
+        entry: Tensor | None,
     ) -> Tensor:
         hazard = log_hazard.detach().cpu().double().numpy()
         when, seen = time.cpu().numpy(), event.cpu().numpy().astype(bool)
+        begun = None if entry is None else entry.cpu().numpy()
         if strata is None:
-            total, gradient = _log_likelihood(hazard, when, seen)
+            total, gradient = _log_likelihood(hazard, when, seen, begun)
         else:
             codes = strata.cpu().numpy()
             total, gradient = 0.0, np.zeros(len(hazard))
             for rows in (codes == code for code in np.unique(codes[seen])):
-                value, gradient[rows] = _log_likelihood(hazard[rows], when[rows], seen[rows])
+                own = None if begun is None else begun[rows]
+                value, gradient[rows] = _log_likelihood(hazard[rows], when[rows], seen[rows], own)
                 total += value
         events = int(seen.sum())
         ctx.save_for_backward(torch.from_numpy(gradient / -events).to(log_hazard))
@@ -82,19 +97,18 @@ class _CoxLoss(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
-        return slope.to(gradient) * gradient, None, None, None
+        return slope.to(gradient) * gradient, None, None, None, None
 
 
 def _log_likelihood(
-    log_hazard: Array, time: Array, event: NDArray[np.bool_]
+    log_hazard: Array, time: Array, event: NDArray[np.bool_], entry: Array | None
 ) -> tuple[float, Array]:
     """Log partial likelihood of one stratum, and its gradient."""
     order = np.argsort(-time, kind="stable")
-    log_hazard, earlier, event = log_hazard[order], -time[order], event[order]
-    hazard, when = log_hazard[event], earlier[event]
-    # A risk set holds everybody whose time is at least as long, ties included.
-    last = np.searchsorted(earlier, when, side="right") - 1
-    level = np.logaddexp.accumulate(log_hazard)[last]
+    log_hazard, time, event = log_hazard[order], time[order], event[order]
+    hazard, when = log_hazard[event], time[event]
+    sets = RiskSets(time, when, None if entry is None else entry[order])
+    level = sets.log_sums(log_hazard)
     first = np.flatnonzero(np.concatenate([[True], when[1:] != when[:-1]]))
     left_out: Array | float = 0.0
     if len(first) < len(when):
@@ -108,9 +122,8 @@ def _log_likelihood(
         floor = np.maximum.reduceat(-level, first)[tie]
         parts = np.add.reduceat(share * np.exp(-level - floor), first)[tie]
         left_out = np.exp(hazard + floor) * parts
-    # Expected events of each patient: the sum over all events until the end of follow-up.
-    until = np.append(np.logaddexp.accumulate(-level[::-1])[::-1], -np.inf)
-    expected = np.exp(log_hazard + until[np.searchsorted(when, earlier)])
+    # Expected events of each patient: the sum over all events while under observation.
+    expected = np.exp(log_hazard + sets.log_sums_over_time(-level))
     expected[event] -= left_out
     gradient = np.empty_like(log_hazard)
     gradient[order] = event - expected

@@ -29,7 +29,8 @@ class SampleBatch:
     inputs : dict of str to Inputs
         `image` and `report`, where some patient has them: what `OutcomeNetwork` takes.
     target : Target or None
-        `time` and `event` (a label is an `event` without a time); None without outcomes.
+        `time` and `event` (a label is an `event` without a time), and `entry` where it is delayed;
+        None without outcomes.
     """
 
     patients: list[str]
@@ -123,7 +124,11 @@ def _target(samples: Sequence[PatientSample]) -> Target | None:
         return None
     if "time" in known[0]:
         time = torch.tensor([float(o["time"]) for o in known], dtype=torch.float64)
-        return Target(time, torch.tensor([int(o["event"]) == 1 for o in known]))
+        event = torch.tensor([int(o["event"]) == 1 for o in known])
+        entry = None
+        if "entry" in known[0]:
+            entry = torch.tensor([float(o["entry"]) for o in known], dtype=torch.float64)
+        return Target(time, event, entry=entry)
     labels = [o["label"] for o in known]
     if not set(labels) <= {0, 1}:
         raise InputError(f"labels are {sorted(set(map(str, labels)))[:3]}, and 0 and 1 are needed")

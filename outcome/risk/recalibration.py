@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from outcome.outcomes import Outcomes
 from outcome.statistics.cox import event_terms
-from outcome.statistics.kaplan_meier import number_at_risk
+from outcome.statistics.risk_sets import number_at_risk
 from outcome.statistics.ties import latest_tie
 
 if TYPE_CHECKING:
@@ -187,7 +187,8 @@ def fit_calibration(risk: Array, outcomes: Outcomes, *, fixed_slope: bool = Fals
         rows = outcomes.strata == stratum
         if not several or outcomes.worse[rows].sum() >= MIN_STRATUM_EVENTS:
             time, code = outcomes.time[rows], outcomes.code[rows]
-            baselines[str(stratum)] = _baseline(slope * risk[rows], time, code)
+            entry = None if outcomes.entry is None else outcomes.entry[rows]
+            baselines[str(stratum)] = _baseline(slope * risk[rows], time, code, entry)
             longest[str(stratum)] = float(time.max())
     return SurvivalCalibration(slope, baselines, longest)
 
@@ -242,7 +243,9 @@ def _cox_loss(theta: Array, scores: Array, outcomes: Outcomes) -> tuple[float, A
     log_hazard = scores @ theta[:-1]
     assert outcomes.time is not None
     strata = np.unique(outcomes.strata, return_inverse=True)[1].astype(np.int64)
-    terms = event_terms(outcomes.time, outcomes.worse, scores, log_hazard, strata)
+    terms = event_terms(
+        outcomes.time, outcomes.worse, scores, log_hazard, strata, outcomes.entry
+    )
     value = float((terms.log_risk - log_hazard[terms.row]).sum())
     return value, np.append((terms.mean - scores[terms.row]).sum(axis=0), 0.0)
 
@@ -265,16 +268,18 @@ def _intercept(risk: Array, outcomes: Outcomes) -> float:
     return float(minimize(loss, np.zeros(1), jac=True, method="L-BFGS-B").x[0])
 
 
-def _baseline(log_hazard: Array, time: Array, code: NDArray[np.int64]) -> Array:
+def _baseline(
+    log_hazard: Array, time: Array, code: NDArray[np.int64], entry: Array | None
+) -> Array:
     """Return times of events of either kind, and both cumulative hazards after them."""
     same = np.zeros(len(time), dtype=np.int64)
-    terms = event_terms(time, code == 1, log_hazard[:, None], log_hazard, same)
+    terms = event_terms(time, code == 1, log_hazard[:, None], log_hazard, same, entry)
     when = np.unique(time[code > 0])
     own = np.zeros(len(when))
     np.add.at(own, np.searchsorted(when, time[terms.row]), np.exp(-terms.log_risk))
     other = np.zeros(len(when))
     ends = np.searchsorted(when, time[code == 2])
-    np.add.at(other, ends, 1.0 / number_at_risk(time, when)[ends])
+    np.add.at(other, ends, 1.0 / number_at_risk(time, when, entry)[ends])
     return np.stack([when, own.cumsum(), other.cumsum()])
 
 

@@ -10,7 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 from outcome.errors import InputError
 from outcome.statistics.ties import tie_times
 
-__all__ = ["BoolArray", "FloatArray", "IntArray", "follow_up", "group_codes", "numbers"]
+__all__ = [
+    "BoolArray",
+    "FloatArray",
+    "IntArray",
+    "follow_up",
+    "follow_up_from_entry",
+    "group_codes",
+    "numbers",
+]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -39,6 +47,36 @@ def follow_up(time: ArrayLike, event: ArrayLike) -> tuple[FloatArray, BoolArray]
             raise InputError("event must be 0 (censored) or 1 (event); declare other codes first")
         raw = coded == 1.0
     return tie_times(times), raw
+
+
+def follow_up_from_entry(
+    time: ArrayLike, event: ArrayLike, entry: ArrayLike | None
+) -> tuple[FloatArray, BoolArray, FloatArray | None]:
+    """Check follow-up that may begin after the origin.
+
+    Times and entries that differ by rounding alone are made equal.
+
+    Parameters
+    ----------
+    time, event : array_like, shape (n,)
+    entry : array_like, shape (n,), optional
+        Time at which observation began, from the same origin; None where it is the origin.
+
+    Raises
+    ------
+    InputError
+        As `follow_up`; or an entry is negative, not finite, or not before the end of follow-up.
+    """
+    times, events = follow_up(time, event)
+    if entry is None:
+        return times, events, None
+    entries = numbers(entry, "entry", len(times))
+    if (entries < 0).any():
+        raise InputError(f"entry is negative in {int((entries < 0).sum())} rows")
+    times, entries = np.split(tie_times(np.concatenate([times, entries])), 2)
+    if (late := entries >= times).any():
+        raise InputError(f"entry is not before the end of follow-up in {int(late.sum())} rows")
+    return times, events, entries
 
 
 def numbers(values: ArrayLike, name: str, n: int | None = None) -> FloatArray:

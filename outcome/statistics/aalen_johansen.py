@@ -15,9 +15,17 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from outcome.errors import InputError
-from outcome.statistics._arrays import FloatArray, IntArray, group_codes, numbers
+from outcome.statistics._arrays import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    follow_up_from_entry,
+    group_codes,
+    numbers,
+)
 from outcome.statistics.kaplan_meier import time_reaching
 from outcome.statistics.logrank import chi_square_p
+from outcome.statistics.risk_sets import number_at_risk
 from outcome.statistics.ties import tie_times
 
 __all__ = ["CumulativeIncidence", "GrayTest", "cumulative_incidence", "event_codes", "gray_test"]
@@ -35,6 +43,10 @@ class CumulativeIncidence:
         At risk just before, and leaving with this or with any kind of event.
     survival_before, incidence : ndarray, shape (m,)
         Free of any event just before each time; had this event just after it.
+    n_left : ndarray, shape (m,)
+        Patients whose follow-up ends at each time, in whatever way.
+    late : LateEntry or None
+        Where observation of some began after the origin.
     """
 
     time: FloatArray
@@ -43,6 +55,8 @@ class CumulativeIncidence:
     n_event: FloatArray
     survival_before: FloatArray
     incidence: FloatArray
+    n_left: FloatArray
+    late: LateEntry | None = None
 
     def at(self, when: ArrayLike) -> FloatArray:
         """Incidence by each of `when`."""
@@ -100,13 +114,39 @@ class CumulativeIncidence:
         gain = np.where(until, self.survival_before / n_risk, 0.0)
         loss = np.where(survivors > 0, still_to_come / np.maximum(survivors, 1), 0.0)
         exposure = np.cumsum(gain * n_cause / n_risk - loss * n_event / n_risk)
-        n_leaving = n_risk - np.append(n_risk[1:], 0.0)
+        if self.late is not None:
+            return self.late.error(gain, loss, exposure)
         squares = (
             n_cause * (gain - loss - exposure) ** 2
             + (n_event - n_cause) * (loss + exposure) ** 2
-            + (n_leaving - n_event) * exposure**2
+            + (self.n_left - n_event) * exposure**2
         )
         return float(np.sqrt(squares.sum()))
+
+
+@dataclass(frozen=True)
+class LateEntry:
+    """When observation of each patient began and ended, on the grid of distinct times.
+
+    Attributes
+    ----------
+    missed, last : ndarray of int, shape (n,)
+        Times that had passed at entry; position of the end of follow-up.
+    own, other : ndarray of bool, shape (n,)
+        Follow-up ended with this event, or with another one.
+    """
+
+    missed: IntArray
+    last: IntArray
+    own: BoolArray
+    other: BoolArray
+
+    def error(self, gain: FloatArray, loss: FloatArray, exposure: FloatArray) -> float:
+        """Root of the sum of squared influences; a patient is exposed from entry on."""
+        exposed = exposure[self.last] - np.append(0.0, exposure)[self.missed]
+        at_end = np.where(self.own, gain[self.last], 0.0)
+        at_end -= np.where(self.own | self.other, loss[self.last], 0.0)
+        return float(np.sqrt(((at_end - exposed) ** 2).sum()))
 
 
 def event_codes(time: ArrayLike, code: ArrayLike) -> tuple[FloatArray, IntArray]:
@@ -127,7 +167,7 @@ def event_codes(time: ArrayLike, code: ArrayLike) -> tuple[FloatArray, IntArray]
 
 
 def cumulative_incidence(
-    time: ArrayLike, code: ArrayLike, *, cause: int = 1
+    time: ArrayLike, code: ArrayLike, *, cause: int = 1, entry: ArrayLike | None = None
 ) -> CumulativeIncidence:
     """Aalen-Johansen estimate; 1 - Kaplan-Meier would count patients who can have no event.
 
@@ -138,6 +178,8 @@ def cumulative_incidence(
         0 censored, else the kind of event.
     cause : int
         The kind whose incidence is wanted.
+    entry : array_like, shape (n,), optional
+        Start of observation: patients count as at risk only after it.
 
     Returns
     -------
@@ -146,22 +188,27 @@ def cumulative_incidence(
     Raises
     ------
     InputError
-        See `event_codes`.
+        See `event_codes`; or an entry is not before the end of follow-up.
 
     References
     ----------
     .. [1] Aalen & Johansen (1978), Scandinavian Journal of Statistics 5:141-150.
     """
     times, codes = event_codes(time, code)
+    times, _, entries = follow_up_from_entry(times, codes > 0, entry)
     distinct, when = np.unique(times, return_inverse=True)
     k = len(distinct)
-    leaving = np.bincount(when, minlength=k)
-    n_risk = leaving[::-1].cumsum()[::-1].astype(np.float64)
+    n_left = np.bincount(when, minlength=k).astype(np.float64)
+    n_risk = number_at_risk(times, distinct, entries).astype(np.float64)
     n_cause = np.bincount(when[codes == cause], minlength=k).astype(np.float64)
     n_event = np.bincount(when[codes > 0], minlength=k).astype(np.float64)
     before = np.concatenate([[1.0], np.cumprod(1 - n_event / n_risk)])[:k]
     incidence = np.cumsum(before * n_cause / n_risk)
-    return CumulativeIncidence(distinct, n_risk, n_cause, n_event, before, incidence)
+    late = None
+    if entries is not None:
+        missed, own = np.searchsorted(distinct, entries, side="right"), codes == cause
+        late = LateEntry(missed.astype(np.int64), when, own, (codes > 0) & ~own)
+    return CumulativeIncidence(distinct, n_risk, n_cause, n_event, before, incidence, n_left, late)
 
 
 @dataclass(frozen=True)

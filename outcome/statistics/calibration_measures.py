@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
 from outcome.errors import InputError
-from outcome.statistics._arrays import FloatArray, follow_up, numbers
+from outcome.statistics._arrays import FloatArray, follow_up, follow_up_from_entry, numbers
 from outcome.statistics.cox import event_terms, fit_cox
 from outcome.statistics.logistic import fit_logistic
 from outcome.statistics.logrank import chi_square_p
@@ -77,13 +77,13 @@ def cloglog(probability: ArrayLike) -> FloatArray:
 
 
 def calibration_slope(
-    time: ArrayLike, event: ArrayLike, probability: ArrayLike
+    time: ArrayLike, event: ArrayLike, probability: ArrayLike, *, entry: ArrayLike | None = None
 ) -> tuple[float, float]:
     """Cox coefficient of the predicted log cumulative hazard, with its standard error.
 
     1 is right; below 1 the predictions are too extreme; NaN where they do not vary.
     """
-    fit = fit_cox(time, event, cloglog(probability))
+    fit = fit_cox(time, event, cloglog(probability), entry=entry)
     return float(fit.coef[0]), float(fit.se[0])
 
 
@@ -117,7 +117,13 @@ def spline_basis(x: ArrayLike, knots: ArrayLike) -> FloatArray:
 
 
 def smooth_survival(
-    time: ArrayLike, event: ArrayLike, probability: ArrayLike, horizon: float, at: ArrayLike
+    time: ArrayLike,
+    event: ArrayLike,
+    probability: ArrayLike,
+    horizon: float,
+    at: ArrayLike,
+    *,
+    entry: ArrayLike | None = None,
 ) -> FloatArray:
     """Observed event probability by the horizon, as a smooth function of the predicted one.
 
@@ -131,23 +137,25 @@ def smooth_survival(
     horizon : float
     at : array_like, shape (m,)
         Predicted probabilities at which the curve is read.
+    entry : array_like, shape (n,), optional
+        Start of observation; patients are at risk only after it.
 
     Returns
     -------
     ndarray, shape (m,)
         NaN if the model cannot be fitted.
     """
-    times, events = follow_up(time, event)
+    times, events, entries = follow_up_from_entry(time, event, entry)
     q = cloglog(numbers(probability, "probability", len(times)))
     knots = np.quantile(q, [0.1, 0.5, 0.9])
     if (np.diff(knots) <= 0).any():
         return np.full(len(np.atleast_1d(at)), np.nan)
     basis = spline_basis(q, knots)
-    fit = fit_cox(times, events, basis)
+    fit = fit_cox(times, events, basis, entry=entries)
     if not fit.converged:
         return np.full(len(np.atleast_1d(at)), np.nan)
     strata = np.zeros(len(times), dtype=np.int64)
-    terms = event_terms(times, events, basis, basis @ fit.coef, strata)
+    terms = event_terms(times, events, basis, basis @ fit.coef, strata, entries)
     until = times[terms.row] <= horizon
     hazard = float(np.exp(-terms.log_risk[until]).sum())
     return np.asarray(1 - np.exp(-hazard * np.exp(spline_basis(cloglog(at), knots) @ fit.coef)))

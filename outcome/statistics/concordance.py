@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from outcome.statistics._arrays import BoolArray, FloatArray, follow_up, group_codes, numbers
+from outcome.statistics._arrays import (
+    BoolArray,
+    FloatArray,
+    follow_up_from_entry,
+    group_codes,
+    numbers,
+)
 
 __all__ = ["Concordance", "concordance", "harrell"]
 
@@ -34,6 +40,8 @@ class Concordance:
         Infinitesimal-jackknife values: the derivative of `c` by each patient's weight, with
         censoring weights taken as known. Their squares sum to the variance of `c`, and their
         products with those of another score on the same patients to the covariance.
+    pairs : ndarray, shape (n,)
+        Weighted number of comparable pairs that each patient is in.
     concordant, discordant, tied_risk, tied_time, tied_both : float
         Weighted pair counts; pairs with tied event times are not comparable.
     n_pairs : int
@@ -44,6 +52,7 @@ class Concordance:
 
     c: float
     influence: FloatArray
+    pairs: FloatArray
     concordant: float
     discordant: float
     tied_risk: float
@@ -82,11 +91,13 @@ def concordance(
     weight: ArrayLike | None = None,
     tau: float | None = None,
     group: Any | None = None,
+    entry: ArrayLike | None = None,
 ) -> Concordance:
     """Concordance over comparable pairs, each weighted by its earlier event.
 
     Patients i and j are comparable if i had the event before j's follow-up ended; a patient
-    censored at the time of the event outlived it. Scores tie only when exactly equal. The pair
+    censored at the time of the event outlived it. With delayed entry, j must also have been under
+    observation by then: whoever entered later could not have had the earlier event. Scores tie only when exactly equal. The pair
     matrix is worked off in blocks, so that memory grows with n, not with its square.
 
     Parameters
@@ -104,6 +115,9 @@ def concordance(
         Only events at or before `tau` count.
     group : array_like, shape (n,), optional
         Only pairs within a group are compared: folds, strata or both.
+    entry : array_like, shape (n,), optional
+        Start of observation. A pair counts only if the patient with the later time had entered
+        before the earlier event.
 
     Returns
     -------
@@ -112,7 +126,8 @@ def concordance(
     Raises
     ------
     InputError
-        Lengths differ, or a value is not finite, a time negative, an event neither 0 nor 1.
+        Lengths differ, or a value is not finite, a time negative, an event neither 0 nor 1, or an
+        entry not before the end of follow-up.
 
     References
     ----------
@@ -120,7 +135,7 @@ def concordance(
     .. [2] Therneau & Atkinson (2024), Concordance; vignette of the R package survival.
     .. [3] Uno et al. (2011), Statistics in Medicine 30:1105-1117.
     """
-    times, events = follow_up(time, event)
+    times, events, entries = follow_up_from_entry(time, event, entry)
     n = len(times)
     risks = numbers(risk, "risk", n)
     weights = np.ones(n) if weight is None else numbers(weight, "weight", n)
@@ -131,7 +146,7 @@ def concordance(
         members = np.flatnonzero(codes == code)
         sums.add(
             members, times[members], events[members], earlier[members], risks[members],
-            weights[members],
+            weights[members], None if entries is None else entries[members],
         )  # fmt: skip
     return sums.result(int(earlier.sum()))
 
@@ -143,9 +158,10 @@ def harrell(
     *,
     tau: float | None = None,
     group: Any | None = None,
+    entry: ArrayLike | None = None,
 ) -> Concordance:
     """Harrell's C: every comparable pair counts once. See `concordance`."""
-    return concordance(time, event, risk, tau=tau, group=group)
+    return concordance(time, event, risk, tau=tau, group=group, entry=entry)
 
 
 class _PairSums:
@@ -165,6 +181,7 @@ class _PairSums:
         earlier: BoolArray,
         risk: FloatArray,
         weight: FloatArray,
+        entry: FloatArray | None,
     ) -> None:
         rows = np.flatnonzero(earlier)
         step = max(1, _BLOCK // max(len(members), 1))
@@ -173,6 +190,8 @@ class _PairSums:
             w = weight[r]
             same_time = time[r, None] == time[None, :]
             later = (time[r, None] < time[None, :]) | (same_time & ~event)
+            if entry is not None:
+                later &= entry[None, :] < time[r, None]
             tied = risk[r, None] == risk[None, :]
             agree = np.where(tied, 0.5, risk[r, None] > risk[None, :]) * later
             row_agree, row_pairs = agree.sum(1), later.sum(1)
@@ -200,6 +219,7 @@ class _PairSums:
         return Concordance(
             c=c,
             influence=influence,
+            pairs=self.comparable,
             concordant=self.concordant,
             discordant=self.total - self.concordant - self.tied_risk,
             tied_risk=self.tied_risk,

@@ -16,9 +16,10 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from outcome.errors import InputError
-from outcome.statistics._arrays import FloatArray, IntArray, follow_up, group_codes
+from outcome.statistics._arrays import FloatArray, IntArray, follow_up_from_entry, group_codes
 from outcome.statistics.kaplan_meier import kaplan_meier
 from outcome.statistics.logrank import chi_square_p
+from outcome.statistics.risk_sets import RiskSets
 
 __all__ = [
     "CoxFit",
@@ -95,7 +96,7 @@ class EventTerms:
 
 def event_terms(
     time: FloatArray, event: np.ndarray[Any, np.dtype[np.bool_]], x: FloatArray,
-    log_hazard: FloatArray, strata: IntArray,
+    log_hazard: FloatArray, strata: IntArray, entry: FloatArray | None = None,
 ) -> EventTerms:  # fmt: skip
     """Risk-set sums at every event, within strata; ties as Efron [1]_.
 
@@ -103,6 +104,8 @@ def event_terms(
     ----------
     time, event, log_hazard, strata : ndarray, shape (n,)
     x : ndarray, shape (n, p)
+    entry : ndarray, shape (n,), optional
+        Start of observation; patients are at risk only after it.
 
     References
     ----------
@@ -111,7 +114,8 @@ def event_terms(
     parts = []
     for stratum in np.unique(strata[event]):
         rows = np.flatnonzero(strata == stratum)
-        parts.append(_one_stratum(rows, time[rows], event[rows], x[rows], log_hazard[rows]))
+        begun = None if entry is None else entry[rows]
+        parts.append(_one_stratum(rows, time[rows], event[rows], x[rows], log_hazard[rows], begun))
     p = x.shape[1]
     if not parts:
         empty = np.zeros(0, dtype=np.int64)
@@ -130,6 +134,7 @@ def _one_stratum(
     event: np.ndarray[Any, np.dtype[np.bool_]],
     x: FloatArray,
     log_hazard: FloatArray,
+    entry: FloatArray | None,
 ) -> EventTerms:
     order = np.argsort(-time, kind="stable")
     rows, time, event, x = rows[order], time[order], event[order], x[order]
@@ -137,14 +142,14 @@ def _one_stratum(
     hazard = np.exp(log_hazard[order] - top)
     moments = [hazard, hazard[:, None] * x, hazard[:, None, None] * x[:, :, None] * x[:, None, :]]
     died = np.flatnonzero(event)
-    last_at_risk = np.searchsorted(-time, -time[died], side="right") - 1
+    sets = RiskSets(time, time[died], None if entry is None else entry[order])
     _, tie, size = np.unique(-time[died], return_inverse=True, return_counts=True)
     # the k-th of d tied events sees the hazards of the tied patients reduced by k / d
     first = np.concatenate([[0], np.cumsum(size)[:-1]])
     removed = (np.arange(len(died)) - first[tie]) / size[tie]
     left = []
     for moment in moments:
-        at_risk = np.cumsum(moment, axis=0)[last_at_risk]
+        at_risk = sets.sums(moment)
         tied = np.add.reduceat(moment[died], first, axis=0)[tie]
         left.append(at_risk - removed.reshape(-1, *[1] * (moment.ndim - 1)) * tied)
     mean = left[1] / left[0][:, None]
@@ -153,7 +158,12 @@ def _one_stratum(
 
 
 def fit_cox(
-    time: ArrayLike, event: ArrayLike, x: ArrayLike, *, strata: Any | None = None
+    time: ArrayLike,
+    event: ArrayLike,
+    x: ArrayLike,
+    *,
+    strata: Any | None = None,
+    entry: ArrayLike | None = None,
 ) -> CoxFit:
     """Fit a Cox model by Newton's method.
 
@@ -164,6 +174,8 @@ def fit_cox(
         Covariates, finite numbers; any scale.
     strata : array_like, shape (n,), optional
         Each stratum has its own baseline hazard.
+    entry : array_like, shape (n,), optional
+        Start of observation; patients are at risk only after it.
 
     Returns
     -------
@@ -178,7 +190,7 @@ def fit_cox(
     ----------
     .. [1] Cox (1972), Journal of the Royal Statistical Society B 34:187-220.
     """
-    times, events = follow_up(time, event)
+    times, events, entries = follow_up_from_entry(time, event, entry)
     table = np.asarray(x, dtype=np.float64)
     table = table[:, None] if table.ndim == 1 else table
     if table.shape[0] != len(times) or not np.isfinite(table).all():
@@ -189,16 +201,16 @@ def fit_cox(
     if not events.any() or (scale == 0).any():
         return _failed(p, n, int(events.sum()))
     scaled = (table - table.mean(0)) / scale
-    beta, current = np.zeros(p), _evaluate(np.zeros(p), times, events, scaled, codes)
+    beta, current = np.zeros(p), _evaluate(np.zeros(p), times, events, scaled, codes, entries)
     null, done = current[0], False
     for _ in range(_MAX_STEP):
         step = _newton_step(current[1], current[2])
         if step is None:
             break
-        trial = _evaluate(beta + step, times, events, scaled, codes)
+        trial = _evaluate(beta + step, times, events, scaled, codes, entries)
         while trial[0] < current[0] - 1e-10 * abs(current[0]) and np.abs(step).max() > 1e-12:
             step = step / 2
-            trial = _evaluate(beta + step, times, events, scaled, codes)
+            trial = _evaluate(beta + step, times, events, scaled, codes, entries)
         beta, current = beta + step, trial
         if np.abs(step).max() < 1e-10 or np.abs(beta).max() > _INFINITE:
             done = bool(np.abs(beta).max() <= _INFINITE)
@@ -215,10 +227,11 @@ def _evaluate(
     event: np.ndarray[Any, np.dtype[np.bool_]],
     x: FloatArray,
     strata: IntArray,
+    entry: FloatArray | None,
 ) -> tuple[float, FloatArray, FloatArray]:
     """Log partial likelihood, its gradient and the information."""
     log_hazard = x @ beta
-    terms = event_terms(time, event, x, log_hazard, strata)
+    terms = event_terms(time, event, x, log_hazard, strata, entry)
     loglik = float(np.sum(log_hazard[terms.row] - terms.log_risk))
     return loglik, (x[terms.row] - terms.mean).sum(0), terms.variance.sum(0)
 
@@ -264,6 +277,7 @@ def proportional_hazards_test(
     *,
     strata: Any | None = None,
     scale: TimeScale = "km",
+    entry: ArrayLike | None = None,
 ) -> ProportionalHazards:
     """Score test of adding x * g(t) to a fitted Cox model [1]_.
 
@@ -272,7 +286,7 @@ def proportional_hazards_test(
 
     Parameters
     ----------
-    time, event, x, strata
+    time, event, x, strata, entry
         What `fit` was fitted to.
     fit : CoxFit
     scale : {"km", "identity", "rank"}
@@ -294,12 +308,12 @@ def proportional_hazards_test(
     """
     if not fit.converged:
         raise InputError("the Cox model did not converge, so its hazards cannot be tested")
-    times, events = follow_up(time, event)
+    times, events, entries = follow_up_from_entry(time, event, entry)
     table = np.asarray(x, dtype=np.float64)
     table = table[:, None] if table.ndim == 1 else table
     codes, _ = group_codes(strata, len(times))
-    terms = event_terms(times, events, table, table @ fit.coef, codes)
-    g = _transform(times, events, terms.row, scale)
+    terms = event_terms(times, events, table, table @ fit.coef, codes, entries)
+    g = _transform(times, events, terms.row, scale, entries)
     score = g @ (table[terms.row] - terms.mean)
     plain = terms.variance.sum(0)
     cross = np.einsum("e,eij->ij", g, terms.variance)
@@ -321,9 +335,10 @@ def _transform(
     event: np.ndarray[Any, np.dtype[np.bool_]],
     row: np.ndarray[Any, np.dtype[np.int64]],
     scale: TimeScale,
+    entry: FloatArray | None,
 ) -> FloatArray:
     if scale == "km":
-        g = 1 - kaplan_meier(time, event).before(time[row])
+        g = 1 - kaplan_meier(time, event, entry).before(time[row])
     elif scale == "rank":
         ordered = np.sort(time)
         sides = [np.searchsorted(ordered, time[row], side=side) for side in ("left", "right")]

@@ -10,13 +10,23 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from outcome.errors import InputError
-from outcome.statistics._arrays import BoolArray, FloatArray, follow_up, group_codes
+from outcome.statistics._arrays import (
+    BoolArray,
+    FloatArray,
+    follow_up_from_entry,
+    group_codes,
+)
 
 __all__ = ["disjoint_pairs", "lowest_mean"]
 
 
 def disjoint_pairs(
-    time: ArrayLike, event: ArrayLike, *, tau: float | None = None, group: Any | None = None
+    time: ArrayLike,
+    event: ArrayLike,
+    *,
+    tau: float | None = None,
+    group: Any | None = None,
+    entry: ArrayLike | None = None,
 ) -> int:
     """Most comparable pairs that can be formed with every patient in at most one of them.
 
@@ -30,16 +40,21 @@ def disjoint_pairs(
         Only events at or before `tau` count.
     group : array_like, shape (n,), optional
         Only pairs within a group are comparable.
+    entry : array_like, shape (n,), optional
+        Start of observation. Then more pairs may exist than are found: limits from fewer pairs
+        are wider.
 
     Examples
     --------
     >>> disjoint_pairs([1, 2, 3, 4, 5], [1, 1, 1, 0, 0])
     2
     """
-    times, events = follow_up(time, event)
+    times, events, entries = follow_up_from_entry(time, event, entry)
     counted = events if tau is None else events & (times <= tau)
     codes, labels = group_codes(group, len(times))
     rows = (codes == code for code in range(len(labels)))
+    if entries is not None:
+        return sum(_paired(times[r], events[r], counted[r], entries[r]) for r in rows)
     return sum(_matched(times[r], events[r], counted[r]) for r in rows)
 
 
@@ -54,6 +69,18 @@ def _matched(time: FloatArray, event: BoolArray, counted: BoolArray) -> int:
         if np.all((time[first] < time[last]) | ((time[first] == time[last]) & ~event[last])):
             return pairs
     return 0
+
+
+def _paired(time: FloatArray, event: BoolArray, counted: BoolArray, entry: FloatArray) -> int:
+    """Pair each event, the earliest first, with the patient under observation who lived longest."""
+    free, pairs = np.full(len(time), True), 0
+    for row in np.flatnonzero(counted)[np.argsort(time[counted], kind="stable")]:
+        later = (time > time[row]) | ((time == time[row]) & ~event)
+        partners = np.flatnonzero(free & later & (entry < time[row]))
+        if free[row] and len(partners):
+            free[[row, partners[np.argmax(time[partners])]]] = False
+            pairs += 1
+    return pairs
 
 
 def lowest_mean(pairs: Sequence[float], level: float = 0.95) -> float:

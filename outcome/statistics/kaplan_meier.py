@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from outcome.statistics._arrays import FloatArray, IntArray, follow_up
+from outcome.statistics._arrays import FloatArray, IntArray, follow_up_from_entry
+from outcome.statistics.risk_sets import number_at_risk
 
 __all__ = [
     "IntervalKind",
     "KaplanMeier",
     "kaplan_meier",
-    "number_at_risk",
     "step_values",
     "time_reaching",
 ]
@@ -131,7 +131,9 @@ class KaplanMeier:
         return float(areas.sum()), float(np.sqrt(variance))
 
 
-def kaplan_meier(time: ArrayLike, event: ArrayLike) -> KaplanMeier:
+def kaplan_meier(
+    time: ArrayLike, event: ArrayLike, entry: ArrayLike | None = None
+) -> KaplanMeier:
     """Estimate the Kaplan-Meier curve; a patient censored at t is at risk of an event at t.
 
     Parameters
@@ -140,6 +142,9 @@ def kaplan_meier(time: ArrayLike, event: ArrayLike) -> KaplanMeier:
         Follow-up, any unit.
     event : array_like, shape (n,)
         True or 1 where the event was seen.
+    entry : array_like, shape (n,), optional
+        Start of observation: patients count as at risk only after it [1]_. The curve is then of
+        patients who are event-free at the first entry.
 
     Returns
     -------
@@ -148,30 +153,22 @@ def kaplan_meier(time: ArrayLike, event: ArrayLike) -> KaplanMeier:
     Raises
     ------
     InputError
-        See `outcome.statistics._arrays.follow_up`.
+        See `outcome.statistics._arrays.follow_up_from_entry`.
+
+    References
+    ----------
+    .. [1] Tsai, Jewell & Wang (1987), Biometrika 74:883-886.
     """
-    times, events = follow_up(time, event)
+    times, events, entries = follow_up_from_entry(time, event, entry)
     distinct, code = np.unique(times, return_inverse=True)
     n_event = np.bincount(code[events], minlength=len(distinct))
     n_all = np.bincount(code, minlength=len(distinct))
-    n_risk = n_all[::-1].cumsum()[::-1]
+    n_risk = number_at_risk(times, distinct, entries)
     with np.errstate(divide="ignore", invalid="ignore"):
         increments = np.where(n_event > 0, n_event / (n_risk * (n_risk - n_event)), 0.0)
     survival = np.cumprod(1.0 - n_event / n_risk)
     log_variance = np.where(survival > 0, np.cumsum(increments), np.nan)
     return KaplanMeier(distinct, n_risk, n_event, n_all - n_event, survival, log_variance)
-
-
-def number_at_risk(time: ArrayLike, when: ArrayLike) -> IntArray:
-    """Count the patients still under observation just before each of `when`.
-
-    Examples
-    --------
-    >>> number_at_risk([1, 2, 2, 5], [0, 2, 3]).tolist()
-    [4, 3, 1]
-    """
-    ordered = np.sort(np.asarray(time, dtype=float))
-    return (len(ordered) - np.searchsorted(ordered, when, side="left")).astype(np.int64)
 
 
 def time_reaching(time: FloatArray, had: FloatArray, share: float) -> float:

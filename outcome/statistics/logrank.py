@@ -12,8 +12,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaincc
 
-from outcome.statistics._arrays import BoolArray, FloatArray, IntArray, follow_up, group_codes
+from outcome.statistics._arrays import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    follow_up_from_entry,
+    group_codes,
+)
 from outcome.statistics.multiple_testing import holm
+from outcome.statistics.risk_sets import number_at_risk
 
 __all__ = ["LogRank", "chi_square_p", "logrank", "logrank_influence", "pairwise_logrank"]
 
@@ -46,7 +53,13 @@ class LogRank:
 
 
 def logrank(
-    time: ArrayLike, event: ArrayLike, group: Any, *, strata: Any | None = None, rho: float = 0.0
+    time: ArrayLike,
+    event: ArrayLike,
+    group: Any,
+    *,
+    strata: Any | None = None,
+    rho: float = 0.0,
+    entry: ArrayLike | None = None,
 ) -> LogRank:
     """Compare survival between groups, within strata if given [1]_.
 
@@ -60,6 +73,8 @@ def logrank(
         a cross-validated study, for one.
     rho : float
         Events at t are weighted by S(t-)^rho: 0 is the log-rank test, 1 Peto and Peto's [2]_.
+    entry : array_like, shape (n,), optional
+        Start of observation; patients are at risk only after it.
 
     Returns
     -------
@@ -75,14 +90,15 @@ def logrank(
     .. [1] Mantel (1966), Cancer Chemotherapy Reports 50:163-170.
     .. [2] Harrington & Fleming (1982), Biometrika 69:553-566.
     """
-    times, events = follow_up(time, event)
+    times, events, entries = follow_up_from_entry(time, event, entry)
     codes, labels = group_codes(group, len(times))
     strata_codes, strata_labels = group_codes(strata, len(times))
     k = len(labels)
     observed, expected, variance = np.zeros(k), np.zeros(k), np.zeros((k, k))
     for stratum in range(len(strata_labels)):
         i = strata_codes == stratum
-        o, e, v = _one_stratum(times[i], events[i], codes[i], k, rho)
+        begun = None if entries is None else entries[i]
+        o, e, v = _one_stratum(times[i], events[i], codes[i], k, rho, begun)
         observed += o
         expected += e
         variance += v
@@ -99,13 +115,18 @@ def logrank(
 
 
 def logrank_influence(
-    time: ArrayLike, event: ArrayLike, group: Any, *, strata: Any | None = None
+    time: ArrayLike,
+    event: ArrayLike,
+    group: Any,
+    *,
+    strata: Any | None = None,
+    entry: ArrayLike | None = None,
 ) -> FloatArray:
     """Return the contribution of each patient to observed less expected events of each group.
 
     Parameters
     ----------
-    time, event, group, strata
+    time, event, group, strata, entry
         As for `logrank`.
 
     Returns
@@ -118,7 +139,7 @@ def logrank_influence(
     ----------
     .. [1] Lin & Wei (1989), Journal of the American Statistical Association 84:1074-1078.
     """
-    times, events = follow_up(time, event)
+    times, events, entries = follow_up_from_entry(time, event, entry)
     codes, labels = group_codes(group, len(times))
     strata_codes, strata_labels = group_codes(strata, len(times))
     found = np.zeros((len(times), len(labels)))
@@ -126,30 +147,41 @@ def logrank_influence(
         rows = strata_codes == stratum
         distinct, when = np.unique(times[rows], return_inverse=True)
         member = (codes[rows][:, None] == np.arange(len(labels))).astype(float)
-        leaving, deaths = np.zeros((len(distinct), len(labels))), np.zeros(len(distinct))
-        np.add.at(leaving, when, member)
+        begun = None if entries is None else entries[rows]
+        deaths = np.zeros(len(distinct))
         np.add.at(deaths, when, events[rows])
-        at_risk = leaving[::-1].cumsum(0)[::-1]
+        at_risk = _at_risk_by_group(times[rows], distinct, codes[rows], len(labels), begun)
         share = at_risk / at_risk.sum(1, keepdims=True)
         hazard = (deaths / at_risk.sum(1))[:, None]
         # What a patient was expected to add while at risk.
-        expected = member * hazard.cumsum(0)[when] - (hazard * share).cumsum(0)[when]
+        until, of_group = hazard.cumsum(0), (hazard * share).cumsum(0)
+        expected = member * until[when] - of_group[when]
+        if begun is not None:
+            missed = np.searchsorted(distinct, begun, side="right")
+            until, of_group = (np.vstack([0 * a[:1], a]) for a in (until, of_group))
+            expected -= member * until[missed] - of_group[missed]
         found[rows] = events[rows][:, None] * (member - share[when]) - expected
     return found
 
 
 def pairwise_logrank(
-    time: ArrayLike, event: ArrayLike, group: Any, *, strata: Any | None = None
+    time: ArrayLike,
+    event: ArrayLike,
+    group: Any,
+    *,
+    strata: Any | None = None,
+    entry: ArrayLike | None = None,
 ) -> list[tuple[Any, Any, LogRank, float]]:
     """Log-rank test of every two groups: first, second, test, Holm-corrected p."""
-    times, events = follow_up(time, event)
+    times, events, entries = follow_up_from_entry(time, event, entry)
     codes, labels = group_codes(group, len(times))
     strata_codes, _ = group_codes(strata, len(times))
     found = []
     for a in range(len(labels)):
         for b in range(a + 1, len(labels)):
             i = (codes == a) | (codes == b)
-            test = logrank(times[i], events[i], codes[i], strata=strata_codes[i])
+            begun = None if entries is None else entries[i]
+            test = logrank(times[i], events[i], codes[i], strata=strata_codes[i], entry=begun)
             found.append((labels[a], labels[b], test))
     corrected = holm([test.p for _, _, test in found])
     return [(*pair, float(p)) for pair, p in zip(found, corrected, strict=True)]
@@ -163,14 +195,18 @@ def chi_square_p(statistic: float, df: int) -> float:
 
 
 def _one_stratum(
-    time: FloatArray, event: BoolArray, code: IntArray, k: int, rho: float
+    time: FloatArray,
+    event: BoolArray,
+    code: IntArray,
+    k: int,
+    rho: float,
+    entry: FloatArray | None,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Observed and expected events per group, and the covariance of their differences."""
     distinct, when = np.unique(time, return_inverse=True)
-    leaving, dying = np.zeros((len(distinct), k)), np.zeros((len(distinct), k))
-    np.add.at(leaving, (when, code), 1.0)
+    dying = np.zeros((len(distinct), k))
     np.add.at(dying, (when[event], code[event]), 1.0)
-    at_risk = leaving[::-1].cumsum(0)[::-1]
+    at_risk = _at_risk_by_group(time, distinct, code, k, entry)
     total, deaths = at_risk.sum(1), dying.sum(1)
     weight = np.ones(len(distinct))
     if rho:
@@ -180,6 +216,16 @@ def _one_stratum(
     scale = weight**2 * deaths * (total - deaths) / np.maximum(total - 1, 1)
     variance = np.diag(scale @ share) - (share * scale[:, None]).T @ share
     return weight @ dying, weight @ (share * deaths[:, None]), variance
+
+
+def _at_risk_by_group(
+    time: FloatArray, when: FloatArray, code: IntArray, k: int, entry: FloatArray | None
+) -> FloatArray:
+    """Patients at risk at each time in each of k groups, shape (m, k)."""
+    groups = [code == g for g in range(k)]
+    begun = [None if entry is None else entry[g] for g in groups]
+    counts = [number_at_risk(time[g], when, e) for g, e in zip(groups, begun, strict=True)]
+    return np.stack(counts, axis=1).astype(np.float64)
 
 
 def _quadratic_form(

@@ -66,6 +66,7 @@ def concordance_draws(
     counts: Counts,
     weights: FloatArray,
     group: Any | None = None,
+    entry: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Numerators and denominators of the concordance in every resample.
 
@@ -80,6 +81,8 @@ def concordance_draws(
         patient's (ones for Harrell, 1 / G(t-)^2 for Uno, 0 beyond tau). One pass serves all.
     group : array_like, shape (n,), optional
         Only pairs within a group are compared.
+    entry : ndarray, shape (n,), optional
+        Start of observation, see `outcome.statistics.concordance.concordance`.
 
     Returns
     -------
@@ -92,7 +95,8 @@ def concordance_draws(
     for code in range(len(labels)):
         i = np.flatnonzero(codes == code)
         for part in _parts(len(counts), len(i)):
-            a, b = _one_group(time[i], event[i], risk[i], counts[part][:, i], weights[:, i])
+            begun = None if entry is None else entry[i]
+            a, b = _one_group(time[i], event[i], risk[i], counts[part][:, i], weights[:, i], begun)
             agreeing[:, part] += a
             comparable[:, part] += b
     return agreeing, comparable
@@ -104,6 +108,7 @@ def _one_group(
     risk: FloatArray,
     counts: Counts,
     weights: FloatArray,
+    entry: FloatArray | None,
 ) -> tuple[FloatArray, FloatArray]:
     # latest first, and censored before events of the same time: the patients who outlived an
     # event are then a prefix
@@ -115,6 +120,7 @@ def _one_group(
         return np.zeros((len(weights), len(counts))), np.zeros((len(weights), len(counts)))
     outlived = _prefix_lengths(time, event)[rows]
     total = np.cumsum(drawn, axis=0, dtype=np.float32)  # exact: counts below 2**24
+    begun = None if entry is None else _Entries(entry[order], drawn)
     agreeing = np.zeros((len(weights), len(counts)))
     comparable = np.zeros_like(agreeing)
     step = max(1, _BLOCK // len(time))
@@ -127,9 +133,34 @@ def _one_group(
         kernel += 0.5 * (risk[r, None] == risk[None, :width]).astype(np.float32)
         kernel *= np.arange(width) < later[:, None]
         pairs = np.where(later[:, None] > 0, total[np.maximum(later - 1, 0)], 0.0)
+        if begun is not None:
+            kernel *= begun.before(time[r], width)
+            pairs -= begun.drawn_after(time[r])
         agreeing += weights[:, r] @ (kernel @ drawn[:width] * drawn[r]).astype(np.float64)
         comparable += weights[:, r] @ (pairs * drawn[r]).astype(np.float64)
     return agreeing, comparable
+
+
+class _Entries:
+    """Start of observation of patients, and how many of the drawn ones enter too late."""
+
+    def __init__(self, entry: FloatArray, drawn: NDArray[np.float32]) -> None:
+        self._entry = entry
+        latest = np.argsort(-entry, kind="stable")
+        self._ordered = -entry[latest]
+        self._drawn = np.zeros((len(entry) + 1, drawn.shape[1]), dtype=np.float32)
+        np.cumsum(drawn[latest], axis=0, out=self._drawn[1:])
+
+    def before(self, when: FloatArray, width: int) -> NDArray[np.bool_]:
+        """Whether each of the first `width` patients had entered before each time."""
+        return np.asarray(self._entry[None, :width] < when[:, None])
+
+    def drawn_after(self, when: FloatArray) -> NDArray[np.float32]:
+        """Count the draws of patients who enter at each time or later, shape (m, r).
+
+        All of them also outlive the time.
+        """
+        return self._drawn[np.searchsorted(self._ordered, -when, side="right")]
 
 
 def _prefix_lengths(time: FloatArray, event: NDArray[np.bool_]) -> IntArray:

@@ -14,7 +14,8 @@ from outcome.statistics.censoring import (
     landmark_weights,
     median_follow_up,
 )
-from outcome.statistics.kaplan_meier import kaplan_meier, number_at_risk
+from outcome.statistics.kaplan_meier import kaplan_meier
+from outcome.statistics.risk_sets import number_at_risk
 from outcome.statistics.logrank import logrank, pairwise_logrank
 from outcome.statistics.multiple_testing import holm
 
