@@ -9,7 +9,7 @@ There is one registry by class for each other concern: `outcome.models.heads.HEA
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -62,8 +62,6 @@ class _Spec(BaseModel):
     name: str = ""
     """What the report calls it; by default made from the column."""
 
-    outcome_columns: ClassVar[tuple[str, ...]]
-    """Columns that `decode` returns."""
     limiting: ClassVar[str]
     """What `rarer` counts, in words."""
     main_metric: ClassVar[str]
@@ -76,6 +74,11 @@ class _Spec(BaseModel):
     """Whether predictions are also classified, at a threshold of the risk."""
     any_horizon: ClassVar[bool] = False
     """Whether absolute risk can be predicted at any horizon within follow-up."""
+
+    @property
+    def outcome_columns(self) -> tuple[str, ...]:
+        """Columns that `decode` returns; the last one is the event or the label."""
+        return ()
 
     def default_horizons(self, patients: pd.DataFrame) -> tuple[float, ...]:
         """Return where a trained model gives absolute risk unless other horizons are asked for."""
@@ -99,9 +102,9 @@ class _Spec(BaseModel):
         return None
 
     @property
-    def computed_follow_up(self) -> FollowUp | None:
-        """How follow-up is computed from other columns, where it is."""
-        return None
+    def computed_times(self) -> tuple[FollowUp, ...]:
+        """How times are computed from other columns, where they are."""
+        return ()
 
     @property
     def time_inputs(self) -> tuple[str, ...]:
@@ -127,7 +130,6 @@ class _Spec(BaseModel):
 class _Timed(_Spec):
     """A time and an indicator of how follow-up ended."""
 
-    outcome_columns: ClassVar[tuple[str, ...]] = ("time", "event")
     limiting: ClassVar[str] = "events"
     favourable: ClassVar[bool] = False
 
@@ -142,7 +144,11 @@ class _Timed(_Spec):
     """Every code of the column -> 1 (event, or censored for `censored`), 0, or 2: a competing
     event, such as death before relapse. Never guessed."""
     unit: Unit = "days"
-    """Of `time` and of every horizon."""
+    """Of `time`, of `entry` and of every horizon."""
+    entry: Time | None = None
+    """Column of the time, in `unit` and from the same origin, at which a patient came under
+    observation, where that is later than the origin (delayed entry, left truncation). Patients are
+    at risk only after it. Or `{from: diagnosis_date, to: enrolment_date}`."""
 
     @field_validator("event_codes", mode="before")
     @classmethod
@@ -177,8 +183,14 @@ class _Timed(_Spec):
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns that the cohort table must have."""
-        times = (self.time,) if isinstance(self.time, str) else self.time.columns
-        return (*times, self.indicator)
+        times = [t for t in (self.time, self.entry) if t is not None]
+        named = [c for t in times for c in ((t,) if isinstance(t, str) else t.columns)]
+        return (*dict.fromkeys(named), self.indicator)
+
+    @property
+    def outcome_columns(self) -> tuple[str, ...]:
+        """Columns that `decode` returns."""
+        return ("time", "event") if self.entry is None else ("entry", "time", "event")
 
     @property
     def time_column(self) -> str | None:
@@ -186,16 +198,20 @@ class _Timed(_Spec):
         return str(self.time)
 
     @property
-    def computed_follow_up(self) -> FollowUp | None:
-        """How follow-up is computed from dates, or taken from several columns."""
-        return self.time if isinstance(self.time, FollowUp) else None
+    def computed_times(self) -> tuple[FollowUp, ...]:
+        """How follow-up and entry are computed from dates, or taken from several columns."""
+        return tuple(t for t in (self.time, self.entry) if isinstance(t, FollowUp))
 
     @property
     def time_inputs(self) -> tuple[str, ...]:
-        """Columns of the cohort table that hold follow-up times as numbers; dates are not."""
-        if isinstance(self.time, str):
-            return (self.time,)
-        return self.time.to if self.time.origin is None else ()
+        """Columns of the cohort table that hold times as numbers; dates are not."""
+        found: list[str] = []
+        for t in (self.time, self.entry):
+            if isinstance(t, str):
+                found.append(t)
+            elif t is not None and t.origin is None:
+                found += t.to
+        return tuple(found)
 
     @property
     def declared_codes(self) -> tuple[str, tuple[str, ...]]:
@@ -214,10 +230,14 @@ class _Timed(_Spec):
         Parameters
         ----------
         patients : DataFrame
-            Columns `time`, `event` and, with strata, `strata`.
+            Columns `time`, `event` and, where they are declared, `strata` and `entry`.
         """
         code = patients["event"].to_numpy(dtype=np.int64)
-        return Outcomes(code == 1, self.follow_up(patients), code, _strata(patients))
+        if "entry" not in patients:
+            return Outcomes(code == 1, self.follow_up(patients), code, _strata(patients))
+        both = np.concatenate([patients["time"], patients["entry"]])
+        time, entry = np.split(tie_times(both, self.default_horizons(patients)), 2)
+        return Outcomes(code == 1, time, code, _strata(patients), entry=entry)
 
     def follow_up(self, patients: pd.DataFrame) -> NDArray[np.float64]:
         """Return follow-up for comparisons, shape (n,): what differs by rounding alone is equal.
@@ -235,10 +255,13 @@ class _Timed(_Spec):
         """Return outcomes of this endpoint with follow-up in the unit of another one."""
         if other.unit == self.unit:
             return patients
-        return patients.assign(time=patients["time"] * (DAYS_PER[self.unit] / DAYS_PER[other.unit]))
+        factor = DAYS_PER[self.unit] / DAYS_PER[other.unit]
+        times = [c for c in ("time", "entry") if c in patients]
+        return patients.assign(**{c: patients[c] * factor for c in times})
 
     def _details(self, horizons: Sequence[float]) -> dict[str, Any]:
-        return {
+        entry = {} if self.entry is None else {"entry": self.entry}
+        return entry | {
             "time": self.time,
             "event": self.indicator,
             "unit": self.unit,
@@ -249,7 +272,8 @@ class _Timed(_Spec):
     def decode(self, table: pd.DataFrame, ids: Sequence[str], problems: Problems) -> pd.DataFrame:
         """Turn text columns into `time` (float) and `event` (0/1), missing outcomes into NaN.
 
-        An outcome of which one half is missing is missing, if the other half is valid.
+        An outcome of which one part is missing is missing, if the other parts are valid. With
+        delayed entry, the column `entry` comes first.
 
         Parameters
         ----------
@@ -258,7 +282,8 @@ class _Timed(_Spec):
         ids : sequence of str
             Patients in the order of the rows, and where they are: for messages.
         problems : Problems
-            Receives invalid values: text, zero or negative times, undeclared codes.
+            Receives invalid values: text, zero or negative times, undeclared codes, entry that is
+            not before the end of follow-up.
         """
         column = str(self.time)  # follow-up from dates is a column of the cohort by now
         codes = self.event_codes or {"0": 0, "1": 1}
@@ -294,10 +319,37 @@ class _Timed(_Spec):
         if self.censored is not None:
             value = 1.0 - value
         bad = no_time | no_code | text | low | long | undeclared
-        return pd.DataFrame(
-            {"time": np.where(bad, np.nan, time), "event": np.where(bad, np.nan, value)},
-            index=table.index,
+        parts = {"time": time, "event": value}
+        if self.entry is not None:
+            entry = self._decoded_entry(table, np.where(low | long, np.nan, time), tell)
+            bad |= np.isnan(entry)
+            parts = {"entry": entry, **parts}
+        found = {name: np.where(bad, np.nan, part) for name, part in parts.items()}
+        return pd.DataFrame(found, index=table.index)
+
+    def _decoded_entry(
+        self,
+        table: pd.DataFrame,
+        time: NDArray[np.float64],
+        tell: Callable[[NDArray[np.bool_], str, str, str], None],
+    ) -> NDArray[np.float64]:
+        """Return the start of observation; NaN where it is missing or invalid."""
+        column = str(self.entry)
+        missing = is_missing(table[column]).to_numpy()
+        entry = pd.to_numeric(table[column].where(~missing), errors="coerce").to_numpy(dtype=float)
+        text = ~missing & ~np.isfinite(entry)
+        tell(text, column, f"is not a number of {self.unit}", "write times of entry as numbers")
+        low = np.isfinite(entry) & (entry < 0)
+        tell(low, column, "is negative", "count from the origin of the follow-up, 0 or later")
+        ended, begun = np.split(tie_times(np.concatenate([time, entry])), 2)
+        late = np.isfinite(ended) & np.isfinite(begun) & (begun >= ended)
+        tell(
+            late,
+            column,
+            f"is not before the end of follow-up ({str(self.time)!r})",
+            "correct it, or take these patients out: they were never under observation",
         )
+        return np.where(missing | text | low | late, np.nan, entry)
 
 
 class TimeToEvent(_Timed):
@@ -358,11 +410,9 @@ class TimeToEvent(_Timed):
         if self.horizons:
             return self.horizons
         asked = [n * YEAR[self.unit] for n in (1, 3, 5)]
-        return tuple(
-            h
-            for h in asked
-            if int((tie_times(patients["time"], asked) > h).sum()) >= FEWEST_AT_RISK
-        )
+        time = tie_times(patients["time"], asked)
+        entry = patients["entry"].to_numpy() if "entry" in patients else np.zeros(len(time))
+        return tuple(h for h in asked if int(((time > h) & (entry <= h)).sum()) >= FEWEST_AT_RISK)
 
 
 class Landmark(_Timed):
@@ -383,6 +433,17 @@ class Landmark(_Timed):
     horizon: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     """In `unit`."""
     strata: None = None
+    entry: None = None
+
+    @field_validator("entry", mode="before")
+    @classmethod
+    def _no_entry(cls, value: Any) -> None:
+        if value is not None:
+            raise ValueError(
+                "delayed entry is for `kind: survival`: patients with the event before they could"
+                " enter are not in the cohort, so that the share with the event by a horizon is"
+                " not that of the patients seen"
+            )
 
     @property
     def horizons(self) -> tuple[float, ...]:
@@ -462,7 +523,6 @@ def _tell(
 class Binary(_Spec):
     """A yes/no outcome; a network gives a logit."""
 
-    outcome_columns: ClassVar[tuple[str, ...]] = ("label",)
     limiting: ClassVar[str] = "patients of the rarer class"
     main_metric: ClassVar[str] = "auroc"
     scale: ClassVar[str] = "logit"
@@ -470,6 +530,7 @@ class Binary(_Spec):
     has_threshold: ClassVar[bool] = True
     horizons: ClassVar[tuple[float, ...]] = ()
     unit: ClassVar[str] = ""
+    entry: ClassVar[None] = None
 
     kind: Literal["binary"]
     """A yes/no outcome."""
@@ -526,6 +587,11 @@ class Binary(_Spec):
     def question(self) -> str:
         """What is asked: the same in studies that are evaluated together."""
         return "favourable label" if self.favourable else "label"
+
+    @property
+    def outcome_columns(self) -> tuple[str, ...]:
+        """Columns that `decode` returns."""
+        return ("label",)
 
     def positive_outcome(self, patients: pd.DataFrame) -> pd.Series:
         """1 where the label is positive, else 0."""

@@ -58,8 +58,9 @@ class Predictions:
     ----------
     table : DataFrame
         Columns `arm, patient_id, repeat, fold, risk, risk_group` and either `time, event` or
-        `label`; optional `probability`, `strata`, `survival_<horizon>`. A higher `risk` is worse,
-        everywhere. Risks are comparable only within one arm, repeat, fold and stratum.
+        `label`; optional `entry` (of times: when observation began, where it is delayed),
+        `probability`, `strata`, `survival_<horizon>`. A higher `risk` is worse, everywhere. Risks
+        are comparable only within one arm, repeat, fold and stratum.
     """
 
     table: pd.DataFrame
@@ -127,8 +128,9 @@ class DeclaredColumns:
 
     Parameters
     ----------
-    patient, time, event : str
-        Names of columns; empty where the table uses ours.
+    patient, time, event, entry : str
+        Names of columns; empty where the table uses ours. `entry` is the time at which observation
+        began, where it is delayed.
     event_codes : mapping of str to int
         Codes of the event column: 0 no event, 1 the event, 2 a competing event.
     """
@@ -137,6 +139,7 @@ class DeclaredColumns:
     time: str = ""
     event: str = ""
     event_codes: Mapping[str, int] = field(default_factory=dict)
+    entry: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.called or self.event_codes)
@@ -144,7 +147,9 @@ class DeclaredColumns:
     @property
     def called(self) -> dict[str, str]:
         """Return our name and theirs of the columns that were declared."""
-        named = {"patient_id": self.patient, "time": self.time, "event": self.event}
+        named = {
+            "patient_id": self.patient, "time": self.time, "event": self.event, "entry": self.entry,
+        }  # fmt: skip
         return {ours: theirs for ours, theirs in named.items() if theirs}
 
 
@@ -188,8 +193,9 @@ def read_external(
     ----------
     paths : sequence of Path
         CSV files with `patient_id` or `case_id`; `time` (or `time_days`, `time_months`,
-        `time_years`) and `event`, or `label`; `risk` or `probability`; optional `arm` (else the
-        file's name), `repeat`, `fold`, `strata`, `risk_group`, `survival_<h>`.
+        `time_years`) and `event`, or `label`; `risk` or `probability`; optional `entry` (when
+        observation began, where it is delayed), `arm` (else the file's name), `repeat`, `fold`,
+        `strata`, `risk_group`, `survival_<h>`.
     favourable : bool
         The positive label is the better outcome: a risk made from `probability` is negated.
     covariates : sequence of str
@@ -240,10 +246,15 @@ def read_external(
             "some tables have time and event, others a label: evaluate them apart"
         )
     joined = pd.concat(_with_same_ids(tables), ignore_index=True)
+    if "entry" in joined and (
+        lacking := [str(p) for p, t in zip(paths, tables, strict=True) if "entry" not in t]
+    ):
+        problems.add("only some tables have a column entry", lacking, "give it in all, or in none")
     _check_same_outcomes(joined, covariates, problems)
     problems.raise_if_any(PredictionsError)
-    if "time" in joined:
-        joined["time"] = joined.groupby("patient_id")["time"].transform("first")
+    for column in ("time", "entry"):
+        if column in joined:
+            joined[column] = joined.groupby("patient_id")[column].transform("first")
     rows = joined[["patient_id", *covariates]].groupby("patient_id", sort=False)
     wanted = rows.first().reset_index() if covariates else joined[["patient_id"]].drop_duplicates()
     notes += _covariate_notes(wanted[["patient_id", *named]])
@@ -276,7 +287,7 @@ def read_covariates(path: Path) -> pd.DataFrame:
 
 NUMBERS = (
     *("risk", "probability", "time", "event", "label", "weight", "threshold"),
-    *("survival_at_time", "event_at_time", "survival_bound", "repeat"),
+    *("survival_at_time", "event_at_time", "survival_bound", "repeat", "entry"),
 )
 """Columns that hold numbers; so do `survival_<horizon>`."""
 KEYS = ("patient_id", "arm", "repeat", "fold", "strata")
@@ -349,9 +360,16 @@ def _in_our_words(
             called["time"], unit = f"time_{name}", name
     table = table.rename(columns={theirs: ours for ours, theirs in called.items()})
     called = {ours: called.get(theirs, theirs) for ours, theirs in called.items()}
+    if binary_table(table):  # there it is no time at which observation began
+        table = table.drop(columns="entry", errors="ignore")
     needed = {"patient_id", "risk"} | ({"label"} if binary_table(table) else {"time", "event"})
     if "risk" not in table and "probability" in table:
         needed = needed - {"risk"} | {"probability"}
+    if "entry" in table:
+        needed |= {"entry"}
+        file.notes.append(
+            f"{path.name}: observation begins at {called.get('entry', 'entry')!r} (delayed entry)"
+        )
     file = replace(file, table=table, called=called)
     if missing := sorted(needed - set(table.columns)):
         have = ", ".join(map(str, table.columns[:12]))
@@ -618,7 +636,7 @@ def _check_same_outcomes(
                 differing,
                 "give a patient one value",
             )
-    for column in ("time", "event", "label"):
+    for column in ("time", "event", "label", "entry"):
         if column in table:
             ends = table.groupby("patient_id")[column].agg(["min", "max"])
             # A time that went through another program may differ in its last digit.

@@ -74,7 +74,8 @@ def check_endpoint(bundle: Bundle, new: NewPatients) -> tuple[NewPatients, list[
         notes.append(f"follow-up was converted from {theirs.unit} to {ours.unit}, as in training")
     # Horizons, and how outcomes are weighted, are those of the model.
     converted = theirs.in_unit_of(ours, new.cohort.patients)
-    cohort = replace(new.cohort, patients=converted, endpoint=ours)
+    asked = ours.model_copy(update={"entry": theirs.entry}) if ours.unit else ours
+    cohort = replace(new.cohort, patients=converted, endpoint=asked)
     return replace(new, cohort=cohort), notes
 
 

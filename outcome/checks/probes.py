@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 from outcome.dataset.study_data import StudyData
 from outcome.statistics.concordance import harrell
 from outcome.statistics.kaplan_meier import kaplan_meier
+from outcome.statistics.risk_sets import number_at_risk
 from outcome.statistics.roc import roc_area
 
 __all__ = ["Accuracy", "ProbeOutcomes", "joint", "single", "tokens", "wilson"]
@@ -65,6 +66,8 @@ class ProbeOutcomes:
         Event seen, or the label positive.
     fold : int array, shape (n,)
     stratum : str array, shape (n,)
+    entry : array, shape (n,), optional
+        Start of observation, where it is delayed.
     """
 
     patients: tuple[str, ...]
@@ -72,6 +75,7 @@ class ProbeOutcomes:
     event: NDArray[np.bool_]
     fold: NDArray[np.int64]
     stratum: NDArray[np.str_]
+    entry: Array | None = None
 
     @classmethod
     def of(cls, study_data: StudyData) -> ProbeOutcomes:
@@ -84,7 +88,7 @@ class ProbeOutcomes:
         patients = sorted(place)
         seen = study_data.cohort.endpoint.observed(study_data.cohort.patients.loc[patients])
         fold = np.array([place[p] for p in patients])
-        return cls(tuple(patients), seen.time, seen.event, fold, seen.strata)
+        return cls(tuple(patients), seen.time, seen.event, fold, seen.strata, seen.entry)
 
     @property
     def group(self) -> list[str]:
@@ -98,7 +102,11 @@ class ProbeOutcomes:
         """
         if self.time is None:
             return np.asarray(self.event - float(self.event[learn].mean()), dtype=np.float64)
-        passed = kaplan_meier(self.time[learn], self.event[learn]).cumulative_hazard(self.time)
+        begun = None if self.entry is None else self.entry[learn]
+        curve = kaplan_meier(self.time[learn], self.event[learn], begun)
+        passed = curve.cumulative_hazard(self.time)
+        if self.entry is not None:
+            passed = passed - curve.cumulative_hazard(self.entry)
         return np.asarray(self.event - passed, dtype=np.float64)
 
     def difference(self, has: NDArray[np.bool_]) -> float:
@@ -114,10 +122,11 @@ class ProbeOutcomes:
         else:
             order = np.argsort(self.time, kind="stable")
             times, events, marked = self.time[order], self.event[order], has[order].astype(float)
-            first = np.searchsorted(times, times, side="left")
-            at_risk = n - first
-            with_it = np.concatenate([np.cumsum(marked[::-1])[::-1], [0.0]])[first]
-            share = with_it / at_risk
+            begun = None if self.entry is None else self.entry[order]
+            with_it = number_at_risk(
+                times[marked > 0], times, None if begun is None else begun[marked > 0]
+            )
+            share = with_it / number_at_risk(times, times, begun)
             excess = float((marked - share)[events].sum())
             variance = float((share * (1 - share))[events].sum())
         return excess / math.sqrt(variance) if variance > 0 else 0.0
@@ -126,7 +135,7 @@ class ProbeOutcomes:
         """C-index or AUROC of a score, over pairs of the same fold (or `group`)."""
         group = self.group if group is None else group
         if self.time is not None:
-            found = harrell(self.time, self.event, risk, group=group)
+            found = harrell(self.time, self.event, risk, group=group, entry=self.entry)
             value, se = found.c, found.se
         else:
             area = roc_area(risk, self.event, ~self.event, group=group)
@@ -249,7 +258,7 @@ def _among_differing(has: NDArray[np.bool_], outcomes: ProbeOutcomes) -> tuple[f
         tied = case * control + (1 - case) * (1 - control)
         events = int(min(outcomes.event.sum(), (~outcomes.event).sum()))
         return (float((area - tied / 2) / (1 - tied)) if tied < 1 else 0.5), events
-    found = harrell(outcomes.time, outcomes.event, score)
+    found = harrell(outcomes.time, outcomes.event, score, entry=outcomes.entry)
     pairs = found.concordant + found.discordant
     return (found.concordant / pairs if pairs else 0.5), int(outcomes.event.sum())
 

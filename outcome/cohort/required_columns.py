@@ -51,9 +51,9 @@ def number_columns(study: Study) -> tuple[str, ...]:
 def with_follow_up(
     study: Study, patients: pd.DataFrame, places: Sequence[str], problems: Problems
 ) -> pd.DataFrame:
-    """Add the follow-up times that are computed from dates or taken from several columns."""
+    """Add the times that are computed from dates or taken from several columns."""
     for endpoint in (study.endpoint, *study.secondary):
-        if (computed := endpoint.computed_follow_up) is not None:
+        for computed in endpoint.computed_times:
             times = computed.times(patients, endpoint.unit, places, problems)
             patients = patients.assign(**{str(computed): times})
     return patients

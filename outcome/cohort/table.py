@@ -59,8 +59,8 @@ class Cohort:
     ----------
     patients : DataFrame
         Indexed by `patient_id`, sorted. Columns `time` and `event`, or `label`, where outcomes
-        were read; then, where the study names them, `strata`, `site` and `treatment`; covariates
-        and fold columns as `column:<name>`, as text.
+        were read, before them `entry` where it is delayed; then, where the study names them,
+        `strata`, `site` and `treatment`; covariates and fold columns as `column:<name>`, as text.
     slides : DataFrame
         Columns `patient_id, slide_id`, sorted.
     endpoint : Endpoint

@@ -35,6 +35,15 @@ EventColumn = Annotated[
     str,
     typer.Option("--event", metavar="COLUMN", help="Column that says whether the event was seen."),
 ]
+EntryColumn = Annotated[
+    str,
+    typer.Option(
+        "--entry",
+        metavar="COLUMN",
+        help="Column of the time at which observation began, where it is delayed (left"
+        " truncation).",
+    ),
+]
 EventCodes = Annotated[
     str,
     typer.Option(

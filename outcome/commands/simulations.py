@@ -60,6 +60,10 @@ def simulate(
     interaction: Annotated[
         float, typer.Option(help="Change of --treatment-effect per SD of what the image shows.")
     ] = 0.0,
+    delayed_entry: Annotated[
+        float,
+        typer.Option(help="Share of the source population who come under observation late."),
+    ] = 0.0,
     image_c: Annotated[
         float, typer.Option(help="With --study: C-index (or AUROC) of what the images know.")
     ] = 0.68,
@@ -91,6 +95,7 @@ def simulate(
         informative=informative, image_effect=image_effect, report_effect=report_effect,
         sites=sites, missing_reports=missing_reports, event_rate=event_rate, seed=seed,
         treatment_effect=treatment_effect, interaction=interaction,
+        delayed_entry=delayed_entry,
     )  # fmt: skip
     if study is not None:
         _rehearse(out, study, settings, image_c, report_c, reference_share)

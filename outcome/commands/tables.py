@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from outcome.commands.console import (
+    EntryColumn,
     EventCodes,
     EventColumn,
     PatientColumn,
@@ -47,6 +48,7 @@ def evaluate(
     time: TimeColumn = "",
     event: EventColumn = "",
     event_codes: EventCodes = "",
+    entry: EntryColumn = "",
     unit: Unit = None,
     horizons: Horizons = "",
     risk_groups: Annotated[
@@ -84,7 +86,8 @@ def evaluate(
 
     Columns: patient_id or case_id; time (or time_days, time_months, time_years) and event, or
     label; risk or probability; optional arm, repeat, fold, strata, risk_group, survival_<h>. Other
-    names of the first three are given by --patient, --time and --event. A run folder says by
+    names of the first three are given by --patient, --time and --event; --entry names the time at
+    which observation began, where it is delayed. A run folder says by
     itself what its endpoint, unit, horizons, baseline and covariates are.
     """
     from outcome.evaluation.regrouping import read_rule
@@ -94,7 +97,7 @@ def evaluate(
         tables, out, baseline=baseline, unit=unit, horizons=numbers(horizons), seed=seed,
         risk_groups=None if risk_groups is None else read_rule(risk_groups),
         covariates=_words(covariates), favourable=favourable, n_resamples=resamples,
-        columns=_columns(patient, time, event, event_codes),
+        columns=_columns(patient, time, event, event_codes, entry),
         treatment=_treatment(treatment, treatment_reference, randomised),
         command=command_line(),
     )  # fmt: skip
@@ -112,6 +115,7 @@ def compare(
     time: TimeColumn = "",
     event: EventColumn = "",
     event_codes: EventCodes = "",
+    entry: EntryColumn = "",
     unit: Unit = None,
     horizons: Horizons = "",
     favourable: Favourable = False,
@@ -139,7 +143,7 @@ def compare(
         found = evaluate_tables(
             [a, b], out or Path(scratch) / "comparison", baseline=names[b], unit=unit,
             horizons=numbers(horizons), favourable=favourable, n_resamples=resamples, seed=seed,
-            columns=_columns(patient, time, event, event_codes), command=command_line(),
+            columns=_columns(patient, time, event, event_codes, entry), command=command_line(),
         )  # fmt: skip
     changes = found.evaluation.comparisons
     rows = [
@@ -194,10 +198,10 @@ def report(
     typer.echo(f"report: {made.path}")
 
 
-def _columns(patient: str, time: str, event: str, event_codes: str) -> DeclaredColumns:
+def _columns(patient: str, time: str, event: str, event_codes: str, entry: str) -> DeclaredColumns:
     from outcome.predictions import DeclaredColumns
 
-    return DeclaredColumns(patient, time, event, parse_event_codes(event_codes))
+    return DeclaredColumns(patient, time, event, parse_event_codes(event_codes), entry)
 
 
 def _treatment(column: str, reference: str, randomised: bool | None) -> Treatment | None:

@@ -73,10 +73,15 @@ class ConcordanceIndex(_Ranking):
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__("risk", "time", "event", "stratum", **kwargs)
+        super().__init__("risk", "time", "event", "stratum", "entry", **kwargs)
 
     def update(
-        self, risk: Tensor, time: Tensor, event: Tensor, stratum: Tensor | None = None
+        self,
+        risk: Tensor,
+        time: Tensor,
+        event: Tensor,
+        stratum: Tensor | None = None,
+        entry: Tensor | None = None,
     ) -> None:
         """Add patients.
 
@@ -90,13 +95,18 @@ class ConcordanceIndex(_Ranking):
             True or 1 where the event was seen.
         stratum : integer Tensor, shape (n,), optional
             Only patients of one stratum are compared.
+        entry : Tensor, shape (n,), optional
+            Start of observation, where it is delayed.
         """
-        self._keep(risk, time, event, torch.zeros_like(time) if stratum is None else stratum)
+        stratum = torch.zeros_like(time) if stratum is None else stratum
+        entry = torch.full_like(time, torch.nan) if entry is None else entry
+        self._keep(risk, time, event, stratum, entry)
 
     def compute(self) -> Tensor:
         """Return C of all patients so far, a number or one of each score."""
-        risk, time, event, stratum = self._kept()
-        return _of_each(risk, lambda r: harrell(time, event, r, group=stratum).c)
+        risk, time, event, stratum, entry = self._kept()
+        begun = None if np.isnan(entry).all() else np.nan_to_num(entry)
+        return _of_each(risk, lambda r: harrell(time, event, r, group=stratum, entry=begun).c)
 
 
 class _LabelRanking(_Ranking):
@@ -197,6 +207,8 @@ def tune_metrics(raw: NDArray[np.float64], outcomes: Outcomes) -> pd.DataFrame:
         metrics = {"tune_concordance": ConcordanceIndex(**alone)}
         stratum = torch.from_numpy(np.unique(outcomes.strata, return_inverse=True)[1])
         seen = (torch.from_numpy(outcomes.time), event, stratum)
+        if outcomes.entry is not None:
+            seen = (*seen, torch.from_numpy(outcomes.entry))
     else:
         metrics = {
             "tune_auroc": RocAuc(**alone),

@@ -36,7 +36,8 @@ def memory_study(data: SlideDataset, settings: Mapping[str, Any], where: str) ->
     """
     problems = Problems(where)
     columns = [] if data.covariates is None else [str(c) for c in data.covariates.columns]
-    if taken := [c for c in columns if c in RESERVED]:
+    reserved = (*RESERVED, settings.get("endpoint", {}).get("entry"))
+    if taken := [c for c in columns if c in reserved]:
         problems.add("`covariates` has columns of reserved names", taken, "rename them")
     strata = settings.get("endpoint", {}).get("strata")
     site = settings.get("split", {}).get("site")
@@ -92,7 +93,7 @@ def cohort_table(data: SlideDataset, outcomes: pd.DataFrame | None = None) -> pd
     ----------
     data : SlideDataset
     outcomes : DataFrame, optional
-        `time` and `event`, or `label`, in the order of the patients.
+        `time` and `event` (and `entry`), or `label`, in the order of the patients.
     """
     patients = data.patients.tolist()
     table = pd.DataFrame({"patient_id": patients})

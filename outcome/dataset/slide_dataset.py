@@ -51,7 +51,8 @@ class SlideDataset:
         or a column `patient_id` does; with neither, rows are in the order of the patients.
     outcomes : Surv array, DataFrame or array of labels, optional
         What estimators learn where they are given no `y`. A DataFrame has columns `time` and
-        `event`, or `label`; its rows are matched as those of `covariates`.
+        `event`, or `label`; with `entry`, observation began only then (delayed entry). Its rows are
+        matched as those of `covariates`.
     patients : sequence of str, optional
         Ids. By default the keys of a mapping, else the row numbers. With ids, results do not depend
         on the order of the patients.
@@ -451,7 +452,7 @@ class SlideDataset:
         Returns
         -------
         DataFrame
-            Columns `time` and `event`, or `label`, indexed by patient.
+            Columns `time` and `event` (and `entry`), or `label`, indexed by patient.
 
         Raises
         ------

@@ -106,14 +106,14 @@ class MILEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn is
             problems = Problems(type(self).__name__)
             problems.add("`y` is missing for patients", missing, "leave these patients out")
             problems.raise_if_any(InputError)
-        training = self.training_settings()
+        training, late = self.training_settings(), {"entry": "entry"} if "entry" in y else {}
         arm = self.arm_settings()
         where = type(self).__name__
         with python_names():
             study = memory_study(
                 data,
                 {
-                    "endpoint": self.endpoint_settings(),
+                    "endpoint": {**self.endpoint_settings(), **late},
                     "arms": [arm],
                     "baseline": arm["name"],
                     "split": {"inner_folds": self.inner_folds, "seed": training["seed"]},

@@ -101,6 +101,8 @@ class MILCox(MILEstimator):
     Notes
     -----
     Ties are handled after Efron; a competing event (code 2) ends follow-up as censoring does.
+    Outcomes with a column `entry` have delayed entry (left truncation): patients are at risk only
+    after it, in training, calibration and `score`.
     Without ids (a list of arrays) patients are called by their row.
 
     Examples
@@ -259,6 +261,8 @@ class MILCox(MILEstimator):
     def score(self, X: Any, y: Any = None) -> float:
         """Return Harrell's C of the predicted risk, within strata; higher is better.
 
+        With delayed entry, of pairs whose later patient had entered before the earlier event.
+
         Parameters
         ----------
         X : SlideDataset, or sequence of bags
@@ -268,7 +272,9 @@ class MILCox(MILEstimator):
         data = SlideDataset.of(X)
         known = survival_outcomes(data, y)
         risk, new = self._scored(data)
-        found = concordance(known["time"], known["event"] == 1, risk, group=new.strata)
+        found = concordance(
+            known["time"], known["event"] == 1, risk, group=new.strata, entry=known.get("entry")
+        )
         return float(found.c)
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from outcome.evaluation.arrays import ArmScores, FoldScores, Panel
+from outcome.evaluation.arrays import ArmScores, FoldScores, Panel, entries
 from outcome.evaluation.outcome_kinds import EvaluatedOutcome
 from outcome.statistics.concordance import concordance
 from outcome.statistics.kaplan_meier import kaplan_meier
@@ -87,10 +87,10 @@ def _learned(
     outcomes = [_outcomes(f, favourable=favourable) for f in others]
     time, event = (np.concatenate([o[k] for o in outcomes]) for k in (0, 1))
     if pd.api.types.is_numeric_dtype(column):
-        c = concordance(time, event, seen.to_numpy(dtype=float)).c
+        c = concordance(time, event, seen.to_numpy(dtype=float), entry=entries(others)).c
         return judged.to_numpy(dtype=float) * (-1 if c < 0.5 else 1)
     labelled = all(np.isnan(f.time).all() for f in others)
-    exposure = np.ones(len(time)) if labelled else kaplan_meier(time, event).cumulative_hazard(time)
+    exposure = np.ones(len(time)) if labelled else _expected(time, event, entries(others))
     return _rates(seen, event.astype(bool), exposure, judged)
 
 
@@ -100,6 +100,13 @@ def _outcomes(fold: FoldScores, *, favourable: bool) -> tuple[Floats, NDArray[np
         return fold.time, fold.event
     bad = np.asarray(fold.event != favourable)
     return np.where(bad, 0.0, 1.0), bad
+
+
+def _expected(time: Floats, event: NDArray[np.bool_], entry: Floats | None) -> Floats:
+    """Cumulative hazard of each patient, from entry to the end of follow-up."""
+    curve = kaplan_meier(time, event, entry)
+    passed = curve.cumulative_hazard(time)
+    return passed if entry is None else passed - curve.cumulative_hazard(entry)
 
 
 def _rates(seen: pd.Series, event: NDArray[np.bool_], exposure: Floats, asked: pd.Series) -> Floats:

@@ -90,4 +90,4 @@ def _added(rows: FirstRepeat, x: Floats) -> list[object]:
 
 
 def _concordance(rows: FirstRepeat, predictor: Floats) -> Concordance:
-    return harrell(rows.ranked_time, rows.event, predictor, group=rows.block)
+    return harrell(rows.ranked_time, rows.event, predictor, group=rows.block, entry=rows.entry)

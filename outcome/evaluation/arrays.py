@@ -16,7 +16,7 @@ from outcome.predictions import Predictions
 from outcome.statistics.resampling import draw_counts
 from outcome.statistics.ties import tie_times
 
-__all__ = ["ArmScores", "FoldScores", "Panel", "blocks", "read_arms"]
+__all__ = ["ArmScores", "FoldScores", "Panel", "blocks", "entries", "read_arms"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -74,6 +74,8 @@ class FoldScores:
         Predicted event-free probability at each horizon; may hold NaN.
     probability, weight, threshold, survival_at_time, event_at_time : ndarray, shape (m,)
         NaN where the table has no such column; weight is then 1.
+    entry : ndarray, shape (m,), or None
+        Start of observation, where it is delayed.
     """
 
     repeat: str
@@ -91,6 +93,7 @@ class FoldScores:
     survival_at_time: Floats
     event_at_time: Floats
     group: NDArray[np.str_]
+    entry: Floats | None = None
 
     def take(self, keep: Bools) -> FoldScores:
         """Keep only some of the patients."""
@@ -101,7 +104,9 @@ class FoldScores:
                 "threshold", "survival_at_time", "event_at_time", "group",
             )
         }  # fmt: skip
-        return replace(self, **cut, survival={h: s[keep] for h, s in self.survival.items()})
+        entry = None if self.entry is None else self.entry[keep]
+        survival = {h: s[keep] for h, s in self.survival.items()}
+        return replace(self, **cut, survival=survival, entry=entry)
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,11 @@ class ArmScores:
     def timed(self) -> bool:
         """Whether outcomes are times to an event; otherwise they are labels."""
         return not all(np.isnan(f.time).all() for f in self.folds)
+
+    @property
+    def late(self) -> bool:
+        """Whether observation begins after the origin (delayed entry)."""
+        return any(f.entry is not None for f in self.folds)
 
     @property
     def first_folds(self) -> list[FoldScores]:
@@ -222,6 +232,12 @@ def blocks(folds: Sequence[FoldScores]) -> Ints:
     return np.unique(raw, return_inverse=True)[1].astype(np.int64)
 
 
+def entries(folds: Sequence[FoldScores]) -> Floats | None:
+    """Start of observation of the patients of some folds, one after the other; None without."""
+    known = [f.entry for f in folds if f.entry is not None]
+    return np.concatenate(known) if known else None
+
+
 def read_arms(
     predictions: Predictions,
     *,
@@ -289,7 +305,7 @@ def _clean(predictions: Predictions, unit: str | None, horizons: Sequence[float]
     table["threshold"] = number_column(raw, "threshold", problems)
     weight = number_column(raw, "weight", problems, low=0.0)
     table["weight"] = np.where(np.isnan(weight), 1.0, weight)
-    table["time"] = tie_times(table["time"], [*horizons, *horizon_columns(raw)])
+    _tie(table, [*horizons, *horizon_columns(raw)], problems)
     _one_outcome_each(table, problems)
     problems.raise_if_any(PredictionsError)
     for name in ("repeat", "fold"):
@@ -330,10 +346,31 @@ def _add_outcome(
             "give the unit that the times are in",
         )
     table["time"], table["event_code"] = time, event
+    if "entry" in raw:
+        entry = number_column(raw, "entry", problems)
+        if (unusable := np.isnan(entry) | (entry < 0)).any():
+            problems.add("entry is missing or negative", ids[unusable].tolist())
+        table["entry"] = entry
+
+
+def _tie(table: pd.DataFrame, horizons: Sequence[float], problems: Problems) -> None:
+    """Make times equal that differ by rounding alone; refuse entry after the end of follow-up."""
+    if "entry" not in table:
+        table["time"] = tie_times(table["time"], horizons)
+        return
+    both = np.concatenate([table["time"], table["entry"]])
+    table["time"], table["entry"] = np.split(tie_times(both, horizons), 2)
+    if (late := (table["entry"] >= table["time"]).to_numpy()).any():
+        problems.add(
+            "entry is not before the end of follow-up",
+            table.loc[late, "patient_id"].tolist(),
+            "correct it, or take these patients out: they were never under observation",
+        )
 
 
 def _one_outcome_each(table: pd.DataFrame, problems: Problems) -> None:
-    kinds = table.groupby("patient_id")[["time", "event_code", "strata"]].nunique()
+    columns = [c for c in ("time", "event_code", "strata", "entry") if c in table]
+    kinds = table.groupby("patient_id")[columns].nunique()
     several = kinds.index[(kinds > 1).any(axis=1)]
     if len(several):
         problems.add(
@@ -377,4 +414,5 @@ def _fold_scores(repeat: str, fold: str, rows: pd.DataFrame) -> FoldScores:
         survival_at_time=rows["survival_at_time"].to_numpy(dtype=float),
         event_at_time=rows["event_at_time"].to_numpy(dtype=float),
         group=rows["risk_group"].to_numpy(dtype=str),
+        entry=rows["entry"].to_numpy(dtype=float) if "entry" in rows else None,
     )

@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from outcome.evaluation.arrays import ArmScores
+from outcome.evaluation.arrays import ArmScores, entries
 from outcome.evaluation.censoring_weights import CensoringWeights, fixed_horizon_weights
+from outcome.evaluation.delayed_entry import DISTRIBUTION, SHARES
 from outcome.evaluation.discrimination import beyond_follow_up, thin_follow_up
 from outcome.evaluation.estimate import Estimate, unknown, wald, with_note
 from outcome.evaluation.horizon_columns import horizon_name
@@ -45,6 +46,13 @@ class Pooled:
     ended: NDArray[np.bool_]
     probability: Floats
     weight: Floats
+    entry: Floats | None = None
+
+    def take(self, rows: NDArray[np.bool_]) -> Pooled:
+        """Keep only some of the patients."""
+        kept = (self.time, self.event, self.ended, self.probability, self.weight)
+        entry = None if self.entry is None else self.entry[rows]
+        return Pooled(*(values[rows] for values in kept), entry)
 
     @property
     def competing(self) -> bool:
@@ -58,13 +66,14 @@ class Pooled:
         these patients, where either curve only carries its last value forward.
         """
         if self.competing:
-            curve = cumulative_incidence(self.time, self.event + 2 * (self.ended & ~self.event))
+            code = self.event + 2 * (self.ended & ~self.event)
+            curve = cumulative_incidence(self.time, code, entry=self.entry)
             if not curve.reaches(horizon):
                 return (np.nan,) * 4
             lower, upper = curve.interval(horizon)
             error = curve.standard_error(horizon)
             return float(curve.at(horizon)), float(error[0]), float(lower[0]), float(upper[0])
-        km = kaplan_meier(self.time, self.event)
+        km = kaplan_meier(self.time, self.event, self.entry)
         if not km.reaches(horizon):
             return (np.nan,) * 4
         low, high = km.interval(horizon)
@@ -87,7 +96,7 @@ def survival_calibration(arm: ArmScores, horizons: Sequence[float]) -> dict[str,
         `calibration_ratio_<h>`, observed over expected events (1 is right, above 1 the risk is
         underestimated; log interval of the observed) and `ici_<h>`, the mean distance to a smooth
         curve (0 is right; no interval); `dcal_p` where the table has `survival_at_time`. Empty
-        for a table without such columns.
+        for a table without such columns. Under delayed entry, ratio and `dcal_p` are unknown.
     """
     found: dict[str, Estimate] = {}
     inside = [h for h in horizons if h in arm.folds[0].survival]
@@ -199,6 +208,7 @@ def pool(arm: ArmScores, repeat: str, horizon: float) -> Pooled:
         np.concatenate([f.ended for f in folds])[keep],
         predicted[keep],
         np.concatenate([f.weight for f in folds])[keep],
+        None if (entry := entries(folds)) is None else entry[keep],
     )
 
 
@@ -228,13 +238,17 @@ def _slope(pooled: Pooled, horizon: float) -> Estimate:
     if pooled.competing:
         # a cumulative incidence is no cause-specific hazard: even a perfect one has a slope above 1
         return unknown("the slope of a Cox model does not account for competing events")
-    value, se = statistics.calibration_slope(pooled.time, pooled.event, pooled.probability)
+    value, se = statistics.calibration_slope(
+        pooled.time, pooled.event, pooled.probability, entry=pooled.entry
+    )
     found = _wald(value, se, "predictions do not vary, or no event")
     note = found.note or f"of the log cumulative hazard at {horizon_name(horizon)}"
     return Estimate(found.value, bounds=found.bounds, note=note)
 
 
 def _ratio(pooled: Pooled, horizon: float) -> Estimate:
+    if pooled.entry is not None:
+        return unknown(SHARES)
     observed, se, _, _ = pooled.observed(horizon)
     expected = float(pooled.probability.mean())
     if np.isnan(observed):
@@ -254,7 +268,12 @@ def _ici(pooled: Pooled, horizon: float) -> Estimate:
     return _distance(
         pooled,
         statistics.smooth_survival(
-            pooled.time, pooled.event, pooled.probability, horizon, pooled.probability
+            pooled.time,
+            pooled.event,
+            pooled.probability,
+            horizon,
+            pooled.probability,
+            entry=pooled.entry,
         ),
     )
 
@@ -280,6 +299,8 @@ def _distance(pooled: Pooled, smooth: Floats) -> Estimate:
 def _distribution(arm: ArmScores) -> dict[str, Estimate]:
     if any(np.isnan(f.survival_at_time).all() for f in arm.folds):
         return {}
+    if arm.late:
+        return {"dcal_p": unknown(DISTRIBUTION)}
     return {"dcal_p": _d_calibration(arm)}
 
 
@@ -324,6 +345,7 @@ def calibration_points(
         `CALIBRATION_COLUMNS`: `kind` is `group` (observed with its 95% interval; NaN
         where no patient of the group is followed to the horizon) or `smooth` (a
         curve over the range of predictions, only with 100 events or more; of a landmark, by then).
+        Under delayed entry there are no groups: a mean over the patients seen is not one over all.
     """
     weights = None
     if landmark is not None:
@@ -336,7 +358,8 @@ def calibration_points(
             pooled = pool(arm, arm.repeats[0], h)
             if len(pooled.event):
                 curve = _curve(pooled, h) if weights is None else _status_curve(arm, weights, h)
-                points = [*_groups(pooled, h, n_groups), *curve]
+                groups = [] if arm.late else _groups(pooled, h, n_groups)
+                points = [*groups, *curve]
                 rows += [
                     dict(zip(CALIBRATION_COLUMNS, [arm.name, h, *p], strict=True)) for p in points
                 ]
@@ -349,7 +372,7 @@ def _groups(pooled: Pooled, horizon: float, n_groups: int) -> list[list[object]]
     points = []
     for code in np.unique(codes):
         i = codes == code
-        part = Pooled(*(getattr(pooled, f)[i] for f in pooled.__dataclass_fields__))
+        part = pooled.take(i)
         if np.isnan(horizon):
             observed = float(np.average(part.event, weights=np.maximum(part.weight, 1e-12)))
             se = float(np.sqrt(observed * (1 - observed) / len(part.event)))

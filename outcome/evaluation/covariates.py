@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcome.errors import PredictionsError, Problems
-from outcome.evaluation.arrays import ArmScores, Panel, blocks
+from outcome.evaluation.arrays import ArmScores, Panel, blocks, entries
 from outcome.tables.ids import join_ids, why_ids_differ
 
 __all__ = [
@@ -43,6 +43,8 @@ class FirstRepeat:
         where all patients of a block have the same risk.
     block : ndarray of int, shape (n,)
         Fold and stratum: what models are stratified by.
+    entry : ndarray, shape (n,), or None
+        Start of observation, where it is delayed.
     """
 
     patient: NDArray[np.int64]
@@ -51,6 +53,7 @@ class FirstRepeat:
     risk: Floats
     scaled: Floats
     block: NDArray[np.int64]
+    entry: Floats | None = None
 
     @property
     def timed(self) -> bool:
@@ -71,6 +74,7 @@ class FirstRepeat:
             self.risk[keep],
             self.scaled[keep],
             self.block[keep],
+            None if self.entry is None else self.entry[keep],
         )
 
 
@@ -93,6 +97,7 @@ def first_repeat(arm: ArmScores) -> FirstRepeat:
         risk,
         np.where(flat, 0.0, centred / np.where(flat, 1.0, spread)),
         block,
+        entries(folds),
     )
 
 

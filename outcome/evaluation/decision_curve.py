@@ -81,7 +81,7 @@ def net_benefit(pooled: Pooled, horizon: float, threshold: float) -> float:
     flagged = pooled.probability >= threshold
     if not flagged.any():
         return 0.0
-    part = Pooled(*(getattr(pooled, name)[flagged] for name in pooled.__dataclass_fields__))
+    part = pooled.take(flagged)
     if np.isnan(horizon):
         if pooled.weight.sum() <= 0:
             return float("nan")

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from outcome.evaluation.arrays import ArmScores, FoldScores, Panel, blocks
+from outcome.evaluation.arrays import ArmScores, FoldScores, Panel, blocks, entries
 from outcome.evaluation.censoring_weights import CensoringWeights
+from outcome.evaluation.delayed_entry import WEIGHTS
 from outcome.evaluation.estimate import (
     Estimate,
     combine,
@@ -32,9 +33,14 @@ Floats = NDArray[np.float64]
 
 
 def concordance_measures(
-    panel: Panel, arm: ArmScores, weights: CensoringWeights
+    panel: Panel, arm: ArmScores, weights: CensoringWeights | None
 ) -> dict[str, Estimate]:
     """Harrell's and Uno's C within folds and strata, in one pass over the pairs.
+
+    Parameters
+    ----------
+    weights : CensoringWeights or None
+        None under delayed entry, where there is no Uno's C.
 
     Returns
     -------
@@ -45,18 +51,22 @@ def concordance_measures(
     """
     plain, weighted, sums = [], [], []
     for fold in arm.folds:
-        row_weights = np.vstack([np.ones(len(fold.time)), _uno_weights(fold, weights)])
+        uno = [] if weights is None else [_uno_weights(fold, weights)]
+        row_weights = np.vstack([np.ones(len(fold.time)), *uno])
         agree, pairs = concordance_draws(
             fold.time, fold.event, fold.risk, panel.counts[:, fold.patient], row_weights,
-            fold.stratum,
+            fold.stratum, fold.entry,
         )  # fmt: skip
         draws = ratio(agree, pairs)
         plain.append(_fold_concordance(fold, row_weights[0], draws[0]))
-        weighted.append(_fold_concordance(fold, row_weights[1], draws[1]))
+        weighted += [_fold_concordance(fold, w, d) for w, d in zip(uno, draws[1:], strict=True)]
         sums.append((agree[0], pairs[0]))
-    uno_c = mean_over_folds(panel, arm, weighted)
-    if weights.tau is None:
+    if weights is None:
+        uno_c = unknown(WEIGHTS)
+    elif weights.tau is None:
         uno_c = unknown("too few patients under observation to choose tau")
+    else:
+        uno_c = mean_over_folds(panel, arm, weighted)
     return {
         "harrell_c": mean_over_folds(panel, arm, plain),
         "harrell_c_pairs": _pooled_pairs(panel, arm, sums),
@@ -71,7 +81,9 @@ def _uno_weights(fold: FoldScores, weights: CensoringWeights) -> Floats:
 
 
 def _fold_concordance(fold: FoldScores, weight: Floats, draws: Floats) -> Estimate:
-    found = concordance(fold.time, fold.event, fold.risk, weight=weight, group=fold.stratum)
+    found = concordance(
+        fold.time, fold.event, fold.risk, weight=weight, group=fold.stratum, entry=fold.entry
+    )
     if np.isnan(found.c):
         return unknown(f"fewer than 2 comparable pairs in fold {fold.fold}")
     return Estimate(found.c, found.influence, draws)
@@ -87,7 +99,8 @@ def _pooled_pairs(panel: Panel, arm: ArmScores, sums: Sequence[tuple[Floats, Flo
             np.concatenate([getattr(f, name) for _, f in folds])
             for name in ("time", "event", "risk", "patient")
         )
-        found = concordance(time, event, risk, group=group)
+        entry = entries([f for _, f in folds])
+        found = concordance(time, event, risk, group=group, entry=entry)
         influence = np.zeros(panel.n)
         influence[patient] = found.influence
         draws = ratio(

@@ -43,7 +43,7 @@ METRIC_COLUMNS = [
     "arm", "metric", "estimate", "lower", "upper", "n", "events", "se", "df", "variance",
     "lower_fixed", "upper_fixed", "se_fixed", "repeat_sd", "no_verdict", "untested", "note",
 ]  # fmt: skip
-OUTCOMES = ("time", "event", "label", "weight")
+OUTCOMES = ("entry", "time", "event", "label", "weight")
 UNIT = "days"
 
 

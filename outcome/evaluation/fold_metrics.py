@@ -83,15 +83,14 @@ def uno_in_fold(weights: CensoringWeights) -> FoldMetric:
 
 def pairs_in_fold(fold: FoldScores) -> FoldValue:
     """Harrell's C with folds weighed by their comparable pairs: over folds, all pairs pooled."""
-    found = concordance(fold.time, fold.event, fold.risk, group=fold.stratum)
+    found = concordance(fold.time, fold.event, fold.risk, group=fold.stratum, entry=fold.entry)
     if not found.comparable:
         return _unknown(fold, f"no comparable pair in fold {fold.fold}")
     factor = small_sample_factor(int(fold.event.sum()))
     # The weights of both patients of a single pair cancel in the share of concordant pairs.
     moved = found.influence if found.n_pairs > 1 else np.zeros(len(fold.patient))
-    pairs = _pairs_by_patient(fold)
     c = found.agreeing / found.comparable
-    return FoldValue(c, factor * moved, found.comparable, factor * pairs)
+    return FoldValue(c, factor * moved, found.comparable, factor * found.pairs)
 
 
 def area_at_horizon(weights: CensoringWeights, horizon: float) -> FoldMetric:
@@ -141,27 +140,13 @@ def _unknown(fold: FoldScores, note: str) -> FoldValue:
 
 
 def _concordance(fold: FoldScores, weight: Floats) -> FoldValue:
-    found = concordance(fold.time, fold.event, fold.risk, weight=weight, group=fold.stratum)
+    found = concordance(
+        fold.time, fold.event, fold.risk, weight=weight, group=fold.stratum, entry=fold.entry
+    )
     if np.isnan(found.c):
         return _unknown(fold, f"fewer than 2 comparable pairs in fold {fold.fold}")
     factor = small_sample_factor(int((fold.event & (weight > 0)).sum()))
     return FoldValue(found.c, factor * found.influence)
-
-
-def _pairs_by_patient(fold: FoldScores) -> Floats:
-    """Count the pairs of each patient: events that it outlived, and patients that outlived it."""
-    pairs = np.zeros(len(fold.time))
-    for stratum in np.unique(fold.stratum):
-        rows = fold.stratum == stratum
-        time, event = fold.time[rows], fold.event[rows]
-        events, censored, everybody = np.sort(time[event]), np.sort(time[~event]), np.sort(time)
-        outlived = np.where(
-            event, np.searchsorted(events, time, "left"), np.searchsorted(events, time, "right")
-        )
-        later = len(time) - np.searchsorted(everybody, time, "right")
-        same = np.searchsorted(censored, time, "right") - np.searchsorted(censored, time, "left")
-        pairs[rows] = outlived + np.where(event, later + same, 0)
-    return pairs
 
 
 def _area(fold: FoldScores, case: Floats, control: Floats) -> FoldValue:

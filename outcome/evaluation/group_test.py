@@ -117,7 +117,9 @@ def _influence(fold: FoldScores, codes: Ints, groups: Ints) -> Floats:
     """Influence on observed less expected events of every group, in the order of `groups`."""
     found = np.zeros((len(codes), len(groups)))
     here = np.searchsorted(groups, np.unique(codes))
-    found[:, here] = logrank_influence(fold.time, fold.event, codes, strata=fold.stratum)
+    found[:, here] = logrank_influence(
+        fold.time, fold.event, codes, strata=fold.stratum, entry=fold.entry
+    )
     return found
 
 

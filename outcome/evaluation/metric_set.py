@@ -17,6 +17,7 @@ from outcome.evaluation.calibration import (
 )
 from outcome.evaluation.censoring_weights import CensoringWeights
 from outcome.evaluation.crossfit_estimates import FoldKey, InnerScores, crossfit_estimate
+from outcome.evaluation.delayed_entry import WEIGHTS
 from outcome.evaluation.discrimination import (
     average_precision,
     concordance_measures,
@@ -24,7 +25,7 @@ from outcome.evaluation.discrimination import (
     mean_auc,
     roc_measure,
 )
-from outcome.evaluation.estimate import Estimate
+from outcome.evaluation.estimate import Estimate, unknown
 from outcome.evaluation.fold_metrics import (
     FoldMetric,
     area_at_horizon,
@@ -106,11 +107,17 @@ def with_training(
 
 def survival_metrics(
     panel: Panel,
-    weights: CensoringWeights,
+    weights: CensoringWeights | None,
     horizons: Sequence[float],
     inner: InnerByArm | None = None,
 ) -> MetricSet:
-    """Metrics of a time to event."""
+    """Metrics of a time to event.
+
+    Parameters
+    ----------
+    weights : CensoringWeights or None
+        None under delayed entry: the metrics that need them are unknown, with the reason.
+    """
 
     def measure(arm: ArmScores) -> dict[str, Estimate]:
         found = concordance_measures(panel, arm, weights)
@@ -118,9 +125,12 @@ def survival_metrics(
         for name, metric, disjoint in (
             ("harrell_c", harrell_in_fold, pairs),
             ("harrell_c_pairs", pairs_in_fold, None),
-            ("uno_c", uno_in_fold(weights), partial(pairs, tau=weights.tau)),
         ):
             found[name] = with_training(panel, arm, found[name], metric, inner, disjoint)
+        if weights is None:
+            return found | _unweighted(arm, horizons) | survival_calibration(arm, horizons)
+        uno, disjoint = uno_in_fold(weights), partial(pairs, tau=weights.tau)
+        found["uno_c"] = with_training(panel, arm, found["uno_c"], uno, inner, disjoint)
         areas = [_area(panel, arm, weights, h, inner) for h in horizons]
         found.update({f"auc_{horizon_name(h)}": a for h, a in zip(horizons, areas, strict=True)})
         if horizons:
@@ -136,6 +146,14 @@ def survival_metrics(
         return found
 
     return MetricSet("harrell_c", measure)
+
+
+def _unweighted(arm: ArmScores, horizons: Sequence[float]) -> dict[str, Estimate]:
+    """Name the metrics that need weights for censoring, as unknown."""
+    names = [f"auc_{horizon_name(h)}" for h in horizons] + ["mean_auc"] * bool(horizons)
+    predicted = [h for h in horizons if h in arm.folds[0].survival]
+    names += [f"brier_{horizon_name(h)}" for h in predicted] + ["ibs"] * (len(predicted) > 1)
+    return {name: unknown(WEIGHTS) for name in names}
 
 
 def landmark_metrics(

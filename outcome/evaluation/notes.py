@@ -8,6 +8,7 @@ import numpy as np
 
 from outcome.evaluation.arrays import ArmScores, FoldScores, Panel
 from outcome.evaluation.censoring_weights import CensoringWeights
+from outcome.evaluation.delayed_entry import UNDEFINED
 from outcome.evaluation.estimate import Estimate
 from outcome.evaluation.small_samples import untested_below, verdict_withheld
 
@@ -131,8 +132,9 @@ def _unknown_metrics(
     for arm in arms:
         reasons: dict[str, list[str]] = {}
         for metric, m in measured[arm.name].items():
-            # Most cohorts are too small for D-calibration; the table of metrics says so.
-            if np.isnan(m.value) and metric != "dcal_p":
+            # Most cohorts are too small for D-calibration; the table of metrics says so. What is
+            # not defined under delayed entry is in a note.
+            if np.isnan(m.value) and metric != "dcal_p" and m.note not in UNDEFINED:
                 reasons.setdefault(m.note, []).append(metric)
         for note, metrics in reasons.items():
             unknown.setdefault((", ".join(metrics), note), []).append(arm.name)

@@ -15,8 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from outcome.errors import PredictionsError
 from outcome.evaluation.arrays import ArmScores, FoldScores, Panel
 from outcome.evaluation.censoring_weights import censoring_weights, fixed_horizon_weights
+from outcome.evaluation.delayed_entry import describe_delayed_entry
 from outcome.evaluation.metric_set import (
     InnerByArm,
     MetricSet,
@@ -61,6 +63,8 @@ class EvaluatedOutcome(ABC):
         Name of the column of strata; empty without.
     competing : bool
         Some patients had a competing event.
+    late : bool
+        Observation of patients begins after the origin (delayed entry, left truncation).
     """
 
     name: str = "the outcome"
@@ -70,6 +74,7 @@ class EvaluatedOutcome(ABC):
     positive: str = "positive"
     strata: str = ""
     competing: bool = False
+    late: bool = False
 
     kind: ClassVar[str]
     primary: ClassVar[str]
@@ -169,7 +174,8 @@ class SurvivalOutcome(EvaluatedOutcome):
     def described(self) -> str:
         """The kind of outcome in words."""
         unit = f", in {self.unit}" if self.unit else ""
-        return f"a time to event, right-censored{unit}"
+        late = ", left-truncated by delayed entry" if self.late else ""
+        return f"a time to event, right-censored{late}{unit}"
 
     def status(self, patients: pd.DataFrame) -> pd.Series:
         """Return one of `status_words` for each row of outcomes."""
@@ -201,6 +207,9 @@ class SurvivalOutcome(EvaluatedOutcome):
         cross_validated: bool,
         inner: InnerByArm | None = None,
     ) -> tuple[MetricSet, list[str]]:
+        if self.late:
+            note = describe_delayed_entry(arms, self.unit)
+            return survival_metrics(panel, None, horizons, inner), [note]
         weights = censoring_weights(arms, horizons, cross_validated=cross_validated)
         metrics = survival_metrics(panel, weights, horizons, inner)
         return metrics, [describe_weights(weights, self.unit)]
@@ -343,13 +352,25 @@ def described_outcome(spec: Mapping[str, Any], predictions: Predictions) -> Eval
         `kind` (by default what the columns of the predictions say), `name`, `unit`, `horizons`,
         `favourable`, `positive`, `strata`; all optional.
     predictions : Predictions
-        For competing events.
+        For competing events and delayed entry.
+
+    Raises
+    ------
+    PredictionsError
+        An event by a horizon, yes or no, with delayed entry.
     """
     kind, horizons = str(spec.get("kind") or predictions.kind), spec.get("horizons") or ()
     chosen = _KINDS.get(kind, SurvivalOutcome)
     if chosen is LandmarkOutcome and not horizons:
         chosen = SurvivalOutcome
     event = predictions.table.get("event")
+    late = predictions.kind == "survival" and "entry" in predictions.table
+    if late and chosen is LandmarkOutcome:
+        raise PredictionsError(
+            "the event by a horizon, yes or no, cannot be evaluated with a column entry: patients"
+            " with the event before they could enter are not seen. To do: evaluate the time to the"
+            " event"
+        )
     return chosen(
         name=str(spec.get("name") or spec.get("label") or spec.get("event") or "the outcome"),
         unit=str(spec.get("unit") or ""),
@@ -358,6 +379,7 @@ def described_outcome(spec: Mapping[str, Any], predictions: Predictions) -> Eval
         positive=str(spec.get("positive") or "positive"),
         strata=str(spec.get("strata") or ""),
         competing=event is not None and bool((event.astype(float) == 2).any()),
+        late=late,
     )
 
 

@@ -50,14 +50,18 @@ def fit_model(rows: FirstRepeat, x: Floats) -> FittedModel:
         logits = fit.coef[0] + design_matrix @ fit.coef[1:]
         return FittedModel(coef, se, fit.loglik, logits, np.full(p, np.nan))
     if p == 0:
-        null = fit_cox(rows.time, rows.event, np.arange(len(rows.time)), strata=rows.block)
+        null = fit_cox(
+            rows.time, rows.event, np.arange(len(rows.time)), strata=rows.block, entry=rows.entry
+        )
         zero = np.zeros(len(rows.time))
         return FittedModel(np.empty(0), np.empty(0), null.loglik_null, zero, np.empty(0))
-    cox = fit_cox(rows.time, rows.event, x, strata=rows.block)
+    cox = fit_cox(rows.time, rows.event, x, strata=rows.block, entry=rows.entry)
     ph = np.full(p, np.nan)
     if cox.converged:
         # Events at a single time, or a covariate that strata hold constant, leave nothing to test.
         with suppress(np.linalg.LinAlgError):
-            ph = proportional_hazards_test(rows.time, rows.event, x, cox, strata=rows.block).p
+            ph = proportional_hazards_test(
+                rows.time, rows.event, x, cox, strata=rows.block, entry=rows.entry
+            ).p
     loglik = cox.loglik if cox.converged else float("nan")
     return FittedModel(cox.coef, cox.se, loglik, x @ cox.coef, ph)

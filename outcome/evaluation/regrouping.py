@@ -133,6 +133,10 @@ def regroup(
         what = "maxstat is of the time to an event, and the endpoint is a yes or no"
         problems.add(what, remedy="use median, tertiles or shares")
         problems.raise_if_any(PredictionsError)
+    if rule == "maxstat" and "entry" in predictions.table:
+        what = "maxstat: the p of a selected cut is not known under delayed entry"
+        problems.add(what, remedy="use median, tertiles or shares")
+        problems.raise_if_any(PredictionsError)
     cuts = {}
     for arm, origin in origins.items():
         rows = predictions.table[predictions.table["arm"] == arm]

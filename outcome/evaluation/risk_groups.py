@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv
 
-from outcome.evaluation.arrays import ArmScores, FoldScores, blocks
+from outcome.evaluation.arrays import ArmScores, FoldScores, blocks, entries
 from outcome.evaluation.crossfit_estimates import InnerScores
 from outcome.evaluation.group_test import GroupTest, crossfit_logrank
 from outcome.evaluation.metric_set import InnerByArm
@@ -43,6 +43,8 @@ class GroupedPatients:
         Groups, lowest risk first.
     exploratory : bool
         The groups were made here, from the median of each fold.
+    entry : ndarray, shape (n,), or None
+        Start of observation, where it is delayed.
     """
 
     time: NDArray[np.float64]
@@ -52,6 +54,7 @@ class GroupedPatients:
     block: NDArray[np.int64]
     names: list[str]
     exploratory: bool
+    entry: NDArray[np.float64] | None = None
 
     @property
     def code(self) -> NDArray[np.int64]:
@@ -63,12 +66,21 @@ class GroupedPatients:
         """Whether a patient had a competing event."""
         return bool((self.code == 2).any())
 
+    def entry_of(self, rows: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+        """Start of observation of some of the patients; None where it is the origin."""
+        return None if self.entry is None else self.entry[rows]
+
+    def n_at_origin(self, rows: NDArray[np.bool_]) -> int:
+        """Count those of some patients who are under observation from the origin on."""
+        return int(rows.sum() if self.entry is None else (self.entry[rows] <= 0).sum())
+
     def event_free(self, name: str) -> EventFree:
         """Estimate how many of a group are free of the event over time."""
         i = self.group == name
         if self.competing:
-            return EventFree(cumulative_incidence(self.time[i], self.code[i]))
-        return EventFree(kaplan_meier(self.time[i], self.event[i]))
+            found = cumulative_incidence(self.time[i], self.code[i], entry=self.entry_of(i))
+            return EventFree(found)
+        return EventFree(kaplan_meier(self.time[i], self.event[i], self.entry_of(i)))
 
 
 @dataclass(frozen=True)
@@ -90,8 +102,8 @@ class EventFree:
         """At each time: at risk, with the event, and censored."""
         if isinstance(self.curve, KaplanMeier):
             return self.curve.n_risk, self.curve.n_event, self.curve.n_censored
-        left = self.curve.n_risk - np.append(self.curve.n_risk[1:], 0.0)
-        counts = (self.curve.n_risk, self.curve.n_cause, left - self.curve.n_event)
+        censored = self.curve.n_left - self.curve.n_event
+        counts = (self.curve.n_risk, self.curve.n_cause, censored)
         return counts[0].astype(int), counts[1].astype(int), counts[2].astype(int)
 
     def at(self, when: ArrayLike) -> NDArray[np.float64]:
@@ -137,6 +149,7 @@ def group_patients(arm: ArmScores) -> GroupedPatients:
         blocks(folds),
         names,
         not given,
+        entries(folds),
     )
 
 
@@ -181,7 +194,9 @@ def _survival(
     arm: ArmScores, inner: Mapping[tuple[str, str], InnerScores] | None
 ) -> list[dict[str, object]]:
     patients = group_patients(arm)
-    fixed = logrank(patients.time, patients.event, patients.group, strata=patients.block).p
+    fixed = logrank(
+        patients.time, patients.event, patients.group, strata=patients.block, entry=patients.entry
+    ).p
     test, folds = GroupTest(fixed, "fixed models"), arm.first_folds
     if len(folds) > 1 and len(patients.names) > 1:
         rank = {name: k for k, name in enumerate(patients.names)}
@@ -213,7 +228,9 @@ def group_hazards(patients: GroupedPatients) -> CoxFit | None:
     if len(patients.names) < 2:
         return None
     dummies = np.column_stack([patients.group == name for name in patients.names[1:]])
-    return fit_cox(patients.time, patients.event, dummies, strata=patients.block)
+    return fit_cox(
+        patients.time, patients.event, dummies, strata=patients.block, entry=patients.entry
+    )
 
 
 def _note(patients: GroupedPatients, k: int, hazard_ratio: float) -> str:
@@ -226,6 +243,14 @@ def _note(patients: GroupedPatients, k: int, hazard_ratio: float) -> str:
         notes.append("only one risk group")
     elif k and np.isnan(hazard_ratio):
         notes.append("no hazard ratio: a group without events, or too few")
+    if patients.entry is not None and not patients.competing:
+        curve = patients.event_free(patients.names[k])
+        gone = curve.time[curve.at(curve.time) == 0]
+        if len(gone) > 1:
+            notes.append(
+                f"survival is 0 from {gone[0]:.4g} on, since all who were under observation then"
+                " had the event: too few enter early"
+            )
     return "; ".join(notes)
 
 

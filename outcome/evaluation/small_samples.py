@@ -123,7 +123,8 @@ def disjoint_pairs_of(
     for f in (f for f in arm.folds if f.repeat == arm.repeats[0]):
         classes = _classes(f, landmark)
         if classes is None:
-            found.append(disjoint_pairs(f.time, f.event, tau=tau, group=f.stratum))
+            pairs = disjoint_pairs(f.time, f.event, tau=tau, group=f.stratum, entry=f.entry)
+            found.append(pairs)
         else:
             found.append(sum(min(sizes) for sizes in _sizes(f, *classes)))
     return found
@@ -191,7 +192,8 @@ def _sizes(fold: FoldScores, case: Bools, control: Bools) -> list[tuple[int, int
 def _comparable(fold: FoldScores, landmark: float | None) -> int:
     classes = _classes(fold, landmark)
     if classes is None:
-        return harrell(fold.time, fold.event, fold.risk, group=fold.stratum).n_pairs
+        found = harrell(fold.time, fold.event, fold.risk, group=fold.stratum, entry=fold.entry)
+        return found.n_pairs
     return sum(m * n for m, n in _sizes(fold, *classes))
 
 

@@ -116,7 +116,8 @@ def study_tables(
     Returns
     -------
     dict of str to DataFrame
-        Those of `STUDY_TABLES` that apply and are not empty.
+        Those of `STUDY_TABLES` that apply and are not empty. Under delayed entry there are no
+        AUC over time, decision curves and best cuts.
 
     Raises
     ------
@@ -132,7 +133,7 @@ def study_tables(
     )  # fmt: skip
     if outcome.times:
         found |= _of_times(arms, outcome, seed=seed)
-    if outcome.ranks_times:
+    if outcome.ranks_times and not outcome.late:
         found["auc_over_time"] = auc_over_time(
             plain, arms, outcome.horizons, cross_validated=cross_validated, inner=inner
         )
@@ -145,7 +146,8 @@ def study_tables(
     found["calibration"] = calibration_points(
         arms, outcome.horizons, landmark=outcome.landmark, cross_validated=cross_validated
     )
-    found["decision_curves"] = decision_curves(arms, outcome.horizons)
+    if not outcome.late:
+        found["decision_curves"] = decision_curves(arms, outcome.horizons)
     has_covariates = len(covariates.columns) > 1
     if has_covariates:
         others = [arm for arm in arms if arm.name not in made_of_covariates]
@@ -185,7 +187,7 @@ def _of_times(
     }
     if horizons:
         found["restricted_means"] = restricted_means(arms, horizons[-1])
-    if _one_scale(arms):
+    if _one_scale(arms) and not outcome.late:
         found["best_cuts"] = best_cuts(arms, seed=seed)
     if outcome.competing:
         found["incidence"] = incidence_at(arms, horizons)

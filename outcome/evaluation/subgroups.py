@@ -13,6 +13,7 @@ from outcome.evaluation.arrays import ArmScores, FoldScores, Panel
 from outcome.evaluation.calibration import pool
 from outcome.evaluation.covariates import FirstRepeat, align, first_repeat, levels
 from outcome.evaluation.crossfit_estimates import crossfit_estimate
+from outcome.evaluation.delayed_entry import SHARES
 from outcome.evaluation.estimate import Estimate, unknown
 from outcome.evaluation.fold_metrics import pairs_in_fold
 from outcome.evaluation.metric_set import InnerByArm
@@ -141,6 +142,8 @@ def observed_over_expected(arm: ArmScores, horizon: float | None) -> Estimate:
     at = horizon if arm.timed else float("nan")
     if at is None or (arm.timed and at not in arm.folds[0].survival):
         return unknown("")
+    if arm.late:
+        return unknown(f"no observed / predicted, {SHARES}")
     pooled = pool(arm, arm.repeats[0], at)
     expected = float(pooled.probability.mean()) if len(pooled.event) else 0.0
     if expected <= 0:

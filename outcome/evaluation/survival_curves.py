@@ -10,6 +10,7 @@ from scipy.special import ndtr
 
 from outcome.errors import PredictionsError
 from outcome.evaluation.arrays import ArmScores
+from outcome.evaluation.delayed_entry import entry_times
 from outcome.evaluation.estimate import wald
 from outcome.evaluation.risk_groups import GroupedPatients, group_patients
 from outcome.statistics.aalen_johansen import cumulative_incidence, gray_test
@@ -60,7 +61,8 @@ def survival_curves(arms: Sequence[ArmScores]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `CURVE_COLUMNS`, one row per distinct time, starting at 0; `n_risk` is just before it.
+        `CURVE_COLUMNS`, one row per distinct time, starting at 0; `n_risk` is just before it (at 0,
+        those under observation from the origin on).
 
     Raises
     ------
@@ -71,8 +73,8 @@ def survival_curves(arms: Sequence[ArmScores]) -> pd.DataFrame:
     for arm in _with_times(arms):
         patients = group_patients(arm)
         for name in patients.names:
-            curve, n = patients.event_free(name), int((patients.group == name).sum())
-            rows.append([arm.name, name, 0.0, 1.0, 1.0, 1.0, n, 0, 0])
+            curve, i = patients.event_free(name), patients.group == name
+            rows.append([arm.name, name, 0.0, 1.0, 1.0, 1.0, patients.n_at_origin(i), 0, 0])
             columns = (
                 curve.time, curve.at(curve.time), *curve.interval(curve.time), *curve.counts
             )  # fmt: skip
@@ -99,7 +101,8 @@ def survival_at(arms: Sequence[ArmScores], horizons: Sequence[float]) -> pd.Data
         patients = group_patients(arm)
         for name in patients.names:
             curve = patients.event_free(name)
-            n_risk = number_at_risk(patients.time[patients.group == name], list(horizons))
+            i = patients.group == name
+            n_risk = number_at_risk(patients.time[i], list(horizons), patients.entry_of(i))
             for h, at_risk in zip(horizons, n_risk, strict=True):
                 known = curve.reaches(h)
                 low, high = curve.interval(h)
@@ -115,7 +118,9 @@ def follow_up(arms: Sequence[ArmScores], horizons: Sequence[float] = ()) -> pd.D
     -------
     DataFrame
         One row: n, events, competing, median_follow_up with its interval (reverse
-        Kaplan-Meier), and `at_risk_<h>` just before each horizon. Patients of all arms.
+        Kaplan-Meier), and `at_risk_<h>` just before each horizon. Patients of all arms. Under
+        delayed entry, follow-up is counted from the entry; `entered_late` counts the patients who
+        entered after the origin, and `median_entry` is over them.
 
     Raises
     ------
@@ -129,7 +134,10 @@ def follow_up(arms: Sequence[ArmScores], horizons: Sequence[float] = ()) -> pd.D
             values = zip(f.time, f.event, f.ended, strict=True)
             seen.update(zip(f.patient.tolist(), values, strict=True))
     time, event, ended = (np.array(column) for column in zip(*seen.values(), strict=True))
-    median, lower, upper = median_follow_up(time, ended.astype(bool))
+    late = entry_times(arms)
+    entry = np.array([late[p][0] for p in seen]) if late else None
+    observed = time if entry is None else time - entry
+    median, lower, upper = median_follow_up(observed, ended.astype(bool))
     row: dict[str, object] = {
         "n": len(time),
         "events": int(event.sum()),
@@ -138,7 +146,11 @@ def follow_up(arms: Sequence[ArmScores], horizons: Sequence[float] = ()) -> pd.D
         "lower": lower,
         "upper": upper,
     }
-    for h, n in zip(horizons, number_at_risk(time, list(horizons)), strict=True):
+    if entry is not None:
+        after = entry > 0
+        row["entered_late"] = int(after.sum())
+        row["median_entry"] = float(np.median(entry[after])) if after.any() else np.nan
+    for h, n in zip(horizons, number_at_risk(time, list(horizons), entry), strict=True):
         row[f"at_risk_{h:g}"] = int(n)
     return pd.DataFrame([row])
 
@@ -161,7 +173,8 @@ def pairwise_tests(arms: Sequence[ArmScores]) -> pd.DataFrame:
     for arm in _with_times(arms):
         g = group_patients(arm)
         rank = np.array([g.names.index(name) for name in g.group])
-        for a, b, test, corrected in pairwise_logrank(g.time, g.event, rank, strata=g.block):
+        tests = pairwise_logrank(g.time, g.event, rank, strata=g.block, entry=g.entry)
+        for a, b, test, corrected in tests:
             names = [g.names[a], g.names[b]]
             rows.append([arm.name, *names, test.chi_square, test.p, corrected])
     return pd.DataFrame(rows, columns=PAIR_COLUMNS)
@@ -204,7 +217,7 @@ def restricted_means(arms: Sequence[ArmScores], tau: float) -> pd.DataFrame:
 
 def _restricted_mean(patients: GroupedPatients, name: str, tau: float) -> tuple[float, float]:
     i = patients.group == name
-    curve = kaplan_meier(patients.time[i], patients.event[i])
+    curve = kaplan_meier(patients.time[i], patients.event[i], patients.entry_of(i))
     if not curve.reaches(tau):
         return float("nan"), float("nan")
     return curve.restricted_mean(tau)
@@ -217,8 +230,9 @@ def incidence_at(arms: Sequence[ArmScores], horizons: Sequence[float]) -> pd.Dat
     -------
     DataFrame
         `INCIDENCE_COLUMNS`: `cause` 1 is the event of interest, 2 the competing one; `gray_p`
-        compares the groups (not stratified) and is the same in all rows of an arm and cause.
-        Incidences are NaN beyond the group's last follow-up.
+        compares the groups (not stratified) and is the same in all rows of an arm and cause; NaN
+        under delayed entry, for which Gray's test is not defined. Incidences are NaN beyond the
+        group's last follow-up.
 
     Raises
     ------
@@ -230,11 +244,13 @@ def incidence_at(arms: Sequence[ArmScores], horizons: Sequence[float]) -> pd.Dat
         g = group_patients(arm)
         code = g.code
         for cause in np.unique(code[code > 0]):
-            p = gray_test(g.time, code, g.group, cause=int(cause)).p
+            late = g.entry is not None
+            p = np.nan if late else gray_test(g.time, code, g.group, cause=int(cause)).p
             for name in g.names:
                 i = g.group == name
-                curve = cumulative_incidence(g.time[i], code[i], cause=int(cause))
-                n_risk = number_at_risk(g.time[i], list(horizons))
+                entry = g.entry_of(i)
+                curve = cumulative_incidence(g.time[i], code[i], cause=int(cause), entry=entry)
+                n_risk = number_at_risk(g.time[i], list(horizons), entry)
                 for h, at_risk in zip(horizons, n_risk, strict=True):
                     (low,), (high,) = curve.interval(h)
                     cells = [float(curve.at(h)), float(low), float(high)]
@@ -252,7 +268,7 @@ def incidence_curves(arms: Sequence[ArmScores]) -> pd.DataFrame:
         `INCIDENCE_CURVE_COLUMNS`, one row per distinct time, starting at 0: `cause` 1 is the
         event of interest and given for every group, 2 the competing one; pointwise 95%
         intervals on the log(-log) scale; `n_risk` is just before the time; `n_event` counts
-        events of this cause at it.
+        events of this cause at it. Under delayed entry also `n`, the patients of the group.
 
     Raises
     ------
@@ -266,14 +282,18 @@ def incidence_curves(arms: Sequence[ArmScores]) -> pd.DataFrame:
         for name in g.names:
             i = g.group == name
             for cause in sorted({1, *np.unique(code[i & (code > 0)]).tolist()}):
-                curve = cumulative_incidence(g.time[i], code[i], cause=int(cause))
+                curve = cumulative_incidence(
+                    g.time[i], code[i], cause=int(cause), entry=g.entry_of(i)
+                )
                 at = np.concatenate([[0.0], curve.time])
                 lower, upper = curve.interval(at)
-                n_risk = np.concatenate([[i.sum()], curve.n_risk]).astype(int)
+                n_risk = np.concatenate([[g.n_at_origin(i)], curve.n_risk]).astype(int)
                 n_event = np.concatenate([[0], curve.n_cause]).astype(int)
                 columns = (at, curve.at(at), lower, upper, n_risk, n_event)
-                rows += [[arm.name, name, cause, *c] for c in zip(*columns, strict=True)]
-    return pd.DataFrame(rows, columns=INCIDENCE_CURVE_COLUMNS)
+                size = [] if g.entry is None else [int(i.sum())]
+                rows += [[arm.name, name, cause, *c, *size] for c in zip(*columns, strict=True)]
+    size_column = ["n"] if any(arm.late for arm in arms) else []
+    return pd.DataFrame(rows, columns=[*INCIDENCE_CURVE_COLUMNS, *size_column])
 
 
 def best_cuts(
@@ -290,7 +310,8 @@ def best_cuts(
     ------
     PredictionsError
         As `survival_curves`; or an arm has several folds or strata, whose raw risks share no
-        scale, so that no single cut means anything.
+        scale, so that no single cut means anything; or entry is delayed, for which the
+        distribution of the statistic is not known.
     """
     rows: list[list[object]] = []
     for arm in _with_times(arms):
@@ -300,6 +321,10 @@ def best_cuts(
                 f"{len(arm.folds)} folds; choose cut-offs on development patients instead"
             )
         fold = arm.folds[0]
+        if fold.entry is not None:
+            raise PredictionsError(
+                f"arm {arm.name}: maximally selected cuts have no known p under delayed entry"
+            )
         found = maximally_selected_cut(
             fold.time, fold.event, fold.risk, n_permutations=n_permutations,
             rng=np.random.default_rng(seed),

@@ -434,6 +434,8 @@ def _endpoint(
         found = {"kind": "landmark", "horizon": landmark, **kept}
     else:
         found = dict(endpoints[0]) if endpoints else fitting().endpoint_settings()
+    if "entry" in outcomes:
+        found["entry"] = "entry"
     known = {k: v for k, v in asked.items() if v is not None}
     if useless := sorted(set(known) - set(found)):
         raise InputError(f"`{useless[0]}` is not for outcomes of this kind: leave it out")

@@ -42,7 +42,8 @@ def evaluate(
     ----------
     predictions : DataFrame, mapping of arm to DataFrame, or results of a study
         One row per patient (and arm, and repeat): `patient_id`; `time` and `event`, or `label`;
-        `risk` (higher is worse) or `probability`. Optional: `arm`, `repeat`, `fold` (risks are
+        `risk` (higher is worse) or `probability`. Optional: `entry` (when observation began, where
+        it is delayed: patients are at risk only after it), `arm`, `repeat`, `fold` (risks are
         compared within a fold only), `strata`, `risk_group`, `survival_<h>`.
     baseline : str, optional
         Arm to compare with; by default `image`, else the first of several.

@@ -63,7 +63,8 @@ def kaplan_meier(
     Parameters
     ----------
     data : Surv array, DataFrame, or the results of a study
-        Outcomes, with columns `time` and `event`; or predictions, whose `risk_group` is drawn. Of
+        Outcomes, with columns `time` and `event` (and `entry`, where it is delayed); or
+        predictions, whose `risk_group` is drawn. Of
         several repeats the first is used, and with folds the test is stratified by them.
     groups : array, shape (n,), optional
         Group of each patient; by default the column `risk_group`, else all patients are one group.
@@ -115,8 +116,9 @@ def kaplan_meier(
     _, arms = read_arms(Predictions(table))
     drawn = group_patients(arms[0])
     p = float(risk_group_table(arms)["logrank_p"].iloc[0]) if len(drawn.names) > 1 else np.nan
+    late = {} if drawn.entry is None else {"entry": drawn.entry}
     return plot_kaplan_meier(
-        pd.DataFrame({"time": drawn.time, "event": drawn.event, "risk_group": drawn.group}),
+        pd.DataFrame({"time": drawn.time, "event": drawn.event, "risk_group": drawn.group, **late}),
         _axes(ax),
         unit=unit,
         groups=order_levels(drawn.names),

@@ -15,6 +15,8 @@ from matplotlib.transforms import offset_copy
 from outcome.plotting.palette import INK, MUTED, group_colours
 from outcome.plotting.style import SMALL, clean, drawable, legend_above, shorten
 from outcome.plotting.time_axis import in_time_unit
+from outcome.statistics.kaplan_meier import kaplan_meier
+from outcome.statistics.risk_sets import number_at_risk
 from outcome.tables.codes import order_levels
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Steps", "plot_incidence", "plot_kaplan_meier", "write_at_risk"]
 
+Floats = npt.NDArray[np.float64]
 Steps = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
 """Times, ascending from 0, and the numbers at risk just before each."""
 
@@ -43,7 +46,7 @@ def plot_kaplan_meier(
     ----------
     table : DataFrame
         Each patient once: `time`, `event` (1 = event, anything else ends the follow-up) and
-        `risk_group`.
+        `risk_group`; with `entry`, patients are at risk only after it.
     ax : Axes
         Drawn on; the numbers at risk hang below it, so save with `bbox_inches="tight"`.
     unit : str
@@ -94,15 +97,21 @@ def _draw_curve(ax: Axes, rows: pd.DataFrame, label: str, colour: str) -> Steps 
     """Draw the curve of a group, fitted by lifelines; returns its numbers at risk.
 
     The line is solid: gaps of a dashed line cannot be told from steps, and hide censoring marks.
+    Under delayed entry the curve is not that of lifelines, in which a patient who enters at the
+    time of an event is at risk of it.
     """
     line: dict[str, Any] = {"color": colour, "linewidth": 1.6}
     if rows.empty:
         ax.plot([], [], label=label, **line)
         return None
-    fitted = KaplanMeierFitter().fit(rows["time"].astype(float), rows["event"].astype(float))
-    times = fitted.survival_function_.index.to_numpy(dtype=float)
-    survival = fitted.survival_function_.to_numpy(dtype=float)[:, 0]
-    band = fitted.confidence_interval_.to_numpy(dtype=float)
+    if "entry" in rows:
+        times, survival, band, at_risk = _late_curve(rows)
+    else:
+        fitted = KaplanMeierFitter().fit(rows["time"].astype(float), rows["event"].astype(float))
+        times = fitted.survival_function_.index.to_numpy(dtype=float)
+        survival = fitted.survival_function_.to_numpy(dtype=float)[:, 0]
+        band = fitted.confidence_interval_.to_numpy(dtype=float)
+        at_risk = fitted.event_table["at_risk"].to_numpy(dtype=np.int64)
     ax.step(times, survival, where="post", label=label, **line)
     ax.fill_between(
         times, band[:, 0], band[:, 1], step="post", color=colour, alpha=0.14, linewidth=0
@@ -112,7 +121,21 @@ def _draw_curve(ax: Axes, rows: pd.DataFrame, label: str, colour: str) -> Steps 
     # Not clipped: the last patient's mark stands on the edge of the axes.
     mark: dict[str, Any] = {"marker": "|", "markersize": 5.5, "mew": 0.9, "clip_on": False}
     ax.plot(censored, heights, linestyle="none", color=colour, **mark)
-    return times, fitted.event_table["at_risk"].to_numpy(dtype=np.int64)
+    return times, at_risk
+
+
+def _late_curve(rows: pd.DataFrame) -> tuple[Floats, Floats, Floats, npt.NDArray[np.int64]]:
+    """Return times, survival, its band and numbers at risk of patients with delayed entry.
+
+    Numbers at risk are just before each time; at 0 it is those under observation from then on.
+    """
+    time, event, entry = (rows[c].to_numpy(dtype=float) for c in ("time", "event", "entry"))
+    curve = kaplan_meier(time, event, entry)
+    # A patient who enters at t counts just after it.
+    times = np.unique([0.0, *curve.time, *np.nextafter(entry, np.inf)])
+    at_risk = number_at_risk(time, times, entry)
+    at_risk[0] = int((entry <= 0).sum())
+    return times, curve.at(times), np.column_stack(curve.interval(times)), at_risk
 
 
 def write_at_risk(
@@ -165,7 +188,8 @@ def plot_incidence(
     ----------
     curves : DataFrame
         Rows of one arm: `group, cause` (1, or 2 for the competing event), `time, incidence, lower,
-        upper, n_risk, n_event`; see `outcome.evaluation.survival_curves.incidence_curves`.
+        upper, n_risk, n_event` and, under delayed entry, `n`; see
+        `outcome.evaluation.survival_curves.incidence_curves`.
     ax : Axes
         Drawn on; the numbers at risk hang below it.
     unit, groups, colours, note, time_unit
@@ -187,7 +211,7 @@ def plot_incidence(
     for group in groups:
         rows = curves[curves["group"] == group]
         first, second = (rows[rows["cause"] == cause] for cause in (1, 2))
-        n = int(first["n_risk"].iloc[0]) if len(first) else 0
+        n = int(first["n" if "n" in first else "n_risk"].iloc[0]) if len(first) else 0
         counts = [int(part["n_event"].sum()) for part in (first, second)]
         label = f"{shorten(group, 24, 1)}  (n = {n}, events = {counts[0]}, competing = {counts[1]})"
         style: dict[str, Any] = {"color": colours[group]}

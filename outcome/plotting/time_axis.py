@@ -55,7 +55,7 @@ def in_time_unit(
     Parameters
     ----------
     table : DataFrame
-        With the column of times.
+        With the column of times; a column `entry` is in the same unit.
     unit : str
         Of these times.
     wanted : str
@@ -64,4 +64,7 @@ def in_time_unit(
     """
     times = table[column].astype(float)
     shown, factor = readable_unit(unit, float(times.max()) if len(times) else 0.0, wanted)
-    return (table if factor == 1.0 else table.assign(**{column: times * factor})), shown
+    if factor == 1.0:
+        return table, shown
+    late = {"entry": table["entry"].astype(float) * factor} if "entry" in table else {}
+    return table.assign(**{column: times * factor, **late}), shown

@@ -243,9 +243,7 @@ def _cox_loss(theta: Array, scores: Array, outcomes: Outcomes) -> tuple[float, A
     log_hazard = scores @ theta[:-1]
     assert outcomes.time is not None
     strata = np.unique(outcomes.strata, return_inverse=True)[1].astype(np.int64)
-    terms = event_terms(
-        outcomes.time, outcomes.worse, scores, log_hazard, strata, outcomes.entry
-    )
+    terms = event_terms(outcomes.time, outcomes.worse, scores, log_hazard, strata, outcomes.entry)
     value = float((terms.log_risk - log_hazard[terms.row]).sum())
     return value, np.append((terms.mean - scores[terms.row]).sum(axis=0), 0.0)
 

@@ -243,6 +243,12 @@ class FollowUpModel:
     def __init__(self, cohort: Cohort) -> None:
         seen = cohort.endpoint.observed(cohort.patients)
         time, event = seen.time, seen.event
+        if seen.entry is not None:
+            raise InputError(
+                "power: a cohort with delayed entry cannot be drawn from: who enters late, of those"
+                " who live so long, is not in it. To do: leave `entry` out of the study file for"
+                " this estimate, and read it as one for patients seen from the origin on"
+            )
         assert time is not None
         self.event_free, self.censoring = kaplan_meier(time, event), kaplan_meier(time, ~event)
         self.end = float(time.max())

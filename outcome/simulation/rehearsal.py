@@ -191,8 +191,10 @@ def _standing(cohort: Cohort) -> Array:
     for stratum in np.unique(seen.strata):
         rows = np.flatnonzero(seen.strata == stratum)
         time, event = seen.time[rows], seen.event[rows].astype(float)
-        at_risk = (time[None, :] >= time[:, None]).sum(axis=1)
-        hazard = np.array([(event / at_risk)[time <= t].sum() for t in time])
+        entry = np.full(len(rows), -np.inf) if seen.entry is None else seen.entry[rows]
+        at_risk = ((time[None, :] >= time[:, None]) & (entry[None, :] < time[:, None])).sum(axis=1)
+        spans = zip(entry, time, strict=True)
+        hazard = np.array([(event / at_risk)[(e < time) & (time <= t)].sum() for e, t in spans])
         score[rows] = norm.ppf((rankdata(event - hazard) - 0.5) / len(rows))
     return score
 
@@ -205,7 +207,7 @@ def _agreement(cohort: Cohort, score: Array) -> float:
         high = rankdata(score)[worse].sum() - worse.sum() * (worse.sum() + 1) / 2
         return float(high / (worse.sum() * (~worse).sum()))
     group = seen.strata if seen.stratified else None
-    return harrell(seen.time, seen.event.astype(float), score, group=group).c
+    return harrell(seen.time, seen.event.astype(float), score, group=group, entry=seen.entry).c
 
 
 def _mixed(

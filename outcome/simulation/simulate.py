@@ -19,7 +19,9 @@ With everything standardised over the cohort, the true log hazard is::
 
 where the fractions are those realised on the patient's slides. Event times are Weibull (shape 1.2)
 given that hazard; censoring is uniform, with its end chosen so that about `event_rate` of the
-patients have the event. A binary relapse or a response is drawn with the logit of the same score
+patients have the event. With `delayed_entry`, a share of the source population comes under
+observation at a time that is uniform over the first 1500 days; patients who had the event before
+are never seen, so that those who are seen are no sample of all. A binary relapse or a response is drawn with the logit of the same score
 (a response with its negative); the effects are then log odds.
 
 A simulated trial (`treatment_effect` is given) has two treatments, drawn by lot, in column `arm`.
@@ -59,6 +61,10 @@ from outcome.simulation.world import Constants, PatchWorld, ReportWorld, World
 __all__ = ["TISSUES", "Simulation", "draw_patients", "draw_tissues", "simulate", "write_cohort"]
 
 Array = NDArray[np.float64]
+ENTRY_SPAN = 1500.0
+"""Days over which patients enter late."""
+PER_PATIENT = 4
+"""Patients of the source population for each who is seen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +94,9 @@ class Simulation:
         Share of patients without a report.
     event_rate : float
         Share of patients with an event (survival), or with the positive label.
+    delayed_entry : float
+        Of survival: share of the source population who come under observation late, as in a
+        registry. `patients` are those who are seen.
     seed : int
     treatment_effect : float, optional
         Log hazard ratio of `drug` against `control` in a mean patient; by default the cohort has
@@ -111,6 +120,7 @@ class Simulation:
     site_shift: float = 0.15
     missing_reports: float = 0.1
     event_rate: float = 0.5
+    delayed_entry: float = 0.0
     seed: int = 0
     treatment_effect: float | None = None
     interaction: float = 0.0
@@ -127,6 +137,7 @@ class Simulation:
                 ("sites", self.sites >= 1, "at least 1"),
                 ("missing_reports", 0 <= self.missing_reports < 1, "in [0, 1)"),
                 ("event_rate", 0 < self.event_rate < 1, "in (0, 1)"),
+                ("delayed_entry", 0 <= self.delayed_entry <= 1, "in [0, 1]"),
             )
             if not good
         ]
@@ -136,8 +147,15 @@ class Simulation:
             wrong.append("interaction needs treatment_effect: there are no treatments without it")
         if self.interaction and not self.image_effect:
             wrong.append("interaction needs an image_effect that is not 0")
+        if self.delayed_entry and self.endpoint != "survival":
+            wrong.append("delayed_entry is for the endpoint survival")
         if wrong:
             raise InputError("simulate: " + "; ".join(wrong))
+
+    @property
+    def population(self) -> int:
+        """Patients of the source population: more than are seen, where some enter late."""
+        return self.patients * (PER_PATIENT if self.delayed_entry else 1)
 
 
 def simulate(
@@ -226,6 +244,16 @@ def write_cohort(
     score = draw_truth(s, patients, slides, tissue, constants)
     arm = draw_treatment(s, score)
     outcomes = draw_outcomes(s, score, rng, constants)
+    if s.delayed_entry:
+        seen = np.flatnonzero(outcomes["os_days"].notna())[: s.patients]
+        patients, score, outcomes = (
+            t.iloc[seen].reset_index(drop=True) for t in (patients, score, outcomes)
+        )
+        outcomes = outcomes.astype(dict.fromkeys(outcomes.columns[1:], int))
+        kept = slides["of"].isin(seen)
+        tissue = [t for t, keep in zip(tissue, kept, strict=True) if keep]
+        slides = slides[kept].reset_index(drop=True)
+        slides["of"] = np.searchsorted(seen, slides["of"])
     cohort = patients[["patient_id", "site", "stage", "age"]].merge(slides, on="patient_id")
     cohort = cohort.drop(columns=["n", "of"]).merge(outcomes, on="patient_id")
     if arm is not None:
@@ -248,10 +276,12 @@ def write_cohort(
 
 
 def settings(s: Simulation) -> dict[str, Any]:
-    """Return what was asked for; treatments only where there are some."""
+    """Return what was asked for; treatments and delayed entry only where there are some."""
     asked = asdict(s)
     if s.treatment_effect is None:
         del asked["treatment_effect"], asked["interaction"]
+    if not s.delayed_entry:
+        del asked["delayed_entry"]
     return asked
 
 
@@ -271,7 +301,7 @@ def draw_treatment(s: Simulation, score: pd.DataFrame) -> pd.DataFrame | None:
 
 def draw_patients(s: Simulation, rng: np.random.Generator) -> pd.DataFrame:
     """Draw sites, covariates, and the latent numbers that slides and reports express."""
-    n = s.patients
+    n = s.population
     tumour, immune, own = rng.normal(size=(3, n))
     tissue = (tumour - immune) / np.sqrt(2)
     stage = rng.choice(4, size=n, p=[0.25, 0.3, 0.3, 0.15])
@@ -327,7 +357,7 @@ def draw_truth(
     """Return the true score of each patient and its parts, by given constants or new ones."""
     standard = (constants or Constants()).standardised
     counts = np.stack([np.bincount(t, minlength=len(TISSUES)) for t in tissue])
-    per_patient = np.zeros((s.patients, len(TISSUES)))
+    per_patient = np.zeros((len(patients), len(TISSUES)))
     np.add.at(per_patient, slides["of"].to_numpy(), counts)
     share = per_patient / per_patient.sum(axis=1, keepdims=True)
     tumour = standard("tumour fraction", share[:, N_COMMON])
@@ -353,10 +383,16 @@ def draw_outcomes(
     rng: np.random.Generator,
     constants: Constants | None = None,
 ) -> pd.DataFrame:
-    """Follow-up or labels; the true probability of a label is added to `score`."""
+    """Follow-up or labels; the true probability of a label is added to `score`.
+
+    With delayed entry, patients who are never seen have no follow-up.
+    """
     constants = constants or Constants()
     hazard = score["log_hazard"].to_numpy()
     table = pd.DataFrame({"patient_id": score["patient_id"]})
+    if s.delayed_entry:
+        late = _delayed(hazard, s, rng, constants)
+        return table.assign(**late)
     if s.endpoint == "survival":
         table["os_days"], table["os_event"] = _follow_up(hazard, s.event_rate, rng, constants)
         return table
@@ -385,6 +421,31 @@ def _follow_up(
     return np.ceil(np.where(seen, time, when * last)).astype(int), seen.astype(int)
 
 
+def _delayed(
+    hazard: Array, s: Simulation, rng: np.random.Generator, constants: Constants
+) -> dict[str, Array]:
+    """Return entry, follow-up and event; NaN for those with the event before their entry.
+
+    Censoring is uniform from the entry on.
+    """
+    n = len(hazard)
+    time = 1500 * (rng.exponential(size=n) / np.exp(hazard)) ** (1 / 1.2)
+    entry = np.where(rng.random(n) < s.delayed_entry, ENTRY_SPAN * rng.random(n), 0.0)
+    when, seen = rng.random(n), time > entry
+    last = constants.settle(
+        "longest follow-up",
+        lambda: _last_follow_up((time - entry)[seen], when[seen], s.event_rate),
+    )
+    stop = entry + when * last
+    found = {
+        "os_entry_days": np.floor(entry),
+        # A patient who enters is seen for some time.
+        "os_days": np.maximum(np.ceil(np.minimum(time, stop)), np.floor(entry) + 1),
+        "os_event": (time <= stop).astype(float),
+    }
+    return {name: np.where(seen, values, np.nan) for name, values in found.items()}
+
+
 def _last_follow_up(time: Array, when: Array, event_rate: float) -> float:
     """End of uniform censoring with which the wanted share of patients has the event."""
     low, high = 1.0, 1e7
@@ -408,6 +469,7 @@ def _study(s: Simulation, features: Path, name: str) -> dict[str, Any]:
     if s.endpoint == "survival":
         endpoint = {"kind": "survival", "name": "overall survival"}
         endpoint |= {"time": "os_days", "event": "os_event", "unit": "days"}
+        endpoint |= {"entry": "os_entry_days"} if s.delayed_entry else {}
     elif s.endpoint == "relapse":
         endpoint = {"kind": "binary", "name": "relapse", "label": "relapse", "positive": "yes"}
         endpoint |= {"negative": "no"}

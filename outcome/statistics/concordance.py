@@ -97,8 +97,9 @@ def concordance(
 
     Patients i and j are comparable if i had the event before j's follow-up ended; a patient
     censored at the time of the event outlived it. With delayed entry, j must also have been under
-    observation by then: whoever entered later could not have had the earlier event. Scores tie only when exactly equal. The pair
-    matrix is worked off in blocks, so that memory grows with n, not with its square.
+    observation by then: whoever entered later could not have had the earlier event. Scores tie only
+    when exactly equal. The pair matrix is worked off in blocks, so that memory grows with n, not
+    with its square.
 
     Parameters
     ----------

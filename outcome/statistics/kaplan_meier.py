@@ -131,9 +131,7 @@ class KaplanMeier:
         return float(areas.sum()), float(np.sqrt(variance))
 
 
-def kaplan_meier(
-    time: ArrayLike, event: ArrayLike, entry: ArrayLike | None = None
-) -> KaplanMeier:
+def kaplan_meier(time: ArrayLike, event: ArrayLike, entry: ArrayLike | None = None) -> KaplanMeier:
     """Estimate the Kaplan-Meier curve; a patient censored at t is at risk of an event at t.
 
     Parameters

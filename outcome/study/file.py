@@ -309,6 +309,9 @@ def contradictions(study: Study) -> Iterator[Finding]:
     yield from _of_secondary(study)
     if study.risk_groups == "maxstat" and not isinstance(study.endpoint, TimeToEvent):
         yield {"risk_groups", "endpoint"}, "`risk_groups: maxstat` needs a survival endpoint"
+    if study.risk_groups == "maxstat" and study.endpoint.entry is not None:
+        what = "`risk_groups: maxstat`: its p values are not known under delayed entry"
+        yield {"risk_groups", "endpoint"}, f"{what}; use median, tertiles or shares"
     shares = study.risk_groups if isinstance(study.risk_groups, tuple) else (0.5,)
     if list(shares) != sorted(set(shares)) or not shares:
         yield {"risk_groups"}, "shares of `risk_groups` must be increasing"
@@ -342,6 +345,11 @@ def _of_secondary(study: Study) -> Iterator[Finding]:
         yield about, "give every secondary endpoint a `name` of its own"
     if any(not re.fullmatch(r"\w+", name) for name in called if name):
         yield about, "names of secondary endpoints are letters, digits and underscores"
+    lacking = [e.name for e in study.secondary if e.unit and e.entry is None]
+    if study.endpoint.entry is not None and lacking:
+        what = "with `entry` for the primary endpoint, every secondary time needs one"
+        where = " (0 for all, where its follow-up begins at entry; never for `landmark`)"
+        yield about | {"endpoint"}, f"{what}{where}: {', '.join(lacking)}"
     if any(e.strata for e in study.secondary):
         yield about, "`strata` belong to the primary endpoint: leave them out of `secondary`"
 

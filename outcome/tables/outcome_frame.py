@@ -27,7 +27,8 @@ def outcome_frame(y: Any, name: str = "y") -> pd.DataFrame:
         A structured array has two fields of any name, first the event and then the time, as
         `sksurv.util.Surv` makes it; codes of the event may be 0 (censored), 1 (event) and 2
         (competing event). A DataFrame has columns `time` and `event`, or `label`, and keeps its
-        index and a column `patient_id`; further columns are left out.
+        index, a column `patient_id` and, with times, a column `entry` (when observation began,
+        where it is delayed); further columns are left out.
     name : str
         Of the argument, for messages.
 
@@ -76,7 +77,8 @@ def _of_table(table: pd.DataFrame, name: str) -> pd.DataFrame:
     ids = [c for c in ("patient_id",) if c in table]
     for columns in (["time", "event"], ["label"]):
         if all(c in table for c in columns):
-            found = table[[*ids, *columns]].copy()
+            late = [c for c in ("entry",) if c in table and "time" in columns]
+            found = table[[*ids, *late, *columns]].copy()
             if "event" in found and pd.api.types.is_bool_dtype(found["event"]):
                 found["event"] = found["event"].astype(int)
             return found

@@ -15,9 +15,9 @@ from outcome.statistics.censoring import (
     median_follow_up,
 )
 from outcome.statistics.kaplan_meier import kaplan_meier
-from outcome.statistics.risk_sets import number_at_risk
 from outcome.statistics.logrank import logrank, pairwise_logrank
 from outcome.statistics.multiple_testing import holm
+from outcome.statistics.risk_sets import number_at_risk
 
 CLOSED = {"rel": 1e-9, "abs": 1e-12, "nan_ok": True}
 

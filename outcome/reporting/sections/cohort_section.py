@@ -116,10 +116,18 @@ def _show_follow_up(run: Run, section: ReportSection) -> None:
         to = number(high, digits) if np.isfinite(high) else "not reached"
         between = f" (95% interval {number(low, digits)} to {to})" if np.isfinite(low) else ""
         text = f"Median follow-up is {number(middle, digits)} {unit}{between}, by the reverse "
-        text += "Kaplan-Meier method (events count as censoring)."
+        since = ", from entry on" if run.endpoint.late else ""
+        text += f"Kaplan-Meier method (events count as censoring{since})."
     else:
         text = "Median follow-up is not reached: too few patients are censored (reverse "
         text += "Kaplan-Meier method)."
+    if (late := entry(row, "entered_late")) > 0:
+        at = entry(row, "median_entry")
+        text += (
+            f" {plural(int(late), 'patient')} came under observation after the origin (delayed"
+            f" entry), at a median of {number(at, 0 if at >= 100 else 1)} {unit}: patients are at"
+            " risk only from their entry on."
+        )
     competing = entry(row, "competing")
     if competing > 0:
         text += f" {plural(int(competing), 'patient')} had a competing event."
@@ -131,7 +139,10 @@ def _show_follow_up(run: Run, section: ReportSection) -> None:
             made.add(
                 Cell(horizon_text(h, unit), h, True), count, Cell(f"{100 * count / n:.0f}", count)
             )
-    made.notes.append("At risk just before that time: neither event nor end of follow-up before.")
+    late_too = ", and entered before" if run.endpoint.late else ""
+    made.notes.append(
+        f"At risk just before that time: neither event nor end of follow-up before{late_too}."
+    )
     section.fold("Patients under observation at the horizons", made)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from outcome.plotting.number_text import number, plural
-from outcome.reporting.page.formatting import joined
+from outcome.reporting.page.formatting import entry, joined
 from outcome.reporting.page.interval_words import interval_sentences, models_held_fixed
 from outcome.reporting.page.metric_names import horizon_text
 from outcome.reporting.sections.training_section import models_of, penalties_of
@@ -55,6 +55,16 @@ def _cohort(run: Run) -> list[str]:
         )
     if end.favourable:
         said.append("The positive class is the better outcome; a higher risk score is worse.")
+    if end.late:
+        follow = run.table("follow_up.csv")
+        count = entry(follow.iloc[0], "entered_late") if len(follow) else np.nan
+        who = f" ({plural(int(count), 'patient')})" if np.isfinite(count) else ""
+        said.append(
+            f"Patients who came under observation after the origin{who} are at risk only from their"
+            " entry on (left truncation): in the Cox partial likelihood, baseline hazards,"
+            " Kaplan-Meier curves, log-rank tests, hazard ratios and the concordance, in which a"
+            " pair counts only if the later patient had entered before the earlier event."
+        )
     if end.competing:
         count = int((run.status == "competing event").sum())
         found = f" ({plural(count, 'patient')})" if end.landmark is None else ""

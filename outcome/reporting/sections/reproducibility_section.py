@@ -82,7 +82,7 @@ def patients(run: Run, drawings: ReportFigures) -> ReportSection | None:
         return None
     section = ReportSection("patients", "Patients")
     first = run.first_repeat(run.arms[0]).set_index("patient_id")
-    kept = [c for c in ("fold", "strata", "time", "event", "label") if c in first]
+    kept = [c for c in ("fold", "strata", "entry", "time", "event", "label") if c in first]
     heads = [c.capitalize() for c in kept]
     arms = [(a, run.first_repeat(a).set_index("patient_id")) for a in run.arms]
     what = "Patients of the first repeat" if run.repeats > 1 else "Patients"

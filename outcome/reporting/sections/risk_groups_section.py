@@ -51,6 +51,7 @@ def risk_groups(run: Run, drawings: ReportFigures) -> ReportSection | None:
             "Curves, events and hazard ratios are those of the whole follow-up, not only up to "
             f"{run.endpoint.landmark:g} {run.endpoint.unit}."
         )
+    section.say(*_about_delayed_entry(run))
     section.say(*_about_competing_events(run))
 
     def make(arm: str) -> list[Block]:
@@ -70,6 +71,16 @@ def risk_groups(run: Run, drawings: ReportFigures) -> ReportSection | None:
 
     section.show(arm_tabs(run, drawings, "groups", make))
     return section
+
+
+def _about_delayed_entry(run: Run) -> list[str]:
+    """Say how curves and tests are to be read where entry is delayed."""
+    if not run.endpoint.late:
+        return []
+    return [
+        "Entry is delayed: patients count as at risk only from their entry on, so that numbers "
+        "at risk may rise at first. Curves and tests need enough patients who enter early."
+    ]
 
 
 def _about_competing_events(run: Run) -> list[str]:
@@ -181,7 +192,10 @@ def _incidence(run: Run, arm: str) -> Table:
             str(row["group"]), what, at, Cell(text, values[0]),
             row["n_risk"], Cell(p_number(p), p),
         )  # fmt: skip
-    table.notes.append("Gray’s test compares the groups over all of follow-up; not stratified.")
+    if run.endpoint.late:
+        table.notes.append("Gray’s test is not defined under delayed entry.")
+    else:
+        table.notes.append("Gray’s test compares the groups over all of follow-up; not stratified.")
     return table
 
 
