@@ -144,7 +144,7 @@ class _Timed(_Spec):
     """Every code of the column -> 1 (event, or censored for `censored`), 0, or 2: a competing
     event, such as death before relapse. Never guessed."""
     unit: Unit = "days"
-    """Of `time`, of `entry` and of every horizon."""
+    """Of every time and horizon."""
     entry: Time | None = None
     """Column of the time, in `unit` and from the same origin, at which a patient came under
     observation, where that is later than the origin (delayed entry, left truncation). Patients are

@@ -21,8 +21,9 @@ where the fractions are those realised on the patient's slides. Event times are 
 given that hazard; censoring is uniform, with its end chosen so that about `event_rate` of the
 patients have the event. With `delayed_entry`, a share of the source population comes under
 observation at a time that is uniform over the first 1500 days; patients who had the event before
-are never seen, so that those who are seen are no sample of all. A binary relapse or a response is drawn with the logit of the same score
-(a response with its negative); the effects are then log odds.
+are never seen, so that those who are seen are no sample of all. A binary relapse or a response is
+drawn with the logit of the same score (a response with its negative); the effects are then log
+odds.
 
 A simulated trial (`treatment_effect` is given) has two treatments, drawn by lot, in column `arm`.
 Patients with `drug` have added to their log hazard::
