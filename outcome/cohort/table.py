@@ -301,6 +301,13 @@ def _build(
         reason = f"{len(blank)} rows without a slide id"
         gone = tuple((p, "(no slide id)", "rows with a slide id", reason) for p in blank)
         cohort = replace(cohort, lost=gone).noted("rows with a slide id", reason)
+    if "entry" in outcome:
+        late = int((outcome["entry"] > 0).sum())
+        known = int(outcome["entry"].notna().sum())
+        notes.append(
+            f"delayed entry (column {str(study.endpoint.entry)!r}): {late} of {known} patients came"
+            " under observation after the origin, and are at risk only from then on"
+        )
     missing = outcome.isna().any(axis=1) & ~invalid
     if missing.any() and study.on_missing.endpoint == "error":
         problems.add(

@@ -18,13 +18,12 @@ def registry(tmp_path_factory):
     """Simulated patients, 60% of whom may enter late, and a run."""
     folder = tmp_path_factory.mktemp("registry")
     path = make_small(folder / "cohort", delayed_entry=0.6, image_effect=1.2)
-    data = Study.read(path)
     edit(
         path,
         arms=["clinical"],
         baseline="clinical",
         split={"folds": 2},
-        endpoint={**data.endpoint.model_dump(exclude_none=True), "horizons": [700]},
+        endpoint={"horizons": [700]},
     )
     outcome.run(Study.read(path), out=folder / "run", jobs=1)
     return path, folder / "run"
