@@ -1,10 +1,10 @@
 """Single metrics with intervals, from outcomes and scores in arrays.
 
 They are those of `outcome.evaluate`, one at a time. `y` is a Surv array of scikit-survival, a
-DataFrame with `time` and `event` (or `label`), or an array of labels; a risk is higher where the
-outcome is expected to be worse. `groups=` are the folds of a cross-validation: scores are compared
-within them only, the metric is the mean over them, and its interval counts that other patients
-would also have trained other models.
+DataFrame with `time` and `event` (and `entry`, where it is delayed) or with `label`, or an array of
+labels; a risk is higher where the outcome is expected to be worse. `groups=` are the folds of a
+cross-validation: scores are compared within them only, the metric is the mean over them, and its
+interval counts that other patients would also have trained other models.
 
 =============================  ================================================================
 here                           in scikit-survival or scikit-learn, for one group

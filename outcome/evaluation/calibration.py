@@ -50,9 +50,14 @@ class Pooled:
 
     def take(self, rows: NDArray[np.bool_]) -> Pooled:
         """Keep only some of the patients."""
-        kept = (self.time, self.event, self.ended, self.probability, self.weight)
-        entry = None if self.entry is None else self.entry[rows]
-        return Pooled(*(values[rows] for values in kept), entry)
+        return Pooled(
+            self.time[rows],
+            self.event[rows],
+            self.ended[rows],
+            self.probability[rows],
+            self.weight[rows],
+            None if self.entry is None else self.entry[rows],
+        )
 
     @property
     def competing(self) -> bool:

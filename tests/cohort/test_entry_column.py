@@ -1,5 +1,7 @@
 """Delayed entry in a cohort table: read, checked by line, counted where it is missing."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -22,7 +24,8 @@ def study(**more):
     endpoint = {"kind": "survival", "time": "time", "event": "event", "entry": "since"}
     data = {"name": "x", "cohort": "c.csv", "embeddings": {"reports": "r.h5"}, "arms": ["report"]}
     data["baseline"] = "report"
-    return Study.parse({**data, "endpoint": endpoint | more.pop("endpoint", {}), **more})
+    endpoint |= more.pop("endpoint", {})
+    return Study.parse({**data, "endpoint": endpoint, **more}, folder=Path())
 
 
 def read(table, **more):
@@ -44,9 +47,9 @@ def test_every_invalid_entry_is_named_by_line():
     table = TABLE.assign(since=["5", "9", "-1", "soon"])
     _, said = read(table)
     assert "'since' is not before the end of follow-up ('time')" in said
-    assert "a in row 1 ('5'), b in row 2 ('9')" in said
-    assert "'since' is negative: c in row 3" in said
-    assert "'since' is not a number of days: d in row 4 ('soon')" in said
+    assert "2, e.g. a in row 0 ('5'), b in row 1 ('9')" in said
+    assert "'since' is negative: 1, e.g. c in row 2" in said
+    assert "'since' is not a number of days: 1, e.g. d in row 3 ('soon')" in said
 
 
 def test_a_blank_entry_is_a_missing_outcome():
@@ -56,7 +59,7 @@ def test_a_blank_entry_is_a_missing_outcome():
     assert list(cohort.patients.index) == ["b", "c"]
     assert cohort.flow[-1].reason == "2 patients without time or since or event"
     _, said = read(table, on_missing={"endpoint": "error"})
-    assert "the outcome is missing: a in row 1, d in row 4" in said
+    assert "the outcome is missing: 2, e.g. a in row 0, d in row 3" in said
 
 
 def test_entry_from_dates():
