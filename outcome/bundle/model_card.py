@@ -69,6 +69,8 @@ def _trained(bundle: Bundle) -> str:
         lines.append(f"- the patients of fold {left} were left out")
     if "longest_follow_up" in facts:
         lines.append(f"- followed for up to {facts['longest_follow_up']:g} {bundle.endpoint.unit}")
+    if bundle.endpoint.entry is not None:
+        lines.append("- at risk only from their entry on (delayed entry, left truncation)")
     lines += [f"- {note}" for note in facts.get("notes", [])]
     return "\n".join(lines)
 

@@ -164,7 +164,7 @@ def kaplan_meier(time: ArrayLike, event: ArrayLike, entry: ArrayLike | None = No
     n_risk = number_at_risk(times, distinct, entries)
     with np.errstate(divide="ignore", invalid="ignore"):
         increments = np.where(n_event > 0, n_event / (n_risk * (n_risk - n_event)), 0.0)
-    survival: FloatArray = np.cumprod(1.0 - n_event / n_risk)
+    survival = np.asarray(np.cumprod(1.0 - n_event / n_risk), dtype=np.float64)
     log_variance = np.where(survival > 0, np.cumsum(increments), np.nan)
     return KaplanMeier(distinct, n_risk, n_event, n_all - n_event, survival, log_variance)
 

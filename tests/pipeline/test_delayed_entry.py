@@ -17,7 +17,7 @@ from tests.conftest import edit, make_small
 def registry(tmp_path_factory):
     """Simulated patients, 60% of whom may enter late, and a run."""
     folder = tmp_path_factory.mktemp("registry")
-    path = make_small(folder / "cohort", delayed_entry=0.6, image_effect=1.2)
+    path = make_small(folder / "cohort", delayed_entry=0.6, patches=5, dimension=16)
     edit(
         path,
         arms=["clinical"],
