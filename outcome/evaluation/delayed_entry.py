@@ -21,6 +21,7 @@ from outcome.evaluation.arrays import ArmScores
 __all__ = [
     "DISTRIBUTION",
     "SHARES",
+    "TREATMENT",
     "UNDEFINED",
     "WEIGHTS",
     "describe_delayed_entry",
@@ -41,6 +42,11 @@ DISTRIBUTION = (
     "delayed entry: among those who lived to enter, survival at the own time is not uniform"
 )
 """Why there is no D-calibration."""
+TREATMENT = (
+    "delayed entry: effects of the treatment are not estimated, since their models do not use risk"
+    " sets with entry yet"
+)
+"""Why there are no tables of treatment."""
 UNDEFINED = frozenset({WEIGHTS, SHARES, DISTRIBUTION})
 """Reasons why a metric is left out of every evaluation with delayed entry."""
 

@@ -14,6 +14,7 @@ from outcome.evaluation.arrays import ArmScores, Panel, read_arms
 from outcome.evaluation.comparison import compare_arms
 from outcome.evaluation.covariates import MOST_LEVELS, patient_values, without_many_levels
 from outcome.evaluation.crossfit_estimates import InnerModelTables, inner_scores_by_arm
+from outcome.evaluation.delayed_entry import TREATMENT
 from outcome.evaluation.estimate import Estimate
 from outcome.evaluation.evaluation_repr import evaluation_html, evaluation_text
 from outcome.evaluation.impossible_predictions import impossible_predictions
@@ -321,7 +322,9 @@ def evaluate_study(
         inner=by_arm, treatment=patients.treatment,
     )  # fmt: skip
     found = replace(found, further=further)
-    if patients.treatment is not None:
+    if patients.treatment is not None and outcome.late:
+        found = replace(found, warnings=(*found.warnings, TREATMENT))
+    elif patients.treatment is not None:
         notes, warnings = treatment_notes(panel, patients.treatment, further)
         found = replace(found, notes=(*found.notes, *notes), warnings=(*found.warnings, *warnings))
     for endpoint in secondary:

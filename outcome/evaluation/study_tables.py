@@ -117,7 +117,7 @@ def study_tables(
     -------
     dict of str to DataFrame
         Those of `STUDY_TABLES` that apply and are not empty. Under delayed entry there are no
-        AUC over time, decision curves and best cuts.
+        AUC over time, decision curves, best cuts and effects of treatment.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def study_tables(
         )  # fmt: skip
     if len(acquisition.columns) > 1:
         found["nuisance"] = nuisance_baselines(panel, arms[0], outcome, acquisition)
-    if treatment is not None:
+    if treatment is not None and not outcome.late:
         found |= treatment_tables(panel, arms, outcome, treatment, covariates)
     spread = (plain, arms, inner or {}, outcome.horizons)
     found["inner_model_spread"] = inner_model_spread(*spread)

@@ -292,7 +292,7 @@ def draw_treatment(s: Simulation, score: pd.DataFrame) -> pd.DataFrame | None:
         return None
     # A generator of its own: treatments must not change the rest of the cohort.
     rng = np.random.default_rng([s.seed, 20261125])
-    treated = rng.permutation(s.patients) < s.patients / 2
+    treated = rng.permutation(s.population) < s.population / 2
     image = score["image"].to_numpy() / (s.image_effect or 1.0)
     score["treatment_effect"] = s.treatment_effect + s.interaction * image
     score["log_hazard"] += np.where(treated, score["treatment_effect"], 0.0)
