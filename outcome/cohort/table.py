@@ -301,13 +301,7 @@ def _build(
         reason = f"{len(blank)} rows without a slide id"
         gone = tuple((p, "(no slide id)", "rows with a slide id", reason) for p in blank)
         cohort = replace(cohort, lost=gone).noted("rows with a slide id", reason)
-    if "entry" in outcome:
-        late = int((outcome["entry"] > 0).sum())
-        known = int(outcome["entry"].notna().sum())
-        notes.append(
-            f"delayed entry (column {str(study.endpoint.entry)!r}): {late} of {known} patients came"
-            " under observation after the origin, and are at risk only from then on"
-        )
+    notes += _entry_note(study, outcome)
     missing = outcome.isna().any(axis=1) & ~invalid
     if missing.any() and study.on_missing.endpoint == "error":
         problems.add(
@@ -331,6 +325,17 @@ def _build(
         reason = f"{int(empty.sum())} patients without {' or '.join(names)}"
         cohort = cohort.keep(cohort.patients.index[~empty], "with every covariate", reason)
     return cohort
+
+
+def _entry_note(study: Study, outcome: pd.DataFrame) -> list[str]:
+    """Say how many patients came under observation late, where the study asks for it."""
+    if "entry" not in outcome:
+        return []
+    late, known = int((outcome["entry"] > 0).sum()), int(outcome["entry"].notna().sum())
+    return [
+        f"delayed entry (column {str(study.endpoint.entry)!r}): {late} of {known} patients came"
+        " under observation after the origin, and are at risk only from then on"
+    ]
 
 
 def _without_invalid_times(
