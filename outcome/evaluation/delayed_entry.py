@@ -74,7 +74,7 @@ def describe_delayed_entry(arms: Sequence[ArmScores], unit: str) -> str:
     text += " later patient had entered before the earlier event. Left out, since they weigh or"
     text += " average over the patients seen as if these were all: Uno's C, AUC(t), Brier scores,"
     text += " the ratio of observed to expected events, D-calibration, decision curves, maximally"
-    text += " selected cut-offs and Gray's test"
+    text += " selected cut-offs, Gray's test, subdistribution hazards and bounds of survival time"
     if entry.min() > 0:
         text += (
             f". Nobody is under observation before {entry.min():.4g} {unit}: survival is that of"

@@ -117,7 +117,8 @@ def study_tables(
     -------
     dict of str to DataFrame
         Those of `STUDY_TABLES` that apply and are not empty. Under delayed entry there are no
-        AUC over time, decision curves, best cuts and effects of treatment.
+        AUC over time, decision curves, best cuts, effects of treatment, subdistribution hazards,
+        patients set aside and survival bounds.
 
     Raises
     ------
@@ -154,7 +155,7 @@ def study_tables(
         found["added_value"] = added_value(plain, others, covariates)
     known = covariates if has_covariates else None
     found["effects"] = effects(plain, arms, known, made_of_covariates=made_of_covariates)
-    if outcome.competing:
+    if outcome.competing and not outcome.late:
         found["subdistribution"] = subdistribution_ratios(
             plain, arms, found["effects"], known, made_of_covariates=made_of_covariates
         )
@@ -170,8 +171,9 @@ def study_tables(
         found |= treatment_tables(panel, arms, outcome, treatment, covariates)
     spread = (plain, arms, inner or {}, outcome.horizons)
     found["inner_model_spread"] = inner_model_spread(*spread)
-    found["set_aside"] = set_aside(*spread, favourable=outcome.favourable)
-    found["survival_bounds"] = survival_bounds(predictions)
+    if not outcome.late:
+        found["set_aside"] = set_aside(*spread, favourable=outcome.favourable)
+        found["survival_bounds"] = survival_bounds(predictions)
     return {name: found[name] for name in STUDY_TABLES if name in found and len(found[name])}
 
 
