@@ -171,10 +171,11 @@ def study_tables(
         found |= treatment_tables(panel, arms, outcome, treatment, covariates)
     spread = (plain, arms, inner or {}, outcome.horizons)
     found["inner_model_spread"] = inner_model_spread(*spread)
-    if not outcome.late:
-        found["set_aside"] = set_aside(*spread, favourable=outcome.favourable)
-        found["survival_bounds"] = survival_bounds(predictions)
-    return {name: found[name] for name in STUDY_TABLES if name in found and len(found[name])}
+    found["set_aside"] = set_aside(*spread, favourable=outcome.favourable)
+    found["survival_bounds"] = survival_bounds(predictions)
+    undefined = {"set_aside", "survival_bounds"} if outcome.late else set()
+    names = [n for n in STUDY_TABLES if n in found and n not in undefined]
+    return {name: found[name] for name in names if len(found[name])}
 
 
 def _of_times(

@@ -92,7 +92,7 @@ def fit_survival_bound(
     Returns
     -------
     SurvivalBound or None
-        None where times are unknown, events compete, or follow-up is too short.
+        None where times are unknown, entry is delayed, events compete, or follow-up is short.
 
     References
     ----------
@@ -100,6 +100,8 @@ def fit_survival_bound(
     .. [2] Gui, Hore, Ren & Barber (2024), Biometrika 111:459-477.
     """
     time, code = outcomes.time, outcomes.code
+    if outcomes.entry is not None:
+        return None
     if time is None or (code == 2).any() or not (code == 1).any():
         return None
     curve = censoring_curve(time, code == 1)
