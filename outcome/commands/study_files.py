@@ -73,7 +73,7 @@ def init(
     if folders:
         found = find_slide_files(folders)
         files = list(found.files)
-        first = first_readable([p for f in list(found.files.values())[:5] for p in f.paths])
+        first = first_readable(list(found.files.values())[:5])
         what = f", {first.layout}, {first.features.shape[1]} numbers a vector" if first else ""
         encoder = f", encoder {first.encoder}" if first and first.encoder else ""
         typer.echo(f"features: {len(files)} slides{what}{encoder}")
