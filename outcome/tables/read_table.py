@@ -434,7 +434,7 @@ def read_parquet(path: Path) -> pd.DataFrame:
             size = sum(about.row_group(i).total_byte_size for i in groups)
             if size > max(LARGEST_SHEET, 4 * path.stat().st_size):
                 raise CohortError(f"{path.name} unpacks to {size:,} bytes: it is no table")
-            frame = file.read(use_threads=False).to_pandas()
+            frame: pd.DataFrame = file.read(use_threads=False).to_pandas()
     except pyarrow.ArrowException as error:
         raise ValueError(str(error)) from None
     if not isinstance(frame.index, pd.RangeIndex):

@@ -81,9 +81,9 @@ def _with_samples(table: pd.DataFrame, path: Path, notes: list[str]) -> pd.DataF
     """Add the attributes of samples of which every patient has one value."""
     samples = read_table(path).with_plain_numbers().frame
     require_columns(samples, [PATIENT], path.name)
-    new = [c for c in samples if c not in table and c != "SAMPLE_ID"]
+    new = [str(c) for c in samples if c not in table and c != "SAMPLE_ID"]
     values = samples.groupby(PATIENT)[new]
-    single = [c for c, most in values.nunique().max().items() if most <= 1]
+    single = [str(c) for c, most in values.nunique().max().items() if most <= 1]
     if left := [c for c in new if c not in single]:
         notes.append(
             f"{len(left)} attributes differ between samples of a patient, and are left out, e.g."

@@ -17,7 +17,7 @@ from outcome.tables.read_table import read_table
 __all__ = ["import_hancock"]
 
 LAST = "days_to_last_information"
-CODES = {
+CODES: dict[str, dict[str, int | str]] = {
     "survival_status": {"living": 0, "deceased": 1},
     "survival_status_with_cause": {
         "living": 0,
@@ -31,7 +31,7 @@ ENDPOINTS: dict[str, dict[str, Any]] = {
     "os": {"kind": "survival", "time": LAST, "event": "survival_status"},
     "dss": {"kind": "survival", "time": LAST, "event": "survival_status_with_cause"},
 }
-COVARIATES = {
+COVARIATES: dict[str, list[str]] = {
     "numeric": ["age_at_initial_diagnosis"],
     "categorical": ["sex", "smoking_status", "primarily_metastasis"],
 }

@@ -44,7 +44,9 @@ def import_pathbench_mil(source: Source) -> Imported:
     else:
         require_columns(table, ["category"], path.name)
         endpoint = binary_section(table, "category", source.positive)
-    parts = {name.lower(): frozenset(rows["patient"]) for name, rows in table.groupby("dataset")}
+    parts = {
+        str(name).lower(): frozenset(rows["patient"]) for name, rows in table.groupby("dataset")
+    }
     folds = []
     if set(parts) == {"train", "test"}:
         if both := sorted(parts["train"] & parts["test"]):

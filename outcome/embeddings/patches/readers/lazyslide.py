@@ -27,7 +27,14 @@ from outcome.embeddings.patches.readers.sidecars import positive_number, read_js
 from outcome.errors import EmbeddingError
 from outcome.tables.read_table import read_parquet
 
-__all__ = ["import_zarr", "is_store", "lazyslide_geometry", "read_lazyslide", "store_files"]
+__all__ = [
+    "import_zarr",
+    "is_store",
+    "lazyslide_geometry",
+    "read_lazyslide",
+    "store_files",
+    "tiles_of",
+]
 
 CODECS = frozenset(
     {"bytes", "endian", "transpose", "sharding_indexed", "crc32c", "zstd", "gzip", "zlib", "blosc",
@@ -131,6 +138,11 @@ def lazyslide_geometry(path: Path, names: Names) -> dict[str, float]:
     if side and found["level0_magnification"]:
         found["magnification"] = found["level0_magnification"] / downsample
     return {name: value for name, value in found.items() if value}
+
+
+def tiles_of(path: Path, names: Names | None = None) -> str:
+    """Return the name of the tiles whose vectors are read."""
+    return _chosen(path, names or Names())[2]
 
 
 def _chosen(path: Path, names: Names) -> tuple[Path, str, str]:

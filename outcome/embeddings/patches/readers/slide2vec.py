@@ -9,10 +9,12 @@ and `patient_embeddings` (one vector, of shape (d,)) are described in the same w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from outcome.embeddings.patches.readers.content import Names, Raw, read_coords_with
 from outcome.embeddings.patches.readers.numpy_files import read_arrays
@@ -54,6 +56,11 @@ def _of(path: Path) -> Mapping[str, Any]:
     return found if found.get("artifact_type") in KINDS else {}
 
 
+def _corners(place: Path) -> NDArray[Any]:
+    axes = [read_arrays(place, Names(features=axis)).features for axis in ("x", "y")]
+    return np.stack(axes, axis=1)
+
+
 def _complete(path: Path, raw: Raw) -> Raw:
     if not (stated := _of(path)):
         return raw
@@ -62,11 +69,7 @@ def _complete(path: Path, raw: Raw) -> Raw:
         layout="slide2vec", encoder=encoder[:LONGEST_TEXT] if isinstance(encoder, str) else ""
     )
     for place in _coordinates(path):
-        coords, problem = read_coords_with(
-            lambda place=place: np.stack(
-                [read_arrays(place, Names(features=axis)).features for axis in ("x", "y")], axis=1
-            )
-        )
+        coords, problem = read_coords_with(partial(_corners, place))
         raw = raw.but(coords=coords, coords_problem=problem)
     return raw
 

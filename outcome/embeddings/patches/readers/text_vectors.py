@@ -114,7 +114,7 @@ def _as_numbers(table: pd.DataFrame, ids: pd.Series, name: str) -> NDArray[Any]:
             " remove the rows, or extract these slides again"
         )
     with np.errstate(over="ignore"):
-        return values.astype(np.float32)
+        return np.asarray(values, dtype=np.float32)
 
 
 def _stacked(column: pd.Series, name: str) -> NDArray[Any]:
