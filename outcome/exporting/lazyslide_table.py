@@ -8,6 +8,7 @@ Written for, and tested against, spatialdata 0.7.
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -84,10 +85,18 @@ def add_tile_table(
     region = {"region": tiles, "region_key": "library_id", "instance_key": "tile_id"}
     table.uns["spatialdata_attrs"] = region
     table.uns["outcome"] = dict(about or {})
-    tables = zarr.open_group(str(target), mode="r+").require_group("tables")
-    anndata.io.write_elem(tables, name, table)
     kind = {"spatialdata-encoding-type": "ngff:regions_table", "version": "0.2"}
-    tables[name].attrs.update({**region, **kind})
+    # Consolidated metadata lists what a store holds, and is written anew when the table is there.
+    root = zarr.open_group(str(target), mode="r+", use_consolidated=False)
+    try:
+        tables = root.require_group("tables")
+        with warnings.catch_warnings():  # of a coming default, which changes no value
+            warnings.filterwarnings("ignore", message=".*autosharding")
+            anndata.io.write_elem(tables, name, table)
+        tables[name].attrs.update({**region, **kind})
+    except BaseException:
+        shutil.rmtree(target / "tables" / name, ignore_errors=True)
+        raise
     zarr.consolidate_metadata(str(target))
     return target
 

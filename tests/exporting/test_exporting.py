@@ -25,14 +25,14 @@ _spec = importlib.util.spec_from_file_location(
 writers = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(writers)
 
-N = 20
+N = 40
 
 
 def cohort(folder):
     rng = np.random.default_rng(0)
     (folder / "f").mkdir()
     table = pd.DataFrame({"patient_id": [f"P{i:02d}" for i in range(N)]})
-    table["time"], table["event"] = rng.exponential(9, N).round(2) + 1, [0, 1] * (N // 2)
+    table["time"], table["event"] = rng.exponential(9, N).round(2) + 1, [1, 1, 1, 0] * (N // 4)
     table["age"] = np.arange(N) + 40
     table = pd.concat([table, table.iloc[:3]])
     table["slide_id"] = [f"S{i:02d}" for i in range(len(table))]
@@ -54,7 +54,7 @@ def cohort(folder):
 
 def test_slide_vectors_are_an_anndata_that_is_read_back(tmp_path):
     study, table, vectors = cohort(tmp_path)
-    assert export_study(study, tmp_path / "v.h5ad", "anndata", cache=tmp_path / "cache") == 23
+    assert export_study(study, tmp_path / "v.h5ad", "anndata", cache=tmp_path / "cache") == 43
     found = anndata.read_h5ad(tmp_path / "v.h5ad")
     np.testing.assert_allclose(found.to_df().loc[list(vectors)], list(vectors.values()), rtol=1e-5)
     table = table.set_index("slide_id").loc[found.obs_names]
@@ -63,7 +63,7 @@ def test_slide_vectors_are_an_anndata_that_is_read_back(tmp_path):
     assert found.obs["age"].astype(int).tolist() == table["age"].tolist()
     assert found.uns["vectors"] == "mean of patches"
     again = find_slide_files(tmp_path / "v.h5ad").files
-    np.testing.assert_allclose(again["S22"].read().features[0], vectors["S22"], rtol=1e-5)
+    np.testing.assert_allclose(again["S42"].read().features[0], vectors["S42"], rtol=1e-5)
     with pytest.raises(InputError, match="is there already"):
         export_study(study, tmp_path / "v.h5ad", "anndata", cache=tmp_path / "cache")
 
@@ -166,4 +166,4 @@ def test_the_command_writes_for_each_tool(tmp_path, outcome):
         "export", tmp_path / "study.yaml", "--to", "anndata", "--out", tmp_path / "v.h5ad"
     )
     assert done.code == 0, done.err
-    assert "23 slides: " in done.out
+    assert "43 slides: " in done.out
