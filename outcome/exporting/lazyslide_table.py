@@ -97,7 +97,9 @@ def add_tile_table(
     except BaseException:
         shutil.rmtree(target / "tables" / name, ignore_errors=True)
         raise
-    zarr.consolidate_metadata(str(target))
+    with warnings.catch_warnings():  # of the parquet files of shapes, which are no arrays
+        warnings.filterwarnings("ignore", message=".*not recognized as a component")
+        zarr.consolidate_metadata(str(target))
     return target
 
 

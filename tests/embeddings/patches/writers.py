@@ -140,19 +140,23 @@ def lazyslide(folder, slide, x, xy, encoder="musk", format_=3, aggregated=None):
     properties = {"mpp": 0.25, "magnification": 40, "shape": [20_000, 30_000]}
     about = {"tile_spec": {"tiles": spec}, "slide_properties": properties}
     _zarr_node(store, about, format_)
+    for group in ("tables", "shapes", "shapes/tiles"):
+        _zarr_node(store / group, {}, format_)
     table = store / "tables" / f"{encoder}_tiles"
     about = {"encoding-type": "anndata", "region": "tiles", "region_key": "library_id"}
     _zarr_node(table, about | {"instance_key": "tile_id"}, format_)
     _zarr_array(table / "X", x.astype(np.float32), format_)
     # The rows of the two tables are in another order; the id of a tile leads from one to the other.
     ids = np.arange(len(x))[::-1]
+    _zarr_node(table / "obs", {}, format_)
     _zarr_array(table / "obs" / "tile_id", ids.astype(np.int64), format_)
     if aggregated is not None:
         place = table / "uns" / "agg_ops" / "agg_slide" / "features"
+        for group in (table / "uns", place.parents[1], place.parent):
+            _zarr_node(group, {}, format_)
         _zarr_array(place, aggregated.astype(np.float32), format_)
     shapes = pd.DataFrame({"tile_id": ids, "x": xy[:, 0], "y": xy[:, 1]})
     shapes["geometry"] = [b"\0"] * len(x)
-    (store / "shapes" / "tiles").mkdir(parents=True, exist_ok=True)
     shapes.sort_values("tile_id").to_parquet(store / "shapes" / "tiles" / "shapes.parquet")
 
 
