@@ -97,8 +97,10 @@ def add_tile_table(
     except BaseException:
         shutil.rmtree(target / "tables" / name, ignore_errors=True)
         raise
-    with warnings.catch_warnings():  # of the parquet files of shapes, which are no arrays
-        warnings.filterwarnings("ignore", message=".*not recognized as a component")
+    # zarr warns of the parquet files of shapes, which are no arrays, and that consolidated metadata
+    # is an addition to its format; spatialdata writes both.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
         zarr.consolidate_metadata(str(target))
     return target
 
