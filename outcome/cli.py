@@ -15,6 +15,7 @@ import typer
 from outcome.commands import (
     bundles,
     embed_reports,
+    exports,
     machine,
     planning,
     simulations,
@@ -48,6 +49,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "predict": bundles.predict,
     "validate": bundles.validate,
     "attention": bundles.attention,
+    "export": exports.export,
     "embed-reports": embed_reports.embed_reports,
     "simulate": simulations.simulate,
     "power": planning.power,

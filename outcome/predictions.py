@@ -76,10 +76,15 @@ class Predictions:
         key = ["arm", "repeat", "patient_id"]
         twice = self.table.duplicated(key)
         if twice.any():
+            several = not self.table.duplicated([*key, "fold"]).any()
             problems.add(
-                "a patient is scored more than once in one arm and repeat",
+                "a patient is scored more than once in one arm and repeat"
+                + (", by models of several folds" if several else ""),
                 self.table.loc[twice, "patient_id"].tolist(),
-                "give one row per arm, repeat and patient",
+                "keep for each patient the row of its own test fold: the models of the others were"
+                " trained on it"
+                if several
+                else "give one row per arm, repeat and patient",
             )
         risk = pd.to_numeric(self.table["risk"], errors="coerce").to_numpy(dtype=float)
         bad = ~np.isfinite(risk)

@@ -106,7 +106,7 @@ def contracts_of(study: Study, study_data: StudyData, arm: Arm) -> dict[str, Con
         if study.embeddings.patches is not None:
             files = find_slide_files(study.embeddings.patches, study.embeddings.layout).files
             named = [n for n in study_data.cohort.slides["slide_id"] if n in files]
-            geometry = patch_geometry(files[named[0]].first) if named else {}
+            geometry = patch_geometry(files[named[0]].first, files[named[0]].names) if named else {}
         size = {k: v for k, v in geometry.items() if k not in ("width", "height")}
         found["image"] = Contract(
             dimension=first.dimension,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -181,6 +181,10 @@ def attention(
     cache: Cache = None,
     allow_import: AllowImport = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the random deletions.")] = 0,
+    lazyslide: Annotated[
+        Literal["copy", "original"] | None,
+        typer.Option(help="Write a table into a copy of the LazySlide store, or into it."),
+    ] = None,
 ) -> None:
     """Map which patches raised and which lowered the risk."""
     from outcome.pipeline.explain_model import attention as explain
@@ -189,7 +193,7 @@ def attention(
         found = explain(
             bundle, study, slides=slide or [], patients=patient or [], out=out, top=top,
             images=images, patches=patches, reports=reports, cache=cache,
-            allow_import=allow_import, seed=seed, progress=progress,
+            allow_import=allow_import, seed=seed, lazyslide=lazyslide, progress=progress,
         )  # fmt: skip
     rows = found.modalities
     print_table("What the risk comes from", list(rows.columns), _rounded(rows))

@@ -73,7 +73,7 @@ def init(
     if folders:
         found = find_slide_files(folders)
         files = list(found.files)
-        first = first_readable([p for f in list(found.files.values())[:5] for p in f.paths])
+        first = first_readable(list(found.files.values())[:5])
         what = f", {first.layout}, {first.features.shape[1]} numbers a vector" if first else ""
         encoder = f", encoder {first.encoder}" if first and first.encoder else ""
         typer.echo(f"features: {len(files)} slides{what}{encoder}")
@@ -95,7 +95,21 @@ def init(
 
 def import_(
     layout: Annotated[
-        Literal["patho-bench", "panther", "mcat", "survpath", "clam", "stamp"],
+        Literal[
+            "patho-bench",
+            "panther",
+            "mcat",
+            "survpath",
+            "clam",
+            "stamp",
+            "nnmil",
+            "pathbench-mil",
+            "moozy",
+            "hancock",
+            "cbioportal",
+            "tcga-cdr",
+            "gdc",
+        ],
         typer.Argument(help="Whose files they are."),
     ],
     path: Annotated[Path, typer.Argument(help="The table, or the folder that holds it.")],
@@ -107,7 +121,9 @@ def import_(
     table: Annotated[
         Path | None, typer.Option(help="A further table: clinical, or of slides (stamp).")
     ] = None,
-    endpoint: Annotated[str, typer.Option(help="Of several: os, dss, pfi, or a task.")] = "",
+    endpoint: Annotated[
+        str, typer.Option(help="Of several: os, dss, pfi, dfi, rfs, or a task.")
+    ] = "",
     positive: Positive = "",
     time: TimeColumn = "",
     event: EventColumn = "",
@@ -122,16 +138,23 @@ def import_(
 
     from outcome.cohort.drafting.drafts import relative, write_draft
     from outcome.cohort.drafting.importers import Source, draft_import
+    from outcome.embeddings.patches.find import find_slide_files
 
     _check_unit(unit)
     called = name or re.sub(r"[^\w.+-]+", "-", path.absolute().stem).strip("-.") or layout
     folder = out or Path(called)
     columns = {k: v for k, v in (("time", time), ("event", event), ("unit", unit)) if v}
+    files: list[str] = []
+    if patches:
+        found = find_slide_files(patches)
+        files = list(found.files)
+        _say_all(found.notes)
     draft = draft_import(
         layout,
         Source(path, splits, table, endpoint, positive, columns),
         called,
         [relative(p, folder) for p in patches or []],
+        files,
     )
     _finish(*write_draft(draft, folder), draft.understood)
 

@@ -18,6 +18,7 @@ from outcome.evaluation.delayed_entry import TREATMENT
 from outcome.evaluation.estimate import Estimate
 from outcome.evaluation.evaluation_repr import evaluation_html, evaluation_text
 from outcome.evaluation.impossible_predictions import impossible_predictions
+from outcome.evaluation.in_sample import pooled_notices
 from outcome.evaluation.metric_set import InnerByArm
 from outcome.evaluation.notes import arm_notices, interval_notices, small_sample_notices
 from outcome.evaluation.outcome_kinds import EvaluatedOutcome, described_outcome, table_outcome
@@ -462,6 +463,7 @@ def _evaluated(
             *impossible_predictions(panel, arms, favourable=outcome.favourable),
             *small_sample_notices(arms, landmark=outcome.landmark),
             *arm_notices(arms, panel, measured),
+            *pooled_notices(arms, favourable=outcome.favourable),
         ),
     )
 

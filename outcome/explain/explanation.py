@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,18 +19,22 @@ from outcome.bundle.new_patients import NewPatients
 from outcome.bundle.serialization import bundle_digest
 from outcome.cohort import slide_name
 from outcome.embeddings.patches.bag import Bag
+from outcome.embeddings.patches.find import SlideFiles
 from outcome.embeddings.patches.geometry import patch_geometry
+from outcome.embeddings.patches.readers.lazyslide import is_store, tiles_of
 from outcome.errors import BundleError, RunFolderError
 from outcome.explain.contributions import Contributions, patch_contributions
 from outcome.explain.faithfulness import deletion_rows
-from outcome.explain.geojson import feature_collection
+from outcome.explain.geojson import feature_collection, tile_collection
 from outcome.explain.input_shares import modality_values
 from outcome.explain.thumbnails import Thumbnail, find_thumbnail
+from outcome.exporting.lazyslide_table import add_tile_table
 from outcome.progress import Progress, no_progress
 
-__all__ = ["Explanation", "explain"]
+__all__ = ["Explanation", "Where", "explain"]
 
 ABOUT = "attention.json"
+Where = Literal["copy", "original"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,8 @@ class Explanation:
     ----------
     folder : Path
         Per slide `<slide>.patches.csv` (all patches), `<slide>.top.csv`, `<slide>.geojson` (the
-        listed ones) and `<slide>.png`.
+        listed ones), `<slide>.tiles.geojson` (all, for QuPath) and `<slide>.png`; and, where it was
+        asked for, a copy of a LazySlide store.
     patches : mapping of slide to DataFrame
         `x, y, side, attention, attention_percentile, contribution, end, rank`. Attention and
         percentiles are within the patient, all slides together.
@@ -72,6 +78,7 @@ def explain(
     images: Path | None = None,
     seed: int = 0,
     titles: Mapping[str, str] | None = None,
+    lazyslide: Where | None = None,
     progress: Progress = no_progress,
 ) -> Explanation:
     """Explain some slides or patients; parameters as for `outcome.attention`.
@@ -80,6 +87,8 @@ def explain(
     ----------
     titles : mapping, optional
         Slide to the title of its map; by default the slide's name.
+    lazyslide : {"copy", "original"}, optional
+        Add a table to a copy of the slide's LazySlide store, or to the store itself.
 
     Raises
     ------
@@ -113,7 +122,10 @@ def explain(
             rows = deletion_rows(ensemble, seen, values.value, rng)
             deletions += [{"patient_id": patient, **row} for row in rows]
         exact = exact and values.exact
-        group = _Slides(bundle, new_patients, patient, bag, values, top, images, titles or {})
+        group = _Slides(
+            bundle, new_patients, patient, bag, values, top, images, titles or {}, lazyslide,
+            float(shares[-1]["risk"]),
+        )  # fmt: skip
         for slide in wanted:
             found[slide] = group.write(out, slide, warnings)
     progress("explaining", len(chosen), len(chosen))
@@ -176,6 +188,8 @@ class _Slides:
     top: int
     images: Path | None
     titles: Mapping[str, str]
+    lazyslide: Where | None
+    risk: float
 
     def write(self, out: Path, slide: str, warnings: list[str]) -> pd.DataFrame:
         """Write the tables and the map of one slide; returns all its patches."""
@@ -189,12 +203,14 @@ class _Slides:
         if not np.isfinite(table[["x", "y"]].to_numpy()).all() or table.empty:
             warnings.append(f"{slide}: no coordinates, so no map and no GeoJSON")
             return table
-        geometry = patch_geometry(self.new_patients.slides[self.patient][place][1].first)
+        geometry = _geometry(self.new_patients.slides[self.patient][place][1])
         thumbnail, reason = find_thumbnail(self.images, slide)
         if reason:
             warnings.append(f"{slide}: no thumbnail: {reason}")
         micrometres = "patch_um" in geometry
-        self._geojson(out, slide, listed, thumbnail, micrometres, warnings)
+        self._geojson(out, slide, table, listed, thumbnail, micrometres, warnings)
+        if self.lazyslide is not None:
+            self._store(out, slide, place, table, warnings)
         self._map(out, slide, table, thumbnail, micrometres)
         return table
 
@@ -226,6 +242,7 @@ class _Slides:
         self,
         out: Path,
         slide: str,
+        table: pd.DataFrame,
         listed: pd.DataFrame,
         thumbnail: Thumbnail | None,
         micrometres: bool,
@@ -239,9 +256,28 @@ class _Slides:
                 )
                 return
             factor = 1 / thumbnail.micrometres
-            listed = _scaled(listed, factor)
+            table, listed = _scaled(table, factor), _scaled(listed, factor)
         content = feature_collection(listed, slide)
         (out / f"{slide}.geojson").write_text(json.dumps(content, indent=1))
+        (out / f"{slide}.tiles.geojson").write_text(json.dumps(tile_collection(table, slide)))
+
+    def _store(
+        self, out: Path, slide: str, place: int, table: pd.DataFrame, warnings: list[str]
+    ) -> None:
+        """Add a table to the LazySlide store of a slide, or to a copy in `out`."""
+        source = self.new_patients.slides[self.patient][place][1].first
+        if not is_store(source):
+            warnings.append(f"{slide}: its vectors are not in a LazySlide store: no table")
+            return
+        name = f"outcome_{re.sub(r'[^0-9A-Za-z_]+', '_', self.bundle.arm.name)}"
+        copied = out / f"{slide}.zarr" if self.lazyslide == "copy" else None
+        about: dict[str, float | str] = {
+            "study": self.bundle.name,
+            "arm": self.bundle.arm.name,
+            "risk": self.risk,
+        }
+        tiles = tiles_of(source, self.new_patients.slides[self.patient][place][1].names)
+        add_tile_table(source, table, name, copy_to=copied, tiles=tiles, about=about)
 
     def _map(
         self,
@@ -268,6 +304,10 @@ class _Slides:
             thumbnail=thumbnail,
         )
         save_map(figure, out / f"{slide}.png")
+
+
+def _geometry(files: SlideFiles) -> dict[str, float]:
+    return patch_geometry(files.first, files.names)
 
 
 def _scaled(patches: pd.DataFrame, factor: float) -> pd.DataFrame:

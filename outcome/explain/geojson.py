@@ -1,4 +1,4 @@
-"""Top and bottom patches as GeoJSON, in the form that QuPath opens."""
+"""Patches as GeoJSON, in the form that QuPath opens: the listed ones, or all as tiles."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pandas as pd
 
-__all__ = ["feature_collection"]
+__all__ = ["feature_collection", "tile_collection"]
 
+MEASURED = ("attention", "attention_percentile", "contribution")
 COLOURS = {"raises risk": [178, 24, 43], "lowers risk": [33, 102, 172]}
 
 
@@ -29,15 +30,43 @@ def feature_collection(patches: pd.DataFrame, slide: str) -> dict[str, Any]:
     }
 
 
-def _feature(row: dict[Any, Any], slide: str) -> dict[str, Any]:
+def tile_collection(patches: pd.DataFrame, slide: str) -> dict[str, Any]:
+    """Return every patch as a tile object with its measurements, in level-0 pixels.
+
+    Parameters
+    ----------
+    patches : DataFrame
+        `x, y, side, contribution, attention, attention_percentile`.
+    slide : str
+        Names the tiles, together with their row.
+    """
+    tiles = []
+    for number, row in enumerate(patches.to_dict("records")):
+        measured = {k: float(row[k]) for k in MEASURED if pd.notna(row[k])}
+        tiles.append(
+            {
+                **_square(row, f"{slide}/tile {number}"),
+                "properties": {"objectType": "tile", "measurements": measured},
+            }
+        )
+    return {"type": "FeatureCollection", "features": tiles}
+
+
+def _square(row: dict[Any, Any], key: str) -> dict[str, Any]:
     x, y, side = float(row["x"]), float(row["y"]), float(row["side"])
     corners = [[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]
+    return {
+        "type": "Feature",
+        "id": str(uuid5(NAMESPACE_URL, key)),
+        "geometry": {"type": "Polygon", "coordinates": [corners]},
+    }
+
+
+def _feature(row: dict[Any, Any], slide: str) -> dict[str, Any]:
     name = f"{row['end']} {row['rank']}"
     measured = {k: float(row[k]) for k in ("contribution", "attention") if pd.notna(row[k])}
     return {
-        "type": "Feature",
-        "id": str(uuid5(NAMESPACE_URL, f"{slide}/{name}")),
-        "geometry": {"type": "Polygon", "coordinates": [corners]},
+        **_square(row, f"{slide}/{name}"),
         "properties": {
             "objectType": "annotation",
             "name": name,

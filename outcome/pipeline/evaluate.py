@@ -18,6 +18,7 @@ from outcome.errors import PredictionsError, Problems, RunFolderError
 from outcome.evaluation.covariates import MOST_LEVELS, without_many_levels
 from outcome.evaluation.crossfit_estimates import InnerModelTables
 from outcome.evaluation.evaluation import Evaluation, PatientTables, evaluate_study
+from outcome.evaluation.in_sample import models_of_several_folds
 from outcome.evaluation.outcome_kinds import described_outcome
 from outcome.evaluation.regrouping import Grouped, GroupOrigin, regroup
 from outcome.pipeline.sources import PredictionSource, endpoint_asked, read_sources
@@ -186,7 +187,8 @@ def evaluate_tables(
     if outcome.times and not (unit or read.unit or any(s.folder for s in sources)):
         read = replace(read, notes=(*read.notes, ASSUMED))
     evaluation = annotated(evaluation, read, grouped, sources)
-    evaluation = replace(evaluation, warnings=(*evaluation.warnings, *few, *dropped))
+    several = models_of_several_folds(grouped.predictions.table)
+    evaluation = replace(evaluation, warnings=(*evaluation.warnings, *few, *dropped, *several))
     tables = {
         "predictions": grouped.predictions.table,
         "covariates": read.covariates,

@@ -10,7 +10,7 @@ from outcome.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from outcome.bundle.bundle import Bundle
-    from outcome.explain.explanation import Explanation
+    from outcome.explain.explanation import Explanation, Where
     from outcome.study import Study
 
 __all__ = ["attention"]
@@ -30,6 +30,7 @@ def attention(
     cache: str | Path | None = None,
     allow_import: bool = False,
     seed: int = 0,
+    lazyslide: Where | None = None,
     progress: Progress = no_progress,
 ) -> Explanation:
     """Say where a trained model looked, and what raised and what lowered the risk.
@@ -51,6 +52,10 @@ def attention(
         As for `predict`.
     seed : int
         Of the random deletions that the faithfulness is compared with.
+    lazyslide : {"copy", "original"}, optional
+        Where slides are LazySlide stores: write attention and contribution of each tile as the
+        table `outcome_<arm>`, into a copy in the folder of the maps, or into the store itself. A
+        table of that name is never overwritten.
 
     Raises
     ------
@@ -83,5 +88,6 @@ def attention(
         top=top,
         images=None if images is None else Path(images),
         seed=seed,
+        lazyslide=lazyslide,
         progress=progress,
     )

@@ -359,7 +359,7 @@ def missing_places(study: Study) -> Iterator[Finding]:
     if not _is_there(study.cohort):
         yield {"cohort"}, f"there is no cohort table {study.cohort}"
     for folder in study.embeddings.patches or ():
-        if not _is_there(folder, Path.is_dir):
+        if not _is_there(folder, Path.exists):
             yield {"embeddings"}, f"embeddings.patches: there is no folder {folder}"
     reports = study.embeddings.reports
     file = reports.texts if isinstance(reports, ReportTexts) else reports

@@ -45,9 +45,12 @@ class ArrayNames(Section):
 
 
 Layout = (
-    Literal["auto", "trident", "clam", "panther", "stamp", "slideflow", "tensor", "numpy"]
+    Literal[
+        "auto", "trident", "clam", "panther", "stamp", "moozy", "slideflow", "slide2vec",
+        "lazyslide", "tensor", "numpy",
+    ]
     | ArrayNames
-)
+)  # fmt: skip
 
 
 class ReportColumns(Section):
@@ -133,8 +136,9 @@ class Embeddings(Section):
     """Where the vectors are."""
 
     patches: tuple[Path, ...] | None = None
-    """Folder of patch embeddings, one file per slide; or a list of folders, e.g. of two
-    resolutions, whose patches are put together by slide."""
+    """Folder of patch embeddings, one file per slide; or one table of slide vectors (`.h5ad`,
+    `.parquet`, `.csv`); or a list of folders, e.g. of two resolutions, whose patches are put
+    together by slide."""
     layout: Layout = "auto"
     """Which tool wrote the patches: detected, unless it is declared."""
     tcga_leave_out: tuple[Literal["frozen", "normal"], ...] | None = None

@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 SLIDE_SUFFIX = re.compile(
-    r"(\.(svs|tiff?|ndpi|mrxs|scn))?(\.(h5|hdf5|pt|pth|npy|npz))?$", re.IGNORECASE
+    r"(\.(svs|tiff?|ndpi|mrxs|scn))?(\.(h5|hdf5|pt|pth|npy|npz|zarr))?$", re.IGNORECASE
 )
 LONGEST = 255
 WHOLE = re.compile(r"(\d+)\.0")

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from outcome.errors import CohortError, InputError
 from outcome.tables.numbers import NumberFormat, number_format, plain_numbers
 
-__all__ = ["DAMAGED", "TextTable", "as_text", "clean_text", "read_table"]
+__all__ = ["DAMAGED", "TextTable", "as_text", "clean_text", "read_parquet", "read_table"]
 
 LARGEST_TEXT = 1 << 30
 LARGEST_SHEET = 1 << 28
@@ -411,7 +411,16 @@ def _trimmed(rows: Iterator[Sequence[Any]], path: Path) -> tuple[list[list[str]]
     return [(row + [""] * width)[:width] for row in found], where
 
 
-def _parquet(path: Path) -> TextTable:
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read a parquet file with its own types, after its size has been looked at.
+
+    Raises
+    ------
+    CohortError
+        It has too many cells, or unpacks to more than its size allows.
+    ValueError
+        It is damaged.
+    """
     import pyarrow
     import pyarrow.parquet as parquet
 
@@ -425,9 +434,13 @@ def _parquet(path: Path) -> TextTable:
             size = sum(about.row_group(i).total_byte_size for i in groups)
             if size > max(LARGEST_SHEET, 4 * path.stat().st_size):
                 raise CohortError(f"{path.name} unpacks to {size:,} bytes: it is no table")
-            frame = file.read(use_threads=False).to_pandas()
+            frame: pd.DataFrame = file.read(use_threads=False).to_pandas()
     except pyarrow.ArrowException as error:
         raise ValueError(str(error)) from None
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.reset_index()
-    return as_text(frame, path.name)
+    return frame
+
+
+def _parquet(path: Path) -> TextTable:
+    return as_text(read_parquet(path), path.name)

@@ -9,6 +9,7 @@ than InputError is a finding. The same seed spoils the same bytes.
 """
 
 import argparse
+import importlib.util
 import os
 import pickle
 import resource
@@ -31,9 +32,16 @@ import yaml
 from outcome.cohort import read_cohort
 from outcome.cohort.split_files import read_split_files
 from outcome.embeddings.patches.find import SlideFiles
+from outcome.embeddings.patches.readers import read_table_of_vectors
 from outcome.errors import InputError, Problems
 from outcome.study import Study
 from outcome.tables import read_table as tables
+
+_spec = importlib.util.spec_from_file_location(
+    "writers", Path(__file__).parents[1] / "embeddings" / "patches" / "writers.py"
+)
+writers = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(writers)
 
 HANG, ROOM, BATCH = 10, 64 << 20, 250
 N, D = 24, 16
@@ -105,6 +113,24 @@ def pickled_code(folder):
     return folder / "slide.pt"
 
 
+def tool(write, inside):
+    """A file of a tool, from the writers of the tests; `inside` is the one that is spoiled."""
+
+    def make(folder):
+        write(folder, "slide", features().astype(np.float64), np.arange(2 * N).reshape(N, 2))
+        return folder / inside
+
+    return make
+
+
+def vector_table(write, name):
+    def make(folder):
+        write(folder / name, {f"S{i}": v.astype(np.float64) for i, v in enumerate(features())})
+        return folder / name
+
+    return make
+
+
 TABLE = pd.DataFrame(
     {
         "patient_id": [f"P-{i:03d}" for i in range(20)],
@@ -162,6 +188,22 @@ def read_features(path):
     assert np.isfinite(found.features.astype(np.float32)).all()
 
 
+def read_vectors(path):
+    table = read_table_of_vectors(path)
+    assert table.features.shape == (len(table.ids), table.features.shape[1])
+    found = SlideFiles((path,), rows=(next(iter(table.rows)),)).read()
+    assert np.isfinite(found.features.astype(np.float32)).all()
+
+
+def read_store(path):
+    read_features(next(p for p in path.parents if p.suffix == ".zarr"))
+
+
+def read_slide2vec(path):
+    root = path.parents[1]
+    read_features(root / "tile_embeddings" / "slide.pt")
+
+
 def read_table(path):
     study = Study.parse({**STUDY, "covariates": {}, "cohort": str(path)}, folder=path.parent)
     cohort = read_cohort(study, Problems("table"))
@@ -179,6 +221,7 @@ def read_study(path):
 
 
 F32 = torch.from_numpy(features(np.float32))
+STORE = "slide.zarr/tables/musk_tiles"
 OLD = {"_use_new_zipfile_serialization": False}
 KINDS = {
     "hdf5-trident": (hdf5(trident), read_features),
@@ -191,6 +234,28 @@ KINDS = {
     "slideflow-index": (slideflow, read_features),
     "npy": (numpy_file, read_features),
     "npz": (numpy_archive, read_features),
+    "slide2vec-about": (
+        tool(writers.slide2vec, "tile_embeddings/slide.meta.json"),
+        read_slide2vec,
+    ),
+    "slide2vec-coords": (
+        tool(writers.slide2vec, "tiles/slide.coordinates.npz"),
+        read_slide2vec,
+    ),
+    "zarr-root": (tool(writers.lazyslide, "slide.zarr/zarr.json"), read_store),
+    "zarr-table": (tool(writers.lazyslide, f"{STORE}/zarr.json"), read_store),
+    "zarr-array": (tool(writers.lazyslide, f"{STORE}/X/zarr.json"), read_store),
+    "zarr-chunk": (tool(writers.lazyslide, f"{STORE}/X/c/0/0"), read_store),
+    "zarr-array-2": (tool(writers.lazyslide_format_2, f"{STORE}/X/.zarray"), read_store),
+    "zarr-tiles": (
+        tool(writers.lazyslide, "slide.zarr/shapes/tiles/shapes.parquet"),
+        read_store,
+    ),
+    "vectors-h5ad": (vector_table(writers.h5ad, "v.h5ad"), read_vectors),
+    "vectors-h5ad-gzip": (vector_table(writers.h5ad_gzip, "v.h5ad"), read_vectors),
+    "vectors-parquet": (vector_table(writers.parquet, "v.parquet"), read_vectors),
+    "vectors-csv": (vector_table(writers.csv, "v.csv"), read_vectors),
+    "vectors-stamp": (vector_table(writers.stamp_2_0, "v.h5"), read_vectors),
     "npy-objects": (pickled_objects, read_features),
     "pickle": (pickled_code, read_features),
     "csv": (table(".csv"), read_table),

@@ -1,11 +1,15 @@
 """`outcome import` on what the peers' users have; written here by hand."""
 
+import json
+
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
 from outcome import Study
 from outcome.cohort import make_folds, read_cohort
+from outcome.cohort.drafting.importers import LAYOUTS
 from outcome.errors import Problems
 
 N = 60
@@ -103,6 +107,46 @@ def stamp(folder):
     return folder, ["--time", "day", "--event", "status"]
 
 
+def nnmil(folder):
+    table = rows(event=EVENT, time=(MONTHS * 30).round()).rename(columns={"case_id": "patient_id"})
+    table.assign(split="train").to_csv(folder / "dataset.csv", index=False)
+    about = {"task_type": "survival", "labels": {"time_unit": "days"}, "feature_dir": "/none"}
+    (folder / "dataset.json").write_text(json.dumps(about))
+    plan = {}
+    for k, test in enumerate(FOLDS):
+        rest = [c for c in CASES if c not in test]
+        parts = {"train": rest[8:], "val": rest[:8], "test": test}
+        plan[f"fold_{k}"] = {part: {"patient_ids": who} for part, who in parts.items()}
+    (folder / "dataset_plan.json").write_text(json.dumps({**about, "data_splits": plan}))
+    return folder, []
+
+
+def nnmil_split(folder):
+    nnmil(folder)
+    (folder / "dataset_plan.json").unlink()
+    table = pd.read_csv(folder / "dataset.csv", dtype=str)
+    table["split"] = np.where(table["patient_id"].isin(FOLDS[0]), "test", table["split"])
+    table.to_csv(folder / "dataset.csv", index=False)
+    return folder, []
+
+
+def pathbench_mil(folder):
+    table = rows(event=EVENT, time=MONTHS).rename(
+        columns={"case_id": "patient", "slide_id": "slide"}
+    )
+    table["dataset"] = np.where(table["patient"].isin(FOLDS[0]), "test", "train")
+    table.to_csv(folder / "annotations.csv", index=False)
+    return folder, ["--unit", "months"]
+
+
+def moozy(folder):
+    table = rows(pfi_event=EVENT, pfi_days=(MONTHS * 30).round())
+    table["filename"] = table.pop("slide_id").str.replace(".svs", ".h5")
+    table.to_csv(folder / "task.csv", index=False)
+    (folder / "config.yaml").write_text("task_type: survival\nsample_col: case_id\ntask_col: pfi\n")
+    return folder, []
+
+
 # Writer: layout, unit, folds and positive outcomes.
 WRITERS = {
     patho_bench: ("patho-bench", "days", 5),
@@ -112,6 +156,10 @@ WRITERS = {
     survpath: ("survpath", "months", 5),
     clam: ("clam", None, 5),
     stamp: ("stamp", "days", 0),
+    nnmil: ("nnmil", "days", 5),
+    nnmil_split: ("nnmil", "days", 1),
+    pathbench_mil: ("pathbench-mil", "months", 1),
+    moozy: ("moozy", "days", 0),
 }
 
 
@@ -176,7 +224,7 @@ def test_codes_of_a_label_are_left_to_the_user(tmp_path, outcome):
     assert outcome("check", tmp_path / "o" / "study.yaml").code == 2
 
 
-@pytest.mark.parametrize("layout", ["patho-bench", "panther", "mcat", "survpath", "clam", "stamp"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_folder_of_something_else(tmp_path, outcome, layout):
     (tmp_path / "x").mkdir()
     pd.DataFrame({"a": [1]}).to_csv(tmp_path / "x" / "a.csv", index=False)
@@ -216,3 +264,140 @@ def test_a_table_of_patients_and_files_in_one(tmp_path, outcome):
     written = pd.read_csv(tmp_path / "o" / "cohort.csv")
     assert "FILENAME" in written
     assert len(written) == len(table)
+
+
+# Registries and public cohorts: no slides in the table, one row per patient.
+
+
+def hancock(folder):
+    word = np.where(EVENT, "deceased", "living")
+    targets = pd.DataFrame({"patient_id": CASES, "survival_status": word})
+    targets["survival_status_with_cause"] = np.where(EVENT, "deceased tumor specific", "living")
+    targets["days_to_last_information"] = targets["days_to_rfs_event"] = (MONTHS * 30).round(1)
+    targets.assign(rfs_event=EVENT).to_csv(folder / "targets.csv", index=False)
+    clinical = pd.DataFrame({"patient_id": CASES, "sex": np.arange(N) % 2})
+    clinical["age_at_initial_diagnosis"] = np.arange(N) + 20
+    clinical.to_csv(folder / "clinical.csv", index=False)
+    return folder
+
+
+def cbioportal(folder, codes=("0:LIVING", "1:DECEASED")):
+    table = pd.DataFrame({"PATIENT_ID": CASES, "OS_STATUS": np.array(codes)[EVENT]})
+    table["OS_MONTHS"], table["AGE"], table["SEX"] = MONTHS, 60, ["Male", "Female"] * (N // 2)
+    table["DFS_STATUS"], table["DFS_MONTHS"] = "1:Recurred/Progressed", 1.5
+    header = "".join("#" + "\t".join(["x"] * table.shape[1]) + "\n" for _ in range(4))
+    text = header + table.to_csv(index=False, sep="\t")
+    (folder / "data_clinical_patient.txt").write_text(text)
+    samples = pd.DataFrame({"PATIENT_ID": CASES + CASES[:5]})
+    samples["SAMPLE_ID"] = [f"S{i}" for i in range(len(samples))]
+    samples["GRADE"], samples["PURITY"] = "G2", np.arange(len(samples))
+    text = "#a\tb\tc\td\n" + samples.to_csv(index=False, sep="\t")
+    (folder / "data_clinical_sample.txt").write_text(text)
+    return folder
+
+
+def tcga_cdr(folder):
+    table = pd.DataFrame({"bcr_patient_barcode": CASES, "type": ["BRCA", "LUAD"] * (N // 2)})
+    for name in ("OS", "DSS", "DFI", "PFI"):
+        table[name] = EVENT.astype(str)
+        table[f"{name}.time"] = (MONTHS * 30).round().astype(int).astype(str)
+    table["gender"] = "FEMALE"
+    table["age_at_initial_pathologic_diagnosis"] = 55
+    table.loc[[1, 2], ["DFI", "DFI.time"]] = "#N/A"
+    with pd.ExcelWriter(folder / "cdr.xlsx") as sheets:
+        table.to_excel(sheets, sheet_name="TCGA-CDR")
+    return folder / "cdr.xlsx"
+
+
+def gdc(folder):
+    table = pd.DataFrame({"cases.submitter_id": CASES})
+    table["demographic.vital_status"] = np.where(EVENT, "Dead", "Alive")
+    days = (MONTHS * 30).round()
+    table["demographic.days_to_death"] = np.where(EVENT, days.astype(str), "'--")
+    table["diagnoses.days_to_last_follow_up"] = np.where(EVENT, "'--", days.astype(str))
+    table = pd.concat([table, table.iloc[:9]])
+    table["treatments.treatment_type"] = [f"t{i}" for i in range(len(table))]
+    table.to_csv(folder / "clinical.tsv", sep="\t", index=False)
+    return folder
+
+
+REGISTRIES = {
+    hancock: ("hancock", "days", {}),
+    cbioportal: ("cbioportal", "months", {"0:LIVING": 0, "1:DECEASED": 1}),
+    tcga_cdr: ("tcga-cdr", "days", {}),
+    gdc: ("gdc", "days", {"Alive": 0, "Dead": 1}),
+}
+
+
+@pytest.mark.parametrize("write", REGISTRIES, ids=lambda w: w.__name__)
+def test_registries_become_studies_and_slides_are_found_by_patient(tmp_path, outcome, write):
+    layout, unit, codes = REGISTRIES[write]
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "features").mkdir()
+    for slide in (f"{c}-A.x" for c in CASES[3:]):
+        with h5py.File(tmp_path / "features" / f"{slide}.h5", "w") as file:
+            file["features"] = np.zeros((1, 2), np.float32)
+    path = write(tmp_path / "theirs")
+    done = outcome(
+        "import", layout, path, "--patches", tmp_path / "features", "--out", tmp_path / "ours"
+    )
+    assert done.code == 0, done.err
+    assert "57 of 57 feature files belong to the 57 patients" in done.out
+    assert "to do" not in done.out
+    study = Study.read(tmp_path / "ours" / "study.yaml")
+    assert study.endpoint.unit == unit
+    assert dict(study.endpoint.event_codes or {}) == codes
+    problems = Problems("test")
+    cohort = read_cohort(study, problems)
+    assert not problems, problems.message()
+    np.testing.assert_array_equal(cohort.outcome.loc[CASES].to_numpy(), EVENT)
+    assert len(cohort.patients) == N
+    assert set(cohort.slides["slide_id"]) >= {f"{c}-A.x" for c in CASES[3:]}
+
+
+def test_endpoints_of_registries_are_chosen_and_their_codes_declared(tmp_path, outcome):
+    for name in ("c", "h", "t", "old"):
+        (tmp_path / name).mkdir()
+    cdr, han = tcga_cdr(tmp_path / "t"), hancock(tmp_path / "h")
+    done = outcome("import", "tcga-cdr", cdr, "--endpoint", "dfi:luad", "--out", tmp_path / "1")
+    assert "1 of 30 patients have no DFI: they will be dropped" in done.out
+    study = Study.read(tmp_path / "1" / "study.yaml")
+    assert (study.endpoint.time, study.endpoint.event) == ("DFI.time", "DFI")
+    done = outcome("import", "tcga-cdr", cdr, "--out", tmp_path / "2")
+    assert Study.read(tmp_path / "2" / "study.yaml").endpoint.strata == "type"
+    done = outcome("import", "hancock", han, "--endpoint", "dss", "--out", tmp_path / "3")
+    codes = Study.read(tmp_path / "3" / "study.yaml").endpoint.event_codes
+    assert codes == {"living": 0, "deceased tumor specific": 1}
+    cbioportal(tmp_path / "old", codes=("LIVING", "DECEASED"))
+    done = outcome("import", "cbioportal", tmp_path / "old", "--out", tmp_path / "4")
+    assert "codes of 'OS_STATUS': DECEASED = 1, LIVING = 0" in done.out
+    assert "1 attributes differ between samples of a patient" in done.out
+    assert "GRADE" in (tmp_path / "4" / "study.yaml").read_text()
+    cbioportal(tmp_path / "c", codes=("LIVING", "LOST"))
+    done = outcome("import", "cbioportal", tmp_path / "c", "--out", tmp_path / "5")
+    assert "codes of the outcome (LOST) are not declared" in done.out
+    for layout, path, endpoint, message in (
+        ("tcga-cdr", cdr, "rfs", "no endpoint 'RFS' (it has OS, DSS, DFI, PFI)"),
+        ("tcga-cdr", cdr, "os:GBM", "no patients of type 'GBM' (it has BRCA, LUAD)"),
+        ("hancock", han, "pfi", "none of rfs, os, dss, recurrence"),
+        ("cbioportal", tmp_path / "c", "pfs", "no endpoint 'PFS' (it has OS, DFS)"),
+    ):
+        done = outcome("import", layout, path, "--endpoint", endpoint, "--out", tmp_path / "6")
+        assert done.code == 2
+        assert message in done.err
+
+
+def test_a_patient_in_training_and_test_of_another_tool_is_refused(tmp_path, outcome):
+    for write, layout, name in (
+        (nnmil_split, "nnmil", "dataset.csv"),
+        (pathbench_mil, "pathbench-mil", "annotations.csv"),
+    ):
+        (tmp_path / layout).mkdir()
+        write(tmp_path / layout)
+        table = pd.read_csv(tmp_path / layout / name, dtype=str)
+        column = "split" if layout == "nnmil" else "dataset"
+        table.loc[len(table) - 1, column] = "train" if table[column].iloc[-1] == "test" else "test"
+        table.to_csv(tmp_path / layout / name, index=False)
+        done = outcome("import", layout, tmp_path / layout, "--out", tmp_path / "o")
+        assert done.code == 2
+        assert "1 patients are in training and test" in done.err

@@ -27,7 +27,7 @@ from outcome.tables.missing import is_missing
 
 __all__ = ["Guesses", "are_roles", "guess", "slides_by_prefix", "unit_of"]
 
-FILE_SUFFIX = re.compile(r"\.(?:h5|hdf5|pt|pth|npy|npz)$", re.IGNORECASE)
+FILE_SUFFIX = re.compile(r"\.(?:h5|hdf5|pt|pth|npy|npz|zarr)$", re.IGNORECASE)
 PATIENT = re.compile(r"patient|case|subject|participant|\bmrn\b|\bpid\b|^id$|person", re.IGNORECASE)
 SLIDE = re.compile(r"slide|wsi|image|file|scan", re.IGNORECASE)
 LABEL = re.compile(r"label|respon|relapse|recur|outcome|class|target|benefit|pcr", re.IGNORECASE)

@@ -11,7 +11,8 @@ import pandas as pd
 
 from outcome.cohort.drafting.drafts import Draft, endpoint_comments, relative
 from outcome.cohort.drafting.endpoint_section import guessed_section
-from outcome.cohort.drafting.guess_columns import FILE_SUFFIX, Guesses, slides_by_prefix
+from outcome.cohort.drafting.guess_columns import FILE_SUFFIX, Guesses
+from outcome.cohort.drafting.slides_of_patients import with_slides
 
 __all__ = ["draft_init"]
 
@@ -50,7 +51,7 @@ def draft_init(
     """
     # A table of that name in the same folder is the user's own.
     file = f"{out.stem}-cohort.csv" if (out.parent / "cohort.csv").exists() else "cohort.csv"
-    cohort, slide, understood = _with_slides(table, guesses, files, file)
+    cohort, slide, understood = _slides(table, guesses, files, file)
     study: dict[str, Any] = {
         "name": re.sub(r"[^\w .+-]+", "-", name).strip(" -.+") or "study",
         "cohort": file if cohort is not None else relative(path, out.parent),
@@ -87,33 +88,17 @@ def _arms(inputs: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(arms))
 
 
-def _with_slides(
+def _slides(
     table: pd.DataFrame, guesses: Guesses, files: Collection[str], file: str
 ) -> tuple[pd.DataFrame | None, str | None, list[str]]:
     """Find the slides: by their column, or by the patient's id at the start of a file's name."""
-    if guesses.slide:
-        if table[guesses.slide].str.contains(FILE_SUFFIX).any():
-            column = table[guesses.slide].str.replace(FILE_SUFFIX, "", regex=True)
-            cohort = table.assign(**{guesses.slide: column})
-            return cohort, guesses.slide, [f"slide ids without .h5 and the like: in {file}"]
-        return None, guesses.slide, []
-    if not files or set(files) <= set(table[guesses.patient]):
-        return None, guesses.patient if files else None, []
-    owner = slides_by_prefix(table[guesses.patient].tolist(), files)
-    pairs = pd.DataFrame({"patient": list(owner.values()), "slide_id": list(owner)}, dtype=str)
-    columns = table.rename(columns={"slide_id": "slide_id_of_the_table"})
-    cohort = columns.merge(
-        pairs, left_on=guesses.patient, right_on="patient", how="left", suffixes=("", "_")
-    )
-    cohort = cohort.drop(columns="patient_" if "patient" in columns else "patient").fillna("")
-    without = sorted(set(table[guesses.patient]) - set(owner.values()))
-    said = [
-        f"guess: {len(owner)} of {len(files)} feature files belong to the"
-        f" {len(set(owner.values()))} patients with whose id their names begin: in {file}"
-    ]
-    if without:
-        said.append(f"{len(without)} patients are without a file, e.g. {', '.join(without[:3])}")
-    return cohort, "slide_id", said
+    if not guesses.slide:
+        return with_slides(table, guesses.patient, files, file)
+    if table[guesses.slide].str.contains(FILE_SUFFIX).any():
+        column = table[guesses.slide].str.replace(FILE_SUFFIX, "", regex=True)
+        cohort = table.assign(**{guesses.slide: column})
+        return cohort, guesses.slide, [f"slide ids without .h5 and the like: in {file}"]
+    return None, guesses.slide, []
 
 
 def _split(guesses: Guesses) -> dict[str, Any]:

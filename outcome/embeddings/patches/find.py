@@ -1,7 +1,8 @@
 """Patch embeddings on disk: find the files of every slide, in one folder or several.
 
 Folders are searched with everything below them. What a slide is called is the name of its file
-without `.h5`, `.pt` and the like and without an image suffix. Several folders are several
+without `.h5`, `.pt` and the like and without an image suffix. In place of a folder there can be one
+table of vectors, with a row per slide or patient. Several folders are several
 resolutions of the same slides (their patches are put together, slide by slide), or parts of a
 cohort, where no slide is in two of them.
 """
@@ -17,7 +18,17 @@ import numpy as np
 
 from outcome.cohort import slide_name
 from outcome.embeddings.patches.geometry import patch_geometry
-from outcome.embeddings.patches.readers import SUFFIXES, Names, SlidePatches, read_file
+from outcome.embeddings.patches.readers import (
+    SIDECARS,
+    SUFFIXES,
+    Names,
+    SlidePatches,
+    read_file,
+    read_row,
+    read_table_of_vectors,
+)
+from outcome.embeddings.patches.readers.lazyslide import is_store, store_files
+from outcome.embeddings.patches.readers.vectors import PICKLES, refuse_pickle
 from outcome.errors import EmbeddingError
 from outcome.study import ArrayNames, Layout
 
@@ -31,19 +42,26 @@ __all__ = [
 
 PREFERENCE = tuple(SUFFIXES)
 """Order of suffixes, where one slide has several kinds of file in one folder."""
-HDF5, TENSOR, NUMPY = (".h5", ".hdf5"), (".pt", ".pth"), (".npz", ".npy")
+HDF5, TENSOR, NUMPY, ZARR = (".h5", ".hdf5"), (".pt", ".pth"), (".npz", ".npy"), (".zarr",)
 OF_LAYOUT = {
     "trident": HDF5,
     "clam": HDF5 + TENSOR,
     "panther": HDF5 + TENSOR,
     "stamp": HDF5,
+    "moozy": HDF5,
     "slideflow": TENSOR,
+    "slide2vec": (".pt", ".npz"),
+    "lazyslide": ZARR,
     "tensor": TENSOR,
     "numpy": NUMPY,
 }
 """Suffixes of each layout that a study file can name."""
-OF_OTHER_THINGS = frozenset({"patches", "masks", "stitches", "thumbnails", "visualization"})
-"""Folders that TRIDENT and CLAM write beside the features."""
+OF_OTHER_THINGS = frozenset(
+    {"patches", "masks", "stitches", "thumbnails", "visualization", "slide_latents"}
+)
+"""Folders that TRIDENT, CLAM and slide2vec write next to the features."""
+COORDINATES = (".index.npz", ".coordinates.npz")
+"""How slideflow and slide2vec call the files of coordinates."""
 MOST_FILES = 1_000_000
 
 
@@ -58,11 +76,15 @@ class SlideFiles:
         Of the arrays inside, where the user declared them.
     layout : str
         Declared by the user; empty where it is detected.
+    rows : tuple of str
+        Row of each path that is a table of vectors; empty for a file of this slide alone, and
+        altogether where no path is a table.
     """
 
     paths: tuple[Path, ...]
     names: Names | None = None
     layout: str = ""
+    rows: tuple[str, ...] = ()
 
     @property
     def first(self) -> Path:
@@ -72,10 +94,16 @@ class SlideFiles:
     def fingerprint(self) -> str:
         """Return text that changes when a file (or a companion of it) does."""
         parts = [f"{self.names}|{self.layout}"] if self.names or self.layout else []
-        for path in (p for one in self.paths for p in (one, *_companions(one))):
+        parts += [f"rows {self.rows}"] if self.in_tables else []
+        for path in (p for one in self.paths for p in _parts(one)):
             status = path.stat()
             parts.append(f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}")
         return "\n".join(parts)
+
+    @property
+    def in_tables(self) -> bool:
+        """Whether a table that other slides share holds the vector."""
+        return any(self.rows)
 
     def read(self) -> SlidePatches:
         """Return all patches of the slide.
@@ -85,7 +113,8 @@ class SlideFiles:
         EmbeddingError
             A file cannot be used, or resolutions do not go together.
         """
-        parts = [self._read_one(path) for path in self.paths]
+        rows = self.rows or ("",) * len(self.paths)
+        parts = [self._read_one(path, row) for path, row in zip(self.paths, rows, strict=True)]
         parts = [p for p in parts if len(p.features)] or parts[:1]
         first = parts[0]
         if len(parts) == 1:
@@ -106,9 +135,12 @@ class SlideFiles:
             files=tuple(f for p in parts for f in p.files),
         )
 
-    def _read_one(self, path: Path) -> SlidePatches:
+    def _read_one(self, path: Path, row: str) -> SlidePatches:
+        if row:
+            found = read_row(path, row, self.names, self.layout)
+            return replace(found, files=((len(found.features), {}),))
         found = read_file(path, self.names, self.layout)
-        return replace(found, files=((len(found.features), patch_geometry(path)),))
+        return replace(found, files=((len(found.features), patch_geometry(path, self.names)),))
 
 
 @dataclass(frozen=True)
@@ -150,14 +182,19 @@ def find_slide_files(folders: Path | Sequence[Path], layout: Layout = "auto") ->
     names = Names(layout.features, layout.coords) if isinstance(layout, ArrayNames) else None
     notes: list[str] = []
     doubled: dict[str, list[Path]] = {}
-    per_folder: list[dict[str, Path]] = []
+    per_folder: list[dict[str, tuple[Path, str]]] = []
     for folder in folders:
         try:
+            if folder.is_file():
+                table = read_table_of_vectors(folder, names)
+                per_folder.append({slide: (folder, slide) for slide in table.rows})
+                notes.append(f"{folder.name} holds one vector for each of {len(table.rows)} rows")
+                continue
             found = _in_folder(folder, OF_LAYOUT.get(declared, PREFERENCE), notes)
         except OSError as error:
             raise EmbeddingError(f"embeddings.patches: {folder} cannot be read: {error}") from None
         doubled |= {slide: paths for slide, paths in found.items() if len(paths) > 1}
-        per_folder.append({slide: paths[0] for slide, paths in found.items()})
+        per_folder.append({slide: (paths[0], "") for slide, paths in found.items()})
     slides = sorted({slide for found in per_folder for slide in found})
     paths = {s: tuple(found[s] for found in per_folder if s in found) for s in slides}
     partial: frozenset[str] = frozenset()
@@ -167,22 +204,37 @@ def find_slide_files(folders: Path | Sequence[Path], layout: Layout = "auto") ->
         notes.append(f"patches of {len(folders)} folders ({shown}) are put together by slide")
     elif len(folders) > 1:
         notes.append(f"{len(folders)} folders hold different slides, and are used side by side")
-    files = {s: SlideFiles(p, names, declared) for s, p in paths.items() if s not in partial}
+    files = {
+        slide: SlideFiles(tuple(path for path, _ in places), names, declared, _rows(places))
+        for slide, places in paths.items()
+        if slide not in partial
+    }
     return Found(files, doubled, partial, tuple(notes))
+
+
+def _rows(places: Sequence[tuple[Path, str]]) -> tuple[str, ...]:
+    rows = tuple(row for _, row in places)
+    return rows if any(rows) else ()
 
 
 def _in_folder(folder: Path, suffixes: Sequence[str], notes: list[str]) -> dict[str, list[Path]]:
     """Return slide name -> its files below one folder, the preferred kind of each."""
     if not folder.is_dir():
         raise EmbeddingError(f"embeddings.patches: there is no folder {folder}")
+    if is_store(folder) and folder.suffix.lower() in suffixes:
+        return {slide_name(folder.name): [folder]}
     found: dict[str, list[Path]] = {}
     for path in _feature_files(folder, suffixes):
         found.setdefault(slide_name(path.name[: -len(path.suffix)]), []).append(path)
     if not found:
+        pickles = [p for p in sorted(folder.iterdir()) if p.suffix.lower() in PICKLES]
+        if pickles:
+            raise refuse_pickle(pickles[0].name)
         inside = ", ".join(sorted(p.name for p in folder.iterdir())[:3]) or "nothing"
         raise EmbeddingError(
             f"embeddings.patches: {folder} holds no {', '.join(suffixes)} file (it holds {inside})."
-            " To do: point to the folder with one file per slide"
+            " To do: point to the folder with one file per slide, or to a table of slide vectors"
+            " (.h5ad, .parquet, .csv)"
         )
     twins = 0
     for slide, paths in found.items():
@@ -215,36 +267,41 @@ def _feature_files(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
         inside[:] = sorted(
             d for d in inside if not d.startswith((".", "__")) and d not in OF_OTHER_THINGS
         )
+        stores = [d for d in inside if is_store(Path(place) / d)]
+        inside[:] = [d for d in inside if d not in stores]
         seen += len(names)
         if seen > MOST_FILES:
             raise EmbeddingError(
                 f"embeddings.patches: {folder} holds more than {MOST_FILES:,} files. To do: point"
                 " to the folder with one file per slide"
             )
-        for name in sorted(names):
+        for name in sorted([*names, *stores]):
             lower = name.lower()
-            if name.startswith(".") or lower.endswith(".index.npz"):
+            if name.startswith(".") or lower.endswith(COORDINATES):
                 continue
             path = Path(place) / name
-            if lower.endswith(tuple(suffixes)) and path.is_file():
+            if lower.endswith(tuple(suffixes)) and (path.is_file() or name in stores):
                 yield path
 
 
-def _companions(path: Path) -> Iterator[Path]:
-    """Files beside a tensor from which its coordinates and encoder are taken."""
-    if path.suffix.lower() not in (".pt", ".pth"):
+def _parts(path: Path) -> Iterator[Path]:
+    """Yield the files that a slide is read from: its own, those of a store, and companions."""
+    if is_store(path):
+        yield from store_files(path)
         return
-    near = [path.with_name(f"{path.stem}.index.npz"), path.with_name("bags_config.json")]
-    if path.parent.name == "pt_files":
-        near.append(path.parent.with_name("h5_files") / f"{path.stem}.h5")
-    yield from (p for p in near if p.is_file())
+    yield path
+    for tool in SIDECARS:
+        yield from tool.files(path)
+    twin = path.parent.with_name("h5_files") / f"{path.stem}.h5"
+    if path.parent.name == "pt_files" and path.suffix.lower() in TENSOR and twin.is_file():
+        yield twin
 
 
-def first_readable(files: Sequence[Path]) -> SlidePatches | None:
-    """Return the first of some files that can be read; None where none can."""
-    for path in files:
+def first_readable(files: Sequence[SlideFiles]) -> SlidePatches | None:
+    """Return the patches of the first slide that can be read; None where none can."""
+    for one in files:
         try:
-            return read_file(path)
+            return one.read()
         except EmbeddingError:
             continue
     return None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from outcome.embeddings.patches.readers import SIDECARS, Names
+from outcome.embeddings.patches.readers.lazyslide import is_store, lazyslide_geometry
+from outcome.errors import EmbeddingError
 from outcome.tables.read_table import DAMAGED
 
 __all__ = ["patch_geometry", "patch_side", "patch_sides"]
@@ -28,16 +29,18 @@ KEYS = {
 }
 HOLDERS = ("coords", "features", "feats")
 MOST_VALUES = 16
-LARGEST_SETTINGS = 1_000_000
 
 
-def patch_geometry(path: Path) -> dict[str, float]:
+def patch_geometry(path: Path, names: Names | None = None) -> dict[str, float]:
     """Read what a feature file says of its patches; empty where it says nothing.
 
     Parameters
     ----------
     path : Path
-        HDF5; or a tensor, for which CLAM's HDF5 file or slideflow's `bags_config.json` speaks.
+        HDF5; a zarr store; or a tensor or array, whose companions are read (CLAM's HDF5 file,
+        slideflow's `bags_config.json`, slide2vec's `.meta.json`).
+    names : Names, optional
+        Of the arrays inside, where the user declared them.
 
     Returns
     -------
@@ -53,16 +56,15 @@ def patch_geometry(path: Path) -> dict[str, float]:
     two of the magnifications and sizes say the third, it is derived.
     """
     try:
+        if is_store(path):
+            return lazyslide_geometry(path, names or Names())
         if path.suffix.lower() in (".h5", ".hdf5"):
             return _of_hdf5(path)
-        if path.suffix.lower() not in (".pt", ".pth"):
-            return {}
         twin = path.parent.with_name("h5_files") / f"{path.stem}.h5"
         if path.parent.name == "pt_files" and twin.is_file():
             return _of_hdf5(twin)
-        settings = path.with_name("bags_config.json")
-        return _of_slideflow(settings) if settings.is_file() else {}
-    except DAMAGED:
+        return next((tool.geometry(path) for tool in SIDECARS if tool.files(path)), {})
+    except (EmbeddingError, *DAMAGED):
         return {}
 
 
@@ -105,20 +107,6 @@ def _number(attributes: h5py.AttributeManager, key: str) -> float | None:
         return None
     values = np.unique(np.asarray(attributes[key], dtype=np.float64))
     return float(values[0]) if len(values) == 1 and np.isfinite(values[0]) else None
-
-
-def _of_slideflow(path: Path) -> dict[str, float]:
-    """Return the size of tiles: micrometres, or a magnification such as `20x`."""
-    if path.stat().st_size > LARGEST_SETTINGS:
-        return {}
-    settings = json.loads(path.read_text(encoding="utf-8"))
-    size = settings.get("tile_um") if isinstance(settings, Mapping) else None
-    if isinstance(size, (int, float)) and 0 < size < math.inf:
-        return {"field_um": float(size)}
-    named = (
-        re.fullmatch(r"(\d{1,3}(?:\.\d{1,3})?)x", size.lower()) if isinstance(size, str) else None
-    )
-    return {"magnification": float(named[1])} if named else {}
 
 
 def patch_side(geometry: Mapping[str, float], coords: NDArray[np.float64]) -> float:

@@ -197,7 +197,8 @@ def _pack(
     new = new[start:] + new[:start]
     progress(len(found), len(files))
     results: Iterator[tuple[str, Packed | str]]
-    if jobs == 1 or len(new) < PACK_HERE:
+    # A table of vectors is read once, here, rather than by every process.
+    if jobs == 1 or len(new) < PACK_HERE or any(files[s].in_tables for s in new):
         results = (_pack_one(store, s, files[s]) for s in new)
     else:
         # Processes that stay from an earlier call may be in another folder than this one.

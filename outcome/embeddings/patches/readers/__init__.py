@@ -1,10 +1,17 @@
-"""Readers of patch embeddings, one module per kind of file; `read_file` finds the right one.
+"""Readers of embeddings, one module per format. `read_file` and `read_table` find the right one.
+
+One file (or folder) per slide:
 
 | files | written by | module |
 |---|---|---|
-| `.h5 .hdf5` | TRIDENT, CLAM, PANTHER, STAMP | `hdf5` |
-| `.pt .pth` | CLAM, PANTHER, slideflow (with `.index.npz`) | `torch_files` |
-| `.npy .npz` | own scripts | `numpy_files` |
+| `.h5 .hdf5` | TRIDENT, CLAM, PANTHER, STAMP, MOOZY | `hdf5` |
+| `.pt .pth` | CLAM, PANTHER, slideflow, slide2vec | `torch_files` |
+| `.npy .npz` | own scripts, slide2vec | `numpy_files` |
+| `.zarr` | LazySlide | `lazyslide` |
+
+Companion files are read by `slideflow` and `slide2vec`; one file for all slides by `h5ad`,
+`text_vectors` and `stamp_vectors` (see `vectors`). A format is added by a module and a line in
+`SUFFIXES`, `SIDECARS` or `TABLES`.
 
 No code in a file is ever run, nothing outside the file (and its companions) is opened, and no array
 is made before its size has been compared with the size of the file.
@@ -12,34 +19,61 @@ is made before its size has been compared with the size of the file.
 
 from __future__ import annotations
 
-import json
-import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 from outcome.embeddings.patches.readers.content import (
     Names,
     Raw,
     SlidePatches,
     as_patches,
-    read_coords_with,
 )
+from outcome.embeddings.patches.readers.h5ad import read_h5ad
 from outcome.embeddings.patches.readers.hdf5 import read_hdf5
+from outcome.embeddings.patches.readers.lazyslide import is_store, read_lazyslide
 from outcome.embeddings.patches.readers.numpy_files import read_arrays
+from outcome.embeddings.patches.readers.sidecars import Sidecar
+from outcome.embeddings.patches.readers.slide2vec import SLIDE2VEC
+from outcome.embeddings.patches.readers.slideflow import SLIDEFLOW
+from outcome.embeddings.patches.readers.stamp_vectors import read_stamp_vectors
+from outcome.embeddings.patches.readers.text_vectors import read_text_vectors
 from outcome.embeddings.patches.readers.torch_files import read_torch
-from outcome.errors import EmbeddingError
+from outcome.embeddings.patches.readers.vectors import PICKLES, VectorTable, refuse_pickle
+from outcome.errors import EmbeddingError, InputError
 from outcome.tables.read_table import DAMAGED
 
-__all__ = ["SUFFIXES", "Names", "SlidePatches", "read_file"]
+__all__ = [
+    "SIDECARS", "SUFFIXES", "TABLES", "Names", "SlidePatches", "VectorTable", "read_file",
+    "read_row", "read_table_of_vectors",
+]  # fmt: skip
 
-SUFFIXES = {
+SUFFIXES: Mapping[str, Callable[[Path, Names], Raw]] = {
     ".h5": read_hdf5,
     ".hdf5": read_hdf5,
     ".pt": read_torch,
     ".pth": read_torch,
     ".npz": read_arrays,
     ".npy": read_arrays,
+    ".zarr": read_lazyslide,
 }
-KINDS = {".h5": "HDF5", ".hdf5": "HDF5", ".pt": "a tensor", ".pth": "a tensor"}
+SIDECARS: tuple[Sidecar, ...] = (SLIDEFLOW, SLIDE2VEC)
+TABLES: Mapping[str, Callable[[Path, Names], VectorTable]] = {
+    ".h5ad": read_h5ad,
+    ".parquet": read_text_vectors,
+    ".pq": read_text_vectors,
+    ".csv": read_text_vectors,
+    ".tsv": read_text_vectors,
+    ".h5": read_stamp_vectors,
+    ".hdf5": read_stamp_vectors,
+}
+KINDS = {
+    ".h5": "HDF5", ".hdf5": "HDF5", ".h5ad": "AnnData", ".pt": "a tensor", ".pth": "a tensor",
+    ".zarr": "a zarr store", ".npy": "numpy", ".npz": "numpy",
+}  # fmt: skip
+TABLES_KEPT = 2
+Found = TypeVar("Found")
 
 
 def read_file(path: Path, names: Names | None = None, layout: str = "") -> SlidePatches:
@@ -48,7 +82,7 @@ def read_file(path: Path, names: Names | None = None, layout: str = "") -> Slide
     Parameters
     ----------
     path : Path
-        `.h5`, `.hdf5`, `.pt`, `.pth`, `.npy` or `.npz`.
+        One of `SUFFIXES`.
     names : Names, optional
         Of the arrays inside; by default those that the tools use.
     layout : str
@@ -63,44 +97,79 @@ def read_file(path: Path, names: Names | None = None, layout: str = "") -> Slide
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise EmbeddingError(f"{path.name} is of no known kind ({', '.join(SUFFIXES)} are)")
-    try:
-        if path.stat().st_size == 0:
-            raise EmbeddingError(f"{path.name} is empty (0 bytes)")
-        raw = _with_companions(path, SUFFIXES[suffix](path, names or Names()))
+
+    def read() -> SlidePatches:
+        raw = SUFFIXES[suffix](path, names or Names())
+        for tool in SIDECARS:
+            if tool.files(path):
+                raw = tool.complete(path, raw)
         return as_patches(raw, path.name, layout)
+
+    return _readable(path, read)
+
+
+def read_table_of_vectors(path: Path, names: Names | None = None) -> VectorTable:
+    """Read a file that holds a vector for each slide or patient; the last ones are kept in memory.
+
+    Parameters
+    ----------
+    path : Path
+        One of `TABLES`.
+    names : Names, optional
+        `features`: the array or the columns that hold the vectors, where there are several.
+
+    Raises
+    ------
+    EmbeddingError
+        As for `read_file`; or it is a pickle, which is never read.
+    """
+    status = path.stat()
+    return _read_table(path.absolute(), status.st_size, status.st_mtime_ns, names or Names())
+
+
+@lru_cache(maxsize=TABLES_KEPT)
+def _read_table(path: Path, size: int, changed: int, names: Names) -> VectorTable:
+    suffix = path.suffix.lower()
+    if suffix in PICKLES:
+        raise refuse_pickle(path.name)
+    if suffix not in TABLES:
+        raise EmbeddingError(
+            f"{path.name} is one file: a table of slide vectors is one of {', '.join(TABLES)}. To"
+            " do: point to the folder with one file per slide"
+        )
+    return _readable(path, lambda: TABLES[suffix](path, names))
+
+
+def read_row(path: Path, row: str, names: Names | None = None, layout: str = "") -> SlidePatches:
+    """Return the vector of one slide or patient, a bag of one, from a table of vectors.
+
+    Parameters
+    ----------
+    path, names
+        As for `read_table_of_vectors`.
+    row : str
+        The slide or patient.
+    layout : str
+        What the user declared.
+    """
+    table = read_table_of_vectors(path, names)
+    if row not in table.rows:
+        raise EmbeddingError(f"{path.name} has no row {row!r}")
+    raw = Raw(table.features[table.rows[row]], None, table.encoder, table.layout)
+    return as_patches(raw, f"{path.name}, {row}", layout)
+
+
+def _readable(path: Path, read: Callable[[], Found]) -> Found:
+    """Return what a reader returns; everything that libraries raise is said of the file."""
+    try:
+        if not is_store(path) and path.stat().st_size == 0:
+            raise EmbeddingError(f"{path.name} is empty (0 bytes)")
+        return read()
     except EmbeddingError:
         raise
+    except InputError as error:
+        raise EmbeddingError(str(error)) from None
     except DAMAGED as error:
-        kind = KINDS.get(suffix, "numpy")
+        kind = KINDS.get(path.suffix.lower(), "a table")
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise EmbeddingError(f"{path.name} is damaged or not {kind} ({reason})") from None
-
-
-def _with_companions(path: Path, raw: Raw) -> Raw:
-    """Coordinates and encoder that a tool keeps in files beside the tensor."""
-    if path.suffix.lower() not in (".pt", ".pth"):
-        return raw
-    index = path.with_name(re.sub(r"\.pth?$", ".index.npz", path.name, flags=re.IGNORECASE))
-    if index.is_file() and raw.coords is None:
-        coords, problem = read_coords_with(
-            lambda: read_arrays(index, Names(features="arr_0")).features
-        )
-        raw = raw.but(coords=coords, coords_problem=problem, layout="slideflow")
-    settings = path.with_name("bags_config.json")
-    if settings.is_file() and not raw.encoder:
-        raw = raw.but(encoder=_extractor(settings), layout="slideflow")
-    return raw
-
-
-def _extractor(path: Path) -> str:
-    """Return the feature extractor that slideflow's settings name; empty where they do not."""
-    if path.stat().st_size > 1_000_000:
-        raise EmbeddingError(f"{path.name} is too large to hold settings")
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        raise EmbeddingError(f"{path.name} is not valid JSON") from None
-    extractor = found.get("extractor", "") if isinstance(found, dict) else ""
-    if isinstance(extractor, dict):
-        extractor = extractor.get("class", "")
-    return str(extractor)[:200]

@@ -1,4 +1,9 @@
-"""HDF5: TRIDENT and CLAM (`features`), PANTHER (the same, (1, n, d)), STAMP (`feats`)."""
+"""HDF5: TRIDENT and CLAM (`features`), PANTHER (the same, (1, n, d)), STAMP (`feats`).
+
+A vector per slide or patient has the shape (d,) or (1, d): TRIDENT 0.3 writes `features` with the
+coordinates of the patches into `slide_features_<encoder>/`, STAMP 2 `feats` with the attributes
+`encoder` and `feat_type`, MOOZY `features` of a case with the attribute `num_slides` of `coords`.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +25,11 @@ from outcome.embeddings.patches.readers.content import (
 from outcome.embeddings.patches.readers.hdf5_heaps import Heaps
 from outcome.errors import EmbeddingError
 
-__all__ = ["read_coords", "read_hdf5"]
+__all__ = ["read_coords", "read_dataset", "read_hdf5", "text_attribute"]
 
 LONGEST_TEXT = 1000
+OF_SLIDES = "slide_features_"
+"""How TRIDENT calls the folder of slide-level vectors, before the name of their encoder."""
 
 
 def read_hdf5(path: Path, names: Names) -> Raw:
@@ -39,15 +46,28 @@ def read_hdf5(path: Path, names: Names) -> Raw:
                 " `layout: {features: ..., coords: ...}` under `embeddings`"
             )
         data = file[key]
-        features = _read(data, path.name, size)
-        encoder = _text(data.attrs, heaps, "encoder")
-        encoder = encoder or _text(file.attrs, heaps, "encoder", "extractor")
+        features = read_dataset(data, path.name, size)
+        encoder = text_attribute(data.attrs, heaps, "encoder")
+        encoder = encoder or text_attribute(file.attrs, heaps, "encoder", "extractor")
         coords, problem = read_coords_with(lambda: _coords(file, names.coords_tried, path))
-        layout = "trident" if "encoder" in data.attrs else "clam"
-        if key == "feats":
-            layout = "stamp"
+        layout, named = _tool(file, key, path)
         layout = "hdf5" if names.features else layout
-        return Raw(features, coords, encoder, layout, problem)
+        return Raw(features, coords, encoder or named, layout, problem)
+
+
+def _tool(file: h5py.File, key: str, path: Path) -> tuple[str, str]:
+    """Return the tool that wrote a file, and the encoder that its place names."""
+    if key == "feats":
+        return "stamp", ""
+    data, one_vector = file[key], len(file[key].shape) == 1
+    link = file.get("coords", getlink=True)
+    where = file["coords"].attrs if isinstance(link, h5py.HardLink) else {}
+    if one_vector and "num_slides" in where:
+        return "moozy", "moozy"
+    if one_vector and "savetodir" in data.attrs:
+        folder = path.absolute().parent.name
+        return "trident", folder.removeprefix(OF_SLIDES) if folder.startswith(OF_SLIDES) else ""
+    return ("trident" if "encoder" in data.attrs else "clam"), ""
 
 
 def read_coords(path: Path) -> NDArray[Any] | None:
@@ -58,7 +78,7 @@ def read_coords(path: Path) -> NDArray[Any] | None:
 
 def _coords(file: h5py.File, tried: Sequence[str], path: Path) -> NDArray[Any] | None:
     where = _named(file, tried, path.name)
-    return None if where is None else _read(file[where], path.name, path.stat().st_size)
+    return None if where is None else read_dataset(file[where], path.name, path.stat().st_size)
 
 
 def _named(file: h5py.File, tried: Sequence[str], name: str) -> str | None:
@@ -73,7 +93,14 @@ def _named(file: h5py.File, tried: Sequence[str], name: str) -> str | None:
     return None
 
 
-def _read(data: h5py.Dataset, name: str, size: int) -> NDArray[Any]:
+def read_dataset(data: h5py.Dataset, name: str, size: int) -> NDArray[Any]:
+    """Return the numbers of a dataset, none of which is kept in another file.
+
+    Raises
+    ------
+    EmbeddingError
+        It holds no numbers, or claims more than a file of `size` bytes can hold.
+    """
     if data.is_virtual or data.external:
         raise EmbeddingError(f"{name}: {data.name!r} keeps its numbers in another file")
     if data.shape is None or data.dtype.kind not in "fiu":
@@ -88,7 +115,7 @@ def _read(data: h5py.Dataset, name: str, size: int) -> NDArray[Any]:
     return np.asarray(data[()])
 
 
-def _text(attributes: h5py.AttributeManager, heaps: Heaps, *names: str) -> str:
+def text_attribute(attributes: h5py.AttributeManager, heaps: Heaps, *names: str) -> str:
     """Return the first of these attributes that is a short text; empty where none is."""
     for key in names:
         if key not in attributes:

@@ -1,0 +1,60 @@
+"""PathBench-MIL: a table with `slide, patient, dataset` and `time, event`, or `category`.
+
+`dataset` names the cohort of a slide; the settings of PathBench-MIL say which are for training and
+which for testing, and they are not read. Where the values are `train` and `test` they are taken for
+one given split. The table does not say the unit of the times. Written from PathBench-MIL's source
+(commit 06c35c1).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from outcome.cohort.drafting.endpoint_section import binary_section
+from outcome.cohort.drafting.guess_columns import unit_of
+from outcome.cohort.drafting.importers.source import (
+    Imported,
+    Source,
+    find_table,
+    require_columns,
+)
+from outcome.cohort.split_files import GivenFold
+from outcome.errors import CohortError
+
+__all__ = ["import_pathbench_mil"]
+
+NEEDED = ["slide", "patient", "dataset"]
+
+
+def import_pathbench_mil(source: Source) -> Imported:
+    """Read the files; see the module."""
+    found = find_table(source.path, lambda table: set(NEEDED) <= set(table))
+    if found is None:
+        raise CohortError(f"{source.path} holds no table with slide, patient and dataset")
+    path, table = found
+    require_columns(table, NEEDED, path.name)
+    notes = []
+    if {"time", "event"} <= set(table):
+        reasons: dict[str, str] = {}
+        unit = (source.columns or {}).get("unit") or unit_of(table, "time", reasons)
+        if reason := reasons.get("unit"):
+            notes.append(f"guess: times are in {unit} ({reason}); the table does not say it")
+        endpoint: dict[str, Any] = {"kind": "survival", "time": "time", "event": "event"}
+        endpoint["unit"] = unit
+    else:
+        require_columns(table, ["category"], path.name)
+        endpoint = binary_section(table, "category", source.positive)
+    parts = {
+        str(name).lower(): frozenset(rows["patient"]) for name, rows in table.groupby("dataset")
+    }
+    folds = []
+    if set(parts) == {"train", "test"}:
+        if both := sorted(parts["train"] & parts["test"]):
+            raise CohortError(
+                f"{path.name}: {len(both)} patients are in training and test, e.g."
+                f" {', '.join(both[:3])}. To do: keep all slides of a patient in one part"
+            )
+        folds = [GivenFold(0, "0", parts["train"], parts["test"])]
+    else:
+        notes.append(f"datasets: {', '.join(sorted(parts)[:5])}; all are used, and folds are drawn")
+    return Imported(table, "patient", "slide", endpoint, folds, notes=notes)

@@ -1,0 +1,177 @@
+"""What every importer takes and gives, and the steps that they share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from outcome.cohort.drafting.guess_columns import FILE_SUFFIX
+from outcome.cohort.split_files import GivenFold, read_split_files
+from outcome.errors import CohortError
+from outcome.tables.ids import slide_name
+from outcome.tables.read_table import read_table
+
+__all__ = [
+    "Imported", "Source", "file_stem", "find_table", "joined", "numbered_splits", "once_per_slide",
+    "read_folds", "require_columns",
+]  # fmt: skip
+
+TABLES = (".csv", ".tsv", ".xlsx", ".parquet", ".zip")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a peer's files are, and what the user says of them.
+
+    Parameters
+    ----------
+    path : Path
+        Folder or table.
+    splits, table : Path or None
+        Split files and a further table (clinical or of slides), where they are elsewhere.
+    endpoint : str
+        Which of several: `os`, `dss`, `pfi`, or a task; empty for the first.
+    positive : str
+        Code of the positive class of a label.
+    columns : mapping
+        `time`, `event`, `unit`: of tables that name them freely.
+    """
+
+    path: Path
+    splits: Path | None = None
+    table: Path | None = None
+    endpoint: str = ""
+    positive: str = ""
+    columns: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an importer understood.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The cohort, every cell as text.
+    patient, slide : str
+        Columns; `slide` is empty where the files have none.
+    endpoint : dict
+        The section of the study file.
+    folds : sequence of GivenFold
+    others : mapping of file name to DataFrame
+        Further tables to write.
+    notes : sequence of str
+    covariates : mapping of kind to sequence of str, optional
+        By default the clinical columns that are known by their names.
+    patches : sequence of str
+        Folders of features that the files name.
+    """
+
+    table: pd.DataFrame
+    patient: str
+    slide: str
+    endpoint: dict[str, Any]
+    folds: Sequence[GivenFold] = ()
+    others: Mapping[str, pd.DataFrame] | None = None
+    notes: Sequence[str] = ()
+    covariates: Mapping[str, Sequence[str]] | None = None
+    patches: Sequence[str] = ()
+
+
+def require_columns(table: pd.DataFrame, columns: Sequence[str], where: str) -> None:
+    """Refuse a table that lacks columns.
+
+    Raises
+    ------
+    CohortError
+        Some are not there.
+    """
+    if missing := [c for c in columns if c not in table]:
+        raise CohortError(
+            f"{where} has no column {', '.join(map(repr, missing))} (it has"
+            f" {', '.join(map(str, table.columns[:12]))})"
+        )
+
+
+def read_folds(
+    path: Path | None, layout: str, table: pd.DataFrame, patient: str, slide: str
+) -> tuple[list[GivenFold], list[str]]:
+    """Read the folds; ids that are not in the table are noted."""
+    if path is None:
+        return [], ["no split files were found: folds will be drawn"]
+    slides = dict(zip(table[slide].map(slide_name), table[patient], strict=True)) if slide else {}
+    return read_split_files(path, layout, frozenset(table[patient]), slides)
+
+
+def find_table(
+    folder: Path, fits: Callable[[pd.DataFrame], bool]
+) -> tuple[Path, pd.DataFrame] | None:
+    """Return the first table of a folder, or two levels below, with certain columns."""
+    if folder.is_file():
+        return folder, read_table(folder).with_plain_numbers().frame
+    places = [p for depth in ("*", "*/*") for p in sorted(folder.glob(depth))]
+    for path in [p for p in places if p.suffix.lower() in TABLES and p.is_file()][:200]:
+        if re.match(r"splits_\d", path.name):
+            continue
+        try:
+            table = read_table(path).with_plain_numbers().frame
+        except CohortError:
+            continue
+        if fits(table):
+            return path, table
+    return None
+
+
+def numbered_splits(source: Source, table: Path) -> Path | None:
+    """Find `splits_0.csv` beneath the folder, or in MCAT's `splits` beside it.
+
+    Raises
+    ------
+    CohortError
+        There are several, and not one alone has the name of the table.
+    """
+    if source.splits is not None:
+        return source.splits
+    start = source.path if source.path.is_dir() else source.path.parent
+    places = (start, start.parent / "splits")
+    found = next((f for p in places if (f := sorted(p.rglob("splits_0.csv")))), [])
+    folders = [path.parent for path in found]
+    named = [f for f in folders if table.name.lower().startswith(f.name.lower())]
+    chosen = named if len(named) == 1 else folders
+    if len(chosen) > 1:
+        names = ", ".join(str(f.relative_to(start.parent)) for f in chosen[:3])
+        raise CohortError(
+            f"{len(chosen)} folders hold splits_0.csv ({names}). To do: name one with `splits=`"
+        )
+    return chosen[0] if chosen else None
+
+
+def once_per_slide(table: pd.DataFrame, slide: str, where: str) -> pd.DataFrame:
+    """Drop rows that repeat in every fold; the same slide with other values is refused."""
+    table = table.drop_duplicates()
+    twice = table.loc[table[slide].duplicated(), slide].tolist()
+    if twice:
+        raise CohortError(
+            f"{where}: {len(twice)} slides have different values in different folds, e.g."
+            f" {', '.join(twice[:3])}"
+        )
+    return table.reset_index(drop=True)
+
+
+def joined(table: pd.DataFrame, clinical: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return a table with the columns of a clinical table that it lacks, by `case_id`."""
+    require_columns(clinical, ["case_id"], name)
+    new = [c for c in clinical if c == "case_id" or c not in table]
+    if clinical["case_id"].duplicated().any():
+        raise CohortError(f"{name} has a case more than once")
+    return table.merge(clinical[new], on="case_id", how="left").fillna("")
+
+
+def file_stem(value: str) -> str:
+    """Return the name of a feature file without its folder and suffix."""
+    return FILE_SUFFIX.sub("", value.replace("\\", "/").rpartition("/")[2])

@@ -1,0 +1,54 @@
+"""Slides of a cohort whose table does not name them: by the patient's id in the names of files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pandas as pd
+
+from outcome.cohort.drafting.guess_columns import slides_by_prefix
+
+__all__ = ["with_slides"]
+
+
+def with_slides(
+    table: pd.DataFrame, patient: str, files: Collection[str], written: str
+) -> tuple[pd.DataFrame | None, str | None, list[str]]:
+    """Match feature files to patients, where a table has no column of slides.
+
+    Parameters
+    ----------
+    table : DataFrame
+    patient : str
+        Column of patient ids.
+    files : collection of str
+        Names of the slides that have a feature file.
+    written : str
+        Name of the table that will be written, for messages.
+
+    Returns
+    -------
+    table : DataFrame or None
+        With the column `slide_id`; None where the table needs no change.
+    slide : str or None
+        Column of slides: that of patients, where files are called like them; None without files.
+    notes : list of str
+        What was matched.
+    """
+    if not files or set(files) <= set(table[patient]):
+        return None, patient if files else None, []
+    owner = slides_by_prefix(table[patient].tolist(), files)
+    pairs = pd.DataFrame({"patient": list(owner.values()), "slide_id": list(owner)}, dtype=str)
+    columns = table.rename(columns={"slide_id": "slide_id_of_the_table"})
+    cohort = columns.merge(
+        pairs, left_on=patient, right_on="patient", how="left", suffixes=("", "_")
+    )
+    cohort = cohort.drop(columns="patient_" if "patient" in columns else "patient").fillna("")
+    without = sorted(set(table[patient]) - set(owner.values()))
+    notes = [
+        f"guess: {len(owner)} of {len(files)} feature files belong to the"
+        f" {len(set(owner.values()))} patients with whose id their names begin: in {written}"
+    ]
+    if without:
+        notes.append(f"{len(without)} patients are without a file, e.g. {', '.join(without[:3])}")
+    return cohort, "slide_id", notes

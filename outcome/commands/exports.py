@@ -1,0 +1,43 @@
+"""The command that writes files of other tools: export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from outcome.commands.console import Cache, Jobs, progress_bars
+
+
+def export(
+    source: Annotated[
+        Path, typer.Argument(help="stamp: a run folder or table of predictions; else a study file.")
+    ],
+    to: Annotated[
+        Literal["stamp", "patho-bench", "anndata"], typer.Option(help="Whose files to write.")
+    ],
+    out: Annotated[Path, typer.Option(help="The new folder (stamp) or file to write.")],
+    arm: Annotated[str | None, typer.Option(help="Of the predictions.")] = None,
+    jobs: Jobs = None,
+    cache: Cache = None,
+) -> None:
+    """Write results in the files of another tool.
+
+    Predictions as STAMP writes them; slide vectors with the cohort as AnnData; the folds of a study
+    as a task of Patho-Bench. Nothing is overwritten.
+    """
+    import os
+
+    from outcome.pipeline.export_files import export_predictions, export_study
+
+    if to == "stamp":
+        written = export_predictions(source, out, arm=arm)
+        typer.echo(f"{len(written)} tables of predictions: {out}")
+        return
+    with progress_bars() as progress:
+        slides = export_study(
+            source, out, to, cache=cache, jobs=jobs or os.cpu_count() or 1,
+            progress=lambda done, total: progress("packing", done, total),
+        )  # fmt: skip
+    typer.echo(f"{slides} slides: {out}")

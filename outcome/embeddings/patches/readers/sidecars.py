@@ -1,0 +1,66 @@
+"""Files next to a tensor or array in which a tool keeps coordinates, encoder and patch size.
+
+A tool with such files is one `Sidecar`; `readers.SIDECARS` lists them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from outcome.embeddings.patches.readers.content import Raw
+from outcome.errors import EmbeddingError
+
+__all__ = ["LONGEST_TEXT", "Sidecar", "positive_number", "read_json_settings"]
+
+LARGEST_SETTINGS = 1_000_000
+LONGEST_TEXT = 200
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """How a tool's companion files are found and read.
+
+    Parameters
+    ----------
+    tool : str
+    files : callable
+        Companions of a feature file that exist; none where another tool wrote it.
+    complete : callable
+        Adds to the arrays of a feature file what its companions say.
+    geometry : callable
+        What they say of the patches (see `geometry.patch_geometry`).
+    """
+
+    tool: str
+    files: Callable[[Path], Sequence[Path]]
+    complete: Callable[[Path, Raw], Raw]
+    geometry: Callable[[Path], dict[str, float]]
+
+
+def read_json_settings(path: Path) -> Mapping[str, Any]:
+    """Return the settings in a JSON file; empty where it holds no object.
+
+    Raises
+    ------
+    EmbeddingError
+        It is too large, or no JSON.
+    """
+    if path.stat().st_size > LARGEST_SETTINGS:
+        raise EmbeddingError(f"{path.name} is too large to hold settings")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        raise EmbeddingError(f"{path.name} is not valid JSON") from None
+    return found if isinstance(found, dict) else {}
+
+
+def positive_number(value: Any) -> float | None:
+    """Return a positive finite number as float; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if 0 < value < math.inf else None
