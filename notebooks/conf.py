@@ -25,7 +25,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx_design",
 ]
-exclude_patterns = ["_build", "README.md"]
+exclude_patterns = ["_build"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb", ".rst": "restructuredtext"}
 default_role = "code"  # docstrings write `name` for code
 language = "en"
@@ -41,9 +41,6 @@ autodoc_typehints = "none"  # the docstrings give types and shapes
 autodoc_member_order = "bysource"
 numpydoc_class_members_toctree = False
 numpydoc_show_class_members = False
-# Pages that a feature brings with it are listed before they exist.
-suppress_warnings = ["toc.empty_glob"]
-
 html_theme = "pydata_sphinx_theme"
 html_title = f"slide-outcome {version}"
 html_static_path = ["_static"]
@@ -60,3 +57,20 @@ html_theme_options = {
     "show_nav_level": 2,
     "show_prev_next": True,
 }
+
+
+def _list_pages_that_exist(app: Any, document: str, source: list[str]) -> None:
+    """Leave out of the list of guides those pages above it that this version does not have."""
+    if document == "how_to/index":
+        lines = source[0].splitlines()
+        source[0] = "\n".join(
+            line
+            for line in lines
+            if not line.startswith("../")
+            or any((HERE / line.removeprefix("../")).parent.glob(Path(line).name + ".*"))
+        )
+
+
+def setup(app: Any) -> None:
+    """Connect the above."""
+    app.connect("source-read", _list_pages_that_exist)

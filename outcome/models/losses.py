@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 def cox_nll(
     log_hazard: Tensor, time: Tensor, event: Tensor, strata: Tensor | None = None
 ) -> Tensor:
-    r"""Negative log partial likelihood per event, Efron ties [1]_, in double precision.
+    r"""Negative log partial likelihood per event, with Efron ties, in double precision.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def cox_nll(
     Notes
     -----
     Sums of exponentials are kept as logarithms throughout, so log hazards of any size are safe.
-    With tied events, the k-th of m events of one time sees the risk set less k/m of the tied
+    With tied events [1]_, the k-th of m events of one time sees the risk set less k/m of the tied
     patients: log(R - k/m D) = log R + log(1 - k/m D/R).
 
     References

@@ -19,7 +19,7 @@ ROWS = 1536
 
 
 class ABMIL(nn.Module):
-    """Embeds each vector by a layer with a rectifier, then pools by gated attention [1]_.
+    """Embeds each vector by a layer with a rectifier, then pools by gated attention.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ class ABMIL(nn.Module):
 
     Notes
     -----
-    Meant for vectors as they are (`training.components: 0`), many patients and a small learning
-    rate. Under autocast the products are in low precision; attention, its softmax, the pooled
+    The network of [1]_, for whole vectors (`training.components: 0`), many patients and a small
+    learning rate. Under autocast the products are in low precision; attention, its softmax, the pooled
     vector and every sum of gradients over patches are in float32.
 
     References
