@@ -33,8 +33,8 @@ class ABMIL(nn.Module):
     Notes
     -----
     The network of [1]_, for whole vectors (`training.components: 0`), many patients and a small
-    learning rate. Under autocast the products are in low precision; attention, its softmax, the pooled
-    vector and every sum of gradients over patches are in float32.
+    learning rate. Under autocast the products are in low precision; attention, its softmax, the
+    pooled vector and every sum of gradients over patches are in float32.
 
     References
     ----------
