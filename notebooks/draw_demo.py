@@ -36,7 +36,6 @@ def draw(run: Path) -> plt.Figure:
         1, 2, figsize=(9.6, 3.9), width_ratios=[1.15, 1], layout="constrained"
     )
     plotting.kaplan_meier(predictions, ax=axes[0], arm=ARM, unit="days")
-    axes[0].set_title(f"Out-of-fold risk groups, {ARM}", fontsize=10, loc="left")
     rows = metrics.rename(columns={"arm": "label"})
     plot_forest(
         rows,
@@ -45,7 +44,6 @@ def draw(run: Path) -> plt.Figure:
         reference=0.5,
         colours=arm_colours(list(rows["label"])),
     )
-    axes[1].set_title("Discrimination of each arm", fontsize=10, loc="left")
     return figure
 
 

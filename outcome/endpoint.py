@@ -133,16 +133,16 @@ class _Timed(_Spec):
 
     time: Time
     """Column of follow-up times, in `unit`. Or `{from: diagnosis_date, to: [death_date,
-    last_followup_date]}`: from one date to the first of others that is given."""
+    last_followup_date]}`: from one date to the first of the others that is filled in."""
     event: str | None = None
     """Column that says whether the event was seen (1) or not (0)."""
     censored: str | None = None
     """Instead of `event`: the inverse coding, 1 = censored."""
     event_codes: dict[str, Literal[0, 1, 2]] | None = None
-    """Every code of the column -> 1 (event, or censored for `censored`), 0, or 2: a competing
-    event, such as death before relapse. Never guessed."""
+    """Meaning of every code of the column: 1 (event, or censored for `censored`), 0, or 2 (a
+    competing event, such as death before relapse). Never guessed."""
     unit: Unit = "days"
-    """Of `time` and of every horizon."""
+    """Unit of `time` and of every horizon."""
 
     @field_validator("event_codes", mode="before")
     @classmethod

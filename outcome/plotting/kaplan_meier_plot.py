@@ -93,7 +93,7 @@ def plot_kaplan_meier(
 def _draw_curve(ax: Axes, rows: pd.DataFrame, label: str, colour: str) -> Steps | None:
     """Draw the curve of a group, fitted by lifelines; returns its numbers at risk.
 
-    The line is solid: gaps of a dashed line cannot be told from steps, and hide censoring marks.
+    The line is solid: gaps of a dashed line look like steps, and hide censoring marks.
     """
     line: dict[str, Any] = {"color": colour, "linewidth": 1.6}
     if rows.empty:

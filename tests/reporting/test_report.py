@@ -167,7 +167,7 @@ def test_intervals_of_an_older_folder_are_called_too_narrow(tmp_path):
     old = pd.read_csv(folder / "metrics.csv").drop(columns="variance")
     old.to_csv(folder / "metrics.csv", index=False)
     text = page(folder).text
-    assert "take the fitted models as given" in text
+    assert "hold the fitted models fixed" in text
     assert "p = 0.02, exploratory" in text
     assert "given these fitted models" in text
 

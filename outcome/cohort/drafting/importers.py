@@ -200,7 +200,7 @@ def _find(folder: Path, fits: Callable[[pd.DataFrame], bool]) -> tuple[Path, pd.
 
 
 def _numbered_splits(source: Source, table: Path) -> Path | None:
-    """Find `splits_0.csv` beneath the folder, or in MCAT's `splits` beside it.
+    """Find `splits_0.csv` below the folder, or in MCAT's `splits` next to it.
 
     Raises
     ------

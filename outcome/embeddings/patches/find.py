@@ -43,7 +43,7 @@ OF_LAYOUT = {
 }
 """Suffixes of each layout that a study file can name."""
 OF_OTHER_THINGS = frozenset({"patches", "masks", "stitches", "thumbnails", "visualization"})
-"""Folders that TRIDENT and CLAM write beside the features."""
+"""Folders that TRIDENT and CLAM write next to the features."""
 MOST_FILES = 1_000_000
 
 
@@ -231,7 +231,7 @@ def _feature_files(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
 
 
 def _companions(path: Path) -> Iterator[Path]:
-    """Files beside a tensor from which its coordinates and encoder are taken."""
+    """Files next to a tensor from which its coordinates and encoder are taken."""
     if path.suffix.lower() not in (".pt", ".pth"):
         return
     near = [path.with_name(f"{path.stem}.index.npz"), path.with_name("bags_config.json")]

@@ -77,7 +77,7 @@ def read_file(path: Path, names: Names | None = None, layout: str = "") -> Slide
 
 
 def _with_companions(path: Path, raw: Raw) -> Raw:
-    """Coordinates and encoder that a tool keeps in files beside the tensor."""
+    """Coordinates and encoder that a tool keeps in files next to the tensor."""
     if path.suffix.lower() not in (".pt", ".pth"):
         return raw
     index = path.with_name(re.sub(r"\.pth?$", ".index.npz", path.name, flags=re.IGNORECASE))
