@@ -1,6 +1,6 @@
 """Write study_file.md, the reference of the study file, from the models that validate it.
 
-`python notebooks/make_reference.py` writes it next to this script; a test checks that it is current.
+`python notebooks/make_reference.py` writes it to this folder; a test checks that it is current.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 HEAD = """\
 # The study file, key by key
 
-Generated from the code that reads it (`python notebooks/make_reference.py`); do not edit it by hand.
+Generated from the code that reads it (`python notebooks/make_reference.py`); do not edit.
 
 A study is one YAML file. Relative paths start at its folder. Unknown keys are errors. `outcome
 check` reports all problems together and prints how the file was understood. `yes`, `no`, `on` and

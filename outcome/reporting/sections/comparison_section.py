@@ -65,8 +65,8 @@ def comparison(run: Run, drawings: ReportFigures) -> ReportSection | None:
 def _about_p(run: Run) -> str:
     if models_held_fixed(run):
         return (
-            "All p values are exploratory: interval and test hold the fitted models fixed. They ignore "
-            "that other training patients give other models, and find differences too often."
+            "All p values are exploratory: interval and test hold the fitted models fixed. They "
+            "ignore that other training patients give other models, and find differences too often."
         )
     if not run.cross_validated:
         return ""

@@ -169,8 +169,8 @@ def _training(run: Run) -> list[str]:
                if e.get("few_events")}:  # fmt: skip
         said.append(
             f"In {plural(len(few), 'fold')} the development patients had too few events to choose "
-            "settings; in these, half of the epochs, or a fixed penalty, and a calibration slope of "
-            "1 were used."
+            "settings. There, half of the epochs (or a fixed penalty) and a calibration slope of 1 "
+            "were used."
         )
     return said
 
@@ -220,8 +220,8 @@ def _evaluation(run: Run) -> list[str]:
     elif not models_held_fixed(run):
         said.append(
             "Intervals of the concordance, of AUROC and AUC over time and of Brier scores are those"
-            " of a t distribution. Intervals of calibration and of ratios are normal approximations, given"
-            " the fitted models."
+            " of a t distribution. Intervals of calibration and of ratios are normal"
+            " approximations, given the fitted models."
         )
         if resamples:
             only = "; AUPRC and sensitivity have no others" if "auprc" in present else ""
