@@ -174,7 +174,7 @@ def test_every_command(sandbox, outcome, commands_of):
         assert done.code == 0, f"outcome {shlex.join(words)}: {done.err}"
         ran.append(words)
     wanted = {"check", "run", "evaluate", "compare", "power", "simulate", "init", "import", "pack"}
-    wanted |= {"fit", "predict", "validate", "attention", "report", "doctor"}
+    wanted |= {"fit", "predict", "validate", "attention", "report"}
     assert wanted <= {words[0] for words in ran}
     assert Path("reports/brca-os/report.html").is_file()
 
