@@ -25,8 +25,10 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx_design",
 ]
-exclude_patterns = ["_build"]
-source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb", ".rst": "restructuredtext"}
+exclude_patterns = ["_build", "_templates"]
+templates_path = ["_templates"]
+# The first suffix is that of the pages that autosummary writes.
+source_suffix = {".rst": "restructuredtext", ".md": "myst-nb", ".ipynb": "myst-nb"}
 default_role = "code"  # docstrings write `name` for code
 language = "en"
 
@@ -45,6 +47,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"slide-outcome {version}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_show_search_summary = False  # would fetch pages, which a browser refuses for files
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {

@@ -237,7 +237,7 @@ class MILCox(MILEstimator):
         ----------
         X : SlideDataset, or sequence of bags
         return_array : bool
-            Return an array of shape (n, len(unique_times_)) instead.
+            Return an array instead, of shape (n, number of training event times).
 
         Returns
         -------

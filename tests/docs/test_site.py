@@ -41,7 +41,8 @@ def test_every_page_has_its_place():
     placed = []
     for index in [DOCS / "index.md", *(DOCS / s / "index.md" for s in SECTIONS)]:
         for block in re.findall(r"```\{toctree\}\n(.*?)```", index.read_text("utf-8"), re.DOTALL):
-            entries = [line for line in block.splitlines() if line and not line.startswith(":")]
+            lines = [line for line in block.splitlines() if line and not line.startswith(":")]
+            entries = [line.split("<")[-1].rstrip(">") for line in lines]
             placed += [(index.parent / entry).resolve() for entry in entries]
     assert len(placed) == len(set(placed))
     pages = [p for p in DOCS.glob("*/*.md") if p.parent.name in SECTIONS]
