@@ -74,7 +74,7 @@ def cohorts_page(
         changes = ReportSection("differences", "Differences to the baseline")
         changes.say(
             "Arm less baseline, on the same patients and folds of each cohort. Where an arm is "
-            "missing in a cohort, that cohort is no part of its mean."
+            "missing in a cohort, that cohort is left out of its mean."
         )
         pairs = made.mean_changes[["arm", "baseline"]].to_numpy().tolist()
         blocks = [

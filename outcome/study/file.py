@@ -169,7 +169,7 @@ class Study(Section):
         try:
             study.model_dump_json()
         except ValueError:
-            raise StudyError(f"{where} holds characters that are no text") from None
+            raise StudyError(f"{where} holds bytes that are not text") from None
         return _moved(study, lambda path: Path(folder) / path)
 
     @classmethod

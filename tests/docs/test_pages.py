@@ -57,7 +57,10 @@ PAGES = [
 SHORTER = {
     "simulate OUT": "simulate OUT --patients 20 --patches 5 --dimension 16",
     " --permute-inputs report --permutations 199": "",
-    "--permutations 199": "--permutations 0",  # tests/training/test_linear_models.py does 199
+    # The same run again, with options that other tests cover.
+    " --permutations 199": "",
+    " --strict": "",
+    " --jobs 16": "",
     "power study.yaml": "power study.yaml --simulations 10 --sizes 60",
     "--patches 40 --dimension 64": "--patches 6 --dimension 16",
     "split.repeats=5": "split.repeats=2",
