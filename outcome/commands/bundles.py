@@ -133,7 +133,7 @@ def validate(
     cache: Cache = None,
     allow_import: AllowImport = False,
 ) -> None:
-    """Judge a trained model on an external cohort.
+    """Evaluate a trained model on an external cohort.
 
     Writes the report.
     """
@@ -180,7 +180,7 @@ def attention(
     reports: Reports = None,
     cache: Cache = None,
     allow_import: AllowImport = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random deletions.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random deletions.")] = 0,
 ) -> None:
     """Map which patches raised and which lowered the risk."""
     from outcome.pipeline.explain_model import attention as explain

@@ -30,7 +30,7 @@ Tables = Annotated[
     list[Path],
     typer.Argument(metavar="RUN|PRED.csv...", help="Run folders, or tables of predictions."),
 ]
-Unit = Annotated[str | None, typer.Option(help="Of the times: days, months or years.")]
+Unit = Annotated[str | None, typer.Option(help="Unit of the times: days, months or years.")]
 Horizons = Annotated[
     str, typer.Option(metavar="T1,T2", help="Times at which AUC, Brier and survival are reported.")
 ]
@@ -53,8 +53,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="RULE",
-            help="median, tertiles, shares (0.25,0.75) or maxstat; default the groups that came"
-            " along, else median. Cut on development patients where a run has them.",
+            help="median, tertiles, shares (0.25,0.75) or maxstat; default: the groups in the"
+            " table, else median. For a run, cut-offs come from its development patients.",
         ),
     ] = None,
     baseline: Annotated[str | None, typer.Option(help="Arm to compare with.")] = None,
@@ -106,8 +106,8 @@ def evaluate(
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="A.csv", help="The one.")],
-    b: Annotated[Path, typer.Argument(metavar="B.csv", help="The other: the baseline.")],
+    a: Annotated[Path, typer.Argument(metavar="A.csv", help="Predictions of one arm.")],
+    b: Annotated[Path, typer.Argument(metavar="B.csv", help="Predictions of the baseline.")],
     patient: PatientColumn = "",
     time: TimeColumn = "",
     event: EventColumn = "",
