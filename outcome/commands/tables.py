@@ -84,8 +84,8 @@ def evaluate(
 
     Columns: patient_id or case_id; time (or time_days, time_months, time_years) and event, or
     label; risk or probability; optional arm, repeat, fold, strata, risk_group, survival_<h>. Other
-    names of the first three are given by --patient, --time and --event. A run folder says by
-    itself what its endpoint, unit, horizons, baseline and covariates are.
+    names of the first three are given by --patient, --time and --event. A run folder already
+    defines its endpoint, unit, horizons, baseline and covariates.
     """
     from outcome.evaluation.regrouping import read_rule
     from outcome.pipeline.evaluate import evaluate_tables
