@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,20 @@ def _list_pages_that_exist(app: Any, document: str, source: list[str]) -> None:
         )
 
 
+def _links_within_the_site(app: Any, document: str, source: list[str]) -> None:
+    """Lead links to files of the repository to their page here, or keep their text only."""
+    folder = (HERE / document).parent
+
+    def lead(link: re.Match[str]) -> str:
+        place = (folder / link[2]).resolve()
+        if place == HERE.parent / "reports" / "benchmarks.md":
+            return f"[{link[1]}](/benchmarks.md)"
+        return link[0] if place.is_relative_to(HERE) else link[1]
+
+    source[0] = re.sub(r"\[([^\]\n]+)\]\((\.\./[^)#\s]+)\)", lead, source[0])
+
+
 def setup(app: Any) -> None:
-    """Connect the above."""
+    """Connect both."""
     app.connect("source-read", _list_pages_that_exist)
+    app.connect("source-read", _links_within_the_site)
