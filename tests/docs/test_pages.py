@@ -227,7 +227,8 @@ def test_options_that_are_named_exist():
     """Every `--option` of a page is an option of some command."""
     from typer.main import get_command
 
-    known = {o for c in get_command(app).commands.values() for p in c.params for o in p.opts}
+    parameters = [p for c in get_command(app).commands.values() for p in c.params]
+    known = {o for p in parameters for o in (*p.opts, *p.secondary_opts)}
     known |= {"--version", "--install-completion", "--show-completion"}
     others = {"several_machines.md", "containers.md"}  # of dask, apptainer
     for page in PAGES:
@@ -263,7 +264,7 @@ def test_keys_of_the_study_file_that_are_named_exist():
     known = set(re.findall(r"^\| `(\w+)`", (DOCS / "study_file.md").read_text(), re.MULTILINE))
     sections = "columns|endpoint|embeddings|covariates|split|on_missing|training|report"
     found = 0
-    for page in PAGES:
+    for page in [README, *(p for p in PAGES if DOCS in p.parents)]:
         text = page.read_text("utf-8")
         named = re.findall(rf"`(?:{sections})(?:\.|: \{{)(?!html)(\w+)", text)
         assert set(named) <= known, page
