@@ -85,7 +85,7 @@ def _links_within_the_site(app: Any, document: str, source: list[str]) -> None:
             return f"[{link[1]}](/benchmarks.md)"
         return link[0] if place.is_relative_to(HERE) else link[1]
 
-    source[0] = re.sub(r"\[([^\]\n]+)\]\((\.\./[^)#\s]+)\)", lead, source[0])
+    source[0] = re.sub(r"\[([^\]]+)\]\((\.\./[^)#\s]+)\)", lead, source[0])
 
 
 def setup(app: Any) -> None:

@@ -142,7 +142,7 @@ def _facts(runs: Sequence[Run], names: Sequence[str], made: Cohorts) -> list[Fac
         facts.append(
             Fact(
                 False,
-                f"The intervals of {joined(old)} take the fitted models as given, and are too "
+                f"The intervals of {joined(old)} hold the fitted models fixed, and are too "
                 "narrow: evaluate these runs again.",
             )
         )
