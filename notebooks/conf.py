@@ -82,10 +82,10 @@ def _links_within_the_site(app: Any, document: str, source: list[str]) -> None:
     def lead(link: re.Match[str]) -> str:
         place = (folder / link[2]).resolve()
         if place == HERE.parent / "reports" / "benchmarks.md":
-            return f"[{link[1]}](/benchmarks.md)"
+            return f"[{link[1]}](/benchmarks.md{link[3] or ''})"
         return link[0] if place.is_relative_to(HERE) else link[1]
 
-    source[0] = re.sub(r"\[([^\]]+)\]\((\.\./[^)#\s]+)\)", lead, source[0])
+    source[0] = re.sub(r"\[([^\]]+)\]\((\.\./[^)#\s]+)(#[^)\s]+)?\)", lead, source[0])
 
 
 def setup(app: Any) -> None:

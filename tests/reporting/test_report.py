@@ -145,7 +145,7 @@ def test_methods_say_what_the_manifest_says(survival):
     for part in (
         "240 patients with 280 slides; 168 events (70%)",
         "216,000 patch embeddings of 1024 dimensions (MUSK), a median of 870 per patient",
-        "there for 233 patients and missing for 7",
+        "available for 233 patients and missing for 7",
         "divided into 5 folds",
         "1,000 bootstrap resamples of patients, within folds",
         "divide by the sum of the weights",
