@@ -1,6 +1,6 @@
 """Write study_file.md, the reference of the study file, from the models that validate it.
 
-`python notebooks/make_reference.py` writes it beside this script; a test checks that it is current.
+`python notebooks/make_reference.py` writes it to this folder; a test checks that it is current.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ HERE = Path(__file__).parent
 HEAD = """\
 # The study file, key by key
 
-Made from the code that reads it (`python notebooks/make_reference.py`); do not edit it by hand.
+Generated from the code that reads it (`python notebooks/make_reference.py`); do not edit.
 
-A study is one YAML file. Relative paths start at its folder. Unknown keys are refused, everything
-that is wrong is told at once, and `outcome check` says what was understood. `yes`, `no`, `on` and
-`off` are words, not true and false: they are codes here. Any key can be changed for one run:
-`--set training.epochs=10`.
+A study is one YAML file. Relative paths start at its folder. Unknown keys are errors. `outcome
+check` reports all problems together and prints how the file was understood. `yes`, `no`, `on` and
+`off` are words here, not true and false, because they are common codes. Any key can be changed for
+one run: `--set training.epochs=10`.
 """
 BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
@@ -54,7 +54,7 @@ def docstrings(model: type[BaseModel]) -> dict[str, str]:
 
 
 def kind(annotation: Any) -> str:
-    """Name a type as a writer of YAML thinks of it."""
+    """Name a type in the words of a study file."""
     origin, inside = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return kind(inside[0]) + bounds(inside[1:])
@@ -90,7 +90,7 @@ def default(field: FieldInfo) -> str:
         return "**required**"
     value = field.get_default(call_default_factory=True)
     if isinstance(value, BaseModel):
-        return "see there"
+        return "see its section"
     if value is None or value is PydanticUndefined or value in ((), {}, ""):
         return "none"
     if isinstance(value, bool):

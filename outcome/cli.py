@@ -31,7 +31,7 @@ app = typer.Typer(
     # Plain help: text in brackets is left alone, and rich is not imported.
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Does this slide, and this report, tell how the patient will do?",
+    help="Predict clinical outcomes from slides, pathology reports and clinical data.",
 )
 ARGUMENT = re.compile(r"`([a-z_]+)=(?:True)?`")
 """How the library names an argument: `out=`."""

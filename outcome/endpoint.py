@@ -135,16 +135,16 @@ class _Timed(_Spec):
 
     time: Time
     """Column of follow-up times, in `unit`. Or `{from: diagnosis_date, to: [death_date,
-    last_followup_date]}`: from one date to the first of others that is given."""
+    last_followup_date]}`: from one date to the first of the others that is filled in."""
     event: str | None = None
     """Column that says whether the event was seen (1) or not (0)."""
     censored: str | None = None
     """Instead of `event`: the inverse coding, 1 = censored."""
     event_codes: dict[str, Literal[0, 1, 2]] | None = None
-    """Every code of the column -> 1 (event, or censored for `censored`), 0, or 2: a competing
-    event, such as death before relapse. Never guessed."""
+    """Meaning of every code of the column: 1 (event, or censored for `censored`), 0, or 2 (a
+    competing event, such as death before relapse). Never guessed."""
     unit: Unit = "days"
-    """Of every time and horizon."""
+    """Unit of `time`, `entry` and of every horizon."""
     entry: Time | None = None
     """Column of the time, in `unit` and from the same origin, at which a patient came under
     observation, where that is later than the origin (delayed entry, left truncation). Patients are

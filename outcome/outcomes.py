@@ -154,7 +154,7 @@ class Outcomes:
         names: tuple[str, ...] = getattr(getattr(y, "dtype", None), "names", None) or ()
         if len(names) != 2 or y[names[0]].dtype != np.bool_ or y.ndim != 1:
             raise InputError(
-                "this is no array of survival outcomes. To do: make one with"
+                "this is not an array of survival outcomes. To do: make one with"
                 " sksurv.util.Surv.from_arrays(event, time)"
             )
         event = np.array(y[names[0]], dtype=np.bool_)

@@ -46,8 +46,8 @@ def test_what_a_surv_array_cannot_hold_is_refused(outcomes, what):
 @pytest.mark.parametrize(
     ("y", "strata", "what"),
     [
-        (TIME, (), "no array of survival outcomes"),
-        (Surv.from_arrays(EVENT, TIME)[["time", "event"]], (), "no array of survival outcomes"),
+        (TIME, (), "not an array of survival outcomes"),
+        (Surv.from_arrays(EVENT, TIME)[["time", "event"]], (), "not an array of survival outcomes"),
         (Surv.from_arrays(EVENT, np.array([3.0, 0.0, np.nan])), (), r"2 times .* row 1 \(0\)"),
         (Surv.from_arrays(EVENT, TIME), ["a"], "1 strata were given for 3 outcomes"),
     ],

@@ -19,7 +19,7 @@ def model_card(bundle: Bundle) -> str:
         "## What it was trained on\n\n" + _trained(bundle),
         "## What it expects\n\n" + _contracts(bundle),
         "## What it must not be used for\n\n"
-        "Research use only. It is no medical device, and its output must not guide the care of a"
+        "Research use only. It is not a medical device, and its output must not guide the care of a"
         " patient. Absolute risks hold for patients like those of the training cohort; `outcome"
         " validate` says how far they hold elsewhere. MUSK's weights, and what is trained on their"
         " outputs, are for non-commercial use (CC-BY-NC-ND).",

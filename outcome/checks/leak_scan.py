@@ -48,7 +48,7 @@ LEVEL_FOLDS, SHRINKAGE = 5, 5
 
 @dataclass(frozen=True)
 class Probe:
-    """How well one thing predicts the outcome, beside what would be believable.
+    """How well one variable predicts the outcome, compared with what is plausible.
 
     Parameters
     ----------

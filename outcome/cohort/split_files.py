@@ -287,7 +287,9 @@ def _panther(path: Path) -> list[_Named]:
 
 def _numbered(path: Path) -> list[tuple[str, pd.DataFrame]]:
     if not path.is_dir():
-        raise CohortError(f"split.files: {path} is no folder of splits_0.csv, splits_1.csv ...")
+        raise CohortError(
+            f"split.files: {path} is not a folder with splits_0.csv, splits_1.csv ..."
+        )
     files = [(m[1], p) for p in path.iterdir() if (m := NUMBERED.match(p.name))]
     files.sort(key=lambda f: int(f[0][:9]))
     tables = []

@@ -133,7 +133,7 @@ def validate(
     cache: Cache = None,
     allow_import: AllowImport = False,
 ) -> None:
-    """Judge a trained model on an external cohort.
+    """Evaluate a trained model on an external cohort.
 
     Writes the report.
     """
@@ -180,7 +180,7 @@ def attention(
     reports: Reports = None,
     cache: Cache = None,
     allow_import: AllowImport = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random deletions.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random deletions.")] = 0,
     lazyslide: Annotated[
         Literal["copy", "original"] | None,
         typer.Option(help="Write a table into a copy of the LazySlide store, or into it."),

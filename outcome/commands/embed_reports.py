@@ -24,14 +24,16 @@ def embed_reports(
         str | None, typer.Option(help="Column of the reports' dates (2014-03-31).")
     ] = None,
     redact: Annotated[
-        bool, typer.Option("--redact", help="Remove sentences that tell the outcome.")
+        bool, typer.Option("--redact", help="Remove sentences that state the outcome.")
     ] = False,
     chunk_length: Annotated[
         int | None,
         typer.Option(min=8, help="Most tokens of a chunk; default what the encoder takes."),
     ] = None,
-    weights: Annotated[str | None, typer.Option(help="Of musk: a file of weights.")] = None,
-    tokenizer: Annotated[Path | None, typer.Option(help="Of musk: its tokenizer.spm.")] = None,
+    weights: Annotated[str | None, typer.Option(help="File of weights (musk).")] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Tokenizer file, tokenizer.spm (musk).")
+    ] = None,
     device: Device = "auto",
     batch: Annotated[int, typer.Option(min=1, help="Chunks at a time.")] = 32,
     half: Annotated[

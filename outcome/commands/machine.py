@@ -49,7 +49,7 @@ def doctor(
         Path | None, typer.Option(help="Folder of packed features to look at.")
     ] = None,
 ) -> None:
-    """Say what this installation is and can do.
+    """Print versions, device, precision and threads of this installation.
 
     The exit status is 2 if something is wrong with it.
     """

@@ -15,9 +15,10 @@ def power(
     baseline_c: Annotated[float, typer.Option(help="C-index (or AUROC) of the baseline.")],
     arm_c: Annotated[float, typer.Option(help="C-index (or AUROC) of the other arm.")],
     correlation: Annotated[
-        float | None, typer.Option(help="Of the two scores; default: the better holds the other.")
+        float | None,
+        typer.Option(help="Correlation of the scores; default: the better contains the other."),
     ] = None,
-    target: Annotated[float, typer.Option(help="Power that is wanted.")] = 0.8,
+    target: Annotated[float, typer.Option(help="Target power.")] = 0.8,
     alpha: Annotated[float, typer.Option(help="Two-sided level.")] = 0.05,
     sizes: Annotated[
         str, typer.Option(metavar="N1,N2", help="Numbers of patients to simulate.")

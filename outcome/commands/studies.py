@@ -85,7 +85,7 @@ def run(
 ) -> None:
     """Train, compare and report every arm of a study.
 
-    Run again, it goes on where it stopped. What it does is kept in run.log in the run folder.
+    After an interruption the same command continues. run.log in the run folder keeps a record.
     """
     from outcome import Study
     from outcome import run as run_study

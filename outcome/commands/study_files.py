@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from outcome.cohort.drafting.guess_columns import Guesses
 
 Positive = Annotated[str, typer.Option(help="Code of the positive class of a label.")]
-Unit = Annotated[str, typer.Option(help="Of the times: days, months or years.")]
+Unit = Annotated[str, typer.Option(help="Unit of the times: days, months or years.")]
 NewName = Annotated[str, typer.Option(help="Name of the study.")]
 
 
@@ -46,8 +46,8 @@ def init(
 ) -> None:
     """Write a study file from a table and folders of features.
 
-    What it says of the columns are guesses, printed as such. Codes of the outcome are asked for, or
-    left for you to declare; they are never assumed.
+    The columns are guessed, and the guesses are printed. The meaning of outcome codes is never
+    assumed: it is asked for, or left for you to declare.
     """
     from outcome.cohort.drafting.drafts import write_draft
     from outcome.cohort.drafting.guess_columns import guess
@@ -110,19 +110,19 @@ def import_(
             "tcga-cdr",
             "gdc",
         ],
-        typer.Argument(help="Whose files they are."),
+        typer.Argument(help="Tool that wrote the files."),
     ],
     path: Annotated[Path, typer.Argument(help="The table, or the folder that holds it.")],
     patches: Annotated[
         list[Path] | None, typer.Option("--patches", help="Folder of features; may be repeated.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A new folder; default: named by PATH.")] = None,
-    splits: Annotated[Path | None, typer.Option(help="Split files, where they are apart.")] = None,
+    splits: Annotated[Path | None, typer.Option(help="Split files, if stored elsewhere.")] = None,
     table: Annotated[
         Path | None, typer.Option(help="A further table: clinical, or of slides (stamp).")
     ] = None,
     endpoint: Annotated[
-        str, typer.Option(help="Of several: os, dss, pfi, dfi, rfs, or a task.")
+        str, typer.Option(help="Endpoint, if there are several: os, dss, pfi, dfi, rfs, or a task.")
     ] = "",
     positive: Positive = "",
     time: TimeColumn = "",

@@ -31,7 +31,7 @@ Tables = Annotated[
     list[Path],
     typer.Argument(metavar="RUN|PRED.csv...", help="Run folders, or tables of predictions."),
 ]
-Unit = Annotated[str | None, typer.Option(help="Of the times: days, months or years.")]
+Unit = Annotated[str | None, typer.Option(help="Unit of the times: days, months or years.")]
 Horizons = Annotated[
     str, typer.Option(metavar="T1,T2", help="Times at which AUC, Brier and survival are reported.")
 ]
@@ -55,8 +55,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="RULE",
-            help="median, tertiles, shares (0.25,0.75) or maxstat; default the groups that came"
-            " along, else median. Cut on development patients where a run has them.",
+            help="median, tertiles, shares (0.25,0.75) or maxstat; default: the groups in the"
+            " table, else median. For a run, cut-offs come from its development patients.",
         ),
     ] = None,
     baseline: Annotated[str | None, typer.Option(help="Arm to compare with.")] = None,
@@ -87,8 +87,8 @@ def evaluate(
     Columns: patient_id or case_id; time (or time_days, time_months, time_years) and event, or
     label; risk or probability; optional arm, repeat, fold, strata, risk_group, survival_<h>. Other
     names of the first three are given by --patient, --time and --event; --entry names the time at
-    which observation began, where it is delayed. A run folder says by
-    itself what its endpoint, unit, horizons, baseline and covariates are.
+    which observation began, if it was delayed. A run folder already defines its endpoint, unit,
+    horizons, baseline and covariates.
     """
     from outcome.evaluation.regrouping import read_rule
     from outcome.pipeline.evaluate import evaluate_tables
@@ -109,8 +109,8 @@ def evaluate(
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="A.csv", help="The one.")],
-    b: Annotated[Path, typer.Argument(metavar="B.csv", help="The other: the baseline.")],
+    a: Annotated[Path, typer.Argument(metavar="A.csv", help="Predictions of one arm.")],
+    b: Annotated[Path, typer.Argument(metavar="B.csv", help="Predictions of the baseline.")],
     patient: PatientColumn = "",
     time: TimeColumn = "",
     event: EventColumn = "",

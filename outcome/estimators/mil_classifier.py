@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 class MILClassifier(ClassifierMixin, MILEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """Yes/no classification of bags of patch vectors, with attention and calibrated probabilities.
 
-    It is trained as an arm of a study is; see `MILCox`. For an honest estimate of performance use
+    It is trained as an arm of a study; see `MILCox`. For an unbiased estimate of performance use
     `outcome.cross_validate`.
 
     Parameters

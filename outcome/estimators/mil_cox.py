@@ -29,7 +29,7 @@ class MILCox(MILEstimator):
     It is trained as an arm of a study is: vectors are projected on principal components, one
     network is trained without each inner fold, all stop at the epoch with the least loss on the
     held-out patients, and their mean risk is calibrated and cut on out-of-fold risks. For an
-    honest estimate of performance use `outcome.cross_validate`.
+    unbiased estimate of performance use `outcome.cross_validate`.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ class MILCox(MILEstimator):
         ----------
         X : SlideDataset, or sequence of bags
         return_array : bool
-            Return an array of shape (n, len(unique_times_)) instead.
+            Return an array instead, of shape (n, number of training event times).
 
         Returns
         -------

@@ -82,7 +82,7 @@ def _numbers(values: Any, name: str, n: int, problems: Problems) -> Any:
     try:
         array = np.asarray(values, dtype=float)
     except (TypeError, ValueError):
-        problems.add(f"{name!r} is no array of numbers")
+        problems.add(f"{name!r} is not an array of numbers")
         return None
     if array.ndim not in (1, 2) or len(array) != n:
         problems.add(f"{name!r} has shape {array.shape}, and y has {n} patients")

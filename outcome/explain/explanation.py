@@ -322,7 +322,7 @@ def _notes(bundle: Bundle, exact: bool, deletions: pd.DataFrame) -> list[str]:
             "contributions are exact: attention times the read-out of the patch, less that of the"
             " training mean; they add up to the image's part of the risk"
             if exact
-            else "contributions are integrated gradients: the aggregator is no weighted mean"
+            else "contributions are integrated gradients: the aggregator is not a weighted mean"
         )
     notes.append(
         "a map shows what this model used, not what causes the outcome; values are means over the"

@@ -24,7 +24,7 @@ def cox_nll(
     strata: Tensor | None = None,
     entry: Tensor | None = None,
 ) -> Tensor:
-    r"""Negative log partial likelihood per event, Efron ties [1]_, in double precision.
+    r"""Negative log partial likelihood per event, with Efron ties, in double precision.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def cox_nll(
     Notes
     -----
     Sums of exponentials are kept as logarithms throughout, so log hazards of any size are safe.
-    With tied events, the k-th of m events of one time sees the risk set less k/m of the tied
+    With tied events [1]_, the k-th of m events of one time sees the risk set less k/m of the tied
     patients: log(R - k/m D) = log R + log(1 - k/m D/R).
 
     References

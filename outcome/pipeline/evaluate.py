@@ -135,8 +135,7 @@ def evaluate_tables(
     alone = sources[0] if len(sources) == 1 and sources[0].folder else None
     if columns and all(s.folder for s in sources):
         raise PredictionsError(
-            "columns and codes are declared for tables: a run folder says by itself what its"
-            " columns are"
+            "columns and codes are declared for tables: a run folder already defines its own"
         )
     named = treatment.column if treatment else ""
     read = _read(sources, alone, covariates, columns, named, favourable=favourable)

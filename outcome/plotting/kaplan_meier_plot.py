@@ -96,7 +96,7 @@ def plot_kaplan_meier(
 def _draw_curve(ax: Axes, rows: pd.DataFrame, label: str, colour: str) -> Steps | None:
     """Draw the curve of a group, fitted by lifelines; returns its numbers at risk.
 
-    The line is solid: gaps of a dashed line cannot be told from steps, and hide censoring marks.
+    The line is solid: gaps of a dashed line look like steps, and hide censoring marks.
     Under delayed entry the curve is not that of lifelines, in which a patient who enters at the
     time of an event is at risk of it.
     """

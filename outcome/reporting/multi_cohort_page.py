@@ -74,7 +74,7 @@ def cohorts_page(
         changes = ReportSection("differences", "Differences to the baseline")
         changes.say(
             "Arm less baseline, on the same patients and folds of each cohort. Where an arm is "
-            "missing in a cohort, that cohort is no part of its mean."
+            "missing in a cohort, that cohort is left out of its mean."
         )
         pairs = made.mean_changes[["arm", "baseline"]].to_numpy().tolist()
         blocks = [
@@ -142,7 +142,7 @@ def _facts(runs: Sequence[Run], names: Sequence[str], made: Cohorts) -> list[Fac
         facts.append(
             Fact(
                 False,
-                f"The intervals of {joined(old)} take the fitted models as given, and are too "
+                f"The intervals of {joined(old)} hold the fitted models fixed, and are too "
                 "narrow: evaluate these runs again.",
             )
         )

@@ -12,7 +12,7 @@ among event times, and two scores that are normal with it::
 
 with rho such that the concordance *under this censoring* is the one asked for. The two scores are
 correlated; by default as if the one with the higher concordance held all that the other knows
-(image+report beside image), which is the favourable case. Arms that err on different patients
+(image+report and image), which is the favourable case. Arms that err on different patients
 have a lower correlation, and need more patients. Strata are not simulated: where only patients of
 one type are compared there are fewer pairs, so ask for each type, or read the answer as a minimum.
 

@@ -165,7 +165,7 @@ class World:
         path = folder / WORLD
         if not path.is_file():
             raise InputError(
-                f"{folder} holds no {WORLD}: it is no simulated cohort, or was simulated by an"
+                f"{folder} holds no {WORLD}: it is not a simulated cohort, or was simulated by an"
                 " earlier version. To do: give the folder of a cohort that is simulated anew"
             )
         with np.load(path, allow_pickle=False) as file:

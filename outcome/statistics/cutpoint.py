@@ -1,4 +1,4 @@
-"""Maximally selected log-rank statistics: the best cut of a score, with an honest p.
+"""Maximally selected log-rank statistics: the best cut of a score, with a corrected p value.
 
 Neither lifelines nor scikit-survival has p values that are corrected for the search.
 """

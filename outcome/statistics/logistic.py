@@ -60,7 +60,7 @@ def fit_logistic(
     label : array_like, shape (n,)
         True or 1 for the positive class.
     x : array_like, shape (n,) or (n, p), optional
-        Covariates beside the intercept.
+        Covariates, without the intercept.
     offset : array_like, shape (n,), optional
         Logits that are taken as they are.
     weight : array_like, shape (n,), optional

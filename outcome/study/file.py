@@ -1,4 +1,4 @@
-"""The study file itself: read, validated, unknown keys refused."""
+"""The study file: reading and validation; unknown keys are errors."""
 
 from __future__ import annotations
 
@@ -62,30 +62,30 @@ class Study(Section):
     columns: Columns = Columns()
     """Names of the id columns."""
     endpoint: Endpoint
-    """What is predicted; `kind` says which sort."""
+    """The outcome to predict; `kind` names its type."""
     secondary: tuple[Endpoint, ...] = ()
-    """Further endpoints on which the same risk is judged; nothing is trained on them."""
+    """Further endpoints on which the same risks are evaluated; no model is trained on them."""
     embeddings: Embeddings
-    """Where the vectors are."""
+    """Files of patch and report embeddings."""
     covariates: Covariates = Covariates()
     """Clinical columns, for arms with `clinical`."""
     treatment: Treatment | None = None
     """Two treatments, whose difference may depend on the score."""
     arms: tuple[Arm, ...] = (Arm(name="image", inputs=("image",)),)
-    """What is compared: inputs joined by `+`, or a section with a name."""
+    """The models to compare: inputs joined by `+`, or a section with a name."""
     baseline: str = "image"
-    """The arm that the others are compared with; declared before the run."""
+    """The arm with which the others are compared; declared before the run."""
     split: Split = Split()
-    """How patients are divided."""
+    """How patients are divided into folds."""
     risk_groups: RiskGroups = "median"
     """Cut-offs, from development patients: `median`, `tertiles`, a list of shares (e.g.
     `[0.25, 0.75]`), or `maxstat`, the maximally selected log-rank cut."""
     contrasts: tuple[tuple[str, str], ...] = ()
-    """Further comparisons, an arm and what it is compared with."""
+    """Further comparisons: pairs of an arm and a reference arm."""
     on_missing: OnMissing = OnMissing()
-    """What happens to a patient who lacks something."""
+    """What to do with patients with missing data."""
     training: Training = Training()
-    """Knobs of the training."""
+    """Settings of the training."""
     report: Report = Report()
     """What the report shows."""
 
@@ -164,17 +164,19 @@ class Study(Section):
         except ValidationError as error:
             problems = Problems(where)
             problems.extend(_explain(error))
-            problems.extend(cls._beside(data, folder, error))
+            problems.extend(cls._other_problems(data, folder, error))
             raise StudyError(problems.message()) from None
         try:
             study.model_dump_json()
         except ValueError:
-            raise StudyError(f"{where} holds characters that are no text") from None
+            raise StudyError(f"{where} holds bytes that are not text") from None
         return _moved(study, lambda path: Path(folder) / path)
 
     @classmethod
-    def _beside(cls, data: Mapping[str, Any], folder: Path, error: ValidationError) -> list[str]:
-        """Return what else is wrong, of the sections that pydantic found no fault in."""
+    def _other_problems(
+        cls, data: Mapping[str, Any], folder: Path, error: ValidationError
+    ) -> list[str]:
+        """Return further problems of the sections that pydantic accepted."""
         bad = {str(found["loc"][0]) for found in error.errors() if found["loc"]}
         rest = {k: v for k, v in data.items() if k not in bad}
         try:

@@ -57,34 +57,34 @@ class ReportColumns(Section):
     """Columns of a table of report texts."""
 
     patient: str | None = None
-    """By default that of the cohort table."""
+    """Column of patient ids; by default as in the cohort table."""
     text: str = "text"
     """Column of the text."""
     date: str | None = None
-    """Of the report (2014-03-31): the checks then tell of later dates in its text."""
+    """Column of the date of the report (2014-03-31); the leak scan then looks for later dates."""
 
 
 class ReportTexts(Section):
     """Report texts, turned into vectors on first use."""
 
     texts: Path
-    """A csv or tsv table, one text a row; or a folder of files `<patient id>.txt`."""
+    """A csv or tsv table with one text per row, or a folder of files `<patient id>.txt`."""
     encoder: str = "tfidf-svd"
     """`tfidf-svd` (learned from each fold's development patients), `musk`,
     `sentence-transformers:<name or path>` or `package.module:Class`."""
     columns: ReportColumns = ReportColumns()
     """Names of the columns of that table."""
     redact: bool = False
-    """Remove sentences that tell the outcome, and count them."""
+    """Remove sentences that state the outcome, and count them."""
     chunk_length: Annotated[int, Field(ge=8)] | None = None
-    """Greatest length of a chunk, in tokens of the encoder (`tfidf-svd`: words); by default what
-    the encoder takes: 98 for MUSK and `tfidf-svd`."""
+    """Maximal length of a chunk, in tokens of the encoder (words for `tfidf-svd`). Default: the
+    limit of the encoder, which is 98 for MUSK and `tfidf-svd`."""
     components: Annotated[int, Field(ge=2, le=2000)] = 64
-    """Of `tfidf-svd`: length of a vector."""
+    """Length of a vector of `tfidf-svd`."""
     weights: str | None = None
-    """Of `musk`: a file of weights; by default those of the hub."""
+    """File of weights of `musk`; by default those of the hub."""
     tokenizer: Path | None = None
-    """Of `musk`: its sentencepiece file; by default that of the installed package."""
+    """Sentencepiece file of `musk`; by default that of the installed package."""
 
     @field_validator("encoder")
     @classmethod
@@ -137,14 +137,14 @@ class Embeddings(Section):
 
     patches: tuple[Path, ...] | None = None
     """Folder of patch embeddings, one file per slide; or one table of slide vectors (`.h5ad`,
-    `.parquet`, `.csv`); or a list of folders, e.g. of two resolutions, whose patches are put
-    together by slide."""
+    `.parquet`, `.csv`); or a list of folders, e.g. of two resolutions, whose patches are joined
+    by slide."""
     layout: Layout = "auto"
-    """Which tool wrote the patches: detected, unless it is declared."""
+    """Tool that wrote the patches; detected unless declared."""
     tcga_leave_out: tuple[Literal["frozen", "normal"], ...] | None = None
-    """Slides that are left out, and counted, by their TCGA barcode: `frozen` (frozen sections: TS,
-    BS, MS), `normal` (normal tissue and controls: sample type 10 and above). By default all are
-    used, and what they are is reported."""
+    """Slides to leave out and count, by TCGA barcode: `frozen` (frozen sections: TS, BS, MS),
+    `normal` (normal tissue and controls: sample type 10 and above). By default all are used, and
+    the report counts their kinds."""
     reports: Reports | None = None
     """HDF5 file of report embeddings, one dataset per patient: (d,) or (chunks, d). Or a table of
     texts: `{texts: reports.csv, encoder: tfidf-svd}`."""

@@ -84,14 +84,14 @@ SplitLayout = Literal["auto", "outcome", "patho-bench", "panther", "mcat", "clam
 
 
 class Split(Section):
-    """How patients are divided; always by patient, never by slide."""
+    """How patients are divided into folds; always by patient, never by slide."""
 
     folds: Annotated[int, Field(ge=2)] = 5
     """Outer folds: each in turn is the test set."""
     repeats: Positive = 1
-    """How often patients are divided anew."""
+    """Number of random divisions of the patients."""
     inner_folds: Annotated[int, Field(ge=2)] = 5
-    """Folds inside development, for epochs, calibration, cut-offs; fewer where events are few."""
+    """Folds inside development, for epochs, calibration and cut-offs; fewer if events are few."""
     stratify: bool = True
     """Spread events (or positive labels) evenly over folds."""
     site: str | None = None
@@ -103,9 +103,9 @@ class Split(Section):
     files: Path | None = None
     """Use the folds in these files: a folder, or one file."""
     layout: SplitLayout = "auto"
-    """Who wrote `files`: detected, unless it is declared."""
+    """Tool that wrote `files`; detected unless declared."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Of the division."""
+    """Seed of the random division."""
 
     @property
     def given(self) -> bool:
@@ -138,63 +138,63 @@ class Report(Section):
     """What the report shows."""
 
     time_unit: Literal["auto", "days", "weeks", "months", "years"] = "auto"
-    """Unit of the time axes; `auto` takes the one that reads best."""
+    """Unit of the time axes; `auto` chooses one by the length of follow-up."""
     attention: Annotated[int, Field(ge=0, le=100)] = 4
     """Patients whose attention maps are drawn, half of high and half of low risk; 0 for none."""
 
 
 class OnMissing(Section):
-    """What happens to a patient who lacks something. Whatever is dropped is counted."""
+    """What to do with patients with missing data. Dropped patients are counted."""
 
     slide: Literal["error", "drop"] = "error"
     """A patient without a slide, or a slide without a feature file."""
     report: Literal["keep", "drop"] = "keep"
-    """A patient without a report; `keep` lets a learned vector stand in."""
+    """A patient without a report; with `keep` a learned vector replaces it."""
     endpoint: Literal["drop", "error"] = "drop"
     """A patient without an outcome."""
     invalid_time: Literal["error", "drop"] = "error"
     """A patient whose follow-up time is zero or negative."""
     covariate: Literal["impute", "drop", "error"] = "impute"
-    """Imputed from development patients: the median of a number, a level of its own of a
-    category."""
+    """A missing covariate. `impute` uses development patients: the median of a number, and a
+    separate level of a category."""
 
 
 class Training(Section):
-    """Every knob of the training, with defaults chosen by measurement (see the benchmarks)."""
+    """Settings of the training. The defaults were chosen by measurement (see the benchmarks)."""
 
     epochs: Positive = 40
-    """Most passes over the development patients; how many are used is chosen by the inner folds."""
+    """Maximal number of epochs; the inner folds choose how many are used."""
     batch_size: Annotated[int, Field(ge=2)] | Literal["all"] = 64
-    """Patients per step, about: the risk set of the Cox loss. At least three steps per epoch; or
-    `all`: one step per epoch, at the risk set of the whole development set."""
+    """Approximate number of patients per step, that is the risk set of the Cox loss, with at least
+    three steps per epoch. `all`: one step per epoch on the risk set of all development patients."""
     learning_rate: Annotated[Rate, Field(gt=0, le=10)] = 5e-3
-    """Of AdamW."""
+    """Learning rate of AdamW."""
     weight_decay: Annotated[Rate, Field(ge=0, le=1000)] = 0.01
-    """Of AdamW."""
+    """Weight decay of AdamW."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Of pooled components, in training."""
+    """Dropout of the pooled components during training."""
     components: Annotated[int, Field(ge=0, le=100_000)] = 64
-    """Principal components of the patch (and chunk) vectors that the network sees, fitted on
-    development patients; 0 for the vectors as they are."""
+    """Number of principal components of the patch (and chunk) vectors, fitted on development
+    patients; 0 for the original vectors."""
     attention_width: Annotated[int, Field(ge=1, le=4096)] = 16
     """Units of each attention branch."""
     hidden_inputs: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of patients whose input is hidden in a step (modality dropout), for arms with several
     inputs in one network."""
     search: Annotated[int, Field(ge=0, le=100)] = 0
-    """Settings that are tried besides these, drawn at random, for each network of an arm in each
-    outer fold; the inner folds' loss decides. Each takes as long as the study without a search."""
+    """Number of further settings to try, drawn at random, for each network of an arm in each outer
+    fold. The loss of the inner folds decides. Each takes as long as the study without a search."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the products inside an aggregator; sums, the softmax, the read-out and the loss are always
-    in float32 or better. `auto`: bfloat16 for vectors as they are (`components: 0`) where the
-    device computes in it, and float32 for principal components, which are too narrow to gain."""
+    """Precision of matrix products inside an aggregator; sums, the softmax, the read-out and the
+    loss are always in float32 or better. `auto`: bfloat16 for the original vectors
+    (`components: 0`) on devices that support it, and float32 for principal components."""
     patches_per_epoch: Annotated[int | None, Field(ge=1)] = None
-    """Most patches of a patient that an epoch of training sees, drawn anew each time; evaluation
-    always sees all. Default: all."""
+    """Maximal number of patches per patient in an epoch of training, drawn anew in each epoch.
+    Evaluation always uses all patches. Default: all."""
     threads: Annotated[int, Field(ge=1, le=256)] = 1
-    """Processor threads of one fit; independent of the number of jobs, so results do not change."""
+    """Processor threads of one fit. Results do not depend on the number of jobs."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Of the networks: initial weights and the order of patients."""
+    """Seed of the networks: initial weights and the order of patients."""
 
 
 Share = Annotated[float, Field(gt=0, lt=1)]

@@ -155,7 +155,7 @@ def label_contradiction(label: str, times: Collection[str]) -> str:
         return ""
     return (
         f"column {label!r} is used as a yes/no label, and column {next(iter(times))!r} says how"
-        " long each patient was followed: whoever was followed briefly counts as a sure 'no'. Use"
+        " long each patient was followed: patients followed briefly count as a sure 'no'. Use"
         f" `kind: survival` with `time: {next(iter(times))}` and `event: {label}`, or"
         " `kind: landmark` for the event by a fixed time"
     )

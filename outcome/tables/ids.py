@@ -62,7 +62,7 @@ def check_names(
             "remove them",
         ),
         (lambda v: len(v) > LONGEST, f"is longer than {LONGEST} characters", "shorten them"),
-        (lambda v: v != "" and set(v) == {"."}, "is no name", "rename them"),
+        (lambda v: v != "" and set(v) == {"."}, "is not a name", "rename them"),
     ]
     if paths:
         tests.append(

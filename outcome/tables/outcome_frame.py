@@ -58,7 +58,9 @@ def outcome_frame(y: Any, name: str = "y") -> pd.DataFrame:
     if len(fields) == 2 and values.ndim == 1:
         event, time = values[fields[0]], values[fields[1]]
         if event.dtype.kind not in "biu" and event.dtype.kind != "f":
-            raise InputError(f"`{name}`: field {fields[0]!r} is no event. To do: {HOW}")
+            raise InputError(
+                f"`{name}`: field {fields[0]!r} is not an event indicator. To do: {HOW}"
+            )
         return pd.DataFrame({"time": time.astype(float), "event": event.astype(int)})
     if fields or values.ndim != 1 or values.dtype.kind == "V":
         column = values.ndim == 2 and values.shape[1] == 1 and not fields

@@ -264,7 +264,7 @@ def _without_empty_columns(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _decoded(path: Path, notes: list[str]) -> str:
     if path.stat().st_size > LARGEST_TEXT:
-        raise CohortError(f"{path.name} is larger than {LARGEST_TEXT:,} bytes: it is no table")
+        raise CohortError(f"{path.name} is larger than {LARGEST_TEXT:,} bytes: it is not a table")
     content = _unzipped(path) if path.suffix.lower() == ".zip" else path.read_bytes()
     text = _unicode(content)
     if text is None:
@@ -374,7 +374,7 @@ def _sheet(path: Path) -> Rows:
     with zipfile.ZipFile(path) as archive:
         size = sum(member.file_size for member in archive.infolist())
     if size > max(LARGEST_SHEET, 4 * path.stat().st_size):
-        raise CohortError(f"{path.name} unpacks to {size:,} bytes: it is no table")
+        raise CohortError(f"{path.name} unpacks to {size:,} bytes: it is not a table")
     import openpyxl
 
     with warnings.catch_warnings():
@@ -433,7 +433,7 @@ def read_parquet(path: Path) -> pd.DataFrame:
             groups = range(about.num_row_groups)
             size = sum(about.row_group(i).total_byte_size for i in groups)
             if size > max(LARGEST_SHEET, 4 * path.stat().st_size):
-                raise CohortError(f"{path.name} unpacks to {size:,} bytes: it is no table")
+                raise CohortError(f"{path.name} unpacks to {size:,} bytes: it is not a table")
             frame: pd.DataFrame = file.read(use_threads=False).to_pandas()
     except pyarrow.ArrowException as error:
         raise ValueError(str(error)) from None

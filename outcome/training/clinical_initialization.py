@@ -21,7 +21,7 @@ def start_from_clinical(
 ) -> None:
     """Set the read-out of the clinical columns to a ridge model fitted on the training patients.
 
-    A few strong columns beside many weak components of an image are drowned if all start at zero
+    A few strong columns next to many weak image components are drowned if all start at zero
     and are learned at the same rate. From here the image and the report can only add to what the
     clinical data say.
 

@@ -207,8 +207,8 @@ SPOILED = [
     (aggregator("nomod.x:Y"), ["'nomod.x:Y' cannot be imported: No module named 'nomod'"]),
     (aggregator(":Y"), ["':Y' cannot be imported"]),
     (aggregator("os.path:join"), ["'os.path:join' cannot be made with {}"]),
-    (aggregator("os.path:exists"), ["'os.path:exists' is no aggregator", "check_aggregator"]),
-    (aggregator("torch.nn:Identity"), ["'torch.nn:Identity' is no aggregator"]),
+    (aggregator("os.path:exists"), ["'os.path:exists' is not an aggregator", "check_aggregator"]),
+    (aggregator("torch.nn:Identity"), ["'torch.nn:Identity' is not an aggregator"]),
     (aggregator("transformer", hats=1), ["'transformer' cannot be made with {'hats': 1}"]),
     (lambda s: s.path.write_text("just words"), ["is not a study file"]),
 ]

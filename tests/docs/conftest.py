@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(outcome [a-z][^`]*)`")
 LOOP = re.compile(r"for (\w+) in ([^;]+); do (.+); done")
 

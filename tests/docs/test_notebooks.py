@@ -12,6 +12,21 @@ pytest.importorskip("ipykernel")
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 PAGES = sorted(NOTEBOOKS.glob("*.ipynb"))
+# The notebook is executed; the page that some write besides is tested elsewhere. One process: on
+# cohorts of this size, most of the time of a second one would go into imports.
+QUICKER = """
+import outcome.processes
+from outcome.reporting.page.blocks import Picture
+from outcome.reporting.page.figure_files import FigureFiles
+
+def _save_nothing(self, figure, name, *, alt, caption):
+    self.folder.mkdir(parents=True, exist_ok=True)
+    self.hung.append(name)
+    return Picture(name, "data:,", 480, 320, alt, caption)
+
+FigureFiles.hang = _save_nothing
+outcome.processes.available_cpus = lambda: 1
+"""
 MACHINE = re.compile(r"/(tmp|home|root|work|Users|var)/")
 
 
@@ -25,7 +40,11 @@ def script():
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
 # The kernel's own transports warn; what our code warns of inside a kernel is not seen here.
 @pytest.mark.filterwarnings("default")
-def test_it_runs_and_shows_what_is_stored(page, monkeypatch):
+def test_it_runs_and_shows_what_is_stored(page, monkeypatch, tmp_path):
+    startup = tmp_path / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "quicker.py").write_text(QUICKER)
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     for name in ("MPLBACKEND", "SLIDE_OUTCOME_CACHE"):
         monkeypatch.delenv(name, raising=False)
     stored = nbformat.read(page, as_version=4)

@@ -145,7 +145,7 @@ def test_methods_say_what_the_manifest_says(survival):
     for part in (
         "240 patients with 280 slides; 168 events (70%)",
         "216,000 patch embeddings of 1024 dimensions (MUSK), a median of 870 per patient",
-        "there for 233 patients and missing for 7",
+        "available for 233 patients and missing for 7",
         "divided into 5 folds",
         "1,000 bootstrap resamples of patients, within folds",
         "divide by the sum of the weights",
@@ -167,7 +167,7 @@ def test_intervals_of_an_older_folder_are_called_too_narrow(tmp_path):
     old = pd.read_csv(folder / "metrics.csv").drop(columns="variance")
     old.to_csv(folder / "metrics.csv", index=False)
     text = page(folder).text
-    assert "take the fitted models as given" in text
+    assert "hold the fitted models fixed" in text
     assert "p = 0.02, exploratory" in text
     assert "given these fitted models" in text
 

@@ -151,5 +151,5 @@ def test_permutations_as_typed(make_study, outcome, tmp_path, monkeypatch):
     assert table[["arm", "exchanged"]].to_numpy().tolist() == [["image+report", "report"]]
     assert "2 permutations of the input report" in again.out
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "Permuted inputs: does one tell what the others do not?" in page
+    assert "Permuted inputs: does an input add information to the others?" in page
     assert "Permuted outcomes: is there any association?" in page  # of the run before

@@ -29,7 +29,7 @@ class Draft:
     study : mapping
         Sections in the order in which they are written.
     comments : mapping of section to str
-        Said beside a section.
+        Comment written next to a section.
     cohort : DataFrame or None
         Written under the name that the study file gives; None where the user's own table is used.
     folds : sequence of GivenFold

@@ -370,7 +370,7 @@ def _key(files: SlideFiles) -> str:
 
 
 def _write(path: Path, content: NDArray[Any] | str) -> None:
-    """Write beside the place and move there: a reader sees a whole file or none."""
+    """Write to a temporary file and rename it: a reader sees a complete file or none."""
     building = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         with building.open("wb") as out:

@@ -103,8 +103,8 @@ def make_aggregator(name: str, dimension: int, options: Mapping[str, Any]) -> nn
         ) from None
     if not isinstance(pool, nn.Module) or not hasattr(pool, "width"):
         raise StudyError(
-            f"{name!r} is no aggregator: it makes no torch.nn.Module with a `width`. To do: see"
-            " `outcome.testing.check_aggregator`"
+            f"{name!r} is not an aggregator: it does not make a torch.nn.Module with a `width`."
+            " To do: see `outcome.testing.check_aggregator`"
         )
     return pool
 

@@ -19,7 +19,7 @@ ROWS = 1536
 
 
 class ABMIL(nn.Module):
-    """Embeds each vector by a layer with a rectifier, then pools by gated attention [1]_.
+    """Embeds each vector by a layer with a rectifier, then pools by gated attention.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ class ABMIL(nn.Module):
 
     Notes
     -----
-    Meant for vectors as they are (`training.components: 0`), many patients and a small learning
-    rate. Under autocast the products are in low precision; attention, its softmax, the pooled
-    vector and every sum of gradients over patches are in float32.
+    The network of [1]_, for whole vectors (`training.components: 0`), many patients and a small
+    learning rate. Under autocast the products are in low precision; attention, its softmax, the
+    pooled vector and every sum of gradients over patches are in float32.
 
     References
     ----------

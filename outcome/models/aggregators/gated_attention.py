@@ -10,7 +10,7 @@ __all__ = ["GatedAttention"]
 
 
 class GatedAttention(nn.Module):
-    """Weighted means of a bag's vectors; the weights are learned [1]_.
+    """Weighted means of the vectors of a bag, with learned weights.
 
     Parameters
     ----------
@@ -23,9 +23,9 @@ class GatedAttention(nn.Module):
 
     Notes
     -----
-    Bags are of any size and are never padded; a single vector needs no attention. The attention
-    starts at zero, that is as a plain mean: a small cohort begins from the most robust pooling, and
-    departs from it only as far as the data ask.
+    The gated attention of [1]_. Bags have any size and are never padded; a single vector needs no
+    attention. Attention scores start at zero, that is as a plain mean: training begins with the
+    most robust pooling, and departs from it only as far as the data support.
 
     References
     ----------

@@ -11,7 +11,7 @@ __all__ = ["InducedTransformer"]
 
 
 class InducedTransformer(nn.Module):
-    """Patches exchange what they know through a few learned vectors [1]_, then gated attention.
+    """Patches exchange information through a few learned vectors, then gated attention.
 
     In each layer a few inducing vectors attend to all patches, and all patches attend to them: the
     cost is patches x inducing vectors.
@@ -30,8 +30,8 @@ class InducedTransformer(nn.Module):
 
     Notes
     -----
-    What a layer adds to a patch starts at zero, and so does the pooling attention: training begins
-    with the plain mean, as all aggregators here do.
+    Inducing vectors are those of [1]_. What a layer adds to a patch starts at zero, and so does the
+    pooling attention: training begins with the plain mean, as for all aggregators here.
 
     References
     ----------

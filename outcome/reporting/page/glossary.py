@@ -49,7 +49,7 @@ def glossary(run: Run, main: Metric | None) -> list[tuple[str, str]]:
             (
                 "p",
                 "How often a difference at least this large would arise by chance if there were "
-                "none. A large p is no proof that two arms are equal.",
+                "none. A large p does not prove that two arms are equal.",
             )
         )
     return terms

@@ -19,7 +19,7 @@ __all__ = [
 
 FIXED = "fixed models"
 OLD = (
-    "The intervals of this folder take the fitted models as given: they leave out how much models "
+    "The intervals of this folder hold the fitted models fixed: they leave out how much models "
     "trained on other patients would differ, and are too narrow. Evaluate the run again for "
     "intervals that count it."
 )
@@ -72,7 +72,7 @@ def narrow_note(run: Run, rows: pd.DataFrame) -> str:
     labels = [metric(str(key), run.endpoint).label for key in keys]
     named = ", ".join(labels) if len(labels) <= 4 else plural(len(labels), "metric")
     return (
-        f"The intervals of {named} take the fitted models as given, and are too narrow in "
+        f"The intervals of {named} hold the fitted models fixed, and are too narrow in "
         "cross-validation."
     )
 

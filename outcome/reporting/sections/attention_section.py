@@ -37,7 +37,7 @@ def attention(run: Run, drawings: ReportFigures) -> ReportSection | None:
     section = ReportSection("attention", "Attention examples")
     section.say(
         "Where a model looked in single slides, of test patients whom it had not been trained on. "
-        "Attention says what weighed in the score and not why. An example is no evidence: these "
+        "Attention says what weighed in the score, not why. An example is not evidence: these "
         "patients were picked for their high or low risk."
     )
     for i, path in enumerate(files[:MOST], 1):

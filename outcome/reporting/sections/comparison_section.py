@@ -65,16 +65,16 @@ def comparison(run: Run, drawings: ReportFigures) -> ReportSection | None:
 def _about_p(run: Run) -> str:
     if models_held_fixed(run):
         return (
-            "Every p is exploratory: interval and test take the fitted models as given, leave out "
-            "how models trained on other patients would differ, and so find differences too often."
+            "All p values are exploratory: interval and test hold the fitted models fixed. They "
+            "ignore that other training patients give other models, and find differences too often."
         )
     if not run.cross_validated:
         return ""
     return (
-        "Interval and p come from one t test, which counts that other patients would also have "
-        "trained other models. It asks whether these fitted models differ on new patients. The "
-        "columns *_fixed of comparisons.csv hold the models fixed; that test finds differences "
-        "too often."
+        "Interval and p come from one t test, whose variance includes that other training patients "
+        "would have given other models. It asks whether these fitted models differ on new "
+        "patients. The columns *_fixed of comparisons.csv hold the models fixed; that test finds "
+        "differences too often."
     )
 
 

@@ -81,7 +81,7 @@ def _permutations(run: Run) -> Table:
 
 def _permuted_inputs(run: Run) -> Table:
     columns = ["Arm", "Input", *_PERMUTED[1:3], "Permuted (mean)", *_PERMUTED[3:]]
-    table = Table("Permuted inputs: does one tell what the others do not?", columns)
+    table = Table("Permuted inputs: does an input add information to the others?", columns)
     table.numeric |= {3, 4, 5, 6}
     for _, row in run.table("input_permutations.csv").iterrows():
         statistic, observed, *rest = _permuted(row)
@@ -90,7 +90,7 @@ def _permuted_inputs(run: Run) -> Table:
     table.notes.append(
         "The input was exchanged among patients, and the arm fitted again on the same folds. p is "
         "one-sided: the share of permutations in which the arm does as well. It tests whether the "
-        "input tells anything beyond the others of the arm, not whether the metric gains."
+        "input adds information to the others of the arm, not whether the metric improves."
     )
     return table
 

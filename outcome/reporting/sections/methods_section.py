@@ -50,8 +50,8 @@ def _cohort(run: Run) -> list[str]:
     said.append(f"The endpoint is {end.name}: {end.described}.")
     if end.landmark is not None:
         said.append(
-            f"There, the outcome of {plural(run.n_unknown, 'patient')} censored before is unknown; "
-            "the others are weighted by the inverse probability of censoring."
+            f"The outcome of {plural(run.n_unknown, 'patient')} censored before then is unknown; "
+            "the others were weighted by the inverse probability of censoring."
         )
     if end.favourable:
         said.append("The positive class is the better outcome; a higher risk score is worse.")
@@ -68,10 +68,10 @@ def _cohort(run: Run) -> list[str]:
     if end.competing:
         count = int((run.status == "competing event").sum())
         found = f" ({plural(count, 'patient')})" if end.landmark is None else ""
-        said.append(f"Other events that rule it out are competing events{found}.")
+        said.append(f"Events that preclude it were treated as competing events{found}.")
     if further := [e for e in run.manifest.get("secondary") or [] if isinstance(e, Mapping)]:
         names = joined([f"{e.get('name')}" for e in further])
-        said.append(f"The same scores were also judged on {names}; nothing was trained on that.")
+        said.append(f"The same scores were also evaluated on {names}; no model was trained on it.")
     if end.horizons and end.landmark is None:
         at = ", ".join(horizon_text(h, end.unit) for h in end.horizons)
         said.append(f"The declared horizons are {at}.")
@@ -98,7 +98,9 @@ def _inputs(run: Run) -> list[str]:
     reports = cohort.get("reports")
     if isinstance(reports, Mapping) and reports.get("with") is not None:
         size = f" of {reports['dimension']} dimensions" if reports.get("dimension") else ""
-        text = f"Report embeddings{size} were there for {plural(int(reports['with']), 'patient')}"
+        text = (
+            f"Report embeddings{size} were available for {plural(int(reports['with']), 'patient')}"
+        )
         if reports.get("without") is not None:
             text += f" and missing for {int(reports['without']):,}"
         said.append(f"{text}.")
@@ -107,7 +109,7 @@ def _inputs(run: Run) -> list[str]:
         said.append(f"The covariates are {', '.join(names)}.")
     arms = [f"“{a}” ({_built(run, a)})" for a in run.arms if run.inputs.get(a)]
     if arms:
-        said.append(f"The arms and what they see: {'; '.join(arms)}.")
+        said.append(f"The arms and their inputs: {'; '.join(arms)}.")
     return said
 
 
@@ -136,11 +138,10 @@ def _validation(run: Run) -> list[str]:
             "trained on the others, and read once."
         )
     if source := split.get("source"):
-        said.append(f"The division: {source}.")
+        said.append(f"Source of the folds: {source}.")
     if inner := split.get("inner_folds"):
         said.append(
-            f"What had to be chosen was chosen on the development patients alone, in up to {inner} "
-            "inner folds."
+            f"All choices were made on development patients alone, in up to {inner} inner folds."
         )
     if cut := protocol.get("cutoffs"):
         said.append(
@@ -165,21 +166,21 @@ def _training(run: Run) -> list[str]:
     if said and settings.get("components"):
         said.insert(
             0,
-            "Whatever is learned from values (means and standard deviations, at most "
+            "Preprocessing (means and standard deviations, at most "
             f"{settings['components']} principal components of the vectors, medians for missing "
-            "covariates) was learned on development patients.",
+            "covariates) was fitted on development patients.",
         )
     if any(e.get("epochs") is not None for e in run.manifest.get("epochs") or []):
         said.append(
-            "The number of epochs was the one with the least loss over the inner folds; no "
-            "concordance was looked at."
+            "The number of epochs minimised the loss over the inner folds; concordance was not "
+            "used."
         )
     if few := {(e["repeat"], e["fold"]) for e in run.manifest.get("epochs") or []
                if e.get("few_events")}:  # fmt: skip
         said.append(
             f"In {plural(len(few), 'fold')} the development patients had too few events to choose "
-            "anything by: there half of the epochs, or a fixed penalty, and a calibration slope of "
-            "1 were used."
+            "settings. There, half of the epochs (or a fixed penalty) and a calibration slope of 1 "
+            "were used."
         )
     return said
 
@@ -224,13 +225,13 @@ def _evaluation(run: Run) -> list[str]:
     if models_held_fixed(run) and resamples:
         said.append(
             f"95% intervals of discrimination and of Brier scores are {drawn}, the same resamples "
-            "for every arm; those of calibration and of ratios are normal ones."
+            "for every arm; those of calibration and of ratios are normal approximations."
         )
     elif not models_held_fixed(run):
         said.append(
             "Intervals of the concordance, of AUROC and AUC over time and of Brier scores are those"
-            " of a t distribution. Intervals of calibration and of ratios are normal ones, given"
-            " the fitted models."
+            " of a t distribution. Intervals of calibration and of ratios are normal"
+            " approximations, given the fitted models."
         )
         if resamples:
             only = "; AUPRC and sensitivity have no others" if "auprc" in present else ""
@@ -245,7 +246,7 @@ def _evaluation(run: Run) -> list[str]:
             "test fold and averaged."
         )
     if models_held_fixed(run):
-        said.append("Every p is exploratory.")
+        said.append("All p values are exploratory.")
     return said
 
 
@@ -297,7 +298,7 @@ def _statistics(run: Run) -> list[str]:
             " and ".join(tested["exchanged"].unique()),
         )
         said.append(
-            f"Whether an input ({names}) tells anything beyond the others was tested by {count:,}"
+            f"Whether an input ({names}) adds information to the others was tested by {count:,}"
             " permutations of it among patients, with all models fitted again on the same folds."
         )
     if run.manifest.get("versions"):

@@ -192,7 +192,7 @@ def _helps(run: Run) -> Answer:
             (verdicts if extends else others).append(verdict)
         said.append(_sentence(run, row, main, verdict, len(rows)))
     if models_held_fixed(run):
-        said.append("“Exploratory” because the p takes these fitted models as given.")
+        said.append("“Exploratory” because the p holds these fitted models fixed.")
     first = _difference(run, rows, main, base)
     return Answer(question, _short(run, verdicts or others), [first, *said])
 

@@ -140,8 +140,8 @@ def draw_folds(d: ReportFigures, table: pd.DataFrame, main: Metric) -> Picture:
         (max(2.6, 0.9 * table["arm"].nunique() + 0.8), 2.8),
         alt=f"{main.label} of each arm in every test fold: {listed}.",
         caption=f"{main.label} in every test fold; a bigger dot is a bigger fold, the bar is the "
-        "mean of the folds. The spread over folds is no confidence interval: folds are small, and "
-        "their models share training patients.",
+        "mean of the folds. The spread over folds is not a confidence interval: folds are "
+        "small, and their models share training patients.",
     )  # fmt: skip
 
 
