@@ -128,6 +128,6 @@ def _joined(folds: Sequence[FoldScores]) -> FoldScores:
     joined = {
         f.name: np.concatenate([getattr(fold, f.name) for fold in folds])
         for f in fields(FoldScores)
-        if f.name not in ("repeat", "fold", "survival")
+        if f.name not in ("repeat", "fold", "survival") and getattr(folds[0], f.name) is not None
     }
     return FoldScores(folds[0].repeat, "all", survival={}, **joined)
