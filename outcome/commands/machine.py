@@ -49,7 +49,7 @@ def doctor(
         Path | None, typer.Option(help="Folder of packed features to look at.")
     ] = None,
 ) -> None:
-    """Print versions, device, precision and threads of this installation.
+    """Print versions, device, precision and threads.
 
     The exit status is 2 if something is wrong with it.
     """

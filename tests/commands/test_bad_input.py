@@ -194,7 +194,7 @@ SPOILED = [
     (lambda s: s.edit(training={"learning_rate": float("inf")}), ["'training.learning_rate'"]),
     (lambda s: s.path.write_text("name: 2020-13-45"), ["is not valid YAML"]),
     (lambda s: s.path.write_text("[" * 5000), ["is not valid YAML"]),
-    (lambda s: s.edit(endpoint={"name": "\ud800"}), ["no text"]),
+    (lambda s: s.edit(endpoint={"name": "\ud800"}), ["not text"]),
     (nul_in_time, ["cohort.csv, line 2 holds a NUL byte"]),
     (short_row, ["1 lines have fewer fields than the header, e.g. line 3"]),
     (too_large, ["feature files that cannot be used: 1", "hold NaN or infinity"]),

@@ -11,7 +11,8 @@ import typer
 from outcome.cli import app
 from outcome.commands.console import LOGGER, printed_messages, say, set_verbosity
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
 
 
 def test_help_names_the_commands(outcome):
@@ -136,7 +137,7 @@ def test_demo_is_resumed(outcome, tmp_path):
 def test_the_readme_names_commands_that_exist():
     named = set(re.findall(r"`outcome ([a-z][a-z-]*)", README))
     named |= set(re.findall(r"^outcome ([a-z][a-z-]*)", README, flags=re.M))
-    assert named >= {"run", "check", "simulate"}
+    assert named >= {"run", "check", "init"}
     assert named <= set(COMMANDS)
 
 
@@ -149,16 +150,9 @@ def test_the_study_file_of_the_readme_is_valid(tmp_path):
     assert [a.name for a in study.arms] == ["image", "report", "image+report"]
 
 
-def test_the_readme_names_every_training_knob():
-    from outcome.study import Training
-
-    row = next(line for line in README.splitlines() if line.startswith("| `training: {...}`"))
-    named = [word.strip() for word in row.split("|")[2].split(",")]
-    assert named == list(Training.model_fields)
-
-
-def test_yes_and_no_are_codes_as_the_readme_writes_them(outcome, tmp_path):
-    assert "{kind: binary, label: relapse, positive: yes}" in README
+def test_yes_and_no_are_codes_as_the_guide_writes_them(outcome, tmp_path):
+    guide = (ROOT / "notebooks/how_to/dates_and_codes.md").read_text(encoding="utf-8")
+    assert "{kind: binary, label: relapse, positive: yes}" in guide
     done = outcome(
         "simulate", tmp_path / "c", "--endpoint", "relapse", "--patients", 40, "--patches", 5,
         "--dimension", 16,

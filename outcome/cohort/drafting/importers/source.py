@@ -128,7 +128,7 @@ def find_table(
 
 
 def numbered_splits(source: Source, table: Path) -> Path | None:
-    """Find `splits_0.csv` beneath the folder, or in MCAT's `splits` beside it.
+    """Find `splits_0.csv` below the folder, or in MCAT's `splits` next to it.
 
     Raises
     ------
