@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from outcome.embeddings.patches.find import find_slide_files
 from outcome.embeddings.patches.packed_store import PackedStore
@@ -64,6 +65,40 @@ def test_one_table_holds_the_vectors_of_all_slides(tmp_path, vectors, write):
         packed = store.pack(found.files[one])
         np.testing.assert_array_equal(store.features([packed]), vector[None])
     assert len({f.fingerprint() for f in found.files.values()}) == len(SLIDES)
+
+
+def clinic(folder):
+    """A clinical table of the three slides, a patient each."""
+    table = {
+        "patient_id": SLIDES,
+        "slide_id": SLIDES,
+        "os_months": [5, 9, 20],
+        "os_event": [1, 0, 1],
+    }
+    pd.DataFrame(table).to_csv(folder / "clinic.csv", index=False)
+    return folder / "clinic.csv"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [*writers.SLIDE_WRITERS, writers.slide2vec, writers.lazyslide, *writers.TABLE_WRITERS],
+    ids=lambda w: w.__name__,
+)
+def test_init_finds_them(tmp_path, vectors, slide, write, outcome):
+    place = tmp_path / "features"
+    place.mkdir()
+    if write in writers.TABLE_WRITERS:
+        place = place / f"vectors{writers.TABLE_WRITERS[write][0]}"
+        write(place, vectors)
+    for one in SLIDES if place.is_dir() else []:
+        content = [vectors[one]] if write in writers.SLIDE_WRITERS else slide
+        write(place, one, *content)
+    drafted = tmp_path / "study.yaml"
+    done = outcome("init", clinic(tmp_path), place, "--out", drafted)
+    assert done.code == 0, done.err
+    study = yaml.safe_load(drafted.read_text())
+    assert (tmp_path / study["embeddings"]["patches"]).resolve().is_relative_to(place)
+    assert "cohort: 3 patients, 3 slides, 2 events" in done.out, done.out
 
 
 def test_patches_and_sizes_are_read_from_what_a_tool_stores(tmp_path, slide):
