@@ -123,7 +123,7 @@ def test_a_landmark_study_counts_events_by_then(tmp_path):
     events = int((by_then & (once["event"] == 1)).sum())
     lost = int((by_then & (once["event"] == 0)).sum())
     assert f"120 patients, {events} events" in text
-    assert f"the outcome of {lost} patients censored before is unknown" in text
+    assert f"he outcome of {lost} patients censored before then is unknown" in text
     assert "scores" in sections(folder)
     assert "auc-over-time" not in sections(folder)
     assert "are those of the whole follow-up" in text
