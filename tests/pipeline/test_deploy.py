@@ -18,7 +18,7 @@ from outcome.bundle.out_of_distribution import VectorRange
 from outcome.errors import BundleError, InputError
 from outcome.simulation.simulate import Simulation, simulate
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+GUIDE = Path(__file__).parents[2] / "notebooks/how_to/external_validation.md"
 
 
 @pytest.fixture(scope="module")
@@ -234,12 +234,12 @@ def test_the_examples_are_true(here):
     assert tried >= 15
 
 
-def test_the_examples_of_the_readme_run(here):
+def test_the_examples_of_the_guide_run(here):
     (here / "external.yaml").write_text((here / "study.yaml").read_text())
-    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.S)
+    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), flags=re.S)
     (mine,) = [b for b in blocks if "outcome.fit" in b]
     names: dict[str, object] = {}
-    exec(compile(mine, "README.md", "exec"), names)
+    exec(compile(mine, GUIDE.name, "exec"), names)
     assert {"bundle", "predicted", "validated", "explained"} <= set(names)
 
 
@@ -252,6 +252,6 @@ def test_attention_as_typed(cohorts, outcome, tmp_path):
     assert "Risk when patches are deleted" in done.out
     written = {p.name.removeprefix(slide) for p in (tmp_path / "a").iterdir()}
     assert written == {
-        ".patches.csv", ".top.csv", ".geojson", ".png", "modalities.csv", "faithfulness.csv",
+        ".patches.csv", ".top.csv", ".geojson", ".tiles.geojson", ".png", "modalities.csv", "faithfulness.csv",
         "attention.json",
     }  # fmt: skip

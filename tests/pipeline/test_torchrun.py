@@ -59,9 +59,9 @@ def test_a_study_of_two_processes_equals_one(small, tmp_path):
     words = [*COMMAND, small, "--out", tmp_path / "two", "--set", settings[0], "--set", settings[1]]
     done = start(words)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("12 of 12 fits are there") == 1
+    assert done.stdout.count("18 of 18 fits are there") == 1
     two = run(Study.read(small, settings), out=tmp_path / "two", jobs=1)
-    assert two.manifest["fits"] == {"total": 12, "kept": 12, "trained": 0}
+    assert two.manifest["fits"] == {"total": 18, "kept": 18, "trained": 0}
     one = run(Study.read(small, settings), out=tmp_path / "one", jobs=1)
     assert two.predictions["patient_id"].tolist() == one.predictions["patient_id"].tolist()
     np.testing.assert_allclose(two.predictions["risk"], one.predictions["risk"], rtol=0, atol=0.003)
