@@ -252,6 +252,6 @@ def test_attention_as_typed(cohorts, outcome, tmp_path):
     assert "Risk when patches are deleted" in done.out
     written = {p.name.removeprefix(slide) for p in (tmp_path / "a").iterdir()}
     assert written == {
-        ".patches.csv", ".top.csv", ".geojson", ".tiles.geojson", ".png", "modalities.csv", "faithfulness.csv",
-        "attention.json",
+        ".patches.csv", ".top.csv", ".geojson", ".tiles.geojson", ".png", "modalities.csv",
+        "faithfulness.csv", "attention.json",
     }  # fmt: skip
