@@ -63,18 +63,6 @@ html_theme_options = {
 }
 
 
-def _list_pages_that_exist(app: Any, document: str, source: list[str]) -> None:
-    """Leave out of the list of guides those pages above it that this version does not have."""
-    if document == "how_to/index":
-        lines = source[0].splitlines()
-        source[0] = "\n".join(
-            line
-            for line in lines
-            if not line.startswith("../")
-            or any((HERE / line.removeprefix("../")).parent.glob(Path(line).name + ".*"))
-        )
-
-
 def _links_within_the_site(app: Any, document: str, source: list[str]) -> None:
     """Lead links to files of the repository to their page here, or keep their text only."""
     folder = (HERE / document).parent
@@ -89,6 +77,5 @@ def _links_within_the_site(app: Any, document: str, source: list[str]) -> None:
 
 
 def setup(app: Any) -> None:
-    """Connect both."""
-    app.connect("source-read", _list_pages_that_exist)
+    """Have links rewritten as pages are read."""
     app.connect("source-read", _links_within_the_site)

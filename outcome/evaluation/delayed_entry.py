@@ -77,7 +77,7 @@ def describe_delayed_entry(arms: Sequence[ArmScores], unit: str) -> str:
     text += " selected cut-offs, Gray's test, subdistribution hazards and bounds of survival time"
     if entry.min() > 0:
         text += (
-            f". Nobody is under observation before {entry.min():.4g} {unit}: survival is that of"
-            " patients without the event until then"
+            f". No patient is under observation before {entry.min():.4g} {unit}: survival is that"
+            " of patients without the event until then"
         )
     return text

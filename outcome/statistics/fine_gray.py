@@ -9,6 +9,7 @@ does this module.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from outcome.errors import InputError
 from outcome.statistics._arrays import FloatArray, IntArray, group_codes
 from outcome.statistics.aalen_johansen import event_codes
 from outcome.statistics.censoring import censoring_curve
+from outcome.statistics.cox import CoxFit
 
 __all__ = ["SubdistributionFit", "fit_fine_gray"]
 
@@ -25,36 +27,20 @@ _INFINITE = 12.0  # a log ratio per SD beyond this is a likelihood without a max
 
 
 @dataclass(frozen=True)
-class SubdistributionFit:
-    """A fitted proportional subdistribution hazards model.
+class SubdistributionFit(CoxFit):
+    """A fitted proportional subdistribution hazards model; attributes as of `CoxFit`.
+
+    `coef` are log subdistribution hazard ratios (positive means a higher cumulative incidence),
+    `covariance` is the robust (sandwich) one, which counts that the censoring weights are
+    estimated, and the likelihoods are weighted.
 
     Attributes
     ----------
-    coef : ndarray, shape (p,)
-        Log subdistribution hazard ratios; positive means a higher cumulative incidence.
-    covariance : ndarray, shape (p, p)
-        Robust (sandwich) covariance; it counts that the censoring weights are estimated.
-    loglik_null, loglik : float
-        Weighted log partial likelihood at zero and at `coef`.
-    n, n_events, n_competing : int
-    converged : bool
-        False if the likelihood has no maximum (a group without events) or covariates are
-        collinear; `coef` and `covariance` are then NaN.
+    n_competing : int
+        Competing events.
     """
 
-    coef: FloatArray
-    covariance: FloatArray
-    loglik_null: float
-    loglik: float
-    n: int
-    n_events: int
     n_competing: int
-    converged: bool
-
-    @property
-    def se(self) -> FloatArray:
-        """Robust standard errors of `coef`."""
-        return np.sqrt(np.diag(self.covariance))
 
 
 def fit_fine_gray(
@@ -107,10 +93,11 @@ def fit_fine_gray(
     groups, labels = group_codes(strata, len(times))
     own, other = codes == cause, (codes > 0) & (codes != cause)
     n, p = table.shape
-    counts = (n, int(own.sum()), int(other.sum()))
+    n_events, n_competing = int(own.sum()), int(other.sum())
+    failed = partial(_failed, p, n, n_events, n_competing)
     scale = table.std(0) if n else np.zeros(p)
     if not own.any() or (scale == 0).any():
-        return _failed(p, counts)
+        return failed()
     scaled = (table - table.mean(0)) / scale
     status = np.where(own, 1, np.where(other, 2, 0))
     parts = [
@@ -122,19 +109,23 @@ def fit_fine_gray(
     null = sum(part.likelihood(np.zeros(p))[0] for part in parts)
     loglik, _, information = _total(parts, beta)
     if not done or np.linalg.matrix_rank(information) < p:
-        return _failed(p, counts, null, loglik)
+        return failed(null, loglik)
     bread = np.linalg.inv(information)
     influences = np.concatenate([part.influence(beta) for part in parts])
     meat = influences.T @ influences
     covariance = bread @ meat @ bread / np.outer(scale, scale)
-    return SubdistributionFit(beta / scale, covariance, null, loglik, *counts, True)
+    return SubdistributionFit(
+        beta / scale, covariance, null, loglik, n, n_events, True, n_competing=n_competing
+    )
 
 
 def _failed(
-    p: int, counts: tuple[int, int, int], null: float = np.nan, loglik: float = np.nan
+    p: int, n: int, n_events: int, n_competing: int, null: float = np.nan, loglik: float = np.nan
 ) -> SubdistributionFit:
-    unknown = np.full((p, p), np.nan)
-    return SubdistributionFit(np.full(p, np.nan), unknown, null, loglik, *counts, False)
+    coef, unknown = np.full(p, np.nan), np.full((p, p), np.nan)
+    return SubdistributionFit(
+        coef, unknown, null, loglik, n, n_events, False, n_competing=n_competing
+    )
 
 
 def _total(parts: list[_Stratum], beta: FloatArray) -> tuple[float, FloatArray, FloatArray]:

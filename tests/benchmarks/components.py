@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from fusion import held_out_c
 
 import outcome
 from outcome.crossval.executors import LocalProcesses
@@ -28,7 +29,6 @@ from outcome.crossval.scheduler import train
 from outcome.dataset.study_data import prepare
 from outcome.progress import no_progress
 from outcome.simulation.simulate import Simulation, simulate
-from outcome.statistics.concordance import harrell
 from outcome.training.precision import resolved
 
 PLAIN = Simulation(patients=250, patches=20)
@@ -65,12 +65,8 @@ def measure(path: Path, seed: int, name: str, options: argparse.Namespace) -> di
     spent = time.process_time() - started
     scores = [member_scores(grid, fold, member).test for fold in study_data.folds]
     stored = sum(p.stat().st_size for p in grid.scratch.rglob("vectors.npy"))
-    patients = [p for f in study_data.folds for p in f.test]
-    sizes = [len(f.test) for f in study_data.folds]
-    group = np.repeat([str(f.key) for f in study_data.folds], sizes)
-    known = study_data.cohort.outcomes(patients, patients)
-    c = harrell(known.time, known.event, np.concatenate(scores), group=group).c
-    return {"c": c, "seconds": spent, "megabytes": stored / 2**20}
+    _, c_of = held_out_c(study_data)
+    return {"c": c_of(scores), "seconds": spent, "megabytes": stored / 2**20}
 
 
 def report(found: pd.DataFrame) -> str:

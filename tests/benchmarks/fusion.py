@@ -32,7 +32,7 @@ from outcome.crossval.grid import Grid
 from outcome.crossval.late_fusion import MemberScores, fuse, held_out_loss
 from outcome.crossval.outer_fold import few_events, member_scores
 from outcome.crossval.scheduler import train
-from outcome.dataset.study_data import prepare
+from outcome.dataset.study_data import StudyData, prepare
 from outcome.models.heads import Target
 from outcome.outcomes import Outcomes
 from outcome.progress import no_progress
@@ -169,18 +169,26 @@ def measure(path: Path, seed: int, options: argparse.Namespace) -> pd.DataFrame:
         for s in sets:
             for rule, combine in RULES.items() if len(s) > 1 else [("alone", early)]:
                 risks.setdefault((rule, s), []).append(combine(d, s).test)
-    patients = [p for f in study_data.folds for p in f.test]
-    group = np.repeat(
-        [str(f.key) for f in study_data.folds], [len(f.test) for f in study_data.folds]
-    )
-    known = study_data.cohort.outcomes(patients, patients)
+    known, c_of = held_out_c(study_data)
     return pd.DataFrame(
-        [
-            (rule, "+".join(s), harrell(known.time, known.event, np.concatenate(r), group=group).c)
-            for (rule, s), r in risks.items()
-        ],
+        [(rule, "+".join(s), c_of(r)) for (rule, s), r in risks.items()],
         columns=["rule", "inputs", "c"],
-    ).assign(n=len(patients), events=int(known.event.sum()))
+    ).assign(n=len(known.time), events=int(known.event.sum()))
+
+
+def held_out_c(
+    study_data: StudyData,
+) -> tuple[Outcomes, Callable[[Sequence[np.ndarray]], float]]:
+    """Outcomes of the test patients, and their C-index within folds from the risks per fold."""
+    patients = [p for f in study_data.folds for p in f.test]
+    sizes = [len(f.test) for f in study_data.folds]
+    group = np.repeat([str(f.key) for f in study_data.folds], sizes)
+    known = study_data.cohort.outcomes(patients, patients)
+
+    def c_index(risks: Sequence[np.ndarray]) -> float:
+        return harrell(known.time, known.event, np.concatenate(risks), group=group).c
+
+    return known, c_index
 
 
 def _member(arm: Arm) -> Member:

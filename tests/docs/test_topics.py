@@ -7,7 +7,9 @@ import pytest
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
-@pytest.mark.parametrize("page", ["competing_risks.md", "individual_uncertainty.md"])
+@pytest.mark.parametrize(
+    "page", ["competing_risks.md", "delayed_entry.md", "individual_uncertainty.md", "treatment.md"]
+)
 def test_the_examples_of_a_page_run(page, blocks_of, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     blocks = blocks_of(NOTEBOOKS / page, "python")

@@ -9,7 +9,7 @@ import pytest
 from outcome import evaluate
 from outcome.errors import PredictionsError
 from outcome.evaluation.arrays import read_arms
-from outcome.evaluation.delayed_entry import SHARES, WEIGHTS
+from outcome.evaluation.delayed_entry import SHARES, TREATMENT, WEIGHTS
 from outcome.evaluation.fold_metrics import harrell_in_fold, pairs_in_fold
 from outcome.evaluation.outcome_kinds import table_outcome
 from outcome.predictions import DeclaredColumns, Predictions, read_external
@@ -159,3 +159,16 @@ def test_the_command_takes_the_column(outcome, tmp_path, table):
     done = outcome("evaluate", path, "--entry", "enrolled", "--out", tmp_path / "e")
     assert done.code == 2
     assert "p.csv has no column: 1, e.g. enrolled" in done.err
+
+
+def test_what_has_no_risk_sets_with_entry_is_left_out():
+    """Treatment effects, with a warning, and subdistribution hazard ratios."""
+    table = registry(120, competing=True).assign(drug=np.tile(["yes", "no"], 60))
+    treatment = {"column": "drug", "reference": "no", "randomised": True}
+    settings = {"horizons": [20], "n_resamples": 20, "treatment": treatment}
+    late = evaluate(table, **settings)
+    assert not [name for name in late.tables if name.startswith(("treatment_", "subdist"))]
+    assert TREATMENT in late.warnings
+    # The same table without entry has both.
+    early = set(evaluate(table.drop(columns="entry"), **settings).tables)
+    assert {"subdistribution", "treatment_interaction", "treatment_effects"} <= early

@@ -28,7 +28,7 @@ from outcome.embeddings.patches.readers import (
     read_table_of_vectors,
 )
 from outcome.embeddings.patches.readers.lazyslide import is_store, store_files
-from outcome.embeddings.patches.readers.vectors import PICKLES, refuse_pickle
+from outcome.embeddings.patches.readers.vector_table import PICKLES, refuse_pickle
 from outcome.errors import EmbeddingError
 from outcome.study import ArrayNames, Layout
 

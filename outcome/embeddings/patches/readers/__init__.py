@@ -40,7 +40,7 @@ from outcome.embeddings.patches.readers.slideflow import SLIDEFLOW
 from outcome.embeddings.patches.readers.stamp_vectors import read_stamp_vectors
 from outcome.embeddings.patches.readers.text_vectors import read_text_vectors
 from outcome.embeddings.patches.readers.torch_files import read_torch
-from outcome.embeddings.patches.readers.vectors import PICKLES, VectorTable, refuse_pickle
+from outcome.embeddings.patches.readers.vector_table import PICKLES, VectorTable, refuse_pickle
 from outcome.errors import EmbeddingError, InputError
 from outcome.tables.read_table import DAMAGED
 

@@ -14,7 +14,7 @@ from outcome.embeddings.patches.readers.content import Names
 from outcome.embeddings.patches.readers.hdf5 import read_dataset, text_attribute
 from outcome.embeddings.patches.readers.hdf5_heaps import Heaps
 from outcome.embeddings.patches.readers.hdf5_texts import read_texts
-from outcome.embeddings.patches.readers.vectors import VectorTable
+from outcome.embeddings.patches.readers.vector_table import VectorTable
 from outcome.errors import EmbeddingError
 
 __all__ = ["read_h5ad"]

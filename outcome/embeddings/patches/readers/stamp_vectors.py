@@ -15,7 +15,7 @@ import numpy as np
 from outcome.embeddings.patches.readers.content import Names
 from outcome.embeddings.patches.readers.hdf5 import read_dataset, text_attribute
 from outcome.embeddings.patches.readers.hdf5_heaps import Heaps
-from outcome.embeddings.patches.readers.vectors import VectorTable
+from outcome.embeddings.patches.readers.vector_table import VectorTable
 from outcome.errors import EmbeddingError
 
 __all__ = ["read_stamp_vectors"]

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcome.embeddings.patches.readers.content import Names
-from outcome.embeddings.patches.readers.vectors import VectorTable, one_encoder
+from outcome.embeddings.patches.readers.vector_table import VectorTable, one_encoder
 from outcome.errors import EmbeddingError
 from outcome.tables.read_table import as_text, read_parquet, read_table
 
