@@ -14,8 +14,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from outcome import plotting
-from outcome.plotting import plot_forest
+from outcome.plotting import plot_forest, plot_kaplan_meier
 from outcome.plotting.palette import arm_colours
 
 PICTURE = Path(__file__).parent / "_static" / "demo.png"
@@ -29,13 +28,21 @@ def run_demo(folder: Path) -> None:
 
 
 def draw(run: Path) -> plt.Figure:
-    """Draw both panels from a run folder."""
+    """Draw both panels from a run folder, with the test that the run has computed."""
     predictions = pd.read_csv(run / "predictions.csv", dtype={"patient_id": str})
+    groups = pd.read_csv(run / "risk_groups.csv").query("arm == @ARM")
     metrics = pd.read_csv(run / "metrics.csv").query("metric == 'harrell_c'")
     figure, axes = plt.subplots(
         1, 2, figsize=(9.6, 3.9), width_ratios=[1.15, 1], layout="constrained"
     )
-    plotting.kaplan_meier(predictions, ax=axes[0], arm=ARM, unit="days")
+    plot_kaplan_meier(
+        predictions.query("arm == @ARM"),
+        axes[0],
+        unit="days",
+        time_unit="years",
+        groups=list(groups["group"]),
+        note=f"log-rank p = {groups['logrank_p'].iloc[0]:.2g}",
+    )
     rows = metrics.rename(columns={"arm": "label"})
     plot_forest(
         rows,
