@@ -40,9 +40,11 @@ def changes_since_last_run(folder: Path, study: Study, inputs: Mapping[str, str]
         for name in inputs
         if known.get(name, inputs[name]) != inputs[name]
     ]
-    version = before.get("versions", {}).get("torch", torch.__version__)
-    if version != torch.__version__:
-        found.append(f"torch: {version} -> {torch.__version__}")
+    # As in a fit's key, without the build: metadata of the CUDA build from PyPI do not name it.
+    now = torch.__version__.partition("+")[0]
+    version = before.get("versions", {}).get("torch", now).partition("+")[0]
+    if version != now:
+        found.append(f"torch: {version} -> {now}")
     return found
 
 

@@ -41,8 +41,11 @@ def parse_dates(column: pd.Series, order: DateOrder = "iso") -> pd.Series:
     written = pd.to_datetime(
         parts.astype(float).set_axis(["year", "month", "day"], axis=1), errors="coerce"
     )
-    serial = pd.to_numeric(text.where(text.str.fullmatch(SERIAL)), errors="coerce")
-    return written.fillna(EXCEL_EPOCH + pd.to_timedelta(serial // 1, unit="D"))
+    # Numbers only: pandas computes with whatever memory holds where a number is missing.
+    serial = (text.str.fullmatch(SERIAL) & written.isna()).to_numpy()
+    days = pd.to_timedelta(pd.to_numeric(text[serial]) // 1, unit="D")
+    written[serial] = (EXCEL_EPOCH + days).to_numpy()
+    return written
 
 
 def looks_like_dates(column: pd.Series) -> bool:
