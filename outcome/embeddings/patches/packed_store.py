@@ -19,6 +19,8 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -40,6 +42,7 @@ MOST_LOST = 0.02
 NO_SPREAD = 2e-6
 """A spread below this share of a feature's values is rounding of single precision."""
 BLOCK = 1 << 20
+MAGIC = np.lib.format.magic(1, 0)
 MAPPED = 1 << 16
 """Numbers of a slide above which it is mapped: to map a small file takes longer than to read it."""
 
@@ -195,16 +198,15 @@ class PackedStore:
 
     def features(self, slides: Sequence[Packed]) -> NDArray[Any]:
         """Return the patches of these slides, shape (n, d); one large slide stays memory-mapped."""
-        parts = [
-            np.load(
-                self._path(s.key, "features.npy"),
-                mmap_mode="r" if s.n * s.dimension > MAPPED else None,
-                allow_pickle=False,
-            )
-            for s in slides
-            if s.n
-        ]
+        parts = [self._stored_features(s) for s in slides if s.n]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _stored_features(self, slide: Packed) -> NDArray[Any]:
+        path = self._path(slide.key, "features.npy")
+        if slide.n * slide.dimension > MAPPED:
+            mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+            return mapped
+        return _read_small(path)
 
     def mean(self, slides: Sequence[Packed]) -> NDArray[np.float64]:
         """Return the mean over all patches of these slides, shape (d,), without reading them."""
@@ -229,6 +231,26 @@ class PackedStore:
 
     def _path(self, key: str, suffix: str) -> Path:
         return self.folder / key[:2] / f"{key}.{suffix}"
+
+
+def _read_small(path: Path) -> NDArray[Any]:
+    """Read a small array in one piece.
+
+    The header of a file takes longer to parse than the numbers take to read. Slides of equal shape
+    have equal headers, so each header is parsed once.
+    """
+    content = path.read_bytes()
+    start = len(MAGIC) + 2 + int.from_bytes(content[len(MAGIC) : len(MAGIC) + 2], "little")
+    if not content.startswith(MAGIC) or len(content) < start:
+        raise ValueError(f"{path} is no array of this store")
+    shape, dtype = _parsed_header(content[len(MAGIC) : start])
+    return np.frombuffer(content, dtype, offset=start).reshape(shape)
+
+
+@lru_cache(maxsize=1024)
+def _parsed_header(header: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    shape, _, dtype = np.lib.format.read_array_header_1_0(BytesIO(header))
+    return shape, dtype
 
 
 def half(features: NDArray[Any]) -> NDArray[Any]:
