@@ -41,18 +41,18 @@ def _own_cache(tmp_path_factory):
 
 
 BLANK = "data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4="
-SAVE_FIGURE = FigureFiles.hang
-DRAW_FIGURE = ReportFigures.hang
+SAVE_FIGURE = FigureFiles.save
+DRAW_FIGURE = ReportFigures.save
 
 
 def _save_nothing(self, figure, name, *, alt, caption):
     self.folder.mkdir(parents=True, exist_ok=True)
-    self.hung.append(name)
+    self.saved.append(name)
     return Picture(name, BLANK, 480, 320, alt, caption)
 
 
 def _draw_nothing(self, draw, name, size, **words):
-    return self.gallery.hang(None, name, **words)
+    return self.gallery.save(None, name, **words)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,8 +60,8 @@ def _quick():
     """One process and no figures: half of the time of a small study."""
     patch = pytest.MonkeyPatch()
     patch.setattr("outcome.processes.available_cpus", lambda: 1)
-    patch.setattr(FigureFiles, "hang", _save_nothing)
-    patch.setattr(ReportFigures, "hang", _draw_nothing)
+    patch.setattr(FigureFiles, "save", _save_nothing)
+    patch.setattr(ReportFigures, "save", _draw_nothing)
     yield
     patch.undo()
 
@@ -69,15 +69,15 @@ def _quick():
 @pytest.fixture
 def figures(monkeypatch):
     """Draw figures and save them as files, as a user's run does."""
-    monkeypatch.setattr(FigureFiles, "hang", SAVE_FIGURE)
-    monkeypatch.setattr(ReportFigures, "hang", DRAW_FIGURE)
+    monkeypatch.setattr(FigureFiles, "save", SAVE_FIGURE)
+    monkeypatch.setattr(ReportFigures, "save", DRAW_FIGURE)
 
 
 @pytest.fixture(scope="module")
 def drawn_figures():
     """Draw figures, and do not save them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ReportFigures, "hang", DRAW_FIGURE)
+        patch.setattr(ReportFigures, "save", DRAW_FIGURE)
         yield
 
 
@@ -88,8 +88,8 @@ def saved_figures():
     @contextmanager
     def saved():
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(FigureFiles, "hang", SAVE_FIGURE)
-            patch.setattr(ReportFigures, "hang", DRAW_FIGURE)
+            patch.setattr(FigureFiles, "save", SAVE_FIGURE)
+            patch.setattr(ReportFigures, "save", DRAW_FIGURE)
             yield
 
     return saved

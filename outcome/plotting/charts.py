@@ -69,7 +69,7 @@ def kaplan_meier(
     groups : array, shape (n,), optional
         Group of each patient; by default the column `risk_group`, else all patients are one group.
     ax : Axes, optional
-        Drawn on; by default that of a new figure. The numbers at risk hang below it, so save with
+        Drawn on; by default that of a new figure. The numbers at risk stand below it, so save with
         `bbox_inches="tight"`.
     arm : str, optional
         Of predictions with several.

@@ -48,7 +48,7 @@ def plot_kaplan_meier(
         Each patient once: `time`, `event` (1 = event, anything else ends the follow-up) and
         `risk_group`; with `entry`, patients are at risk only after it.
     ax : Axes
-        Drawn on; the numbers at risk hang below it, so save with `bbox_inches="tight"`.
+        Drawn on; the numbers at risk stand below it, so save with `bbox_inches="tight"`.
     unit : str
         Of the times.
     groups : sequence of str, optional
@@ -191,7 +191,7 @@ def plot_incidence(
         upper, n_risk, n_event` and, under delayed entry, `n`; see
         `outcome.evaluation.survival_curves.incidence_curves`.
     ax : Axes
-        Drawn on; the numbers at risk hang below it.
+        Drawn on; the numbers at risk stand below it.
     unit, groups, colours, note, time_unit
         As for `plot_kaplan_meier`.
 

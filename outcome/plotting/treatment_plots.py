@@ -46,7 +46,7 @@ def plot_treatment_curves(
         Rows of one arm, model and group: `treatment, time, survival, lower, upper, n_risk,
         n_event, n_censored`; see `outcome.evaluation.treatment_effects`.
     ax : Axes
-        Drawn on; the numbers at risk hang below it.
+        Drawn on; the numbers at risk stand below it.
     treatments : sequence of str
         The reference, then the other treatment.
     unit : str

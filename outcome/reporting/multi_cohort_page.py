@@ -57,7 +57,7 @@ class Cohorts:
 def cohorts_page(
     runs: Sequence[Run], names: Sequence[str], main: Metric, made: Cohorts, gallery: FigureFiles
 ) -> Page:
-    """Put the page over several runs together; its figures are hung in `gallery`."""
+    """Put the page over several runs together; its figures are saved in `gallery`."""
     arms = list(dict.fromkeys(made.scores["arm"]))
     scores = ReportSection("cohorts", f"{main.label} in each cohort")
     scores.say(
@@ -261,7 +261,7 @@ class _Forests:
         )  # fmt: skip
         totals = [f" Mean {_value(r, digits, sign=sign)}." for r in mean.to_dict("records")]
         said = "".join(totals[:1])
-        return self.gallery.hang(
+        return self.gallery.save(
             figure, name, alt=f"Forest plot of {arm} over {plural(len(rows), 'cohort')}.{said}",
             caption=caption,
         )  # fmt: skip

@@ -21,10 +21,10 @@ from outcome.reporting.page.figure_files import FigureFiles
 
 def _save_nothing(self, figure, name, *, alt, caption):
     self.folder.mkdir(parents=True, exist_ok=True)
-    self.hung.append(name)
+    self.saved.append(name)
     return Picture(name, "data:,", 480, 320, alt, caption)
 
-FigureFiles.hang = _save_nothing
+FigureFiles.save = _save_nothing
 outcome.processes.available_cpus = lambda: 1
 """
 MACHINE = re.compile(r"/(tmp|home|root|work|Users|var)/")

@@ -46,12 +46,12 @@ class FigureFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.hung: list[str] = []
+        self.saved: list[str] = []
 
-    def hang(self, figure: Figure, name: str, *, alt: str, caption: str) -> Picture:
+    def save(self, figure: Figure, name: str, *, alt: str, caption: str) -> Picture:
         """Write `<name>.svg`, `.pdf` and `.png` (300 dpi), and return the picture for the page."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.hung.append(name)
+        self.saved.append(name)
         around = figure.get_tightbbox().padded(0.08)
         buffer = io.BytesIO()
         figure.savefig(
@@ -87,11 +87,11 @@ class FigureFiles:
         """Remove what an earlier report has drawn and this one has not; nothing else."""
         index = self.folder / INDEX
         before = index.read_text(encoding="utf-8").splitlines() if index.is_file() else []
-        for name in set(before) - set(self.hung):
+        for name in set(before) - set(self.saved):
             for kind in ("svg", "pdf", "png"):
                 (self.folder / f"{name}.{kind}").unlink(missing_ok=True)
         if self.folder.is_dir():
-            index.write_text("".join(f"{name}\n" for name in self.hung), encoding="utf-8")
+            index.write_text("".join(f"{name}\n" for name in self.saved), encoding="utf-8")
 
 
 def _size(svg: str) -> tuple[float, float]:

@@ -40,7 +40,7 @@ class ReportFigures:
         self.slugs = {arm: slug(arm, taken) for arm in run.arms}
         self._drawn: dict[str, Picture] = {}
 
-    def hang(
+    def save(
         self, draw: Callable[[Axes], object], name: str, size: tuple[float, float], **words: str
     ) -> Picture:
         """Draw on fresh Axes of a size in inches, save, and return the picture for the page.
@@ -50,7 +50,7 @@ class ReportFigures:
         if name not in self._drawn:
             figure = Figure(figsize=size)
             draw(figure.add_subplot())
-            self._drawn[name] = self.gallery.hang(figure, name, **words)
+            self._drawn[name] = self.gallery.save(figure, name, **words)
         return self._drawn[name]
 
 

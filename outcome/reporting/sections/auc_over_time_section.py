@@ -37,7 +37,7 @@ def draw_auc(d: ReportFigures, table: pd.DataFrame) -> Picture:
     few = table["arm"].nunique() <= 3
     given = given_models(d.run, table)
     shaded = f" Bands: pointwise 95% intervals{given}." if few else ""
-    return d.hang(
+    return d.save(
         lambda ax: plot_auc_over_time(
             table,
             ax,

@@ -104,7 +104,7 @@ def draw_calibration(d: ReportFigures, arm: str, table: pd.DataFrame) -> Picture
     at = "" if not end.times else f" at {plural(len(horizons), 'horizon')}"
     by = _observed_by(d)
     weighted = "" if end.landmark is None else " of the event by then, weighted for censoring"
-    return d.gallery.hang(
+    return d.gallery.save(
         figure,
         f"calibration-{d.slugs[arm]}",
         alt=f"Calibration of {arm}{at}: observed against predicted probability.",

@@ -156,7 +156,7 @@ def draw_difference_forest(d: ReportFigures, main: Metric, rows: pd.DataFrame) -
         for r in data.itertuples()
     )
     against = "the baseline of each" if several else quote(str(bases[0]))
-    return d.hang(
+    return d.save(
         lambda ax: plot_forest(
             data,
             ax,

@@ -61,7 +61,7 @@ def draw_decision(d: ReportFigures, table: pd.DataFrame, horizon: float, name: s
     unknown = table["net_benefit"].isna().any()
     gaps = " Not drawn where no patient above the threshold is followed so long." if unknown else ""
     at = "" if not np.isfinite(horizon) else f" at {horizon_text(horizon, end.unit)}"
-    return d.hang(
+    return d.save(
         lambda ax: plot_decision_curve(
             table, ax, colours=d.colours, most=min(1.0, max(0.1, most + 0.03))
         ),

@@ -117,7 +117,7 @@ def draw_arms_forest(d: ReportFigures, main: Metric, rows: pd.DataFrame) -> Pict
         for r in data.itertuples()
     )
     chance = f" Dashed line: guessing ({main.chance:g})." if main.chance == main.chance else ""
-    return d.hang(
+    return d.save(
         lambda ax: plot_forest(
             data,
             ax,

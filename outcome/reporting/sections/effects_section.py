@@ -130,7 +130,7 @@ def draw_effects(d: ReportFigures, arm: str, table: pd.DataFrame, ratio: str) ->
     listed = "; ".join(
         f"{r.model} {estimate(r.ratio, r.lower, r.upper)}" for r in risk.itertuples()
     )
-    return d.hang(
+    return d.save(
         lambda ax: plot_forest(
             data, ax, xlabel=f"{ratio[0].upper()}{ratio[1:]} (95% interval)", reference=1.0,
             log=True,

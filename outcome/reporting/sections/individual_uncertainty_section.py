@@ -51,7 +51,7 @@ def _spread(run: Run, d: ReportFigures, section: ReportSection, table: pd.DataFr
         for arm, rows in table.groupby("arm", sort=False)
     )
     section.show(
-        d.hang(
+        d.save(
             lambda ax: plot_set_aside(table, ax, ylabel=what, reference=0.5, colours=d.colours),
             "set-aside-discrimination",
             (WIDTH, 2.8),
@@ -63,7 +63,7 @@ def _spread(run: Run, d: ReportFigures, section: ReportSection, table: pd.DataFr
     )
     if table["calibration_ratio"].notna().any():
         section.show(
-            d.hang(
+            d.save(
                 lambda ax: plot_set_aside(
                     table, ax, value="calibration_ratio", ylabel="Observed / expected events",
                     reference=1.0, colours=d.colours,

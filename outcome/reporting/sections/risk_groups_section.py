@@ -332,7 +332,7 @@ def draw_kaplan_meier(d: ReportFigures, arm: str, endpoint: str = "") -> Picture
         for mine in [rows["risk_group"] == g]
     )
     first = " First of several repeats." if d.run.repeats > 1 else ""
-    return d.hang(
+    return d.save(
         lambda ax: plot_kaplan_meier(
             rows,
             ax,
@@ -359,7 +359,7 @@ def draw_incidence(d: ReportFigures, arm: str) -> Picture | None:
         return None
     end, mine = d.run.endpoint, curves[curves["arm"] == arm]
     events, competing = (int(mine.loc[mine["cause"] == c, "n_event"].sum()) for c in (1, 2))
-    return d.hang(
+    return d.save(
         lambda ax: plot_incidence(
             mine,
             ax,

@@ -76,7 +76,7 @@ def draw_mean_roc(d: ReportFigures, curves: pd.DataFrame) -> Picture:
         )
 
     within = ", the vertical mean of the curves of the folds" if d.run.folds > 1 else ""
-    return d.hang(
+    return d.save(
         draw,
         "roc",
         (3.3, 3.3),
@@ -89,7 +89,7 @@ def draw_roc(d: ReportFigures, arm: str, table: pd.DataFrame) -> Picture:
     """Draw ROC curves of the folds of one arm."""
     usable = len(table.loc[table["fold"] != MEAN, ["repeat", "fold", "stratum"]].drop_duplicates())
     lines = f"Thin: the {plural(usable, 'test fold')}; thick: their vertical mean. "
-    return d.hang(
+    return d.save(
         lambda ax: plot_roc(table, ax, colour=d.colours[arm]),
         f"roc-{d.slugs[arm]}",
         (3.3, 3.3),
@@ -109,7 +109,7 @@ def draw_scores(d: ReportFigures, arm: str, table: pd.DataFrame) -> Picture:
     blue, red = group_colours(["low", "high"]).values()
     yes, no, _, _ = end.status_words
     n = table.groupby("outcome")["n"].first().reindex([0, 1], fill_value=0).astype(int)
-    return d.hang(
+    return d.save(
         lambda ax: plot_scores(
             table,
             ax,

@@ -104,7 +104,7 @@ def subgroup_forest(d: ReportFigures, arm: str, table: pd.DataFrame, main: Metri
         ]
     data = pd.DataFrame(rows[:MOST_ROWS])
     cut = f" The first {MOST_ROWS} rows." if len(rows) > MOST_ROWS else ""
-    return d.hang(
+    return d.save(
         lambda ax: plot_forest(
             data, ax, xlabel=f"{main.label} (95% interval)",
             reference=float(whole["estimate"]),

@@ -131,7 +131,7 @@ def draw_folds(d: ReportFigures, table: pd.DataFrame, main: Metric) -> Picture:
     )
     spread = d.run.table("fold_spread.csv")
     means = dict(zip(spread["arm"], spread["mean"], strict=True)) if len(spread) else {}
-    return d.hang(
+    return d.save(
         lambda ax: plot_folds(
             table, ax, ylabel=f"{main.label} in one test fold", reference=main.chance,
             colours=d.colours, means=means,
@@ -166,7 +166,7 @@ def draw_loss(d: ReportFigures, arm: str, history: pd.DataFrame, name: str = "")
         and (not models or e.get("model") in {*models, None})
     ]
     marks = " Triangles: the epoch chosen in each outer fold." if chosen else ""
-    return d.hang(
+    return d.save(
         lambda ax: plot_loss(history, ax, colour=d.colours[arm], chosen=chosen),
         f"loss-{d.slugs[arm]}{name}",
         (WIDTH - 0.4, 2.5),

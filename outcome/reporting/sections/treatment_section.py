@@ -242,7 +242,7 @@ def _draw_curves(
         )  # fmt: skip
     kind = "Aalen-Johansen" if end.competing else "Kaplan-Meier"
     how = "" if model == "unadjusted" else ", weighted by the inverse probability of treatment"
-    return d.gallery.hang(
+    return d.gallery.save(
         figure,
         f"treatment-curves-{d.slugs[arm]}",
         alt=f"{kind} curves of {arm} by treatment in each risk group, with numbers at risk. "
@@ -277,7 +277,7 @@ def _draw_forest(
     listed = "; ".join(
         f"{r.group} {estimate(r.ratio, r.lower, r.upper)}" for r in effects.itertuples()
     )
-    return d.hang(
+    return d.save(
         lambda ax: plot_forest(
             data, ax, reference=1.0, log=True,
             xlabel=f"{ratio[0].upper()}{ratio[1:]}, {assigned.other} / {assigned.reference}",
@@ -299,7 +299,7 @@ def _draw_smooth(
         f"at {signed(r['score'], 1)} SD {estimate(r['ratio'], r['lower'], r['upper'])}"
         for r in ends
     )
-    return d.hang(
+    return d.save(
         lambda ax: plot_effect_by_score(
             table, ax, labels=MODELS,
             ylabel=f"{ratio[0].upper()}{ratio[1:]},\n{assigned.other} / {assigned.reference}",
