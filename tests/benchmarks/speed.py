@@ -222,9 +222,9 @@ def main() -> None:
         one.epoch()  # the first epoch makes what is made once, and warms the disk cache
     for _ in range(asked.rounds):
         for one in contenders:
-            wall, processor = time.perf_counter(), time.process_time()
+            wall, spent = time.perf_counter(), time.process_time()
             one.epoch()
-            one.processor.append(time.process_time() - processor)
+            one.processor.append(time.process_time() - spent)
             one.wall.append(time.perf_counter() - wall)
     patches = len(train) * asked.patches
     print(f"processor: {processor()}; load {Path('/proc/loadavg').read_text().strip()}")
