@@ -59,11 +59,14 @@ COMMANDS: dict[str, Callable[..., None]] = {
 Verbose = Annotated[
     bool,
     typer.Option(
-        "--verbose", "-v", help="Also print details, such as every fit; of errors, the traceback."
+        "--verbose", "-v", help="Also print details, such as every fit, and tracebacks of errors."
     ),
 ]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print warnings and results only: no progress, notes.")
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="Print only warnings and results, without progress and notes."
+    ),
 ]
 
 
@@ -136,7 +139,7 @@ def main() -> None:
         except OSError as error:
             _end(2, f"error: a file or folder cannot be read or written: {error}")
         except KeyboardInterrupt:
-            _end(130, "\nstopped; run the same command again to go on")
+            _end(130, "\nstopped; run the same command again to continue")
 
 
 def _end(status: int, message: str) -> None:

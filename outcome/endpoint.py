@@ -157,9 +157,9 @@ class _Timed(_Spec):
             return value
         codes = {canonical_code(k): v for k, v in value.items()}
         if unknown := [k for k, v in codes.items() if v not in (0, 1, 2)]:
-            raise ValueError(f"say what {unknown[0]!r} means: 0, 1 or 2, not {value!r}"[:300])
+            raise ValueError(f"code {unknown[0]!r} must mean 0, 1 or 2, not {value!r}"[:300])
         if len(codes) < len(value) or not {0, 1} <= set(codes.values()):
-            raise ValueError("name each code once, and at least one code of each of 0 and 1")
+            raise ValueError("give each code once, and at least one code for 0 and one for 1")
         return codes
 
     @model_validator(mode="after")
@@ -305,7 +305,7 @@ class _Timed(_Spec):
         tell(
             long,
             column,
-            f"is longer than a life, in {self.unit}",
+            f"is longer than a human life, in {self.unit}",
             "correct `unit` under `endpoint`, or the times",
         )
         value = code_text.map(canonical_code).map(codes).to_numpy(dtype=float)
@@ -313,7 +313,7 @@ class _Timed(_Spec):
         tell(
             undeclared,
             self.indicator,
-            f"holds a code that is not declared ({', '.join(codes)} are)",
+            f"contains a code that is not declared (declared: {', '.join(codes)})",
             "declare every code: `event_codes: {Alive: 0, Dead: 1}` under `endpoint`",
         )
         if self.censored is not None:
@@ -338,16 +338,21 @@ class _Timed(_Spec):
         missing = is_missing(table[column]).to_numpy()
         entry = pd.to_numeric(table[column].where(~missing), errors="coerce").to_numpy(dtype=float)
         text = ~missing & ~np.isfinite(entry)
-        tell(text, column, f"is not a number of {self.unit}", "write times of entry as numbers")
+        tell(text, column, f"is not a number of {self.unit}", "write entry times as numbers")
         low = np.isfinite(entry) & (entry < 0)
-        tell(low, column, "is negative", "count from the origin of the follow-up, 0 or later")
+        tell(
+            low,
+            column,
+            "is negative",
+            "entry times count from the origin of the follow-up and must be 0 or later",
+        )
         ended, begun = np.split(tie_times(np.concatenate([time, entry])), 2)
         late = np.isfinite(ended) & np.isfinite(begun) & (begun >= ended)
         tell(
             late,
             column,
             f"is not before the end of follow-up ({str(self.time)!r})",
-            "correct it, or take these patients out: they were never under observation",
+            "correct it, or remove these patients: they were never under observation",
         )
         return np.where(missing | text | low | late, np.nan, entry)
 
@@ -440,9 +445,9 @@ class Landmark(_Timed):
     def _no_entry(cls, value: Any) -> None:
         if value is not None:
             raise ValueError(
-                "delayed entry is for `kind: survival`: patients with the event before they could"
-                " enter are not in the cohort, so that the share with the event by a horizon is"
-                " not that of the patients seen"
+                "delayed entry needs `kind: survival`. Patients who had the event before entry "
+                "are not in the cohort, so the proportion with the event by a horizon cannot be "
+                "estimated from the patients in the cohort"
             )
 
     @property
@@ -552,7 +557,7 @@ class Binary(_Spec):
     @model_validator(mode="after")
     def _apart(self) -> Binary:
         if "?" in self.positive:
-            raise ValueError("say which code is `positive`, instead of '?'")
+            raise ValueError("replace '?' by the code that is `positive`")
         if both := sorted(set(self.positive) & set(self.negative)):
             raise ValueError(f"codes are both positive and negative: {', '.join(both)}")
         return self
@@ -634,13 +639,13 @@ class Binary(_Spec):
         negative = self.negative or tuple(others)
         if not set(self.positive) & set(codes[~blank]):
             problems.add(
-                f"column {self.label_column!r} never holds the positive code",
+                f"column {self.label_column!r} does not contain the positive code",
                 [str(p) for p in self.positive],
-                f"it holds {', '.join(others[:5])}; correct `positive` under `endpoint`",
+                f"it contains {', '.join(others[:5])}; correct `positive` under `endpoint`",
             )
         if not self.negative and len(others) > 1:
             problems.add(
-                f"column {self.label_column!r} holds several codes besides the positive one",
+                f"column {self.label_column!r} contains several codes other than the positive one",
                 others,
                 "declare which are negative: `negative: [...]` under `endpoint`",
             )
@@ -650,7 +655,7 @@ class Binary(_Spec):
             rows = undeclared.to_numpy()
             seen = [f"{ids[i]} ({text.iloc[i]!r})" for i in np.flatnonzero(rows).tolist()]
             problems.add(
-                f"column {self.label_column!r} holds a code that is not declared",
+                f"column {self.label_column!r} contains a code that is not declared",
                 seen,
                 "add it to `positive` or `negative` under `endpoint`, or leave the field empty",
             )

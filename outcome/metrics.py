@@ -387,7 +387,9 @@ def _measured(
     rows = found[found["metric"] == name]
     if rows.empty:
         known = ", ".join(found["metric"])
-        raise InputError(f"{name} is not for outcomes of this kind, which have {known}")
+        raise InputError(
+            f"{name} is not a metric for outcomes of this kind; the metrics are {known}"
+        )
     row = rows.iloc[0]
     value, low, high = (float(row[c]) for c in ("estimate", "lower", "upper"))
     return MetricValue(name, value, low, high, int(row["n"]), int(row["events"]), str(row["note"]))

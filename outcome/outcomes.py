@@ -126,11 +126,11 @@ class Outcomes:
         if self.time is None:
             raise InputError("outcomes without follow-up times cannot become a Surv array")
         if self.entry is not None:
-            raise InputError("a Surv array cannot hold the delayed entry of these outcomes")
+            raise InputError("a Surv array cannot represent the delayed entry of these outcomes")
         if n := int((self.code == 2).sum()):
             raise InputError(
-                f"{n} of {len(self)} patients have a competing event, which a Surv array cannot"
-                " hold. To do: censor them first, if a cause-specific analysis is wanted"
+                f"{n} of {len(self)} patients have a competing event, which a Surv array cannot "
+                "represent. To do: for a cause-specific analysis, censor them first"
             )
         found: NDArray[np.void] = Surv.from_arrays(self.event, self.time)
         return found

@@ -81,8 +81,8 @@ class Predictions:
                 "a patient is scored more than once in one arm and repeat"
                 + (", by models of several folds" if several else ""),
                 self.table.loc[twice, "patient_id"].tolist(),
-                "keep for each patient the row of its own test fold: the models of the others were"
-                " trained on it"
+                "for each patient, keep only the row of the patient's own test fold; the models "
+                "of the other folds were trained on this patient"
                 if several
                 else "give one row per arm, repeat and patient",
             )
@@ -248,13 +248,15 @@ def read_external(
     problems.raise_if_any(PredictionsError)
     if len({binary_table(t) for t in tables}) > 1:
         raise PredictionsError(
-            "some tables have time and event, others a label: evaluate them apart"
+            "some tables have time and event, others a label; evaluate them separately"
         )
     joined = pd.concat(_with_same_ids(tables), ignore_index=True)
     if "entry" in joined and (
         lacking := [str(p) for p, t in zip(paths, tables, strict=True) if "entry" not in t]
     ):
-        problems.add("only some tables have a column entry", lacking, "give it in all, or in none")
+        problems.add(
+            "only some tables have a column entry", lacking, "give it in all tables, or in none"
+        )
     _check_same_outcomes(joined, covariates, problems)
     problems.raise_if_any(PredictionsError)
     for column in ("time", "entry"):
@@ -407,8 +409,9 @@ def _as_declared(file: _File, declared: DeclaredColumns) -> pd.DataFrame:
         return table.assign(event=_decoded(file, declared.event_codes))
     if declared.event and says_censored(declared.event):
         file.problems.add(
-            f"{file.path}: 1 in column {declared.event!r} means by its name that no event was seen",
-            remedy="say what its codes mean with `event_codes=`, e.g. 0=1,1=0",
+            f"{file.path}: by the name of column {declared.event!r}, 1 means that no event was "
+            "observed",
+            remedy="declare the meaning of its codes with `event_codes=`, e.g. 0=1,1=0",
         )
     return table
 
@@ -420,8 +423,8 @@ def _decoded(file: _File, codes: Mapping[str, int]) -> pd.Series:
     known = ", ".join(codes)
     file.refuse(
         unknown,
-        f"column {file.name('event')!r} holds codes that are not declared",
-        f"declare them too (declared: {known}), or take these rows out",
+        f"column {file.name('event')!r} contains codes that are not declared",
+        f"also declare these codes (declared: {known}), or remove these rows",
         values="event",
     )
     numbers = meaning.map(lambda code: "" if pd.isna(code) else str(int(code)))
@@ -449,20 +452,20 @@ def _hints(table: pd.DataFrame, missing: Sequence[str]) -> list[str]:
     if "risk" in missing:
         if survival := [c for c in columns if is_survival_probability(c)]:
             found.append(
-                f"{survival[0]!r} is by its name a probability of survival, of which higher is"
-                f" better: write risk = -{survival[0]}"
+                f"by its name, {survival[0]!r} is a probability of survival, where higher is "
+                f"better; write risk = -{survival[0]}"
             )
         elif scores := [c for c in columns if SCORES.search(c)]:
             found.append(f"if higher values of {scores[0]!r} are worse, call it risk")
     if "event" in missing and (censored := [c for c in columns if says_censored(c)]):
         found.append(
-            f"1 in {censored[0]!r} means by its name that no event was seen: write"
-            f" event = 1 - {censored[0]}"
+            f"by the name of {censored[0]!r}, 1 means that no event was observed; write event = "
+            f"1 - {censored[0]}"
         )
     if "time" in missing and (times := [c for c in columns if unit_in_name(c)]):
         found.append(f"if {times[0]!r} is the follow-up, call it time_{unit_in_name(times[0])}")
     if "patient_id" in missing and (ids := [c for c in columns if "patient" in c.lower()]):
-        found.append(f"if {ids[0]!r} names the patients, call it patient_id")
+        found.append(f"if {ids[0]!r} contains the patient ids, call it patient_id")
     return found
 
 
@@ -471,12 +474,12 @@ def _check_keys(file: _File) -> None:
     for column in KEYS:
         if column not in file.table:
             continue
-        remedy = "fill them in, or leave the whole column out"
+        remedy = "fill them in, or omit the whole column"
         empty = is_missing(file.table[column])
         if column in ("patient_id", "arm"):
             empty = is_blank(file.table[column])
         if column == "patient_id":
-            remedy = "give these rows their patient, or take them out"
+            remedy = "give the patient of these rows, or remove the rows"
         file.refuse(empty, f"column {file.name(column)!r} is empty", remedy)
 
 
@@ -511,13 +514,15 @@ def _with_types(
 def _numbers(file: _File, column: str, plain: pd.Series, needed: Collection[str]) -> pd.Series:
     empty, name = plain == "", file.name(column)
     if column in needed:
-        file.refuse(empty, f"column {name!r} is empty", "fill them in, or take these rows out")
+        file.refuse(empty, f"column {name!r} is empty", "fill them in, or remove these rows")
     values = typed(plain.map(canonical_truth))
     if values.dtype == object:
         values = as_numbers(plain.map(canonical_truth))
     unread = ~empty & ~np.isfinite(values.astype(float))
     remedy = "write finite numbers (event and label: 1 or 0, or True or False)"
-    file.refuse(unread, f"column {name!r} holds no number", remedy, values=column)
+    file.refuse(
+        unread, f"column {name!r} contains values that are not numbers", remedy, values=column
+    )
     return values
 
 
@@ -529,7 +534,9 @@ def _covariate(file: _File, column: str, plain: pd.Series) -> pd.Series:
         bad = known.isna() & (plain != "")
         if known.notna().sum() > MOSTLY * (plain != "").sum():
             remedy = "correct them, or leave these cells empty"
-            file.refuse(bad, f"column {column!r} is of numbers but for", remedy, values=column)
+            file.refuse(
+                bad, f"column {column!r} contains numbers, except for", remedy, values=column
+            )
     return values
 
 
@@ -540,7 +547,7 @@ def _covariate_notes(covariates: pd.DataFrame) -> list[str]:
     found = [f"covariate {c}: missing for {k} of {n} patients" for c, k in lacking.items() if k]
     if found:
         complete = int(covariates[names].notna().all(axis=1).sum())
-        found.append(f"models with covariates use the {complete} patients who have all of them")
+        found.append(f"models with covariates use the {complete} patients with complete covariates")
     return found
 
 
@@ -578,13 +585,13 @@ def check_common_patients(predictions: Predictions, baseline: str | None) -> lis
         because = f" ({reason})" if reason else ""
         if common:
             warnings.append(
-                f"arms {arm} and {baseline} have {common} patients in common, of {len(mine)} and"
-                f" {len(theirs)}{because}: they are compared on these alone"
+                f"arms {arm} and {baseline} have {common} patients in common, of {len(mine)} and "
+                f"{len(theirs)}{because}; they are compared on these patients only"
             )
         else:
             problems.add(
                 f"arms {arm} and {baseline} have no patient in common{because}",
-                remedy="spell the ids alike, or evaluate the tables apart",
+                remedy="write the ids in the same way, or evaluate the tables separately",
             )
     problems.raise_if_any(PredictionsError)
     return warnings
@@ -639,7 +646,7 @@ def _check_same_outcomes(
             problems.add(
                 f"covariate {column!r} differs between rows of one patient",
                 differing,
-                "give a patient one value",
+                "give each patient one value",
             )
     for column in ("time", "event", "label", "entry"):
         if column in table:
@@ -650,5 +657,5 @@ def _check_same_outcomes(
                 problems.add(
                     f"column {column!r} differs between rows of one patient",
                     differing,
-                    "give every arm the same outcomes",
+                    "outcomes must be the same in all arms",
                 )

@@ -119,7 +119,7 @@ def _size(node: yaml.Node, known: dict[int, int], open_: set[int]) -> int:
     if id(node) in known:
         return known[id(node)]
     if id(node) in open_:
-        raise yaml.YAMLError(f"it holds itself (line {node.start_mark.line + 1})")
+        raise yaml.YAMLError(f"it contains itself (line {node.start_mark.line + 1})")
     open_.add(id(node))
     total = 1
     if isinstance(node, yaml.MappingNode):
@@ -130,7 +130,7 @@ def _size(node: yaml.Node, known: dict[int, int], open_: set[int]) -> int:
     for part in parts:
         total += _size(part, known, open_)
         if total > MOST_NODES:
-            raise yaml.YAMLError(f"its aliases unfold into more than {MOST_NODES:,} entries")
+            raise yaml.YAMLError(f"its aliases expand to more than {MOST_NODES:,} entries")
     open_.discard(id(node))
     known[id(node)] = total
     return total

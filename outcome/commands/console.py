@@ -33,15 +33,17 @@ TimeColumn = Annotated[
 ]
 EventColumn = Annotated[
     str,
-    typer.Option("--event", metavar="COLUMN", help="Column that says whether the event was seen."),
+    typer.Option(
+        "--event", metavar="COLUMN", help="Column that states whether the event was observed."
+    ),
 ]
 EntryColumn = Annotated[
     str,
     typer.Option(
         "--entry",
         metavar="COLUMN",
-        help="Column of the time at which observation began, where it is delayed (left"
-        " truncation).",
+        help="Column of the time at which observation began, if entry was delayed (left "
+        "truncation).",
     ),
 ]
 EventCodes = Annotated[
@@ -89,7 +91,7 @@ def set_verbosity(*, verbose: bool, quiet: bool) -> None:
     from outcome.errors import InputError
 
     if verbose and quiet:
-        raise InputError("--verbose and --quiet: give one of them")
+        raise InputError("--verbose and --quiet exclude each other: give one of them")
     if verbose or quiet:
         LOGGER.setLevel(logging.DEBUG if verbose else logging.WARNING)
 

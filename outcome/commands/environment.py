@@ -51,15 +51,15 @@ def findings(cache: Path) -> Iterator[str]:
     """Name what is wrong, and what to do."""
     if version := _version(HOMONYM):
         yield (
-            f"the distribution {HOMONYM!r} ({version}) is installed too, and its package has the"
-            " same name as ours; each overwrites files of the other. To do: give slide-outcome an"
-            f" environment of its own, or: pip uninstall {HOMONYM} and then pip install"
-            " --force-reinstall --no-deps slide-outcome"
+            f"the distribution {HOMONYM!r} ({version}) is also installed. Its package has the "
+            "same name as that of slide-outcome, and each overwrites files of the other. To do: "
+            f"install slide-outcome into a separate environment, or: pip uninstall {HOMONYM} and "
+            "then pip install --force-reinstall --no-deps slide-outcome"
         )
     if not os.access(_existing(cache), os.W_OK):
         yield (
-            f"the cache {cache} cannot be written. To do: name another with --cache or"
-            " $SLIDE_OUTCOME_CACHE"
+            f"the cache {cache} is not writable. To do: give another folder with --cache or "
+            "$SLIDE_OUTCOME_CACHE"
         )
 
 

@@ -41,13 +41,11 @@ def pack(
     typer.echo(f"{len(slides)} slides, {patches} patches, {size / 2**30:.2f} GiB")
     typer.echo(f"cache: {study_data.store.folder}")
     if removed:
-        typer.echo(f"{removed} files that were left half-written by killed processes are removed")
+        typer.echo(f"removed {removed} incomplete files of killed processes")
 
 
 def doctor(
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder of packed features to look at.")
-    ] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder of packed features to check.")] = None,
 ) -> None:
     """Print versions, device, precision and threads.
 
@@ -63,4 +61,4 @@ def doctor(
     problems = Problems("this installation")
     problems.extend(findings(folder))
     problems.raise_if_any(InputError)
-    typer.echo("nothing is wrong")
+    typer.echo("no problems found")

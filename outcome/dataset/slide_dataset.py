@@ -409,7 +409,7 @@ class SlideDataset:
         ids = self.patients[picked]
         if len(np.unique(ids)) < len(ids):
             raise InputError(
-                "a patient can be in a dataset only once. To do: draw rows without replacement"
+                "a patient can occur only once in a dataset. To do: select rows without replacement"
             )
         part = type(self).__new__(type(self))
         columns = None if self.covariates is None else self.covariates.iloc[picked]
@@ -462,8 +462,8 @@ class SlideDataset:
         if y is None:
             if self.outcomes is None:
                 raise InputError(
-                    "a model requires y to be passed, but the target y is None. To do: give `y`, or"
-                    " a SlideDataset with `outcomes`"
+                    "a model requires y to be passed, but the target y is None. To do: give "
+                    "`y`, or a SlideDataset with `outcomes`"
                 )
             return self.outcomes
         problems = Problems("outcomes")
@@ -525,7 +525,9 @@ def _ids(
     given = {"bags": bags, "reports": reports, "covariates": covariates, "outcomes": outcomes}
     there = {name: value for name, value in given.items() if value is not None}
     if not there:
-        problems.add("there is nothing", remedy="give `bags=`, `reports=` or `covariates=`")
+        problems.add(
+            "the dataset has no inputs", remedy="give `bags=`, `reports=` or `covariates=`"
+        )
         return []
     ids: list[str] | None = None if patients is None else [str(p) for p in patients]
     if ids is None:
@@ -539,9 +541,9 @@ def _ids(
         n = len(value)
         ids = [f"{i:0{len(str(n - 1))}d}" for i in range(n)]
     if not ids:
-        problems.add("there is no patient")
+        problems.add("the dataset has no patients")
     if twice := sorted(p for p, n in Counter(ids).items() if n > 1):
-        problems.add("a patient is there more than once", twice, "give each patient once")
+        problems.add("a patient occurs more than once", twice, "give each patient once")
     return ids
 
 
@@ -564,13 +566,13 @@ def _by_patient(
     if isinstance(values, Mapping):
         called = {str(p): v for p, v in values.items()}
         if not set(called) & set(ids):
-            problems.add(f"`{name}` names none of the {len(ids)} patients", list(called))
+            problems.add(f"`{name}` contains none of the {len(ids)} patients", list(called))
         return {p: called[p] for p in ids if p in called}
     if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
         problems.add(f"`{name}` is {type(values).__name__}", remedy="give one array per patient")
         return None
     if hasattr(values, "toarray"):
-        problems.add(f"`{name}` is a sparse matrix, and dense vectors are needed")
+        problems.add(f"`{name}` is a sparse matrix, but dense vectors are needed")
         return None
     if isinstance(values, pd.DataFrame):
         values = values.to_numpy()
@@ -608,7 +610,9 @@ def _rows_of(
         problems.add(f"`{name}` has several rows of one patient", twice, "give one row each")
         return None
     if absent := [p for p in ids if p not in rows.index]:
-        problems.add(f"`{name}` has no row for patients", absent, "add them, or leave these out")
+        problems.add(
+            f"`{name}` has no row for patients", absent, "add the rows, or exclude these patients"
+        )
         return None
     return rows.loc[list(ids)]
 

@@ -325,7 +325,8 @@ def _redactions(study: Study) -> list[str]:
 def _reports_in_flow(study: Study, cohort: Cohort, reports: Reports, notes: list[str]) -> Cohort:
     if reports.unmatched:
         notes.append(
-            f"{reports.unmatched} reports belong to no patient of the cohort table: not used"
+            f"{reports.unmatched} reports do not belong to a patient of the cohort table and are "
+            "not used"
         )
     without = [p for p in cohort.patients.index if p not in reports.rows]
     if not without:
@@ -335,8 +336,8 @@ def _reports_in_flow(study: Study, cohort: Cohort, reports: Reports, notes: list
         reason = f"{len(without)} patients without a report"
         return cohort.keep(kept, "patients with a report", reason)
     notes.append(
-        f"{len(without)} of {len(cohort.patients)} patients have no report; they are kept, and the"
-        " network sees a learned vector instead"
+        f"{len(without)} of {len(cohort.patients)} patients have no report. They are kept; the "
+        "network uses a learned vector instead"
     )
     return cohort
 
@@ -347,7 +348,7 @@ def _in_a_fold(study: Study, cohort: Cohort, folds: Sequence[Fold]) -> Cohort:
         return cohort
     used = {p for fold in folds for p in (*fold.test, *fold.development)}
     kept = [p for p in cohort.patients.index if p in used]
-    reason = f"{len(cohort.patients) - len(kept)} patients in no fold of the given split"
+    reason = f"{len(cohort.patients) - len(kept)} patients not in any fold of the given split"
     return cohort.keep(kept, "in a fold", reason)
 
 
@@ -358,8 +359,9 @@ def _check_reports_everywhere(folds: Sequence[Fold], reports: Reports, problems:
     )
     if fewest < FEW:
         problems.add(
-            f"some inner folds train on {fewest} patients with a report, and {FEW} are needed",
-            remedy="leave out the arms with a report, or use fewer folds",
+            f"some inner folds have only {fewest} training patients with a report, but {FEW} are "
+            "needed",
+            remedy="remove the arms with a report, or use fewer folds",
         )
 
 

@@ -104,7 +104,7 @@ class MILEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn is
         y = outcomes(data)
         if missing := y.index[y.isna().any(axis=1)].tolist():
             problems = Problems(type(self).__name__)
-            problems.add("`y` is missing for patients", missing, "leave these patients out")
+            problems.add("`y` is missing for patients", missing, "exclude these patients")
             problems.raise_if_any(InputError)
         training, late = self.training_settings(), {"entry": "entry"} if "entry" in y else {}
         arm = self.arm_settings()
@@ -168,8 +168,8 @@ class MILEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn is
         check_is_fitted(self, "bundle_")
         if isinstance(X, np.ndarray) and X.ndim == 2 and not self._one_vector_each:
             raise InputError(
-                f"`X` is one array of shape {X.shape}, and the model was trained on bags. To do:"
-                " give a list of bags, [X] for one patient"
+                f"`X` is one array of shape {X.shape}, but the model was trained on bags. To do: "
+                "give a list of bags; for one patient, [X]"
             )
         new = given_patients(self.bundle_, SlideDataset.of(X), type(self).__name__)
         # In one process: the arrays would be copied to the others.
@@ -241,7 +241,7 @@ class MILEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn is
 
         check_is_fitted(self, "bundle_")
         if "image" not in self.bundle_.inputs:
-            raise InputError("the model sees no patches: there is nothing to explain")
+            raise InputError("the model does not use patches, so there is nothing to explain")
         ensemble = Ensemble(self.bundle_)
         with threadpool_limits(limits=1, user_api="blas"):
             return patch_contributions(ensemble, self._patient(ensemble, bag))

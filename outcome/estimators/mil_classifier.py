@@ -204,7 +204,9 @@ class MILClassifier(ClassifierMixin, MILEstimator):  # type: ignore[misc]  # sci
     def with_bundle(self, bundle: Bundle) -> Self:
         """Take over a trained model of a yes/no endpoint, whose classes are 0 and 1."""
         if bundle.endpoint.kind != "binary":
-            raise InputError(f"the model is of a {bundle.endpoint.kind} endpoint, not of labels")
+            raise InputError(
+                f"the model was trained for a {bundle.endpoint.kind} endpoint, not for labels"
+            )
         super().with_bundle(bundle)
         return self.with_classes([0, 1])
 
@@ -291,6 +293,6 @@ def label_outcomes(data: SlideDataset, y: Any) -> pd.DataFrame:
     known = data.outcomes_from(y)
     if "label" not in known:
         raise InputError(
-            "`y` holds times and events, and MILClassifier needs labels. To do: use MILCox"
+            "`y` contains times and events, but MILClassifier needs labels. To do: use MILCox"
         )
     return known

@@ -213,7 +213,9 @@ class MILCox(MILEstimator):
     def with_bundle(self, bundle: Bundle) -> Self:
         """Take over a trained model of a survival endpoint."""
         if bundle.endpoint.kind != "survival":
-            raise InputError(f"the model is of a {bundle.endpoint.kind} endpoint, not of survival")
+            raise InputError(
+                f"the model was trained for a {bundle.endpoint.kind} endpoint, not for survival"
+            )
         super().with_bundle(bundle)
         times = [own[0] for own in self._calibration.baselines.values()]
         self.unique_times_ = np.unique(np.concatenate(times)) if times else np.empty(0)
@@ -307,7 +309,7 @@ def survival_outcomes(data: SlideDataset, y: Any) -> pd.DataFrame:
     known = data.outcomes_from(y)
     if "time" not in known:
         raise InputError(
-            "`y` holds labels, and MILCox needs times and events. To do: give a Surv array"
-            " (sksurv.util.Surv.from_arrays(event, time)), or use MILClassifier"
+            "`y` contains labels, but MILCox needs times and events. To do: give a Surv array "
+            "(sksurv.util.Surv.from_arrays(event, time)), or use MILClassifier"
         )
     return known

@@ -101,7 +101,7 @@ class Evaluation:
             if name in self.further:
                 return self.further[name]
             there = ", ".join(self.tables)
-            raise AttributeError(f"this evaluation has no table {name!r}; it has {there}")
+            raise AttributeError(f"this evaluation has no table {name!r}; its tables are {there}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __dir__(self) -> list[str]:
@@ -368,7 +368,8 @@ def further_tables(
 def left_out_warnings(covariates: Sequence[str]) -> list[str]:
     """Say which covariates are in no table."""
     return [
-        f"covariate {c}: more than {MOST_LEVELS} levels, so it is in no table, ratio or subgroup"
+        f"covariate {c} has more than {MOST_LEVELS} levels and is not used in tables, ratios or "
+        "subgroups"
         for c in covariates
     ]
 
@@ -396,8 +397,9 @@ def _with_secondary(
     n = table["patient_id"].nunique()
     lost = predictions.table["patient_id"].nunique() - n
     note = (
-        f"secondary endpoint {name}: the same risks and risk groups judged on {n}"
-        f" patients ({lost} lack it); nothing was trained on it: descriptive"
+        f"secondary endpoint {name}: the same risks and risk groups are evaluated on {n} "
+        f"patients (missing in {lost}). Nothing was trained on this endpoint; results are "
+        "descriptive"
     )
     warnings = [f"secondary endpoint {name}: {w}" for w in judged.warnings]
     return replace(
@@ -479,12 +481,12 @@ def _check_request(
     if baseline is not None and baseline not in predictions.arms:
         problems.add(f"baseline {baseline!r} is not an arm", remedy=f"one of {predictions.arms}")
     if wrong := [c for c in contrasts if len({*c} & {*predictions.arms}) != 2]:
-        problems.add("contrasts are not two arms", wrong, f"two of {predictions.arms}")
+        problems.add("contrasts must be pairs of arms", wrong, f"two of {predictions.arms}")
     values = np.asarray(horizons, dtype=float)
     if not np.isfinite(values).all() or (values <= 0).any():
         problems.add("horizons must be positive numbers", list(horizons))
     elif (np.diff(values) <= 0).any():
-        problems.add("horizons are not ascending, each once", list(horizons), "sort them")
+        problems.add("horizons must be ascending, without duplicates", list(horizons), "sort them")
     if n_resamples < 0:
         problems.add(f"n_resamples is {n_resamples}", remedy="give 0 or more")
     problems.raise_if_any(PredictionsError)

@@ -161,7 +161,7 @@ class CrossValidation:
                     jobs=1,
                 )
         names = ", ".join(f"{f.name} (repeat {f.repeat})" for f in grid.study_data.folds)
-        raise InputError(f"there is no fold {fold!r} of repeat {repeat}: {names}")
+        raise InputError(f"there is no fold {fold!r} of repeat {repeat}; folds are {names}")
 
     def __repr__(self) -> str:
         arms = ", ".join(arm.name for arm in self.study.arms)
@@ -424,9 +424,9 @@ def _endpoint(
     problems.raise_if_any(InputError)
     endpoints = [model.endpoint_settings() for _, model in given]
     if any(other != endpoints[0] for other in endpoints):
-        problems.add("the estimators differ in what they predict (unit, strata, favourable)")
+        problems.add("the estimators predict different outcomes (unit, strata, favourable)")
     if labels and (horizons or landmark is not None):
-        problems.add("`horizons` and `landmark` are for times and events, and `y` holds labels")
+        problems.add("`horizons` and `landmark` need times and events, but `y` contains labels")
     problems.raise_if_any(InputError)
     if landmark is not None:
         timed = MILCox().endpoint_settings()
@@ -438,7 +438,7 @@ def _endpoint(
         found["entry"] = "entry"
     known = {k: v for k, v in asked.items() if v is not None}
     if useless := sorted(set(known) - set(found)):
-        raise InputError(f"`{useless[0]}` is not for outcomes of this kind: leave it out")
+        raise InputError(f"`{useless[0]}` does not apply to outcomes of this kind; omit it")
     if horizons and landmark is None:
         known["horizons"] = list(horizons)
     return found | known
@@ -452,8 +452,9 @@ def _training(models: Models, asked: Mapping[str, Any] | None) -> dict[str, Any]
     if any(other != own[0] for other in own):
         differing = sorted({k for other in own for k in other if other[k] != own[0][k]})
         raise InputError(
-            f"the estimators differ in {', '.join(differing)}: models are compared under the same"
-            " training. To do: make them equal, or give `training={...}`"
+            f"the estimators differ in {', '.join(differing)}. All models must have the same "
+            "training settings to be compared. To do: make them equal, or give "
+            "`training={...}`"
         )
     return own[0] if own else {}
 

@@ -111,7 +111,7 @@ def evaluate(
     if inner_scores is not None and splits is not None:
         inner = [InnerModelTables(inner_scores, splits)]
     elif inner_scores is not None:
-        raise InputError("`inner_scores` need `splits`: who was in which fold")
+        raise InputError("`inner_scores` need `splits`, the folds of the patients")
     frames, declared = _frames(predictions), _treatment(treatment)
     read = read_external(
         list(frames), favourable=favourable, covariates=list(covariates),
@@ -207,8 +207,8 @@ def compare(
     for name, table in zip(("a", "b"), (a, b), strict=True):
         if "arm" in table and table["arm"].nunique() > 1:
             raise InputError(
-                f"`{name}` holds {table['arm'].nunique()} arms. To do: give one, e.g."
-                " table[table['arm'] == 'image']"
+                f"`{name}` contains {table['arm'].nunique()} arms. To do: give one, e.g. "
+                "table[table['arm'] == 'image']"
             )
     first, second = (t.drop(columns="arm", errors="ignore") for t in (a, b))
     return evaluate(

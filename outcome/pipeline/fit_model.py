@@ -113,7 +113,9 @@ def choose_arm(study: Study, name: str | None) -> Arm:
         if arm.name == name:
             break
     else:
-        raise StudyError(f"there is no arm {name!r}: {', '.join(a.name for a in study.arms)}")
+        raise StudyError(
+            f"there is no arm {name!r}; arms are {', '.join(a.name for a in study.arms)}"
+        )
     return arm
 
 
@@ -137,4 +139,4 @@ def choose_fold(study: Study, study_data: StudyData, without: str | None) -> Fol
     for fold in first:
         if fold.name == without:
             return replace(fold, test=())
-    raise CohortError(f"there is no fold {without!r}: {', '.join(f.name for f in first)}")
+    raise CohortError(f"there is no fold {without!r}; folds are {', '.join(f.name for f in first)}")

@@ -208,7 +208,7 @@ def run(
         if strict and checked.scan.severe:
             found = "; ".join(f.text for f in checked.scan.severe)
             raise LeakageError(
-                f"study {study.name!r}: severe findings, nothing was trained: {found}"
+                f"study {study.name!r}: severe findings, so nothing was trained: {found}"
             )
         changed = changes_since_last_run(folder, study, hashes(study, grid.study_data, cohort))
         # The fits come first: they distinguish a run from a folder of the user's.
@@ -305,8 +305,8 @@ def _results(
     progress("evaluating", 1, 1)
     if fits["changed"]:
         about["notes"].append(
-            f"changed since the last run in this folder: {'; '.join(fits['changed'])}."
-            f" {fits['fits']['trained']} fits were trained, {fits['fits']['kept']} kept"
+            f"changed since the last run in this folder: {'; '.join(fits['changed'])}. "
+            f"{fits['fits']['trained']} fits were trained and {fits['fits']['kept']} kept"
         )
     about["resamples"] = N_RESAMPLES
     about["epochs"] = manifest.epochs(finished)
@@ -338,7 +338,8 @@ def _results(
     stale = _stale(folder, fits["changed"], {f"{n}.csv" for n in further}, grid.save_vectors)
     if stale:
         about["notes"].append(
-            f"{' and '.join(stale)} of an earlier state of the study: removed; ask for them anew"
+            f"{' and '.join(stale)} of an earlier version of the study were removed; request "
+            "them again"
         )
     about["notes"] += draw_examples(
         study, grid, predictions.table, evaluation,

@@ -112,7 +112,7 @@ def kaplan_meier(
             " of `MILCox.predict_risk_group`"
         )
     if "time" not in table:
-        raise InputError("the outcomes are labels, and Kaplan-Meier curves are of times and events")
+        raise InputError("the outcomes are labels, but Kaplan-Meier curves need times and events")
     _, arms = read_arms(Predictions(table))
     drawn = group_patients(arms[0])
     p = float(risk_group_table(arms)["logrank_p"].iloc[0]) if len(drawn.names) > 1 else np.nan
@@ -354,14 +354,17 @@ def forest(
         known = table["metric"].unique().tolist()
         metric = metric or known[0]
         if metric not in known:
-            raise InputError(f"there is no metric {metric!r}: {', '.join(known)}")
+            raise InputError(f"there is no metric {metric!r}; metrics are {', '.join(known)}")
         table = table[table["metric"] == metric]
     label = next((c for c in ("label", "arm", "group") if c in table), None)
     value = next((c for c in ("estimate", "difference", "hazard_ratio") if c in table), None)
     low, high = ("hr_lower", "hr_upper") if value == "hazard_ratio" else ("lower", "upper")
     if label is None or value is None or not {low, high} <= set(table):
         have = ", ".join(map(str, table.columns))
-        raise InputError(f"a forest plot needs label, estimate, lower and upper; there are {have}")
+        raise InputError(
+            "a forest plot needs the columns label, estimate, lower and upper; the columns are "
+            f"{have}"
+        )
     rows = pd.DataFrame(
         {"label": table[label], "estimate": table[value], "lower": table[low], "upper": table[high]}
     ).reset_index(drop=True)
@@ -422,11 +425,11 @@ def attention_map(
     places, shown = np.asarray(coords, dtype=float), np.asarray(values, dtype=float)
     if places.ndim != 2 or places.shape[1] != 2 or shown.shape != (len(places),):
         raise InputError(
-            f"`coords` has shape {places.shape} and `values` {shown.shape}; (n, 2) and (n,) are"
-            " needed"
+            f"`coords` has shape {places.shape} and `values` has shape {shown.shape}; (n, 2) and "
+            "(n,) are needed"
         )
     if not np.isfinite(places).all():
-        raise InputError("`coords` holds NaN: the positions of these patches are not known")
+        raise InputError("`coords` contains NaN: the positions of these patches are unknown")
     steps = np.concatenate([np.diff(np.unique(column)) for column in places.T])
     length = side or (float(steps.min()) if len(steps) else 1.0)
     if kind == "attention":

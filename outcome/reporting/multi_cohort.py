@@ -77,7 +77,7 @@ def write_cohorts(folders: Sequence[Path], out: Path) -> Cohorts:
 
 def _check_out(out: Path) -> None:
     if out.is_file():
-        raise RunFolderError(f"{out} is a file: give another folder")
+        raise RunFolderError(f"{out} is a file; give another folder")
     if not out.is_dir() or not any(out.iterdir()):
         return
     try:
@@ -86,16 +86,16 @@ def _check_out(out: Path) -> None:
     except (OSError, ValueError):
         mine = False
     if not mine:
-        raise RunFolderError(f"{out} holds other files: give another folder")
+        raise RunFolderError(f"{out} contains other files; give another folder")
 
 
 def _read_all(folders: Sequence[Path]) -> list[Run]:
     problems = Problems("the runs")
     if len(folders) < 2:
-        problems.add("one page over several runs needs two or more")
+        problems.add("a page over several runs needs at least two runs")
     resolved = [str(Path(f).resolve()) for f in folders]
     if len(set(resolved)) < len(resolved):
-        problems.add("a run is named twice", [f for f in resolved if resolved.count(f) > 1][:1])
+        problems.add("a run is given twice", [f for f in resolved if resolved.count(f) > 1][:1])
     runs = []
     for folder in folders:
         try:

@@ -226,8 +226,9 @@ def _correlated(c0: float, c1: float, wanted: float | None) -> tuple[float, floa
     noise = (r - c0 * c1) / np.sqrt((1 - c0**2) * (1 - c1**2))
     if abs(noise) > 1:
         raise InputError(
-            f"power: scores with these concordances cannot have the correlation {r:g}; "
-            "with a higher one they would rank alike. To do: give another correlation"
+            f"power: scores with these concordances cannot have the correlation {r:g}; with a "
+            "higher correlation they would give the same ranking. To do: give another "
+            "correlation"
         )
     return r, float(noise)
 
@@ -245,9 +246,10 @@ class FollowUpModel:
         time, event = seen.time, seen.event
         if seen.entry is not None:
             raise InputError(
-                "power: a cohort with delayed entry cannot be drawn from: who enters late, of those"
-                " who live so long, is not in it. To do: leave `entry` out of the study file for"
-                " this estimate, and read it as one for patients seen from the origin on"
+                "power: a cohort with delayed entry cannot be resampled, because it does not "
+                "show which event-free patients enter late. To do: for this estimate, remove "
+                "`entry` from the study file; the result then applies to patients observed from "
+                "the origin"
             )
         assert time is not None
         self.event_free, self.censoring = kaplan_meier(time, event), kaplan_meier(time, ~event)
@@ -281,7 +283,7 @@ class FollowUpModel:
             return float(norm.cdf(rho / np.sqrt(2 * (1 - rho**2)) * gaps).mean()) - concordance
 
         if excess(0.999) < 0:
-            raise InputError(f"power: a concordance of {concordance} is out of reach")
+            raise InputError(f"power: a concordance of {concordance} cannot be reached")
         return 0.0 if concordance == 0.5 else float(brentq(excess, 0.0, 0.999, xtol=1e-4))
 
     def _follow_up(self, rank: Array, rng: np.random.Generator) -> tuple[Array, Array]:

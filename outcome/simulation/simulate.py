@@ -145,11 +145,13 @@ class Simulation:
         if self.endpoint not in ("survival", "relapse", "response"):
             wrong.append(f"endpoint must be survival, relapse or response, not {self.endpoint!r}")
         if self.interaction and self.treatment_effect is None:
-            wrong.append("interaction needs treatment_effect: there are no treatments without it")
+            wrong.append(
+                "interaction needs treatment_effect, without which no treatments are simulated"
+            )
         if self.interaction and not self.image_effect:
             wrong.append("interaction needs an image_effect that is not 0")
         if self.delayed_entry and self.endpoint != "survival":
-            wrong.append("delayed_entry is for the endpoint survival")
+            wrong.append("delayed_entry needs the endpoint survival")
         if wrong:
             raise InputError("simulate: " + "; ".join(wrong))
 
@@ -238,7 +240,7 @@ def write_cohort(
         The folder holds something already.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists and is not empty: name a new folder")
+        raise InputError(f"{out} exists and is not empty; give a new folder")
     constants = world.constants if world else Constants()
     slides = draw_slides(s, patients, rng)
     tissue = [draw_tissues(s, patients, row, rng) for row in slides.itertuples()]
@@ -270,7 +272,7 @@ def write_cohort(
     cohort.to_csv(out / "cohort.csv", index=False)
     score.to_csv(out / "truth.csv", index=False)
     study = _study(s, features.relative_to(out), name or f"simulated-{s.endpoint}")
-    text = "# SIMULATED data with a known truth (truth.csv); no real patient.\n"
+    text = "# SIMULATED data with a known truth (truth.csv), without real patients.\n"
     text += f"# Made by `outcome simulate` with {settings(s)}\n"
     (out / "study.yaml").write_text(text + yaml.safe_dump(study, sort_keys=False))
     return out / "study.yaml"

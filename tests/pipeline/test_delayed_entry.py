@@ -49,8 +49,8 @@ def test_the_run_carries_entry(registry):
     assert metrics.loc["harrell_c", "estimate"] == pytest.approx(np.mean(own))
     assert metrics.loc["uno_c", "note"].startswith("delayed entry: weights for censoring")
     page = (run / "report.html").read_text()
-    assert "came under observation after the origin (delayed entry)" in page
-    assert "at risk only from their entry on (left truncation)" in page
+    assert "came under observation after the time origin (delayed entry)" in page
+    assert "at risk only from their entry (left truncation)" in page
 
 
 def test_a_model_is_validated_with_entry(registry, tmp_path):

@@ -100,7 +100,7 @@ def test_validate_as_typed(cohorts, outcome, tmp_path):
     assert "one test set" in page
     assert "recalibrated in the large" in page
     assert "external validation" in page
-    assert "scored only by models that had not been trained on them" in page
+    assert "scored only by models that were not trained on this patient" in page
     roles = pd.read_csv(tmp_path / "v" / "splits.csv")["role"].value_counts()
     assert roles.to_dict() == {"development": 100, "test": 50}
 

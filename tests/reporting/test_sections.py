@@ -123,10 +123,10 @@ def test_a_landmark_study_counts_events_by_then(tmp_path):
     events = int((by_then & (once["event"] == 1)).sum())
     lost = int((by_then & (once["event"] == 0)).sum())
     assert f"120 patients, {events} events" in text
-    assert f"he outcome of {lost} patients censored before then is unknown" in text
+    assert f"he outcome of {lost} patients censored before that time is unknown" in text
     assert "scores" in sections(folder)
     assert "auc-over-time" not in sections(folder)
-    assert "are those of the whole follow-up" in text
+    assert "cover the whole follow-up" in text
     assert "weighted by the inverse probability of censoring" in text
 
 
@@ -388,7 +388,7 @@ def test_divisions_with_one_test_set_each_are_not_called_folds(tmp_path):
     text = text_of(folder)
     assert "-fold cross-validation" not in text
     assert "3 divisions, one test set each" in text
-    assert "Patients were divided 3 times into a development and a test set" in text
+    assert "Patients were divided 3 times into a development set and a test set" in text
     assert "exploratory" in text
 
 

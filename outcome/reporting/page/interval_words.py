@@ -19,20 +19,21 @@ __all__ = [
 
 FIXED = "fixed models"
 OLD = (
-    "The intervals of this folder hold the fitted models fixed: they leave out how much models "
-    "trained on other patients would differ, and are too narrow. Evaluate the run again for "
-    "intervals that count it."
+    "The intervals of this folder treat the fitted models as fixed. They ignore how much "
+    "models trained on other patients would differ, and are too narrow. Evaluate the run "
+    "again to get intervals that include this variation."
 )
 SHORT = {
     "inner models": (
-        "The intervals count that other patients would also have trained other models. In "
-        "simulated studies with 25 events or more, 95% to 98% of such intervals covered the "
-        "C-index of the fitted models on new patients."
+        "The intervals include the variation from training: models trained on other patients "
+        "would differ. In simulated studies with 25 events or more, 95% to 98% of such "
+        "intervals covered the C-index of the fitted models on new patients."
     ),
     "twice the fixed-model variance": (
-        "There are no scores by inner models here, so the intervals use twice the variance of "
-        "fixed models, to allow for the training. In simulated studies with 25 events or more, "
-        "96% to 99% of such intervals covered the C-index of the fitted models on new patients."
+        "This folder has no scores of inner models. The intervals therefore use twice the "
+        "variance of fixed models, to allow for the variation from training. In simulated "
+        "studies with 25 events or more, 96% to 99% of such intervals covered the C-index of "
+        "the fitted models on new patients."
     ),
 }
 
@@ -72,7 +73,7 @@ def narrow_note(run: Run, rows: pd.DataFrame) -> str:
     labels = [metric(str(key), run.endpoint).label for key in keys]
     named = ", ".join(labels) if len(labels) <= 4 else plural(len(labels), "metric")
     return (
-        f"The intervals of {named} hold the fitted models fixed, and are too narrow in "
+        f"The intervals of {named} treat the fitted models as fixed and are too narrow in "
         "cross-validation."
     )
 

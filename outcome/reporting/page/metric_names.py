@@ -54,8 +54,9 @@ class Metric:
 
 
 _C = (
-    "Of all pairs of patients of whom it is known who had the event first, the share in which "
-    "that patient had the higher risk score. 0.5 is guessing, 1 is perfect."
+    "Among all pairs of patients for whom it is known who had the event first: the "
+    "proportion in which that patient had the higher risk score. 0.5 is guessing, 1 is "
+    "perfect."
 )
 _FIXED = {
     m.key: m
@@ -65,27 +66,27 @@ _FIXED = {
             "harrell_c_pairs",
             "C-index, pairs pooled",
             chance=0.5,
-            meaning="The same, but every pair counts alike instead of every fold.",
+            meaning="The same, but every pair has the same weight, instead of every fold.",
         ),
         Metric(
             "uno_c",
             "Uno’s C",
             chance=0.5,
-            meaning="A C-index that allows for how early patients left follow-up.",
+            meaning="A C-index that allows for early censoring.",
         ),
         Metric("mean_auc", "mean AUC over time", chance=0.5),
         Metric(
             "auroc",
             "AUROC",
             chance=0.5,
-            meaning="Of all pairs of one patient with and one without the outcome, the share that "
-            "the score puts in the right order. 0.5 is guessing, 1 is perfect.",
+            meaning="Among all pairs of one patient with and one without the outcome: the "
+            "proportion that the score ranks correctly. 0.5 is guessing, 1 is perfect.",
         ),
         Metric(
             "auprc",
             "AUPRC",
-            meaning="Mean precision over all thresholds; guessing gives the share of positive "
-            "patients.",
+            meaning="Mean precision over all thresholds; guessing gives the proportion of "
+            "positive patients.",
         ),
         Metric("accuracy", "accuracy"),
         Metric("balanced_accuracy", "balanced accuracy", chance=0.5),
@@ -93,8 +94,8 @@ _FIXED = {
         Metric(
             "sensitivity_at_90_specificity",
             "sensitivity at 90% specificity",
-            meaning="At the threshold that reached it on development patients; what was achieved "
-            "here is in the remarks.",
+            meaning="At the threshold that reached it on development patients. The value "
+            "reached on test patients is in the remarks.",
         ),
         Metric("specificity_at_90_sensitivity", "specificity at 90% sensitivity"),
         Metric(

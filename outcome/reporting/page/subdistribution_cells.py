@@ -11,10 +11,10 @@ from outcome.run_folder.folder import Run
 __all__ = ["HOW_TO_READ", "specific", "subdistribution_cell"]
 
 HOW_TO_READ = (
-    "A cause-specific hazard ratio compares the rates of the event among patients who have had no "
-    "event of either kind. A subdistribution hazard ratio (Fine-Gray) tells how the cumulative "
-    "incidence differs, to which competing events contribute: it is below 1 also for a group that "
-    "merely has more of them."
+    "A cause-specific hazard ratio compares the rates of the event among patients who have "
+    "had no event of either kind. A subdistribution hazard ratio (Fine-Gray) shows how the "
+    "cumulative incidence differs. Competing events contribute to it: it is also below 1 "
+    "for a group that merely has more competing events."
 )
 
 

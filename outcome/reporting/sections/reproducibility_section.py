@@ -54,7 +54,7 @@ def reproducibility(run: Run, drawings: ReportFigures) -> ReportSection:
     }
     given = {k: v for k, v in about.items() if v not in (None, "")}
     if (run.path / "fits").is_dir():
-        given["Weights of the networks"] = "fits/, a folder for each fit"
+        given["Network weights"] = "fits/, one folder per fit"
     section.show(from_mapping("This run", ["What", "Value"], given))
     section.show(from_mapping("Versions", ["Package", "Version"], run.part("versions")))
     inputs = run.part("inputs")
@@ -62,7 +62,7 @@ def reproducibility(run: Run, drawings: ReportFigures) -> ReportSection:
     table = from_mapping("Input files", ["File", "SHA-256"], shown)
     if len(inputs) > len(shown):
         table.notes.append(
-            f"The first {len(shown)} of {len(inputs):,}; manifest.json lists all of them."
+            f"The first {len(shown)} of {len(inputs):,} files; manifest.json lists all of them."
         )
     section.show(table)
     return section
@@ -100,6 +100,6 @@ def patients(run: Run, drawings: ReportFigures) -> ReportSection | None:
             risk, group = entry(here, "risk"), str(here.get("risk_group", ""))
             cells.append(Cell(number(risk, 3) + (f" ({group})" if group else ""), risk))
         table.add(str(patient), *cells)
-    table.notes.append("Risks of different folds have no common scale.")
+    table.notes.append("Risk scores of different folds have no common scale.")
     section.show(table)
     return section

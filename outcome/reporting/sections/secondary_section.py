@@ -32,8 +32,8 @@ def secondary(run: Run, drawings: ReportFigures) -> ReportSection | None:
         return None
     section = ReportSection("secondary", "Other endpoints and strata")
     section.say(
-        "The same scores and risk groups judged on other outcomes or in parts of the cohort. "
-        "Nothing was trained or chosen on them; all of it is descriptive."
+        "The same scores and risk groups, evaluated on other outcomes or in parts of the "
+        "cohort. Nothing was trained or chosen on them. All results here are descriptive."
     )
     columns = ["Arm", "Endpoint", "Stratum", "Metric", "Estimate", "Patients", "Events"]
     table = Table("Other endpoints and strata (descriptive)", columns, numeric={4, 5, 6})
