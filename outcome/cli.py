@@ -121,8 +121,8 @@ def as_options(message: str) -> str:
 
     Examples
     --------
-    >>> as_options("name another folder with `out=`, or allow it with `allow_import=True`")
-    'name another folder with --out, or allow it with --allow-import'
+    >>> as_options("give another folder with `out=`, or allow it with `allow_import=True`")
+    'give another folder with --out, or allow it with --allow-import'
     """
     return ARGUMENT.sub(lambda m: "--" + m[1].replace("_", "-"), message)
 

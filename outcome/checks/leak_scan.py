@@ -39,7 +39,7 @@ REMEDY = {
     "text": "check the texts for passages that were written after the outcome was known",
     "report": "check the reports for passages that were written after the outcome was known",
     "covariate": "make sure that its values were known at the start of follow-up",
-    "feature": "check this feature of the vectors: is it a column of the table that was included by "
+    "feature": "check this feature of the vectors: is it a column of the table, included by "
     "mistake?",
     "nuisance": "check whether cases and controls were collected differently; consider "
     "`split.site_preserved`",

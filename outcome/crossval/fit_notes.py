@@ -21,9 +21,9 @@ def fit_warnings(finished: Sequence[ArmFold]) -> list[str]:
         mine = [f for f in finished if f.arm == arm]
         if flat := [f for f in mine if f.calibration.slope == 0]:
             found.append(
-                f"arm {arm}, {_where(flat, len(mine))}: out-of-fold risks were not associated "
-                "with the outcome in the development patients. All patients of such a fold get "
-                "the same absolute risk; the ranking is unchanged"
+                f"arm {arm}, {_where(flat, len(mine))}: out-of-fold risks did not increase with "
+                "the outcome in the development patients. All patients of such a fold get the "
+                "same absolute risk; the ranking is unchanged"
             )
     return found
 

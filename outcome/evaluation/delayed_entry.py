@@ -70,16 +70,14 @@ def describe_delayed_entry(arms: Sequence[ArmScores], unit: str) -> str:
     if late.any():
         middle, last = np.median(entry[late]), entry.max()
         text += f" (median {middle:.4g} {unit}, the last {last:.4g})"
-    text += ". They are at risk only from their entry. A pair counts in the concordance only if the"
     text += (
-        " patient with the longer time had entered before the earlier event. Not computed, "
-        "because they weight or"
+        ". They are at risk only from their entry. A pair counts in the concordance only if the"
+        " patient with the longer time had entered before the earlier event. Not computed, since"
+        " they weight or average the observed patients as if there were no others: Uno's C, AUC(t),"
+        " Brier scores, the ratio of observed to expected events, D-calibration, decision curves,"
+        " maximally selected cut-offs, Gray's test, subdistribution hazards and bounds of survival"
+        " time"
     )
-    text += (
-        " average the observed patients as if there were no others: Uno's C, AUC(t), Brier scores,"
-    )
-    text += " the ratio of observed to expected events, D-calibration, decision curves, maximally"
-    text += " selected cut-offs, Gray's test, subdistribution hazards and bounds of survival time"
     if entry.min() > 0:
         text += (
             f". No patient is under observation before {entry.min():.4g} {unit}, so survival is "

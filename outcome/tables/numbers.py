@@ -103,7 +103,7 @@ def plain_numbers(
         if problems is not None:
             rows = column.index[commas | doubtful].tolist()
             problems.add(
-                f"column {column.name!r} contains ambiguous numbers",
+                f"column {column.name!r} contains numbers that can be read in two ways",
                 [f"{place(i)} ({column[i]!r})" for i in rows],
                 "write thousands without a separator and decimals with a point: 1801 or 1.801",
             )

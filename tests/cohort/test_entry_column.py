@@ -73,9 +73,9 @@ def test_entry_from_dates():
 
 
 def test_what_has_no_entry_says_why():
-    with pytest.raises(InputError, match="delayed entry is for `kind: survival`"):
+    with pytest.raises(InputError, match="delayed entry needs `kind: survival`"):
         study(endpoint={"kind": "landmark", "horizon": 4})
-    with pytest.raises(InputError, match=r"maxstat.*not known under delayed entry"):
+    with pytest.raises(InputError, match=r"maxstat.*unknown under delayed entry"):
         study(risk_groups="maxstat")
     later = {"name": "pfs", "kind": "survival", "time": "t", "event": "e"}
     with pytest.raises(InputError, match=r"every secondary time needs one.*pfs"):

@@ -122,8 +122,8 @@ def test_the_command_makes_one_page_or_several(three, tmp_path, outcome, monkeyp
     ("words", "said"),
     [
         (("nowhere",), "nowhere"),
-        (("RUN", "--out", "x"), "--out is for a page over several runs"),
-        (("RUN", "RUN2", "--show-ids"), "--show-ids is for the page of one run"),
+        (("RUN", "--out", "x"), "--out is only for a page over several runs"),
+        (("RUN", "RUN2", "--show-ids"), "--show-ids is only for the page of one run"),
     ],
 )
 def test_bad_calls_end_with_status_2(three, outcome, words, said):

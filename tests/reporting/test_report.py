@@ -74,7 +74,7 @@ def test_first_screen_answers_with_the_numbers_of_the_run(survival):
     assert "C-index 0.72 (0.68 to 0.76)" in made.text
     assert "no evidence of a difference, C-index +0.050 (95% interval −0.020 to +0.120" in made.text
     assert "p = 0.02; p = 0.04 after Holm’s correction for 2 comparisons" in made.text
-    assert "count that other patients would also have trained other models" in made.text
+    assert "include the variation from training" in made.text
     assert "given these fitted models" not in made.text
 
 
@@ -280,7 +280,7 @@ def test_remarks_of_the_evaluation_are_shown(tmp_path):
     for name, note in (
         ("metrics.csv", "1 of 5 folds has no pairs"),
         ("comparisons.csv", "on 38 common patients"),
-        ("risk_groups.csv", "a group without events"),
+        ("risk_groups.csv", "a group has no events"),
     ):
         pd.read_csv(folder / name).assign(note=note).to_csv(folder / name, index=False)
         assert note in page(folder).text
@@ -297,7 +297,7 @@ def test_a_damaged_table_is_a_warning(tmp_path):
     folder = survival_run(tmp_path, n=40)
     (folder / "risk_groups.csv").write_text("arm,size\nimage,3\n")
     text = page(folder).text
-    assert "risk_groups.csv has no column group, n and is left out" in text
+    assert "risk_groups.csv has no column group, n and is not used" in text
     assert "This run gave 1 warning." in text
 
 
