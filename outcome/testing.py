@@ -1,4 +1,4 @@
-"""Checks for what users add: run them in your own tests."""
+"""Checks of user-defined classes, to be run in your own tests."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def check_aggregator(make: Callable[[int], nn.Module], dimension: int = 12) -> N
     make : callable
         The class, or a function of the length of an input vector that returns a module.
     dimension : int
-        Length of the vectors to try it with.
+        Length of the vectors used for the check.
 
     Raises
     ------
     AssertionError
-        What is wrong: no `width`; a result of another shape; a bag's vector that depends on the
-        order of its patches, on the other bags, or on chance in evaluation; no gradient to the
-        features; a vector that is not finite for a bag of one patch; parameters that are not
-        restored by `load_state_dict`.
+        A requirement is not met: there is no `width`; the result has a different shape; the vector
+        of a bag depends on the order of its patches, on other bags, or on chance during evaluation;
+        no gradient reaches the features; the vector of a bag with one patch is not finite;
+        `load_state_dict` does not restore the parameters.
 
     Examples
     --------
