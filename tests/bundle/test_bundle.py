@@ -276,7 +276,7 @@ def test_a_cohort_from_elsewhere_is_told(fitted, study, make_study, tmp_path):
     patches = spoiled(study, tmp_path, add=3.0)
     found = outcome.predict(fitted, study.cohort, patches=patches, reports=study.embeddings.reports)
     assert found.table["outside"].all()
-    assert any("60 of 60 patients (100%) lie farther" in w for w in found.warnings)
+    assert any("60 of 60 patients (100%) are farther" in w for w in found.warnings)
     old = pd.read_csv(study.cohort, dtype=str).assign(age="119", stage="V")
     old.to_csv(tmp_path / "old.csv", index=False)
     told = outcome.predict(

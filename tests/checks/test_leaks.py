@@ -145,7 +145,7 @@ def test_words_of_a_yes_no_outcome(cohort):
 def test_follow_up_times_are_found_as_numbers(cohort):
     for i, time in enumerate(cohort.table["time"]):
         cohort.texts[i] += f" Item 7: {time:.0f}."
-    (found,) = [f for f in severe(cohort.scan()) if "own follow-up time" in f]
+    (found,) = [f for f in severe(cohort.scan()) if "the patient's follow-up time" in f]
     assert found.startswith("160 of 160 reports")
 
 
@@ -233,7 +233,7 @@ def test_the_same_report_under_two_patients(cohort, reports):
     cohort.texts[5], cohort.vectors[5] = cohort.texts[6], cohort.vectors[6]
     cohort.texts[8] = cohort.texts[9] = "Not available."
     scan = cohort.scan(reports=reports)
-    assert any(f.startswith("1 reports are the same") for f in severe(scan))
+    assert any(f.startswith("1 reports are identical") for f in severe(scan))
     short = [f for f in scan.findings if "short reports" in f.what]
     assert [f.severity for f in short] == (["note"] if reports == "texts" else [])
 

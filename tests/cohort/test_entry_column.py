@@ -40,7 +40,9 @@ def test_entry_is_part_of_the_outcome():
     assert cohort.outcomes(["b", "d"], []).entry.tolist() == [2.5, 4]
     assert list(cohort.outcome_table(["a"])) == ["entry", "time", "event"]
     assert describe(cohort.endpoint)["entry"] == "since"
-    assert any("3 of 4 patients came under observation after the origin" in n for n in cohort.notes)
+    assert any(
+        "3 of 4 patients came under observation after the time origin" in n for n in cohort.notes
+    )
 
 
 def test_every_invalid_entry_is_named_by_line():

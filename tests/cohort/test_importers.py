@@ -342,7 +342,7 @@ def test_registries_become_studies_and_slides_are_found_by_patient(tmp_path, out
         "import", layout, path, "--patches", tmp_path / "features", "--out", tmp_path / "ours"
     )
     assert done.code == 0, done.err
-    assert "57 of 57 feature files belong to the 57 patients" in done.out
+    assert "57 of 57 feature files belong to 57 patients" in done.out
     assert "to do" not in done.out
     study = Study.read(tmp_path / "ours" / "study.yaml")
     assert study.endpoint.unit == unit

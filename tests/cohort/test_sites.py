@@ -32,7 +32,7 @@ def test_sites_stay_whole_and_everybody_is_in_one_fold():
     where = pd.Series({p: k for k, f in enumerate(folds) for p in f})
     assert (where.groupby(site).nunique() == 1).all()
     sizes = [len(f) for f in folds]
-    assert f"folds hold {min(sizes)} to {max(sizes)} patients (60 if even)" in notes[0]
+    assert f"folds contain {min(sizes)} to {max(sizes)} patients (60 if even)" in notes[0]
 
 
 @pytest.mark.parametrize("seed", range(4))

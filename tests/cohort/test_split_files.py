@@ -177,5 +177,7 @@ def test_numbers_that_pandas_wrote_with_a_point_are_the_same_patients(tmp_path):
 
 def test_a_fold_that_tests_nobody_of_the_cohort_is_refused(tmp_path):
     columns(tmp_path, 0, train=PATIENTS[2:], val=["somebody", "else"])
-    with pytest.raises(CohortError, match=r"fold 0: no patient of its test set .* \(it names else"):
+    with pytest.raises(
+        CohortError, match=r"fold 0: no patient of its test set .* \(it contains else"
+    ):
         read_split_files(tmp_path, "mcat", frozenset(PATIENTS), {})

@@ -77,7 +77,7 @@ def test_values_are_told_with_their_lines(tmp_path):
         "'t' differs between rows of one patient: 1, e.g. a in line 2 and line 3",
         "'slide_id' contains a slide more than once: 1, e.g. s2 in line 4",
         "'t' is zero or negative: 1, e.g. b in line 4 ('-3')",
-        "is not declared (0, 1 are): 1, e.g. c in line 5 ('dead')",
+        "is not declared (declared: 0, 1): 1, e.g. c in line 5 ('dead')",
         "'age' (covariates.numeric) is not a number: 1, e.g. b in line 4 ('old')",
         "'age' is missing: 1, e.g. c in line 5",
     ):

@@ -295,7 +295,7 @@ def test_columns_and_codes_may_be_named(scores, outcome, tmp_path):
     done = outcome("compare", *theirs, *options)
     assert done.code == 0, done.err
     assert "tcga-good minus tcga-poor" in done.out
-    assert "taken to be in days" not in done.out  # the name says months
+    assert "assumed to be in days" not in done.out  # the name says months
     written = pd.read_csv(tmp_path / "out" / "predictions.csv", dtype={"patient_id": str})
     table = pd.read_csv(ours[0], dtype={"case_id": str})
     assert written["patient_id"].tolist()[: len(table)] == table["case_id"].tolist()
@@ -311,7 +311,10 @@ def test_columns_and_codes_may_be_named(scores, outcome, tmp_path):
         ),
         (["--event-codes", "Alive"], "--event-codes 'Alive': write CODE=0,CODE=1"),
         (["--time", "OS"], "has no column: 1, e.g. OS"),
-        (["--unit", "days"], "unit days, but the times are in months by the name"),
+        (
+            ["--unit", "days"],
+            "unit days was given, but by the name of their column the times are in months",
+        ),
         (
             ["--event", "censored", "--event-codes", ""],
             "declare the meaning of its codes with --event-codes",

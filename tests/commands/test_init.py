@@ -65,7 +65,7 @@ def test_codes_can_be_given(bare, outcome):
     words = ("init", bare / "klinik.csv", bare / "trident", "--out", bare / "s" / "study.yaml")
     wrong = outcome(*words, "--event-codes", "lebt=0")
     assert wrong.code == 2
-    assert "also holds verstorben" in wrong.err
+    assert "also contains verstorben" in wrong.err
     assert not (bare / "s").exists()
     done = outcome(*words, "--event-codes", "lebt=0,verstorben=1")
     assert done.code == 0, done.err

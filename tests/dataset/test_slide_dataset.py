@@ -61,7 +61,7 @@ def test_several_slides_and_one_vector_per_patient():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({}, "there is nothing"),
+        ({}, "the dataset has no inputs"),
         ({"bags": []}, "the dataset has no patients"),
         ({"bags": 3}, "`bags` is int"),
         ({"bags": [np.zeros((2, 2))], "patients": ["a", "b"]}, "1 entries for 2 patients"),

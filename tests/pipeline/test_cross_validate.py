@@ -136,7 +136,7 @@ def test_an_event_by_a_time_is_a_yes_or_no(arrays):
         (["image"], {"folds": 1}, "'folds': Input should be greater"),
         (["image"], {"favourable": True}, "`favourable` does not apply to outcomes of this kind"),
         (["image"], {"horizons": [60, 20]}, "horizons must be positive, increasing"),
-        (["image"], {"site": "clinic"}, "`site` is 'clinic', and the covariates have no such"),
+        (["image"], {"site": "clinic"}, "`site` is 'clinic', but the covariates have no such"),
         (["image"], {"baseline": "x"}, "the baseline 'x' is not among the arms"),
         (["image"], {"n_jobs": 0}, "`n_jobs` is 0"),
         (["image"], {"folds": 60}, "there are 48 events for 60 folds"),

@@ -67,7 +67,7 @@ def test_a_layout_that_is_declared_is_shown(fresh, outcome):
     assert "layout: stamp" in done.out
     done = outcome("check", fresh, "--set", "embeddings.layout=numpy")
     assert done.code == 2
-    assert "holds no .npz, .npy file" in done.err
+    assert "contains no .npz, .npy file" in done.err
     done = outcome("check", fresh, "--set", "embeddings.layout={features: other}")
     assert done.code == 2
     assert "has no dataset 'other'" in done.err

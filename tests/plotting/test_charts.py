@@ -124,7 +124,9 @@ def test_attention_is_drawn_where_the_patches_are(ax):
         places, np.arange(12) - 6.0, Figure().subplots(), kind="contribution"
     )
     assert signed.collections[0].get_clim()[0] == -signed.collections[0].get_clim()[1]
-    with pytest.raises(InputError, match=r"`coords` has shape \(12, 2\) and `values` \(3,\)"):
+    with pytest.raises(
+        InputError, match=r"`coords` has shape \(12, 2\) and `values` has shape \(3,\)"
+    ):
         plotting.attention_map(places, [1, 2, 3])
     with pytest.raises(InputError, match="contains NaN"):
         plotting.attention_map(np.full((2, 2), np.nan), [1, 2])
