@@ -1,4 +1,4 @@
-"""The command line. Only typer is imported at the top, so that help is there at once."""
+"""The command line. Only typer is imported at the top, so that help appears quickly."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from outcome.commands.console import is_verbose, printed_messages, set_verbosity
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    # Plain help: text in brackets is left alone, and rich is not imported.
+    # Plain help: text in brackets is unchanged, and rich is not imported.
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Predict clinical outcomes from slides, pathology reports and clinical data.",
 )
 ARGUMENT = re.compile(r"`([a-z_]+)=(?:True)?`")
-"""How the library names an argument: `out=`."""
-# In the order in which a new user needs them.
+"""The form in which the library names an argument: `out=`."""
+# In the order in which new users need them.
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": simulations.demo,
     "init": study_files.init,
@@ -93,7 +93,7 @@ def _before_command(
 
 
 def _with_verbosity(command: Callable[..., None]) -> Callable[..., None]:
-    """Add `--verbose` and `--quiet` to a command, so that they may stand after its name too."""
+    """Add `--verbose` and `--quiet` to a command, so that they may also follow its name."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, verbose: bool, quiet: bool, **options: Any) -> None:

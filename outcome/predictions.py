@@ -42,11 +42,12 @@ __all__ = [
 ]
 
 MOSTLY = 0.8
-"""Share of numbers above which a column is one of numbers, and other text in it an error."""
+"""Proportion of numbers above which a column counts as numeric, and other text in it is an
+error."""
 
 
 def binary_table(table: pd.DataFrame) -> bool:
-    """Whether the outcome of a table is a label, rather than a time and an event."""
+    """Whether the outcome of a table is a label, not a time and an event."""
     return "label" in table
 
 
@@ -58,9 +59,9 @@ class Predictions:
     ----------
     table : DataFrame
         Columns `arm, patient_id, repeat, fold, risk, risk_group` and either `time, event` or
-        `label`; optional `entry` (of times: when observation began, where it is delayed),
-        `probability`, `strata`, `survival_<horizon>`. A higher `risk` is worse, everywhere. Risks
-        are comparable only within one arm, repeat, fold and stratum.
+        `label`; optional `entry` (for times: start of observation, if delayed),
+        `probability`, `strata`, `survival_<horizon>`. A higher `risk` always means a worse outcome.
+        Risks are comparable only within one arm, repeat, fold and stratum.
     """
 
     table: pd.DataFrame
@@ -113,7 +114,7 @@ class Predictions:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read what `Predictions.write` wrote; ids stay strings.
+    """Read a file written by `Predictions.write`; ids stay strings.
 
     Raises
     ------
@@ -129,13 +130,13 @@ def read_predictions(path: Path) -> Predictions:
 
 @dataclass(frozen=True)
 class DeclaredColumns:
-    """What columns of tables made elsewhere are called, where they have other names than ours.
+    """Names of columns in tables of other tools, if they differ from the standard names.
 
     Parameters
     ----------
     patient, time, event, entry : str
-        Names of columns; empty where the table uses ours. `entry` is the time at which observation
-        began, where it is delayed.
+        Names of columns; empty if the table uses the standard name. `entry` is the start of
+        observation, if delayed.
     event_codes : mapping of str to int
         Codes of the event column: 0 no event, 1 the event, 2 a competing event.
     """
@@ -151,7 +152,7 @@ class DeclaredColumns:
 
     @property
     def called(self) -> dict[str, str]:
-        """Return our name and theirs of the columns that were declared."""
+        """Return the standard name and the declared name of each declared column."""
         named = {
             "patient_id": self.patient, "time": self.time, "event": self.event, "entry": self.entry,
         }  # fmt: skip
@@ -160,19 +161,19 @@ class DeclaredColumns:
 
 @dataclass(frozen=True)
 class ExternalPredictions:
-    """Predictions made anywhere, brought into our schema.
+    """Predictions of any tool, converted to the standard schema.
 
     Parameters
     ----------
     predictions : Predictions
     unit : str or None
-        Unit of the times, where a column name says it.
+        Unit of the times, if a column name states it.
     covariates : DataFrame
-        `patient_id` and the further columns that were asked for, one row per patient.
+        `patient_id` and the further requested columns, one row per patient.
     notes : tuple of str
-        What was filled in.
+        Notes on values that were filled in.
     origins : mapping of arm to tuple of Path
-        The tables that hold rows of it.
+        The tables that contain rows of the arm.
     """
 
     predictions: Predictions
@@ -192,33 +193,33 @@ def read_external(
     declared: DeclaredColumns | None = None,
     frames: Mapping[Path, pd.DataFrame] | None = None,
 ) -> ExternalPredictions:
-    """Read tables of predictions made anywhere, one or several arms in each.
+    """Read tables of predictions of any tool, with one or several arms each.
 
     Parameters
     ----------
     paths : sequence of Path
         CSV files with `patient_id` or `case_id`; `time` (or `time_days`, `time_months`,
-        `time_years`) and `event`, or `label`; `risk` or `probability`; optional `entry` (when
-        observation began, where it is delayed), `arm` (else the file's name), `repeat`, `fold`,
-        `strata`, `risk_group`, `survival_<h>`.
+        `time_years`) and `event`, or `label`; `risk` or `probability`; optional `entry` (start of
+        observation, if delayed), `arm` (else the file name), `repeat`, `fold`, `strata`,
+        `risk_group`, `survival_<h>`.
     favourable : bool
         The positive label is the better outcome: a risk made from `probability` is negated.
     covariates : sequence of str
-        Further columns that are wanted.
+        Further columns to read.
     treatment : str
-        Column of treatments: read as covariates are, also where it is none of them.
+        Column of treatments; it is read in the same way as covariates.
     of_runs : mapping of Path to DataFrame, optional
-        Covariates of the run of a table, used where the table lacks a column: `patient_id` and
-        columns, one row per patient.
+        Covariates of the run that a table belongs to, used if the table has no such column:
+        `patient_id` and columns, one row per patient.
     declared : DeclaredColumns, optional
-        What the columns are called in tables that are not of a run.
+        Names of the columns in tables that do not belong to a run.
     frames : mapping of Path to DataFrame, optional
-        Tables that are in memory, by a path that names their arm and stands for no file.
+        Tables in memory, by a path that contains the name of the arm; there is no such file.
 
     Raises
     ------
     PredictionsError
-        Everything that is wrong with any of the tables, at once.
+        The tables are invalid; the message lists all problems.
     """
     problems = Problems("predictions")
     named, covariates = covariates, list(dict.fromkeys([*covariates, *filter(None, [treatment])]))
@@ -279,14 +280,15 @@ def _with_columns(
 
 
 def read_covariates(path: Path) -> pd.DataFrame:
-    """Read a table of `patient_id` and covariates: numbers as numbers, also with gaps.
+    """Read a table of `patient_id` and covariates; numeric columns may have missing values.
 
-    Cells are values unless they are empty: what is missing was decided when the table was made.
+    Only empty cells are missing: other codes for missing values were replaced when the table was
+    written.
 
     Raises
     ------
     PredictionsError
-        It is no table.
+        The file is not a table.
     """
     table = read_table(path, what="table of covariates", error=PredictionsError).frame
     return table.assign(**{c: typed(table[c]) for c in map(str, table) if c != "patient_id"})
@@ -296,16 +298,16 @@ NUMBERS = (
     *("risk", "probability", "time", "event", "label", "weight", "threshold"),
     *("survival_at_time", "event_at_time", "survival_bound", "repeat", "entry"),
 )
-"""Columns that hold numbers; so do `survival_<horizon>`."""
+"""Numeric columns; `survival_<horizon>` is numeric too."""
 KEYS = ("patient_id", "arm", "repeat", "fold", "strata")
-"""Columns that say what a row is about."""
+"""Columns that identify a row."""
 TEXT = ("patient_id", "case_id", "arm", "risk_group", "fold", "strata")
 SCORES = re.compile(r"score|hazard|pred|logit|prob", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class _File:
-    """A table as it was read, and where to say what is wrong with it."""
+    """A table as read, with a collector for problems."""
 
     path: Path
     read: TextTable
@@ -315,16 +317,16 @@ class _File:
     called: Mapping[str, str] = field(default_factory=dict)
 
     def name(self, column: str) -> str:
-        """Return what the file calls the column."""
+        """Return the name of the column in the file."""
         return self.called.get(column, column)
 
     def place(self, row: int) -> str:
-        """Return where a row is: its line, and its patient."""
+        """Return the position of a row: its line and its patient."""
         who = str(self.table["patient_id"].iloc[row]) if "patient_id" in self.table else ""
         return self.read.places[row] + (f" (patient {who})" if who else "")
 
     def refuse(self, bad: pd.Series, what: str, remedy: str, *, values: str = "") -> None:
-        """Name the rows by line and patient; with `values`, also what that column holds there."""
+        """Report the rows by line and patient; with `values`, also the content of that column."""
         rows = np.flatnonzero(bad.to_numpy()).tolist()
         if not rows:
             return
@@ -367,7 +369,7 @@ def _in_our_words(
             called["time"], unit = f"time_{name}", name
     table = table.rename(columns={theirs: ours for ours, theirs in called.items()})
     called = {ours: called.get(theirs, theirs) for ours, theirs in called.items()}
-    if binary_table(table):  # there it is no time at which observation began
+    if binary_table(table):  # in such a table it is not the start of observation
         table = table.drop(columns="entry", errors="ignore")
     needed = {"patient_id", "risk"} | ({"label"} if binary_table(table) else {"time", "event"})
     if "risk" not in table and "probability" in table:
@@ -393,13 +395,13 @@ def _in_our_words(
 
 
 def _as_declared(file: _File, declared: DeclaredColumns) -> pd.DataFrame:
-    """Give declared columns our names, and codes of the event our numbers."""
+    """Give declared columns the standard names, and event codes the standard numbers."""
     table = file.table
     if missing := [theirs for theirs in declared.called.values() if theirs not in table]:
         have = ", ".join(map(str, table.columns[:12]))
         file.problems.add(f"{file.path} has no column", missing, f"it has {have}")
     called = {ours: theirs for ours, theirs in declared.called.items() if theirs in table}
-    # A column of ours that is not meant gives way.
+    # An existing column with the standard name is dropped.
     table = table.drop(columns=[o for o, t in called.items() if o != t and o in table])
     table = table.rename(columns={theirs: ours for ours, theirs in called.items()})
     if "event" not in table:
@@ -428,12 +430,12 @@ def _decoded(file: _File, codes: Mapping[str, int]) -> pd.Series:
         values="event",
     )
     numbers = meaning.map(lambda code: "" if pd.isna(code) else str(int(code)))
-    # Refused already: not to be called a value that is no number as well.
+    # Already refused; it must not also be reported as not a number.
     return numbers.where(~unknown, "0")
 
 
 def _in_capitals(table: pd.DataFrame) -> dict[str, str]:
-    """Return our name and theirs of columns that differ from ours in upper and lower case."""
+    """Return standard and actual name of columns that differ only in upper and lower case."""
     theirs: dict[str, list[str]] = {}
     for column in map(str, table.columns):
         theirs.setdefault(column.casefold(), []).append(column)
@@ -446,7 +448,7 @@ def _in_capitals(table: pd.DataFrame) -> dict[str, str]:
 
 
 def _hints(table: pd.DataFrame, missing: Sequence[str]) -> list[str]:
-    """Say which columns may be meant, and what must be turned round."""
+    """Suggest columns that may be meant, and those that must be inverted."""
     found = []
     columns = list(map(str, table.columns))
     if "risk" in missing:
@@ -486,7 +488,7 @@ def _check_keys(file: _File) -> None:
 def _with_types(
     file: _File, needed: Collection[str], covariates: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """Turn columns of numbers into such; refuse what is no number where one is needed."""
+    """Convert columns to numbers; refuse cells that are not numbers if numbers are needed."""
     form = file.read.numbers
     found: dict[str, pd.Series] = {}
     words: dict[str, Counter[str]] = {}
@@ -527,7 +529,7 @@ def _numbers(file: _File, column: str, plain: pd.Series, needed: Collection[str]
 
 
 def _covariate(file: _File, column: str, plain: pd.Series) -> pd.Series:
-    """Return a covariate as numbers or as text; a number that is mistyped is refused."""
+    """Return a covariate as numbers or as text; a mistyped number is refused."""
     values = typed(plain)
     if values.dtype == object:
         known = as_numbers(plain)
@@ -541,7 +543,7 @@ def _covariate(file: _File, column: str, plain: pd.Series) -> pd.Series:
 
 
 def _covariate_notes(covariates: pd.DataFrame) -> list[str]:
-    """Say how many patients have each covariate, where not all have."""
+    """Report incomplete covariates, with the number of patients."""
     names, n = [c for c in map(str, covariates) if c != "patient_id"], len(covariates)
     lacking = {c: int(covariates[c].isna().sum()) for c in names}
     found = [f"covariate {c}: missing for {k} of {n} patients" for c, k in lacking.items() if k]
@@ -552,7 +554,7 @@ def _covariate_notes(covariates: pd.DataFrame) -> list[str]:
 
 
 def _with_same_ids(tables: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
-    """Spell the ids of each table as the tables before it do, where that is one patient."""
+    """Write the ids of each table as in the previous tables, if they belong to the same patient."""
     known: set[str] = set()
     found = []
     for table in tables:
@@ -569,7 +571,7 @@ def check_common_patients(predictions: Predictions, baseline: str | None) -> lis
     Raises
     ------
     PredictionsError
-        An arm shares none with it: they cannot be compared.
+        An arm shares no patient with the baseline, so they cannot be compared.
     """
     if baseline is None or baseline not in predictions.arms:
         return []
@@ -598,9 +600,9 @@ def check_common_patients(predictions: Predictions, baseline: str | None) -> lis
 
 
 def arm_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """Return what the arm of each table is called that has no column `arm`.
+    """Return the name of the arm of each table without a column `arm`.
 
-    It is the name of the file, or that of its folder where files have the same name.
+    It is the name of the file, or that of its folder if several files have the same name.
     """
 
     def name(path: Path, length: int) -> str:
@@ -651,7 +653,7 @@ def _check_same_outcomes(
     for column in ("time", "event", "label", "entry"):
         if column in table:
             ends = table.groupby("patient_id")[column].agg(["min", "max"])
-            # A time that went through another program may differ in its last digit.
+            # A time written by another program may differ in its last digit.
             far = ends["max"] - ends["min"] > 1e-6 * ends["max"].abs()
             if (differing := ends.index[far].tolist()) != []:
                 problems.add(

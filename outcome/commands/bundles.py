@@ -154,7 +154,8 @@ def validate(
             progress=progress,
         )  # fmt: skip
     print_metrics(found.metrics, found.metrics.head(0).assign(baseline=[]), None)
-    # Of the model as trained the slope is 1 whatever it is worth: its own is among the metrics.
+    # The slope of the original model is always 1 in this table; its calibration slope is among the
+    # metrics.
     again = found.recalibration[found.recalibration["version"] != "as trained"]
     if len(again):
         print_table(

@@ -44,8 +44,8 @@ def embed_reports(
 ) -> None:
     """Turn report texts into vectors (HDF5).
 
-    Sentences are kept whole, in chunks that the encoder takes. Run again, it goes on where it
-    stopped, and takes up new and changed texts.
+    Chunks consist of whole sentences and fit the encoder. If run again, the command continues where
+    it stopped and adds new and changed texts.
     """
     from outcome.checks.report_text_leaks import scan_words
     from outcome.embeddings.reports.embed import embed_texts

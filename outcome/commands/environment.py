@@ -1,4 +1,4 @@
-"""What an installation is and can do."""
+"""Description and check of an installation."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ OPTIONAL = (
     *("mlflow", "wandb", "tensorboard"),
 )
 HOMONYM = "outcome"
-"""Another distribution (trio needs it), which installs a package of the same name."""
+"""Another distribution (required by trio) that installs a package of the same name."""
 
 
 def facts(cache: Path) -> dict[str, str]:
-    """Return versions, device, precision and threads, for people."""
+    """Return versions, device, precision and threads as text."""
     device = choose_device("auto")
     wide = "bfloat16" if computes_bfloat16(device) else "float32"
     found = {
@@ -48,7 +48,7 @@ def facts(cache: Path) -> dict[str, str]:
 
 
 def findings(cache: Path) -> Iterator[str]:
-    """Name what is wrong, and what to do."""
+    """Return problems of the installation, with remedies."""
     if version := _version(HOMONYM):
         yield (
             f"the distribution {HOMONYM!r} ({version}) is also installed. Its package has the "

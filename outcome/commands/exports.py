@@ -24,8 +24,8 @@ def export(
 ) -> None:
     """Write results in the files of another tool.
 
-    Predictions as STAMP writes them; slide vectors with the cohort as AnnData; the folds of a study
-    as a task of Patho-Bench. Nothing is overwritten.
+    Predictions in the format of STAMP, slide vectors with the cohort as AnnData, or the folds of a
+    study as a task of Patho-Bench. Nothing is overwritten.
     """
     import os
 

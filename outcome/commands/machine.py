@@ -18,7 +18,7 @@ def pack(
 ) -> None:
     """Pack the patch features of a study ahead of time.
 
-    Every command does so on first use. Stopped, it goes on when run again.
+    Every command does this on first use. If interrupted, it continues when run again.
     """
     import os
 
@@ -49,7 +49,7 @@ def doctor(
 ) -> None:
     """Print versions, device, precision and threads.
 
-    The exit status is 2 if something is wrong with it.
+    The exit status is 2 if there is a problem.
     """
     from outcome.commands.environment import facts, findings
     from outcome.embeddings.patches.packed_store import default_cache

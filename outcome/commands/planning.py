@@ -31,7 +31,7 @@ def power(
     out: Annotated[Path | None, typer.Option(help="Also write the table here (csv).")] = None,
     set_: Set = None,
 ) -> None:
-    """Find how many patients it takes to tell two arms apart.
+    """Estimate the number of patients needed to compare two arms.
 
     Cohorts are simulated, with the event rate and censoring of the study's cohort table; embeddings
     are not needed.

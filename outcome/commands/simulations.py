@@ -1,4 +1,4 @@
-"""Commands that make their own cohort: simulate and demo."""
+"""Commands that simulate a cohort: simulate and demo."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def simulate(
 ) -> None:
     """Write a cohort with a known truth.
 
-    Its files are laid out as those of real feature extractors.
+    Its files have the layout of real feature extractors.
     """
     from outcome.simulation.simulate import Simulation
     from outcome.simulation.simulate import simulate as write
@@ -181,7 +181,7 @@ def demo(
                 patients=160, patches=80, dimension=128, image_effect=1.1, report_effect=0.9
             )
             write(out / "cohort", small, progress=lambda a, b: progress("writing slides", a, b))
-        # Three inner folds, less than a study has by default, are done in about a minute.
+        # Three inner folds, fewer than the default, take about a minute.
         study = Study.read(path, ["name=demo-simulated", "split.inner_folds=3"])
         results = run_study(
             study, out=out / "run", jobs=jobs, cache=out / "cache",

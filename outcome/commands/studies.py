@@ -139,7 +139,7 @@ def run(
 def _train_together(
     study: Path, settings: list[str], out: Path | None, device: str, cache: Path | None
 ) -> None:
-    """Train with the other processes of torchrun; the first tells how far they are."""
+    """Train with the other processes of torchrun; the first process prints the progress."""
     from outcome import Study
     from outcome.errors import InputError
     from outcome.pipeline.distributed import train_together
@@ -151,7 +151,7 @@ def _train_together(
                 command=command_line(), progress=progress,
             )  # fmt: skip
     except InputError:
-        if is_local_rank_zero():  # a file may be missing on this machine alone
+        if is_local_rank_zero():  # a file may be missing only on this machine
             raise
         raise typer.Exit(2) from None
     if is_first():
@@ -181,7 +181,7 @@ def check(
     ] = None,
     cache: Cache = None,
 ) -> None:
-    """Check everything a study names, before it is run.
+    """Check all inputs of a study before it is run.
 
     Prints the cohort flow, the leak probes, and every problem at once.
     """

@@ -1,4 +1,4 @@
-"""Commands that make a study file from what is on disk: init and import."""
+"""Commands that make a study file from existing files: init and import."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def init(
     """Write a study file from a table and folders of features.
 
     The columns are guessed, and the guesses are printed. The meaning of outcome codes is never
-    assumed: it is asked for, or left for you to declare.
+    guessed: the command asks for it, or leaves it for you to declare.
     """
     from outcome.cohort.drafting.drafts import write_draft
     from outcome.cohort.drafting.guess_columns import guess

@@ -84,15 +84,15 @@ def evaluate(
     resamples: Resamples = 1000,
     seed: Seed = 0,
 ) -> None:
-    """Evaluate predictions that any tool has made.
+    """Evaluate predictions of any tool.
 
     Writes metrics with intervals, risk groups, figures and the report.
 
     Columns: patient_id or case_id; time (or time_days, time_months, time_years) and event, or
     label; risk or probability; optional arm, repeat, fold, strata, risk_group, survival_<h>. Other
-    names of the first three are given by --patient, --time and --event; --entry names the time at
-    which observation began, if it was delayed. A run folder already defines its endpoint, unit,
-    horizons, baseline and covariates.
+    names of the first three are given with --patient, --time and --event. With delayed entry,
+    --entry names the column of the start of observation. A run folder already defines its endpoint,
+    unit, horizons, baseline and covariates.
     """
     from outcome.evaluation.regrouping import read_rule
     from outcome.pipeline.evaluate import evaluate_tables
@@ -172,7 +172,7 @@ def report(
         typer.Option("--show-ids", help="Show patient ids, and a table of all patients."),
     ] = False,
 ) -> None:
-    """Make the page of a run again, or one of several runs.
+    """Make the page of a run again, or one page for several runs.
 
     Trains nothing.
     """

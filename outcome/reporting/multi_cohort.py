@@ -1,4 +1,4 @@
-"""Several runs put together: the same arms in several cohorts, and their mean."""
+"""One page for several runs: the same arms in several cohorts, and their mean."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def write_cohorts(folders: Sequence[Path], out: Path) -> Cohorts:
     folders : sequence of Path
         Run folders with the same main metric; two or more.
     out : Path
-        Receives `report.html`, `figures/` and four tables; a new folder, or one of an earlier
+        Folder for `report.html`, `figures/` and four tables: a new folder, or that of an earlier
         page over cohorts.
 
     Raises
     ------
     RunFolderError
-        A folder is no run, they cannot be put together, or `out` holds something else.
+        A folder is not a run, the runs cannot be combined, or `out` contains other files.
     """
     _check_out(out)
     runs = _read_all(folders)
@@ -122,7 +122,7 @@ def _one_metric(runs: Sequence[Run]) -> Metric:
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """Names of the studies; where two share one, with that of the folder."""
+    """Names of the studies, with the name of the folder if two studies have the same name."""
     names = [r.name for r in runs]
     return [
         f"{n} ({r.path.resolve().name})" if names.count(n) > 1 else n

@@ -44,7 +44,7 @@ class Cohorts:
     means : DataFrame
         One row per arm: `arm, estimate, lower, upper, cohorts`.
     changes, mean_changes : DataFrame
-        The same of the differences to the baseline.
+        The same for the differences from the baseline.
     """
 
     path: Path
@@ -57,7 +57,7 @@ class Cohorts:
 def cohorts_page(
     runs: Sequence[Run], names: Sequence[str], main: Metric, made: Cohorts, gallery: FigureFiles
 ) -> Page:
-    """Put the page over several runs together; its figures are hung in `gallery`."""
+    """Build the page over several runs; its figures are saved in `gallery`."""
     arms = list(dict.fromkeys(made.scores["arm"]))
     scores = ReportSection("cohorts", f"{main.label} in each cohort")
     scores.say(

@@ -1,4 +1,4 @@
-"""What the page says of its intervals and p values, by where their variance comes from."""
+"""Explanations of intervals and p values, depending on the source of their variance."""
 
 from __future__ import annotations
 
@@ -39,32 +39,32 @@ SHORT = {
 
 
 def models_held_fixed(run: Run) -> bool:
-    """Whether intervals of a cross-validated run take its models as given: in older folders."""
+    """Whether intervals of a cross-validated run treat its models as fixed, as in older folders."""
     return run.cross_validated and not set(_sources(run)) & set(SHORT)
 
 
 def given_models(run: Run, table: pd.DataFrame) -> str:
-    """Words of a caption for intervals of a table that take the models as given."""
+    """Words of a caption for intervals that treat the models as fixed."""
     known = set(table["variance"]) & set(SHORT) if "variance" in table else set()
     return ", given these fitted models" if run.cross_validated and not known else ""
 
 
 def interval_summary(run: Run) -> str:
-    """Say in a sentence or two what the intervals cover; nothing for one test set."""
+    """Explain briefly what the intervals cover; empty for one test set."""
     if models_held_fixed(run):
         return OLD
     return " ".join(SHORT[source] for source in _sources(run) if source in SHORT)
 
 
 def interval_sentences(run: Run) -> list[str]:
-    """Say in full what the intervals cover, and how that was checked."""
+    """Explain in full what the intervals cover, and how this was validated."""
     if models_held_fixed(run):
         return [OLD]
     return [f"{COVERAGE[s][:1].upper()}{COVERAGE[s][1:]}." for s in _sources(run) if s in COVERAGE]
 
 
 def narrow_note(run: Run, rows: pd.DataFrame) -> str:
-    """Name the metrics of a table whose intervals take the models as given, where others do not."""
+    """Name metrics whose intervals treat the models as fixed, if those of others do not."""
     if not run.cross_validated or models_held_fixed(run) or "variance" not in rows:
         return ""
     keys = list(dict.fromkeys(rows.loc[rows["variance"] == FIXED, "metric"]))

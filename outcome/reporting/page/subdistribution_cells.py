@@ -19,7 +19,7 @@ HOW_TO_READ = (
 
 
 def specific(run: Run, words: str) -> str:
-    """Call ratios cause-specific where events compete.
+    """Call ratios cause-specific if there are competing events.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def specific(run: Run, words: str) -> str:
 
 
 def subdistribution_cell(run: Run, arm: str, model: str, term: str) -> Cell:
-    """Return the ratio of a term with its interval; empty where the run has none."""
+    """Return the ratio of a term with its interval; empty if the run has none."""
     table = run.table("subdistribution.csv")
     if table.empty:
         return Cell("")

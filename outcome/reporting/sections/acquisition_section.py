@@ -1,4 +1,4 @@
-"""The chapter on discrimination by how the material was acquired."""
+"""The chapter on discrimination by acquisition variables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["nuisance"]
 
 
 def nuisance(run: Run, drawings: ReportFigures) -> ReportSection | None:
-    """Tell what could be predicted without looking at tissue or text."""
+    """Show how well the acquisition variables alone predict the outcome."""
     rows = run.table("nuisance.csv")
     if rows.empty:
         return None

@@ -1,4 +1,4 @@
-"""The chapter of attention examples: pictures that lie in `attention/` of the run folder."""
+"""The chapter of attention examples, with images from `attention/` of the run folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LARGEST = 900
 
 
 def attention(run: Run, drawings: ReportFigures) -> ReportSection | None:
-    """Show maps of where the models looked; only where the run folder holds any.
+    """Show attention maps, if the run folder contains any.
 
     Pictures are `attention/**/*.png` (or jpg). An optional `attention/examples.csv` has columns
     `file` and any of `arm`, `patient_id`, `slide_id`, `title`, `caption`; its order is that of

@@ -22,7 +22,7 @@ MOST_GROUPS = 5
 
 
 def cohort(run: Run, drawings: ReportFigures) -> ReportSection:
-    """Tell who was analysed, who was lost on the way, and how long they were followed."""
+    """Show the analysed patients, the exclusions, and the follow-up."""
     section = ReportSection("cohort", "Cohort")
     flow = run.table("cohort_flow.csv")
     if flow.empty:
@@ -85,7 +85,7 @@ def _characteristics(run: Run, table: pd.DataFrame, caption: str) -> Table:
 
 
 def _size(rows: pd.DataFrame) -> int:
-    """Patients of a group: those with a value and those without, of any one variable."""
+    """Count the patients of a group: those with and without a value of any one variable."""
     first = rows[rows["variable"] == rows["variable"].iloc[0]]
     absent = first.loc[first["level"] == "missing", "n"]
     return int(absent.iloc[0]) if len(absent) else int(first["n"].iloc[0])

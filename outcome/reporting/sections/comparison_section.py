@@ -1,4 +1,4 @@
-"""The chapter on the comparison of arms, and on the value that a score adds to covariates."""
+"""The chapter on the comparison of arms, and on the added value of a score over covariates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chapter on decision curves: are the probabilities of use."""
+"""The chapter on decision curves: the use of the probabilities for decisions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["decision"]
 
 
 def decision(run: Run, drawings: ReportFigures) -> ReportSection | None:
-    """Tell what acting on the probabilities would be worth."""
+    """Show the net benefit of decisions based on the probabilities."""
     table = run.table("decision_curves.csv")
     if table.empty:
         return None
@@ -54,7 +54,7 @@ def decision(run: Run, drawings: ReportFigures) -> ReportSection | None:
 def draw_decision(d: ReportFigures, table: pd.DataFrame, horizon: float, name: str) -> Picture:
     """Draw decision curves of all arms at one horizon."""
     end = d.run.endpoint
-    # Beyond the highest predictions the curves are those of a handful of patients.
+    # Above the highest predictions the curves depend on very few patients.
     arms = table[(table["arm"] != "treat all") & (table["net_benefit"] != 0)]
     arms = arms.dropna(subset="net_benefit")
     most = float(arms["threshold"].max()) if len(arms) else 0.5

@@ -27,7 +27,7 @@ __all__ = ["discrimination"]
 
 
 def discrimination(run: Run, drawings: ReportFigures) -> ReportSection:
-    """Tell how well each arm ranks patients."""
+    """Show how well each arm ranks patients."""
     section = ReportSection("discrimination", "How well each arm ranks patients")
     metrics = overall(run.table("metrics.csv"))
     main, rows = main_scores(run)
@@ -100,7 +100,7 @@ _PERMUTED = ["Arm", "Statistic", "Observed", "p", "Permutations", "Refitted"]
 
 
 def _permuted(row: pd.Series) -> list[Cell | str | float]:
-    """Give the cells that both tables of permutations share."""
+    """Return the cells shared by both tables of permutations."""
     words = {"harrell_c": "C-index", "auroc": "AUROC", "logrank": "log-rank"}
     name, p, model = str(row["statistic"]), entry(row, "p_value"), str(row.get("model", ""))
     refitted = {"linear": "linear models of the same inputs"}.get(model, model)

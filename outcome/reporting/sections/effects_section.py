@@ -30,7 +30,7 @@ __all__ = ["effects"]
 
 
 def effects(run: Run, drawings: ReportFigures) -> ReportSection | None:
-    """Tell hazard (odds) ratios of the score and the covariates, alone and together."""
+    """Show hazard (odds) ratios of the score and the covariates, univariable and multivariable."""
     table = run.table("effects.csv")
     if table.empty:
         return None
@@ -62,7 +62,7 @@ def effects(run: Run, drawings: ReportFigures) -> ReportSection | None:
 
 
 def _conditions(run: Run) -> list[str]:
-    """Say what has to be known to read the ratios of this endpoint."""
+    """Return the notes needed to interpret the ratios of this endpoint."""
     said, end = list[str](), run.endpoint
     if run.repeats > 1:
         said.append("The score is that of the first repeat.")

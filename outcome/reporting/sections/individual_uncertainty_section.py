@@ -1,4 +1,4 @@
-"""The chapter on how certain single predictions are."""
+"""The chapter on the uncertainty of individual predictions."""
 
 from __future__ import annotations
 

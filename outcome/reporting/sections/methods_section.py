@@ -1,4 +1,4 @@
-"""The methods paragraph: each clause comes from the manifest, or is left out."""
+"""The methods paragraph: each clause comes from the manifest, or is omitted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["methods"]
 
 
 def methods(run: Run) -> list[str]:
-    """Describe what was run, a paragraph per topic."""
+    """Describe the study, one paragraph per topic."""
     parts = (
         _cohort(run),
         _inputs(run),
@@ -117,7 +117,7 @@ def _inputs(run: Run) -> list[str]:
 
 
 def _built(run: Run, arm: str) -> str:
-    """Name the inputs of an arm, and how they are put together."""
+    """Name the inputs of an arm, and how they are combined."""
     seen = ", ".join(run.inputs[arm])
     declared: list[dict[str, Any]] = run.manifest.get("arms", [])
     spec = next((a for a in declared if a.get("name") == arm), {})
@@ -162,7 +162,7 @@ def _training(run: Run) -> list[str]:
     for arm in run.arms:
         for name, records in models_of(run, arm):
             if words := _fitted(records):
-                # Arms share the fits of their models: what is the same is said once.
+                # Arms share the fits of their models; identical descriptions are given once.
                 fitted.setdefault(f"{name or joined([arm])} {words}", []).append(arm)
     for words, arms in fitted.items():
         within = f" (in {joined(arms)})" if not words.startswith("“") else ""
@@ -190,7 +190,7 @@ def _training(run: Run) -> list[str]:
 
 
 def _fitted(records: list[dict[str, Any]]) -> str:
-    """Say how the models of one kind were fitted, over the outer folds."""
+    """Describe how the models of one kind were fitted over the outer folds."""
     epochs = [float(e["epochs"]) for e in records if e.get("epochs") is not None]
     if epochs:
         middle = number(float(np.median(epochs)), 0 if np.median(epochs) % 1 == 0 else 1)

@@ -74,7 +74,7 @@ def risk_groups(run: Run, drawings: ReportFigures) -> ReportSection | None:
 
 
 def _about_delayed_entry(run: Run) -> list[str]:
-    """Say how curves and tests are to be read where entry is delayed."""
+    """Explain how to interpret curves and tests under delayed entry."""
     if not run.endpoint.late:
         return []
     return [
@@ -84,7 +84,7 @@ def _about_delayed_entry(run: Run) -> list[str]:
 
 
 def _about_competing_events(run: Run) -> list[str]:
-    """Say how curves and ratios are to be read where events compete."""
+    """Explain how to interpret curves and ratios with competing events."""
     if not run.endpoint.competing:
         return []
     said = [
@@ -96,7 +96,7 @@ def _about_competing_events(run: Run) -> list[str]:
 
 
 def _what_the_test_counts(table: pd.DataFrame) -> str:
-    """Say how far the tests of a cross-validated study can be believed."""
+    """Explain how far the tests of a cross-validated study are valid."""
     if "logrank_p_fixed" not in table:
         return (
             "The log-rank p and the hazard ratio are exploratory, although both are stratified "
@@ -112,15 +112,15 @@ def _what_the_test_counts(table: pd.DataFrame) -> str:
 
 
 def draw_curves(d: ReportFigures, arm: str) -> Picture | None:
-    """Draw the curves of the risk groups of an arm; None where the run has no groups.
+    """Draw the curves of the risk groups of an arm; None if the run has no groups.
 
-    Kaplan-Meier curves, or cumulative incidences where events compete.
+    Kaplan-Meier curves, or cumulative incidences if there are competing events.
     """
     return draw_incidence(d, arm) if d.run.endpoint.competing else draw_kaplan_meier(d, arm)
 
 
 def _curve_note(run: Run, arm: str) -> str:
-    """Return the lines over the curves: hazard ratio with interval, and log-rank p."""
+    """Return the text above the curves: hazard ratio with interval, and log-rank p."""
     table = run.table("risk_groups.csv")
     rows = table[table["arm"] == arm] if len(table) else table
     specific = "cause-specific " if run.endpoint.competing else ""
@@ -139,20 +139,20 @@ def _curve_note(run: Run, arm: str) -> str:
 
 
 def _survival_axis(name: str) -> str:
-    """Name the vertical axis after the endpoint, where its name is that of a survival time."""
+    """Name the vertical axis after the endpoint, if its name is that of a survival time."""
     if name.lower().endswith("survival"):
         return f"{name[0].upper()}{name[1:]}"
     return "Probability of no event"
 
 
 def _exploratory(run: Run, note: str) -> str:
-    """Mark a p that takes the groups of a cross-validated study as given: in older folders."""
+    """Mark a p value of an older folder, which takes cross-validated groups as given."""
     counted = "logrank_p_fixed" in run.table("risk_groups.csv")
     return ", exploratory" if note and run.cross_validated and not counted else ""
 
 
 def _at_horizons(run: Run, arm: str) -> Table:
-    """Survival of the groups at the horizons; cumulative incidence where events compete."""
+    """Survival of the groups at the horizons, or cumulative incidence with competing events."""
     rows, unit = run.table("survival_at.csv"), run.endpoint.unit
     columns = ["Group", "Time", "Free of the event (95% interval)", "At risk"]
     table = Table(f"Risk groups of {arm} at the horizons", columns, numeric={2, 3})
@@ -311,7 +311,7 @@ def _group_notes(run: Run, arm: str, rows: pd.DataFrame, table: Table, *, median
 
 
 def draw_kaplan_meier(d: ReportFigures, arm: str, endpoint: str = "") -> Picture | None:
-    """Draw curves of the risk groups of an arm; None where the run has no groups.
+    """Draw curves of the risk groups of an arm; None if the run has no groups.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ __all__ = ["secondary"]
 
 
 def secondary(run: Run, drawings: ReportFigures) -> ReportSection | None:
-    """Tell how the same scores do on further endpoints, and in strata."""
+    """Show the performance of the same scores on further endpoints, and in strata."""
     metrics = run.table("metrics.csv")
     strata = metrics.drop(index=overall(metrics).index)
     rest = pd.concat([run.others.get("metrics.csv", metrics.iloc[:0]), strata])
@@ -60,7 +60,7 @@ def secondary(run: Run, drawings: ReportFigures) -> ReportSection | None:
 
 def _other_groups(run: Run) -> Table:
     rows = run.others.get("risk_groups.csv", pd.DataFrame())
-    # Groups are described over the whole follow-up, which is not what such an endpoint asks.
+    # Groups are described over the whole follow-up, which does not apply to such an endpoint.
     by_horizon = [
         e.get("name") for e in run.manifest.get("secondary") or [] if e.get("kind") == "landmark"
     ]

@@ -30,7 +30,7 @@ __all__ = ["subgroups"]
 
 
 def subgroups(run: Run, drawings: ReportFigures) -> ReportSection | None:
-    """Tell how the score does in parts of the cohort."""
+    """Show the performance of the score in parts of the cohort."""
     table = run.table("subgroups.csv")
     if table.empty:
         return None

@@ -1,4 +1,4 @@
-"""The answers of the first screen, in words that stay true whatever the numbers are."""
+"""The answers of the first screen, in wording that is correct for all results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from outcome.run_folder.folder import Run
 __all__ = ["Verdict", "answers", "judge", "p_text", "trust"]
 
 FEW_EVENTS = 100
-"""Fewer than these are commonly held too few to validate a score (Collins et al. 2016)."""
+"""Fewer events than this are commonly considered too few to validate a score (Collins et al.
+2016)."""
 
 Verdict = Literal["better", "worse", "none", "conflict", "fragile", "unknown"]
 
@@ -28,22 +29,22 @@ Verdict = Literal["better", "worse", "none", "conflict", "fragile", "unknown"]
 def judge(
     difference: float, lower: float, upper: float, p: float, adjusted: float, *, up: bool = True
 ) -> Verdict:
-    """Say what a difference with its interval and p-values amounts to.
+    """Classify a difference by its interval and p values.
 
     Parameters
     ----------
     difference, lower, upper : float
         Arm minus baseline; NaN bounds where there is no interval.
     p, adjusted : float
-        Two-sided p before and after correction for several comparisons; NaN where not computed.
+        Two-sided p before and after correction for several comparisons; NaN if not computed.
     up : bool
         Whether a higher metric is better.
 
     Returns
     -------
     str
-        `better` or `worse` only where interval and p agree, and hold after correction;
-        `fragile` where they do not hold after it, `conflict` where they disagree.
+        `better` or `worse` only if interval and p agree, also after correction; `fragile` if
+        significance is lost after correction; `conflict` if interval and p disagree.
 
     Examples
     --------
@@ -70,7 +71,7 @@ def judge(
 
 
 def p_text(run: Run, row: pd.Series, comparisons: int) -> str:
-    """Write both p-values of a comparison and what they are worth."""
+    """Write both p values of a comparison, and whether they are exploratory."""
     p = p_value(row.get("p_value"))
     if not p:
         return ""
@@ -82,7 +83,7 @@ def p_text(run: Run, row: pd.Series, comparisons: int) -> str:
 
 
 def answers(run: Run) -> list[Answer]:
-    """Answer: does the score work, how well, do inputs help, does treatment depend on it."""
+    """Answer: does the score work, do inputs help, and do treatment effects depend on it."""
     main, rows = main_scores(run)
     if main is None:
         text = "This run has no metrics.csv, so performance is unknown."
@@ -132,7 +133,7 @@ def _works(run: Run, main: Metric, rows: pd.DataFrame) -> Answer:
 
 
 def _yes(run: Run) -> str:
-    """Say yes as firmly as the number of events allows."""
+    """Say yes, as firmly as the number of events allows."""
     return "It seems so" if run.cross_validated and run.n_events < FEW_EVENTS else "Yes"
 
 
@@ -214,7 +215,7 @@ def _difference(run: Run, rows: pd.DataFrame, main: Metric, base: str) -> str:
 
 
 _NAMES = {"image": "the image", "report": "the report", "clinical": "clinical data"}
-"""Inputs as people speak of them."""
+"""Inputs in everyday words."""
 
 
 def _spoken(inputs: Sequence[str]) -> str:
@@ -288,7 +289,7 @@ def _sentence(run: Run, row: pd.Series, main: Metric, verdict: Verdict, count: i
 
 
 def trust(run: Run) -> list[Fact]:
-    """List what speaks for the numbers of this run, and what against them."""
+    """List the points for and against the results of this run."""
     facts = []
     if run.manifest.get("simulated"):
         facts.append(

@@ -29,14 +29,14 @@ def models_of(run: Run, arm: str) -> list[tuple[str, list[dict[str, Any]]]]:
 
 
 def penalties_of(record: Mapping[str, Any]) -> list[float]:
-    """Return the penalties of a linear model, one per input; none of a network."""
+    """Return the penalties of a linear model, one per input; empty for a network."""
     several = record.get("penalties")
     found = list(several.values()) if isinstance(several, dict) else [record.get("penalty")]
     return [float(p) for p in found if isinstance(p, int | float)]
 
 
 def training(run: Run, drawings: ReportFigures) -> ReportSection | None:
-    """Tell how the models of each arm were fitted, and how much the folds differ."""
+    """Show how the models of each arm were fitted, and how much the folds differ."""
     history = run.table("history.csv")
     scores = run.table("fold_scores.csv")
     models = _model_table(run)
@@ -149,15 +149,15 @@ def draw_folds(d: ReportFigures, table: pd.DataFrame, main: Metric) -> Picture:
 
 
 def draw_loss(d: ReportFigures, arm: str, history: pd.DataFrame, name: str = "") -> Picture:
-    """Draw the loss over epochs of one model of an arm, with the epochs that were chosen.
+    """Draw the loss over epochs of one model of an arm, with the chosen epochs.
 
     Parameters
     ----------
     arm : str
     history : DataFrame
-        Of one model.
+        Losses of one model.
     name : str
-        Ends the file's name, where the arm has several models.
+        Last part of the file name, if the arm has several models.
     """
     models = set(history["model"]) if "model" in history else set()
     model = f" ({next(iter(models))})" if len(models) == 1 and name else ""

@@ -80,7 +80,7 @@ def treatment(run: Run, drawings: ReportFigures) -> ReportSection | None:
 
 
 def _conditions(run: Run, assigned: TreatmentAssignment, table: pd.DataFrame) -> list[str]:
-    """Say how treatments were given, who is left out, and how the numbers are to be read."""
+    """Describe the treatment assignment, the exclusions, and how to interpret the results."""
     said = []
     if assigned.randomised:
         said.append("Treatments were randomised (as declared).")
@@ -125,18 +125,18 @@ def _conditions(run: Run, assigned: TreatmentAssignment, table: pd.DataFrame) ->
 
 
 def _main_row(rows: pd.DataFrame) -> pd.Series:
-    """Return the interaction of the last model: weighted, where there is one."""
+    """Return the interaction of the last model, which is the weighted one if present."""
     return rows[rows["term"] == FIRST].iloc[-1]
 
 
 def _test(row: pd.Series) -> tuple[float, str]:
-    """Return the p of a test, and which test it is of."""
+    """Return the p value of a test, and the name of the test."""
     p = float(row["p_value"])
     return (p, "likelihood ratio") if np.isfinite(p) else (float(row["wald_p"]), "Wald")
 
 
 def _sentence(run: Run, assigned: TreatmentAssignment, row: pd.Series) -> str:
-    """Say in words what the interaction of an arm amounts to."""
+    """Describe the interaction of an arm in words."""
     arm = quote(str(row["arm"]))
     p, test = _test(row)
     if not np.isfinite(p):
@@ -150,7 +150,7 @@ def _sentence(run: Run, assigned: TreatmentAssignment, row: pd.Series) -> str:
     )
     numbers = f"ratio of {ratio}s {size} per SD; {test} {p_value(p)}{several}"
     if corrected < 0.05:
-        # The ratio moves towards the side of benefit as the score rises, or away from it.
+        # With an increasing score, the ratio moves towards benefit or away from it.
         higher = (float(row["ratio"]) > 1) == run.endpoint.favourable
         side = "greater" if higher else "smaller"
         return (
@@ -167,7 +167,7 @@ def _sentence(run: Run, assigned: TreatmentAssignment, row: pd.Series) -> str:
 
 
 def _first_ratio(run: Run, row: pd.Series) -> str:
-    """Write the interaction of the first arm, for a reader of the first screen."""
+    """Describe the interaction of the first arm, for the first screen."""
     if not np.isfinite(row["ratio"]):
         return f"For {quote(str(row['arm']))} it could not be estimated."
     size = estimate(row["ratio"], row["lower"], row["upper"])
