@@ -1,6 +1,6 @@
 """Slide-level clinical outcome prediction from patch, report and clinical data.
 
-Two ways in, with the same numbers:
+There are two ways to use the package, with the same results:
 
 A study file
     `Study.read`, `run` (train, compare, write the results page), then `fit`, `predict`, `validate`
@@ -12,18 +12,18 @@ Data in memory
     compares several of them on the same folds.
 
 For both
-    `evaluate` and `compare` take tables of predictions made anywhere and return an `Evaluation`;
+    `evaluate` and `compare` take tables of predictions of any tool and return an `Evaluation`;
     `metrics` has single metrics with intervals; `plotting` has Kaplan-Meier curves, forest plots,
     calibration, AUC over time, decision curves and attention maps. `simulate` makes cohorts with a
-    known truth, `power` says how many patients a comparison needs.
+    known truth, and `power` estimates how many patients a comparison needs.
 
 PyTorch
-    `models` has aggregators, `OutcomeNetwork`, `cox_nll` and collate functions for a training loop
-    of one's own; `testing.check_aggregator` checks an aggregator.
+    `models` has aggregators, `OutcomeNetwork`, `cox_nll` and collate functions for your own
+    training loop; `testing.check_aggregator` checks an aggregator.
 
 Outcomes are arrays of scikit-survival (`sksurv.util.Surv`), DataFrames with `time` and `event` or
-`label`, or labels. A higher risk is worse, everywhere. What is wrong with the input is an
-`InputError`, a `ValueError` that says what to do.
+`label`, or labels. A higher risk always means a worse outcome. Invalid input raises an
+`InputError`, a `ValueError` whose message states what to do.
 
 Examples
 --------
@@ -47,8 +47,8 @@ Does the report add to the image?
 (120, 4)
 
 `result.evaluation` holds metrics, comparisons and risk groups;
-`outcome.plotting.kaplan_meier(result.predictions, arm="image")` draws the risk groups. A model of
-all patients:
+`outcome.plotting.kaplan_meier(result.predictions, arm="image")` draws the risk groups. A model
+fitted on all patients:
 
 >>> model = outcome.MILCox(epochs=2, components=4, inner_folds=2).fit(data, y)
 >>> model.predict(data[:3]).shape
@@ -136,6 +136,6 @@ _PLACES = {
     "testing": "outcome.testing",
     "validate": "outcome.pipeline.validate_model",
 }
-"""Where the public names are, which are imported when they are first used."""
+"""Modules of the public names, which are imported on first use."""
 
 __getattr__, __dir__ = lazy_names(__name__, _PLACES)

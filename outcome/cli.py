@@ -1,4 +1,4 @@
-"""The command line. Only typer is imported at the top, so that help is there at once."""
+"""The command line. Only typer is imported at the top, so that help appears quickly."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from outcome.commands.console import is_verbose, printed_messages, set_verbosity
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    # Plain help: text in brackets is left alone, and rich is not imported.
+    # Plain help: text in brackets is unchanged, and rich is not imported.
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Predict clinical outcomes from slides, pathology reports and clinical data.",
 )
 ARGUMENT = re.compile(r"`([a-z_]+)=(?:True)?`")
-"""How the library names an argument: `out=`."""
-# In the order in which a new user needs them.
+"""The form in which the library names an argument: `out=`."""
+# In the order in which new users need them.
 COMMANDS: dict[str, Callable[..., None]] = {
     "demo": simulations.demo,
     "init": study_files.init,
@@ -59,11 +59,14 @@ COMMANDS: dict[str, Callable[..., None]] = {
 Verbose = Annotated[
     bool,
     typer.Option(
-        "--verbose", "-v", help="Also print details, such as every fit; of errors, the traceback."
+        "--verbose", "-v", help="Also print details, such as every fit, and tracebacks of errors."
     ),
 ]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print warnings and results only: no progress, notes.")
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="Print only warnings and results, without progress and notes."
+    ),
 ]
 
 
@@ -90,7 +93,7 @@ def _before_command(
 
 
 def _with_verbosity(command: Callable[..., None]) -> Callable[..., None]:
-    """Add `--verbose` and `--quiet` to a command, so that they may stand after its name too."""
+    """Add `--verbose` and `--quiet` to a command, so that they may also follow its name."""
 
     @functools.wraps(command)
     def wrapped(*args: Any, verbose: bool, quiet: bool, **options: Any) -> None:
@@ -118,8 +121,8 @@ def as_options(message: str) -> str:
 
     Examples
     --------
-    >>> as_options("name another folder with `out=`, or allow it with `allow_import=True`")
-    'name another folder with --out, or allow it with --allow-import'
+    >>> as_options("give another folder with `out=`, or allow it with `allow_import=True`")
+    'give another folder with --out, or allow it with --allow-import'
     """
     return ARGUMENT.sub(lambda m: "--" + m[1].replace("_", "-"), message)
 
@@ -136,7 +139,7 @@ def main() -> None:
         except OSError as error:
             _end(2, f"error: a file or folder cannot be read or written: {error}")
         except KeyboardInterrupt:
-            _end(130, "\nstopped; run the same command again to go on")
+            _end(130, "\nstopped; run the same command again to continue")
 
 
 def _end(status: int, message: str) -> None:

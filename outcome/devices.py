@@ -1,4 +1,4 @@
-"""Choose the compute device, and the threads of a computation."""
+"""Selection of the compute device and the number of threads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEVICES = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
 def choose_device(asked: str) -> str:
-    """Return `asked`, or for `auto` the GPU where there is one.
+    """Return `asked`, or for `auto` the GPU if there is one.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def choose_device(asked: str) -> str:
 
 @contextmanager
 def pinned_threads(n: int) -> Iterator[None]:
-    """Give torch this many threads: the result of a sum depends on it."""
+    """Set the number of torch threads, on which the result of a sum depends."""
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:

@@ -1,8 +1,8 @@
 """What is predicted: the time to an event, an event by a horizon, or a yes/no outcome.
 
-Whatever differs between the kinds of endpoint and needs neither torch nor a fitted model belongs to
-their classes: how outcomes are read from a table, what they are called, how they are counted.
-There is one registry by class for each other concern: `outcome.models.heads.HEADS` (losses) and
+The classes of the endpoints contain all differences between the kinds that need neither torch nor a
+fitted model: how outcomes are read from a table, named and counted. Other differences have one
+registry by class each: `outcome.models.heads.HEADS` (losses) and
 `outcome.crossval.absolute_risk.COLUMNS` (predicted probabilities).
 """
 
@@ -49,31 +49,31 @@ __all__ = [
 
 Unit = Literal["days", "months", "years"]
 LONGEST_FOLLOW_UP = {"days": 50_000.0, "months": 1_600.0, "years": 130.0}
-"""A life, generously: longer times are in another unit than they say."""
+"""A generous human lifetime: longer times must be in another unit than declared."""
 YEAR = {"days": 365.0, "months": 12.0, "years": 1.0}
-"""A year for people, in each unit."""
+"""A year in each unit, for reports."""
 FEWEST_AT_RISK = 10
-"""Patients who are still followed at a horizon that is proposed."""
+"""Minimum number of patients still followed at a proposed horizon."""
 
 
 class _Spec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = ""
-    """What the report calls it; by default made from the column."""
+    """Name in the report; by default made from the column."""
 
     limiting: ClassVar[str]
-    """What `rarer` counts, in words."""
+    """Description of the count `rarer`."""
     main_metric: ClassVar[str]
-    """Key of the metric of discrimination that is reported first."""
+    """Key of the primary metric of discrimination."""
     scale: ClassVar[str]
     """Scale of a linear predictor, in words."""
     calibration: ClassVar[str]
-    """What calibration estimates besides the slope, in words."""
+    """What calibration estimates in addition to the slope, in words."""
     has_threshold: ClassVar[bool] = False
-    """Whether predictions are also classified, at a threshold of the risk."""
+    """Whether predictions are also classified with a threshold of the risk."""
     any_horizon: ClassVar[bool] = False
-    """Whether absolute risk can be predicted at any horizon within follow-up."""
+    """Whether absolute risk can be predicted at any horizon within the follow-up."""
 
     @property
     def outcome_columns(self) -> tuple[str, ...]:
@@ -81,11 +81,11 @@ class _Spec(BaseModel):
         return ()
 
     def default_horizons(self, patients: pd.DataFrame) -> tuple[float, ...]:
-        """Return where a trained model gives absolute risk unless other horizons are asked for."""
+        """Return the default horizons at which a trained model gives absolute risk."""
         return ()
 
     def longest_follow_up(self, patients: pd.DataFrame) -> float | None:
-        """Return the longest follow-up, in `unit`; None where there are no times."""
+        """Return the longest follow-up, in `unit`; None without times."""
         return None
 
     def in_unit_of(self, other: Endpoint, patients: pd.DataFrame) -> pd.DataFrame:
@@ -93,17 +93,17 @@ class _Spec(BaseModel):
         return patients
 
     def fit_settings(self) -> dict[str, Any]:
-        """Return what a fit depends on besides the columns of the outcome."""
+        """Return the settings that a fit depends on, in addition to the columns of the outcome."""
         return {}
 
     @property
     def time_column(self) -> str | None:
-        """The column of follow-up times in the patient table; None where there are none."""
+        """The column of follow-up times in the patient table; None without times."""
         return None
 
     @property
     def computed_times(self) -> tuple[FollowUp, ...]:
-        """How times are computed from other columns, where they are."""
+        """How times are computed from other columns, if they are."""
         return ()
 
     @property
@@ -113,7 +113,7 @@ class _Spec(BaseModel):
 
     @property
     def placeholder(self) -> str:
-        """A cell that stands for an outcome in a column that is absent."""
+        """A cell used for the outcome if its column is absent."""
         return ""
 
     def name_contradiction(self, table: pd.DataFrame) -> str | None:
@@ -122,13 +122,13 @@ class _Spec(BaseModel):
         Parameters
         ----------
         table : DataFrame
-            The cohort table as text, every column of it.
+            The cohort table, all columns as text.
         """
         return None
 
 
 class _Timed(_Spec):
-    """A time and an indicator of how follow-up ended."""
+    """A time and an indicator for the end of follow-up."""
 
     limiting: ClassVar[str] = "events"
     favourable: ClassVar[bool] = False
@@ -157,9 +157,9 @@ class _Timed(_Spec):
             return value
         codes = {canonical_code(k): v for k, v in value.items()}
         if unknown := [k for k, v in codes.items() if v not in (0, 1, 2)]:
-            raise ValueError(f"say what {unknown[0]!r} means: 0, 1 or 2, not {value!r}"[:300])
+            raise ValueError(f"code {unknown[0]!r} must mean 0, 1 or 2, not {value!r}"[:300])
         if len(codes) < len(value) or not {0, 1} <= set(codes.values()):
-            raise ValueError("name each code once, and at least one code of each of 0 and 1")
+            raise ValueError("give each code once, and at least one code for 0 and one for 1")
         return codes
 
     @model_validator(mode="after")
@@ -177,7 +177,7 @@ class _Timed(_Spec):
 
     @property
     def indicator(self) -> str:
-        """The column that is read for the event."""
+        """The column that contains the event."""
         return self.event or self.censored or ""
 
     @property
@@ -199,7 +199,7 @@ class _Timed(_Spec):
 
     @property
     def computed_times(self) -> tuple[FollowUp, ...]:
-        """How follow-up and entry are computed from dates, or taken from several columns."""
+        """How follow-up and entry are computed from dates or from several columns."""
         return tuple(t for t in (self.time, self.entry) if isinstance(t, FollowUp))
 
     @property
@@ -215,7 +215,7 @@ class _Timed(_Spec):
 
     @property
     def declared_codes(self) -> tuple[str, tuple[str, ...]]:
-        """The column of the event, and its codes that are declared."""
+        """The column of the event, and its declared codes."""
         return self.indicator, tuple(self.event_codes or ())
 
     def name_contradiction(self, table: pd.DataFrame) -> str | None:
@@ -225,12 +225,12 @@ class _Timed(_Spec):
         )
 
     def observed(self, patients: pd.DataFrame) -> Outcomes:
-        """Return follow-up and how it ended, whatever the horizon.
+        """Return follow-up and its end, without regard to the horizon.
 
         Parameters
         ----------
         patients : DataFrame
-            Columns `time`, `event` and, where they are declared, `strata` and `entry`.
+            Columns `time`, `event` and, if declared, `strata` and `entry`.
         """
         code = patients["event"].to_numpy(dtype=np.int64)
         if "entry" not in patients:
@@ -240,10 +240,10 @@ class _Timed(_Spec):
         return Outcomes(code == 1, time, code, _strata(patients), entry=entry)
 
     def follow_up(self, patients: pd.DataFrame) -> NDArray[np.float64]:
-        """Return follow-up for comparisons, shape (n,): what differs by rounding alone is equal.
+        """Return follow-up for comparisons, shape (n,), with differences by rounding removed.
 
-        Times of two patients, or of a patient and a horizon. The column itself stays as it was
-        written.
+        Times of two patients, or of a patient and a horizon, can then be compared. The column
+        itself is unchanged.
         """
         return tie_times(patients["time"], self.default_horizons(patients))
 
@@ -272,7 +272,7 @@ class _Timed(_Spec):
     def decode(self, table: pd.DataFrame, ids: Sequence[str], problems: Problems) -> pd.DataFrame:
         """Turn text columns into `time` (float) and `event` (0/1), missing outcomes into NaN.
 
-        An outcome of which one part is missing is missing, if the other parts are valid. With
+        An outcome is missing if one of its parts is missing and the other parts are valid. With
         delayed entry, the column `entry` comes first.
 
         Parameters
@@ -280,12 +280,12 @@ class _Timed(_Spec):
         table : DataFrame
             Text columns, one row per patient.
         ids : sequence of str
-            Patients in the order of the rows, and where they are: for messages.
+            Patients in the order of the rows, with their position, for messages.
         problems : Problems
             Receives invalid values: text, zero or negative times, undeclared codes, entry that is
             not before the end of follow-up.
         """
-        column = str(self.time)  # follow-up from dates is a column of the cohort by now
+        column = str(self.time)  # follow-up from dates is already a column of the cohort here
         codes = self.event_codes or {"0": 0, "1": 1}
         time_text, code_text = table[column], table[self.indicator]
         no_time = is_missing(time_text).to_numpy()
@@ -305,7 +305,7 @@ class _Timed(_Spec):
         tell(
             long,
             column,
-            f"is longer than a life, in {self.unit}",
+            f"is longer than a human life, in {self.unit}",
             "correct `unit` under `endpoint`, or the times",
         )
         value = code_text.map(canonical_code).map(codes).to_numpy(dtype=float)
@@ -313,7 +313,7 @@ class _Timed(_Spec):
         tell(
             undeclared,
             self.indicator,
-            f"holds a code that is not declared ({', '.join(codes)} are)",
+            f"contains a code that is not declared (declared: {', '.join(codes)})",
             "declare every code: `event_codes: {Alive: 0, Dead: 1}` under `endpoint`",
         )
         if self.censored is not None:
@@ -338,25 +338,30 @@ class _Timed(_Spec):
         missing = is_missing(table[column]).to_numpy()
         entry = pd.to_numeric(table[column].where(~missing), errors="coerce").to_numpy(dtype=float)
         text = ~missing & ~np.isfinite(entry)
-        tell(text, column, f"is not a number of {self.unit}", "write times of entry as numbers")
+        tell(text, column, f"is not a number of {self.unit}", "write entry times as numbers")
         low = np.isfinite(entry) & (entry < 0)
-        tell(low, column, "is negative", "count from the origin of the follow-up, 0 or later")
+        tell(
+            low,
+            column,
+            "is negative",
+            "entry times count from the origin of the follow-up and must be 0 or later",
+        )
         ended, begun = np.split(tie_times(np.concatenate([time, entry])), 2)
         late = np.isfinite(ended) & np.isfinite(begun) & (begun >= ended)
         tell(
             late,
             column,
             f"is not before the end of follow-up ({str(self.time)!r})",
-            "correct it, or take these patients out: they were never under observation",
+            "correct it, or remove these patients: they were never under observation",
         )
         return np.where(missing | text | low | late, np.nan, entry)
 
 
 class TimeToEvent(_Timed):
-    """Time to an event, right-censored; a network gives a log hazard.
+    """Time to an event, right-censored; a network predicts a log hazard.
 
     `strata` names a column whose groups have their own baseline hazard and risk sets. With
-    competing events (code 2) training is cause-specific: they end follow-up as censoring does.
+    competing events (code 2) training is cause-specific: they are treated as censoring.
     """
 
     main_metric: ClassVar[str] = "harrell_c"
@@ -380,19 +385,19 @@ class TimeToEvent(_Timed):
 
     @property
     def question(self) -> str:
-        """What is asked: the same in studies that are evaluated together."""
+        """Description of the endpoint; it is the same in studies that are evaluated together."""
         return f"survival in {self.unit}"
 
     def positive_outcome(self, patients: pd.DataFrame) -> pd.Series:
-        """1 where the event of interest was seen, else 0."""
+        """1 if the event of interest was observed, else 0."""
         return (patients["event"] == 1).astype(float).where(patients["event"].notna())
 
     def rarer(self, patients: pd.DataFrame) -> int:
-        """Events: what limits how much can be learned."""
+        """Count the events, which limit how much can be learned."""
         return int((patients["event"] == 1).sum())
 
     def outcomes(self, patients: pd.DataFrame, development: pd.DataFrame | None = None) -> Outcomes:
-        """Return follow-up and events; the development patients play no part.
+        """Return follow-up and events; the development patients are not used.
 
         Parameters
         ----------
@@ -402,11 +407,11 @@ class TimeToEvent(_Timed):
         return self.observed(patients)
 
     def details(self) -> dict[str, Any]:
-        """Return what the manifest of a run keeps."""
+        """Return the entries of the run manifest."""
         return self._details(self.horizons)
 
     def default_horizons(self, patients: pd.DataFrame) -> tuple[float, ...]:
-        """Return the horizons, or 1, 3 and 5 years where 10 patients are still followed."""
+        """Return the horizons, or 1, 3 and 5 years if 10 patients are still followed."""
         if self.horizons:
             return self.horizons
         asked = [n * YEAR[self.unit] for n in (1, 3, 5)]
@@ -416,12 +421,12 @@ class TimeToEvent(_Timed):
 
 
 class Landmark(_Timed):
-    """The event by a fixed horizon from the origin, yes or no; a network gives a logit.
+    """The event by a fixed horizon from the origin, yes or no; a network predicts a logit.
 
-    It is not a landmark analysis, which starts the clock anew for those still event-free. Patients
-    censored before the horizon have an unknown outcome: the others stand for them, weighted by
-    the inverse probability of not being censored. A competing event (code 2) before the horizon
-    is a known "no".
+    This is not a landmark analysis, which restarts the clock for patients still event-free.
+    Patients censored before the horizon have an unknown outcome. The other patients represent them,
+    weighted by the inverse probability of not being censored. A competing event (code 2) before the
+    horizon is a known "no".
     """
 
     main_metric: ClassVar[str] = "auroc"
@@ -440,23 +445,23 @@ class Landmark(_Timed):
     def _no_entry(cls, value: Any) -> None:
         if value is not None:
             raise ValueError(
-                "delayed entry is for `kind: survival`: patients with the event before they could"
-                " enter are not in the cohort, so that the share with the event by a horizon is"
-                " not that of the patients seen"
+                "delayed entry needs `kind: survival`. Patients who had the event before entry "
+                "are not in the cohort, so the proportion with the event by a horizon cannot be "
+                "estimated from the patients in the cohort"
             )
 
     @property
     def horizons(self) -> tuple[float, ...]:
-        """The one horizon."""
+        """The horizon."""
         return (self.horizon,)
 
     @property
     def question(self) -> str:
-        """What is asked: the same in studies that are evaluated together."""
+        """Description of the endpoint; it is the same in studies that are evaluated together."""
         return f"event by {self.horizon:g} {self.unit}"
 
     def positive_outcome(self, patients: pd.DataFrame) -> pd.Series:
-        """1 where the event was seen by the horizon, 0 elsewhere, known or not."""
+        """1 if the event was observed by the horizon, else 0, whether known or not."""
         found = (patients["event"] == 1) & (self.follow_up(patients) <= self.horizon)
         return found.astype(float).where(patients["event"].notna())
 
@@ -477,20 +482,20 @@ class Landmark(_Timed):
             Patients on whom the probability of not being censored is estimated.
         """
         seen = self.observed(patients)
-        # Times of the patients are looked up among those of the development patients.
+        # Times of the patients are looked up in the times of the development patients.
         together = pd.concat([patients[["time"]], development[["time"]]])
         own, theirs = np.split(self.follow_up(together), [len(patients)])
-        # A competing event is no censoring.
+        # A competing event is not censoring.
         curve = censoring_curve(theirs, development["event"] > 0)
         by_then, weight = landmark_weights(own, seen.code, self.horizon, curve)
         return Outcomes(by_then, None, seen.code, seen.strata, weight)
 
     def details(self) -> dict[str, Any]:
-        """Return what the manifest of a run keeps."""
+        """Return the entries of the run manifest."""
         return self._details(self.horizons)
 
     def default_horizons(self, patients: pd.DataFrame) -> tuple[float, ...]:
-        """Return the one horizon."""
+        """Return the horizon."""
         return self.horizons
 
     def fit_settings(self) -> dict[str, Any]:
@@ -521,7 +526,7 @@ def _tell(
 
 
 class Binary(_Spec):
-    """A yes/no outcome; a network gives a logit."""
+    """A yes/no outcome; a network predicts a logit."""
 
     limiting: ClassVar[str] = "patients of the rarer class"
     main_metric: ClassVar[str] = "auroc"
@@ -552,7 +557,7 @@ class Binary(_Spec):
     @model_validator(mode="after")
     def _apart(self) -> Binary:
         if "?" in self.positive:
-            raise ValueError("say which code is `positive`, instead of '?'")
+            raise ValueError("replace '?' by the code that is `positive`")
         if both := sorted(set(self.positive) & set(self.negative)):
             raise ValueError(f"codes are both positive and negative: {', '.join(both)}")
         return self
@@ -574,18 +579,18 @@ class Binary(_Spec):
 
     @property
     def placeholder(self) -> str:
-        """A cell that stands for a label in a column that is absent."""
+        """A cell used for the label if its column is absent."""
         return self.positive[0]
 
     def name_contradiction(self, table: pd.DataFrame) -> str | None:
-        """Return why a label looks like the event of a follow-up that the table also holds."""
+        """Return why a label looks like the event of a follow-up time in the same table."""
         return label_contradiction(self.label_column, follow_up_columns(table))
 
     strata: None = None
 
     @property
     def question(self) -> str:
-        """What is asked: the same in studies that are evaluated together."""
+        """Description of the endpoint; it is the same in studies that are evaluated together."""
         return "favourable label" if self.favourable else "label"
 
     @property
@@ -594,11 +599,11 @@ class Binary(_Spec):
         return ("label",)
 
     def positive_outcome(self, patients: pd.DataFrame) -> pd.Series:
-        """1 where the label is positive, else 0."""
+        """1 if the label is positive, else 0."""
         return patients["label"]
 
     def rarer(self, patients: pd.DataFrame) -> int:
-        """Patients of the rarer class: what limits how much can be learned."""
+        """Count the patients of the rarer class, which limit how much can be learned."""
         positive = int(patients["label"].sum())
         return min(positive, len(patients) - positive)
 
@@ -614,11 +619,11 @@ class Binary(_Spec):
         return Outcomes(positive, strata=_strata(patients), favourable=self.favourable)
 
     def outcomes(self, patients: pd.DataFrame, development: pd.DataFrame | None = None) -> Outcomes:
-        """Return the labels; the development patients play no part."""
+        """Return the labels; the development patients are not used."""
         return self.observed(patients)
 
     def details(self) -> dict[str, Any]:
-        """Return what the manifest of a run keeps."""
+        """Return the entries of the run manifest."""
         return {
             "label": self.label_column,
             "positive": ", ".join(self.positive),
@@ -634,13 +639,13 @@ class Binary(_Spec):
         negative = self.negative or tuple(others)
         if not set(self.positive) & set(codes[~blank]):
             problems.add(
-                f"column {self.label_column!r} never holds the positive code",
+                f"column {self.label_column!r} does not contain the positive code",
                 [str(p) for p in self.positive],
-                f"it holds {', '.join(others[:5])}; correct `positive` under `endpoint`",
+                f"it contains {', '.join(others[:5])}; correct `positive` under `endpoint`",
             )
         if not self.negative and len(others) > 1:
             problems.add(
-                f"column {self.label_column!r} holds several codes besides the positive one",
+                f"column {self.label_column!r} contains several codes other than the positive one",
                 others,
                 "declare which are negative: `negative: [...]` under `endpoint`",
             )
@@ -650,7 +655,7 @@ class Binary(_Spec):
             rows = undeclared.to_numpy()
             seen = [f"{ids[i]} ({text.iloc[i]!r})" for i in np.flatnonzero(rows).tolist()]
             problems.add(
-                f"column {self.label_column!r} holds a code that is not declared",
+                f"column {self.label_column!r} contains a code that is not declared",
                 seen,
                 "add it to `positive` or `negative` under `endpoint`, or leave the field empty",
             )
@@ -662,19 +667,19 @@ Endpoint = Annotated[TimeToEvent | Binary | Landmark, Field(discriminator="kind"
 
 
 def declared_endpoint(kind: str | None, about: Mapping[str, Any]) -> Endpoint:
-    """Return the endpoint of a table of predictions, in the columns that such tables have.
+    """Return the endpoint of a table of predictions, with the columns of such tables.
 
     Parameters
     ----------
     kind : {"survival", "landmark", "binary"}
     about : mapping
-        What is known of it: `name`; `favourable` of a label; `unit`, `horizons` and `strata` of
-        times. More is ignored.
+        Known properties: `name`; for a label `favourable`; for times `unit`, `horizons` and
+        `strata`. Other keys are ignored.
 
     Raises
     ------
     ValueError
-        What is needed is missing or contradicts itself (pydantic's `ValidationError` is one).
+        A property is missing or contradictory (pydantic's `ValidationError` is a ValueError).
     """
     name = str(about.get("name") or "")
     if kind == "binary":
@@ -689,7 +694,7 @@ def declared_endpoint(kind: str | None, about: Mapping[str, Any]) -> Endpoint:
 
 
 def same_question(ours: Endpoint, theirs: Endpoint) -> bool:
-    """Whether a model of one endpoint can be judged on outcomes of the other."""
+    """Whether a model of one endpoint can be evaluated on outcomes of the other."""
     return (ours.kind, ours.strata is None, ours.favourable) == (
         theirs.kind,
         theirs.strata is None,
@@ -698,6 +703,6 @@ def same_question(ours: Endpoint, theirs: Endpoint) -> bool:
 
 
 def describe(endpoint: Endpoint) -> dict[str, Any]:
-    """Return what the manifest of a run keeps of its endpoint."""
+    """Return the endpoint as stored in the run manifest."""
     about = {"kind": endpoint.kind, "name": endpoint.label, "strata": endpoint.strata}
     return about | endpoint.details()

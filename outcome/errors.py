@@ -1,4 +1,4 @@
-"""Every exception that a caller may want to catch.
+"""Exceptions that a caller may want to catch.
 
 Messages name an argument as `out=`; the commands print it as an option.
 """
@@ -21,23 +21,23 @@ __all__ = [
 
 
 class InputError(ValueError):
-    """The input is wrong and the user can mend it; the commands exit with status 2."""
+    """The input is invalid and the user can correct it; the commands exit with status 2."""
 
 
 class StudyError(InputError):
-    """The study file cannot be understood."""
+    """The study file is invalid."""
 
 
 class CohortError(InputError):
-    """The cohort table contradicts itself, or what the study file says of it."""
+    """The cohort table is inconsistent, or does not agree with the study file."""
 
 
 class EmbeddingError(InputError):
-    """Patch or report embeddings are missing, damaged or do not belong together."""
+    """Patch or report embeddings are missing, damaged or inconsistent."""
 
 
 class LeakageError(InputError):
-    """A patient would be in two roles of one fold, or the outcome is hidden in the inputs."""
+    """A patient has two roles in one fold, or the inputs contain the outcome."""
 
 
 class PredictionsError(InputError):
@@ -45,15 +45,15 @@ class PredictionsError(InputError):
 
 
 class RunFolderError(InputError):
-    """A run folder holds something that this run must not overwrite or mix with."""
+    """A folder contains files that this run must not overwrite or combine with its own."""
 
 
 class BundleError(InputError):
-    """A trained model cannot be read, or does not fit what it is to be used on."""
+    """A trained model cannot be read, or does not match the data."""
 
 
 class Problems:
-    """Collects what is wrong, so that the user sees all of it at once.
+    """Collects problems, so that the user sees all of them at once.
 
     Examples
     --------
@@ -80,7 +80,7 @@ class Problems:
         what : str
             What is wrong, with file and column.
         examples : sequence
-            Everything concerned; it is counted, and at most three are shown.
+            All affected items. They are counted, and at most three are shown.
         remedy : str
             What to do about it.
         """
@@ -93,11 +93,11 @@ class Problems:
         self.found.append(text)
 
     def extend(self, others: Iterable[str]) -> None:
-        """Take over problems found elsewhere."""
+        """Add problems from another collection."""
         self.found.extend(others)
 
     def take(self, error: InputError) -> None:
-        """Take over an error; where there is nothing else, `raise_if_any` keeps its class."""
+        """Add an error. If it is the only one, `raise_if_any` keeps its class."""
         self.found.append(str(error))
         self._taken.append(type(error))
 

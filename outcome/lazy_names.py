@@ -20,7 +20,7 @@ def lazy_names(
     package : str
         Its `__name__`.
     places : mapping of name to str
-        The module that has the name; of a module of the package, the module itself.
+        The module that defines the name; for a module of the package, the module itself.
     """
 
     def get(name: str) -> Any:

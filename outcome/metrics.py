@@ -1,10 +1,10 @@
 """Single metrics with intervals, from outcomes and scores in arrays.
 
-They are those of `outcome.evaluate`, one at a time. `y` is a Surv array of scikit-survival, a
-DataFrame with `time` and `event` (and `entry`, where it is delayed) or with `label`, or an array of
-labels; a risk is higher where the outcome is expected to be worse. `groups=` are the folds of a
-cross-validation: scores are compared within them only, the metric is the mean over them, and its
-interval counts that other patients would also have trained other models.
+Each function computes one metric of `outcome.evaluate`. `y` is a Surv array of scikit-survival, a
+DataFrame with `time` and `event` (and `entry` if it is delayed) or with `label`, or an array of
+labels; a higher risk predicts a worse outcome. `groups=` are the folds of a cross-validation:
+scores are compared only within folds, the metric is the mean over folds, and its interval includes
+the variation from training.
 
 =============================  ================================================================
 here                           in scikit-survival or scikit-learn, for one group
@@ -67,7 +67,7 @@ class MetricValue:
     ----------
     name : str
     estimate, lower, upper : float
-        NaN where it cannot be estimated; `note` says why.
+        NaN if the metric cannot be estimated; `note` gives the reason.
     n, events : int
         Patients, and those with the event or the positive label.
     note : str
@@ -102,18 +102,18 @@ def harrell_c(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> MetricValue:
-    """Harrell's C: the share of comparable pairs in which the higher risk has the earlier event.
+    """Harrell's C: proportion of comparable pairs in which the higher risk has the earlier event.
 
     Parameters
     ----------
     y : Surv array or DataFrame
     risk : array, shape (n,)
     groups : array, shape (n,), optional
-        Pairs are compared within these only; C is the mean over groups.
+        Folds. Pairs are compared only within groups; C is the mean over groups.
     strata : array, shape (n,), optional
-        Pairs are compared within these only, pooled over strata.
+        Pairs are compared only within strata and pooled over strata.
     n_resamples, seed : int
-        Of the bootstrap.
+        Number of bootstrap resamples, and their seed.
 
     Returns
     -------
@@ -139,10 +139,11 @@ def uno_c(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> MetricValue:
-    """Uno's C: as Harrell's, with pairs weighted by the inverse probability of censoring.
+    """Uno's C: Harrell's C with pairs weighted by the inverse probability of censoring.
 
-    Parameters and result as for `harrell_c`. It is truncated where fewer than a tenth would be
-    uncensored; with groups, censoring is estimated on the other groups.
+    Parameters and result are those of `harrell_c`. Follow-up is truncated at the time when the
+    probability of being uncensored falls below 0.1. With groups, censoring is estimated on the
+    other groups.
 
     Examples
     --------
@@ -165,14 +166,14 @@ def auc(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> MetricValue:
-    """Cumulative/dynamic AUC at a time: patients with the event by then against those without.
+    """Cumulative/dynamic AUC at a time: patients with the event by that time against those without.
 
     Parameters
     ----------
     y : Surv array or DataFrame
     risk : array, shape (n,)
     time : float
-        Before the last follow-up.
+        Must be before the last follow-up.
     groups, strata, n_resamples, seed
         As for `harrell_c`.
 
@@ -204,16 +205,16 @@ def brier_score(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> MetricValue:
-    """Brier score: the mean squared distance of a predicted probability from what happened.
+    """Brier score: the mean squared difference between predicted probability and outcome.
 
     Parameters
     ----------
     y : Surv array, DataFrame or array of labels
     probability : array, shape (n,)
-        Of the event by `time`, or of the positive label. (scikit-survival takes that of survival:
-        one less.)
+        Probability of the event by `time`, or of the positive label. (scikit-survival takes the
+        probability of survival instead, which is one minus this probability.)
     time : float, optional
-        For times and events: patients are weighted by the inverse probability of censoring.
+        Needed for times and events; patients are weighted by the inverse probability of censoring.
     groups, n_resamples, seed
         As for `harrell_c`.
 
@@ -244,15 +245,15 @@ def integrated_brier_score(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> MetricValue:
-    """Brier score, integrated over the times by the trapezoidal rule, over their range.
+    """Brier score, integrated over the times by the trapezoidal rule and divided by their range.
 
     Parameters
     ----------
     y : Surv array or DataFrame
     probability : array, shape (n, len(times))
-        Of the event by each time.
+        Probability of the event by each time.
     times : sequence of float
-        Ascending, two or more.
+        Two or more times, ascending.
     groups, n_resamples, seed
         As for `harrell_c`.
 
@@ -282,22 +283,22 @@ def calibration_slope(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> MetricValue:
-    """Slope of the observed on the predicted, on the scale of the model.
+    """Calibration slope: regression of the outcome on the predictions, on the linear scale.
 
     Parameters
     ----------
     y : Surv array, DataFrame or array of labels
     probability : array, shape (n,)
-        Of the event by `time`, or of the positive label.
+        Probability of the event by `time`, or of the positive label.
     time : float, optional
-        For times and events.
+        Needed for times and events.
     groups, n_resamples, seed
         As for `harrell_c`.
 
     Returns
     -------
     MetricValue
-        1 is right; below 1 the predictions are too extreme.
+        1 is ideal; below 1 the predictions are too extreme.
 
     Examples
     --------
@@ -325,9 +326,9 @@ def auroc(
     Parameters
     ----------
     y : array of labels, or DataFrame with `label`
-        The class that sorts last is positive.
+        The last class in sorted order is positive.
     score : array, shape (n,)
-        Higher for the positive class.
+        A higher score predicts the positive class.
     groups, n_resamples, seed
         As for `harrell_c`.
 
@@ -347,12 +348,12 @@ def auroc(
 def average_precision(
     y: Any, score: ArrayLike, *, groups: Any = None, n_resamples: int = 1000, seed: int = 0
 ) -> MetricValue:
-    """Area under the precision-recall curve of labels; parameters as for `auroc`.
+    """Area under the precision-recall curve of labels. Parameters are those of `auroc`.
 
     Returns
     -------
     MetricValue
-        Higher is better; chance is the share of positives.
+        Higher is better; chance is the proportion of positives.
 
     Examples
     --------
@@ -387,7 +388,9 @@ def _measured(
     rows = found[found["metric"] == name]
     if rows.empty:
         known = ", ".join(found["metric"])
-        raise InputError(f"{name} is not for outcomes of this kind, which have {known}")
+        raise InputError(
+            f"{name} is not a metric for outcomes of this kind; the metrics are {known}"
+        )
     row = rows.iloc[0]
     value, low, high = (float(row[c]) for c in ("estimate", "lower", "upper"))
     return MetricValue(name, value, low, high, int(row["n"]), int(row["events"]), str(row["note"]))

@@ -1,4 +1,4 @@
-"""Outcomes of some patients as arrays: what models, calibrations and cut-offs learn from.
+"""Outcomes of some patients as arrays, for the training of models, calibration and cut-offs.
 
 `outcome.endpoint` makes them from a cohort table. Nothing here depends on the kind of endpoint.
 """
@@ -27,23 +27,23 @@ class Outcomes:
     Parameters
     ----------
     event : bool array, shape (n,)
-        The event of interest was seen (by the horizon, where there is one), or the label is
-        positive.
+        Whether the event of interest was observed (by the horizon, if there is one), or the label
+        is positive.
     time : float array, shape (n,), optional
         Follow-up, in the unit of the endpoint. None for a label and for an event by a horizon.
-        Times that differ by rounding alone are made equal: `outcome.statistics.ties`.
+        Times that differ only by rounding are made equal: `outcome.statistics.ties`.
     code : int array, shape (n,), optional
         0 censored, 1 event, 2 competing event; by default 1 where `event`, else 0.
     strata : str array, shape (n,), optional
         Groups with their own baseline hazard; by default all are in the group `""`.
     weight : float array, shape (n,), optional
-        Weight of the patient in a logistic likelihood, 0 where the outcome is unknown. None where
-        all count alike.
+        Weight of the patient in a logistic likelihood, 0 if the outcome is unknown. None for equal
+        weights.
     favourable : bool
         The event, or the positive label, is the better outcome (a response).
     entry : float array, shape (n,), optional
-        Time at which observation began (delayed entry, left truncation), from the origin of
-        `time`: a patient is at risk only after it. None where all are observed from the origin on.
+        Start of observation (delayed entry, left truncation), from the origin of `time`. A patient
+        is at risk only after it. None if all patients are observed from the origin.
 
     Examples
     --------
@@ -97,7 +97,7 @@ class Outcomes:
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """Weight of each patient, shape (n,); 1 where all count alike."""
+        """Weight of each patient, shape (n,); 1 for equal weights."""
         return np.ones(len(self)) if self.weight is None else self.weight
 
     @property
@@ -118,26 +118,26 @@ class Outcomes:
         Raises
         ------
         InputError
-            There are no follow-up times, or there are competing events or delayed entry, which
-            such an array cannot hold.
+            There are no follow-up times, or there are competing events or delayed entry, which such
+            an array cannot represent.
         """
         from sksurv.util import Surv
 
         if self.time is None:
             raise InputError("outcomes without follow-up times cannot become a Surv array")
         if self.entry is not None:
-            raise InputError("a Surv array cannot hold the delayed entry of these outcomes")
+            raise InputError("a Surv array cannot represent the delayed entry of these outcomes")
         if n := int((self.code == 2).sum()):
             raise InputError(
-                f"{n} of {len(self)} patients have a competing event, which a Surv array cannot"
-                " hold. To do: censor them first, if a cause-specific analysis is wanted"
+                f"{n} of {len(self)} patients have a competing event, which a Surv array cannot "
+                "represent. To do: for a cause-specific analysis, censor them first"
             )
         found: NDArray[np.void] = Surv.from_arrays(self.event, self.time)
         return found
 
     @classmethod
     def from_surv(cls, y: NDArray[Any], strata: Sequence[str] | ArrayLike = ()) -> Outcomes:
-        """Take outcomes from a structured array of scikit-survival, or of the same form.
+        """Make outcomes from a structured array of scikit-survival, or of the same form.
 
         Parameters
         ----------
@@ -148,8 +148,8 @@ class Outcomes:
         Raises
         ------
         InputError
-            It is no such array, a time is not positive and finite, or the strata have another
-            length.
+            The array has another form, a time is not positive and finite, or the strata have
+            another length.
         """
         names: tuple[str, ...] = getattr(getattr(y, "dtype", None), "names", None) or ()
         if len(names) != 2 or y[names[0]].dtype != np.bool_ or y.ndim != 1:

@@ -42,11 +42,12 @@ __all__ = [
 ]
 
 MOSTLY = 0.8
-"""Share of numbers above which a column is one of numbers, and other text in it an error."""
+"""Proportion of numbers above which a column counts as numeric, and other text in it is an
+error."""
 
 
 def binary_table(table: pd.DataFrame) -> bool:
-    """Whether the outcome of a table is a label, rather than a time and an event."""
+    """Whether the outcome of a table is a label, not a time and an event."""
     return "label" in table
 
 
@@ -58,9 +59,9 @@ class Predictions:
     ----------
     table : DataFrame
         Columns `arm, patient_id, repeat, fold, risk, risk_group` and either `time, event` or
-        `label`; optional `entry` (of times: when observation began, where it is delayed),
-        `probability`, `strata`, `survival_<horizon>`. A higher `risk` is worse, everywhere. Risks
-        are comparable only within one arm, repeat, fold and stratum.
+        `label`; optional `entry` (for times: start of observation, if delayed),
+        `probability`, `strata`, `survival_<horizon>`. A higher `risk` always means a worse outcome.
+        Risks are comparable only within one arm, repeat, fold and stratum.
     """
 
     table: pd.DataFrame
@@ -81,8 +82,8 @@ class Predictions:
                 "a patient is scored more than once in one arm and repeat"
                 + (", by models of several folds" if several else ""),
                 self.table.loc[twice, "patient_id"].tolist(),
-                "keep for each patient the row of its own test fold: the models of the others were"
-                " trained on it"
+                "for each patient, keep only the row of the patient's own test fold; the models "
+                "of the other folds were trained on this patient"
                 if several
                 else "give one row per arm, repeat and patient",
             )
@@ -113,7 +114,7 @@ class Predictions:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read what `Predictions.write` wrote; ids stay strings.
+    """Read a file written by `Predictions.write`; ids stay strings.
 
     Raises
     ------
@@ -129,13 +130,13 @@ def read_predictions(path: Path) -> Predictions:
 
 @dataclass(frozen=True)
 class DeclaredColumns:
-    """What columns of tables made elsewhere are called, where they have other names than ours.
+    """Names of columns in tables of other tools, if they differ from the standard names.
 
     Parameters
     ----------
     patient, time, event, entry : str
-        Names of columns; empty where the table uses ours. `entry` is the time at which observation
-        began, where it is delayed.
+        Names of columns; empty if the table uses the standard name. `entry` is the start of
+        observation, if delayed.
     event_codes : mapping of str to int
         Codes of the event column: 0 no event, 1 the event, 2 a competing event.
     """
@@ -151,7 +152,7 @@ class DeclaredColumns:
 
     @property
     def called(self) -> dict[str, str]:
-        """Return our name and theirs of the columns that were declared."""
+        """Return the standard name and the declared name of each declared column."""
         named = {
             "patient_id": self.patient, "time": self.time, "event": self.event, "entry": self.entry,
         }  # fmt: skip
@@ -160,19 +161,19 @@ class DeclaredColumns:
 
 @dataclass(frozen=True)
 class ExternalPredictions:
-    """Predictions made anywhere, brought into our schema.
+    """Predictions of any tool, converted to the standard schema.
 
     Parameters
     ----------
     predictions : Predictions
     unit : str or None
-        Unit of the times, where a column name says it.
+        Unit of the times, if a column name states it.
     covariates : DataFrame
-        `patient_id` and the further columns that were asked for, one row per patient.
+        `patient_id` and the further requested columns, one row per patient.
     notes : tuple of str
-        What was filled in.
+        Notes on values that were filled in.
     origins : mapping of arm to tuple of Path
-        The tables that hold rows of it.
+        The tables that contain rows of the arm.
     """
 
     predictions: Predictions
@@ -192,33 +193,33 @@ def read_external(
     declared: DeclaredColumns | None = None,
     frames: Mapping[Path, pd.DataFrame] | None = None,
 ) -> ExternalPredictions:
-    """Read tables of predictions made anywhere, one or several arms in each.
+    """Read tables of predictions of any tool, with one or several arms each.
 
     Parameters
     ----------
     paths : sequence of Path
         CSV files with `patient_id` or `case_id`; `time` (or `time_days`, `time_months`,
-        `time_years`) and `event`, or `label`; `risk` or `probability`; optional `entry` (when
-        observation began, where it is delayed), `arm` (else the file's name), `repeat`, `fold`,
-        `strata`, `risk_group`, `survival_<h>`.
+        `time_years`) and `event`, or `label`; `risk` or `probability`; optional `entry` (start of
+        observation, if delayed), `arm` (else the file name), `repeat`, `fold`, `strata`,
+        `risk_group`, `survival_<h>`.
     favourable : bool
         The positive label is the better outcome: a risk made from `probability` is negated.
     covariates : sequence of str
-        Further columns that are wanted.
+        Further columns to read.
     treatment : str
-        Column of treatments: read as covariates are, also where it is none of them.
+        Column of treatments; it is read in the same way as covariates.
     of_runs : mapping of Path to DataFrame, optional
-        Covariates of the run of a table, used where the table lacks a column: `patient_id` and
-        columns, one row per patient.
+        Covariates of the run that a table belongs to, used if the table has no such column:
+        `patient_id` and columns, one row per patient.
     declared : DeclaredColumns, optional
-        What the columns are called in tables that are not of a run.
+        Names of the columns in tables that do not belong to a run.
     frames : mapping of Path to DataFrame, optional
-        Tables that are in memory, by a path that names their arm and stands for no file.
+        Tables in memory, by a path that contains the name of the arm; there is no such file.
 
     Raises
     ------
     PredictionsError
-        Everything that is wrong with any of the tables, at once.
+        The tables are invalid; the message lists all problems.
     """
     problems = Problems("predictions")
     named, covariates = covariates, list(dict.fromkeys([*covariates, *filter(None, [treatment])]))
@@ -248,13 +249,15 @@ def read_external(
     problems.raise_if_any(PredictionsError)
     if len({binary_table(t) for t in tables}) > 1:
         raise PredictionsError(
-            "some tables have time and event, others a label: evaluate them apart"
+            "some tables have time and event, others a label; evaluate them separately"
         )
     joined = pd.concat(_with_same_ids(tables), ignore_index=True)
     if "entry" in joined and (
         lacking := [str(p) for p, t in zip(paths, tables, strict=True) if "entry" not in t]
     ):
-        problems.add("only some tables have a column entry", lacking, "give it in all, or in none")
+        problems.add(
+            "only some tables have a column entry", lacking, "give it in all tables, or in none"
+        )
     _check_same_outcomes(joined, covariates, problems)
     problems.raise_if_any(PredictionsError)
     for column in ("time", "entry"):
@@ -277,14 +280,15 @@ def _with_columns(
 
 
 def read_covariates(path: Path) -> pd.DataFrame:
-    """Read a table of `patient_id` and covariates: numbers as numbers, also with gaps.
+    """Read a table of `patient_id` and covariates; numeric columns may have missing values.
 
-    Cells are values unless they are empty: what is missing was decided when the table was made.
+    Only empty cells are missing: other codes for missing values were replaced when the table was
+    written.
 
     Raises
     ------
     PredictionsError
-        It is no table.
+        The file is not a table.
     """
     table = read_table(path, what="table of covariates", error=PredictionsError).frame
     return table.assign(**{c: typed(table[c]) for c in map(str, table) if c != "patient_id"})
@@ -294,16 +298,16 @@ NUMBERS = (
     *("risk", "probability", "time", "event", "label", "weight", "threshold"),
     *("survival_at_time", "event_at_time", "survival_bound", "repeat", "entry"),
 )
-"""Columns that hold numbers; so do `survival_<horizon>`."""
+"""Numeric columns; `survival_<horizon>` is numeric too."""
 KEYS = ("patient_id", "arm", "repeat", "fold", "strata")
-"""Columns that say what a row is about."""
+"""Columns that identify a row."""
 TEXT = ("patient_id", "case_id", "arm", "risk_group", "fold", "strata")
 SCORES = re.compile(r"score|hazard|pred|logit|prob", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class _File:
-    """A table as it was read, and where to say what is wrong with it."""
+    """A table as read, with a collector for problems."""
 
     path: Path
     read: TextTable
@@ -313,16 +317,16 @@ class _File:
     called: Mapping[str, str] = field(default_factory=dict)
 
     def name(self, column: str) -> str:
-        """Return what the file calls the column."""
+        """Return the name of the column in the file."""
         return self.called.get(column, column)
 
     def place(self, row: int) -> str:
-        """Return where a row is: its line, and its patient."""
+        """Return the position of a row: its line and its patient."""
         who = str(self.table["patient_id"].iloc[row]) if "patient_id" in self.table else ""
         return self.read.places[row] + (f" (patient {who})" if who else "")
 
     def refuse(self, bad: pd.Series, what: str, remedy: str, *, values: str = "") -> None:
-        """Name the rows by line and patient; with `values`, also what that column holds there."""
+        """Report the rows by line and patient; with `values`, also the content of that column."""
         rows = np.flatnonzero(bad.to_numpy()).tolist()
         if not rows:
             return
@@ -365,7 +369,7 @@ def _in_our_words(
             called["time"], unit = f"time_{name}", name
     table = table.rename(columns={theirs: ours for ours, theirs in called.items()})
     called = {ours: called.get(theirs, theirs) for ours, theirs in called.items()}
-    if binary_table(table):  # there it is no time at which observation began
+    if binary_table(table):  # in such a table it is not the start of observation
         table = table.drop(columns="entry", errors="ignore")
     needed = {"patient_id", "risk"} | ({"label"} if binary_table(table) else {"time", "event"})
     if "risk" not in table and "probability" in table:
@@ -391,13 +395,13 @@ def _in_our_words(
 
 
 def _as_declared(file: _File, declared: DeclaredColumns) -> pd.DataFrame:
-    """Give declared columns our names, and codes of the event our numbers."""
+    """Give declared columns the standard names, and event codes the standard numbers."""
     table = file.table
     if missing := [theirs for theirs in declared.called.values() if theirs not in table]:
         have = ", ".join(map(str, table.columns[:12]))
         file.problems.add(f"{file.path} has no column", missing, f"it has {have}")
     called = {ours: theirs for ours, theirs in declared.called.items() if theirs in table}
-    # A column of ours that is not meant gives way.
+    # An existing column with the standard name is dropped.
     table = table.drop(columns=[o for o, t in called.items() if o != t and o in table])
     table = table.rename(columns={theirs: ours for ours, theirs in called.items()})
     if "event" not in table:
@@ -407,8 +411,9 @@ def _as_declared(file: _File, declared: DeclaredColumns) -> pd.DataFrame:
         return table.assign(event=_decoded(file, declared.event_codes))
     if declared.event and says_censored(declared.event):
         file.problems.add(
-            f"{file.path}: 1 in column {declared.event!r} means by its name that no event was seen",
-            remedy="say what its codes mean with `event_codes=`, e.g. 0=1,1=0",
+            f"{file.path}: by the name of column {declared.event!r}, 1 means that no event was "
+            "observed",
+            remedy="declare the meaning of its codes with `event_codes=`, e.g. 0=1,1=0",
         )
     return table
 
@@ -420,17 +425,17 @@ def _decoded(file: _File, codes: Mapping[str, int]) -> pd.Series:
     known = ", ".join(codes)
     file.refuse(
         unknown,
-        f"column {file.name('event')!r} holds codes that are not declared",
-        f"declare them too (declared: {known}), or take these rows out",
+        f"column {file.name('event')!r} contains codes that are not declared",
+        f"also declare these codes (declared: {known}), or remove these rows",
         values="event",
     )
     numbers = meaning.map(lambda code: "" if pd.isna(code) else str(int(code)))
-    # Refused already: not to be called a value that is no number as well.
+    # Already refused; it must not also be reported as not a number.
     return numbers.where(~unknown, "0")
 
 
 def _in_capitals(table: pd.DataFrame) -> dict[str, str]:
-    """Return our name and theirs of columns that differ from ours in upper and lower case."""
+    """Return standard and actual name of columns that differ only in upper and lower case."""
     theirs: dict[str, list[str]] = {}
     for column in map(str, table.columns):
         theirs.setdefault(column.casefold(), []).append(column)
@@ -443,26 +448,26 @@ def _in_capitals(table: pd.DataFrame) -> dict[str, str]:
 
 
 def _hints(table: pd.DataFrame, missing: Sequence[str]) -> list[str]:
-    """Say which columns may be meant, and what must be turned round."""
+    """Suggest columns that may be meant, and those that must be inverted."""
     found = []
     columns = list(map(str, table.columns))
     if "risk" in missing:
         if survival := [c for c in columns if is_survival_probability(c)]:
             found.append(
-                f"{survival[0]!r} is by its name a probability of survival, of which higher is"
-                f" better: write risk = -{survival[0]}"
+                f"by its name, {survival[0]!r} is a probability of survival, where higher is "
+                f"better; write risk = -{survival[0]}"
             )
         elif scores := [c for c in columns if SCORES.search(c)]:
             found.append(f"if higher values of {scores[0]!r} are worse, call it risk")
     if "event" in missing and (censored := [c for c in columns if says_censored(c)]):
         found.append(
-            f"1 in {censored[0]!r} means by its name that no event was seen: write"
-            f" event = 1 - {censored[0]}"
+            f"by the name of {censored[0]!r}, 1 means that no event was observed; write event = "
+            f"1 - {censored[0]}"
         )
     if "time" in missing and (times := [c for c in columns if unit_in_name(c)]):
         found.append(f"if {times[0]!r} is the follow-up, call it time_{unit_in_name(times[0])}")
     if "patient_id" in missing and (ids := [c for c in columns if "patient" in c.lower()]):
-        found.append(f"if {ids[0]!r} names the patients, call it patient_id")
+        found.append(f"if {ids[0]!r} contains the patient ids, call it patient_id")
     return found
 
 
@@ -471,19 +476,19 @@ def _check_keys(file: _File) -> None:
     for column in KEYS:
         if column not in file.table:
             continue
-        remedy = "fill them in, or leave the whole column out"
+        remedy = "fill them in, or omit the whole column"
         empty = is_missing(file.table[column])
         if column in ("patient_id", "arm"):
             empty = is_blank(file.table[column])
         if column == "patient_id":
-            remedy = "give these rows their patient, or take them out"
+            remedy = "give the patient of these rows, or remove the rows"
         file.refuse(empty, f"column {file.name(column)!r} is empty", remedy)
 
 
 def _with_types(
     file: _File, needed: Collection[str], covariates: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """Turn columns of numbers into such; refuse what is no number where one is needed."""
+    """Convert columns to numbers; refuse cells that are not numbers if numbers are needed."""
     form = file.read.numbers
     found: dict[str, pd.Series] = {}
     words: dict[str, Counter[str]] = {}
@@ -511,41 +516,45 @@ def _with_types(
 def _numbers(file: _File, column: str, plain: pd.Series, needed: Collection[str]) -> pd.Series:
     empty, name = plain == "", file.name(column)
     if column in needed:
-        file.refuse(empty, f"column {name!r} is empty", "fill them in, or take these rows out")
+        file.refuse(empty, f"column {name!r} is empty", "fill them in, or remove these rows")
     values = typed(plain.map(canonical_truth))
     if values.dtype == object:
         values = as_numbers(plain.map(canonical_truth))
     unread = ~empty & ~np.isfinite(values.astype(float))
     remedy = "write finite numbers (event and label: 1 or 0, or True or False)"
-    file.refuse(unread, f"column {name!r} holds no number", remedy, values=column)
+    file.refuse(
+        unread, f"column {name!r} contains values that are not numbers", remedy, values=column
+    )
     return values
 
 
 def _covariate(file: _File, column: str, plain: pd.Series) -> pd.Series:
-    """Return a covariate as numbers or as text; a number that is mistyped is refused."""
+    """Return a covariate as numbers or as text; a mistyped number is refused."""
     values = typed(plain)
     if values.dtype == object:
         known = as_numbers(plain)
         bad = known.isna() & (plain != "")
         if known.notna().sum() > MOSTLY * (plain != "").sum():
             remedy = "correct them, or leave these cells empty"
-            file.refuse(bad, f"column {column!r} is of numbers but for", remedy, values=column)
+            file.refuse(
+                bad, f"column {column!r} contains numbers, except for", remedy, values=column
+            )
     return values
 
 
 def _covariate_notes(covariates: pd.DataFrame) -> list[str]:
-    """Say how many patients have each covariate, where not all have."""
+    """Report incomplete covariates, with the number of patients."""
     names, n = [c for c in map(str, covariates) if c != "patient_id"], len(covariates)
     lacking = {c: int(covariates[c].isna().sum()) for c in names}
     found = [f"covariate {c}: missing for {k} of {n} patients" for c, k in lacking.items() if k]
     if found:
         complete = int(covariates[names].notna().all(axis=1).sum())
-        found.append(f"models with covariates use the {complete} patients who have all of them")
+        found.append(f"models with covariates use the {complete} patients with complete covariates")
     return found
 
 
 def _with_same_ids(tables: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
-    """Spell the ids of each table as the tables before it do, where that is one patient."""
+    """Write the ids of each table as in the previous tables, if they belong to the same patient."""
     known: set[str] = set()
     found = []
     for table in tables:
@@ -562,7 +571,7 @@ def check_common_patients(predictions: Predictions, baseline: str | None) -> lis
     Raises
     ------
     PredictionsError
-        An arm shares none with it: they cannot be compared.
+        An arm shares no patient with the baseline, so they cannot be compared.
     """
     if baseline is None or baseline not in predictions.arms:
         return []
@@ -578,22 +587,22 @@ def check_common_patients(predictions: Predictions, baseline: str | None) -> lis
         because = f" ({reason})" if reason else ""
         if common:
             warnings.append(
-                f"arms {arm} and {baseline} have {common} patients in common, of {len(mine)} and"
-                f" {len(theirs)}{because}: they are compared on these alone"
+                f"arms {arm} and {baseline} have {common} patients in common, of {len(mine)} and "
+                f"{len(theirs)}{because}; they are compared on these patients only"
             )
         else:
             problems.add(
                 f"arms {arm} and {baseline} have no patient in common{because}",
-                remedy="spell the ids alike, or evaluate the tables apart",
+                remedy="write the ids in the same way, or evaluate the tables separately",
             )
     problems.raise_if_any(PredictionsError)
     return warnings
 
 
 def arm_names(paths: Sequence[Path]) -> dict[Path, str]:
-    """Return what the arm of each table is called that has no column `arm`.
+    """Return the name of the arm of each table without a column `arm`.
 
-    It is the name of the file, or that of its folder where files have the same name.
+    It is the name of the file, or that of its folder if several files have the same name.
     """
 
     def name(path: Path, length: int) -> str:
@@ -639,16 +648,16 @@ def _check_same_outcomes(
             problems.add(
                 f"covariate {column!r} differs between rows of one patient",
                 differing,
-                "give a patient one value",
+                "give each patient one value",
             )
     for column in ("time", "event", "label", "entry"):
         if column in table:
             ends = table.groupby("patient_id")[column].agg(["min", "max"])
-            # A time that went through another program may differ in its last digit.
+            # A time written by another program may differ in its last digit.
             far = ends["max"] - ends["min"] > 1e-6 * ends["max"].abs()
             if (differing := ends.index[far].tolist()) != []:
                 problems.add(
                     f"column {column!r} differs between rows of one patient",
                     differing,
-                    "give every arm the same outcomes",
+                    "outcomes must be the same in all arms",
                 )

@@ -18,25 +18,25 @@ CHECK_PARENT_S = 1.0
 
 
 def available_cpus() -> int:
-    """Return the processors that this process may use: those of its container, if it has fewer."""
+    """Return the number of processors that this process may use, limited by its container."""
     return int(joblib.cpu_count())
 
 
 def end_with_parent(parent: int | None = None) -> None:
-    """End this process soon after its parent has ended, however that happened.
+    """End this process soon after its parent has ended for any reason.
 
-    Workers of a pool wait for work that a killed parent (`kill -9`, out of memory) will never
-    send, and finish fits that no process collects. A thread looks every second whether the parent
-    is still the same: an orphan is given another one.
+    If the parent is killed (`kill -9`, out of memory), workers of a pool would wait forever, or
+    finish fits that no process collects. A thread checks every second whether the parent is still
+    the same; an orphaned process gets another parent.
 
     Linux can send a signal instead (`PR_SET_PDEATHSIG`), but it does so when the *thread* that
-    started the process ends. joblib starts workers from threads of its own, which end earlier.
+    started the process ends. joblib starts workers from its own threads, which end earlier.
 
     Parameters
     ----------
     parent : int, optional
-        Process id of the parent; by default, that of now. With the id given, a parent
-        that ended before this call is noticed too.
+        Process id of the parent; by default the current parent. If the id is given, a parent that
+        ended before this call is also detected.
     """
     expected = os.getppid() if parent is None else parent
     threading.Thread(target=_watch_parent, args=(expected,), daemon=True).start()
@@ -59,7 +59,7 @@ def in_processes(calls: Iterable[Any], jobs: int, *, ordered: bool = False) -> I
     calls : iterable
     jobs : int
     ordered : bool
-        In the order of the calls; else as they come.
+        Yield results in the order of the calls, else in the order of completion.
     """
     kind = "generator" if ordered else "generator_unordered"
     pool = joblib.Parallel(
@@ -70,14 +70,15 @@ def in_processes(calls: Iterable[Any], jobs: int, *, ordered: bool = False) -> I
         initargs=(os.getpid(),),
     )
     with warnings.catch_warnings():
-        # Workers that rest or have grown are ended by joblib, and started again at need. Where
-        # warnings are errors, this one would end the thread that does so, and all would wait.
+        # joblib ends idle or large workers and starts them again when needed. If warnings are
+        # errors, this warning would end the thread that does so, and all workers would wait
+        # forever.
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
         yield from pool(calls)
 
 
 def processes_of(n_jobs: int | None) -> int:
-    """Return the number of processes that `n_jobs` of scikit-learn means.
+    """Return the number of processes for `n_jobs` as defined by scikit-learn.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ def processes_of(n_jobs: int | None) -> int:
     Raises
     ------
     InputError
-        It is no such number.
+        `n_jobs` is invalid.
     """
     if n_jobs is None:
         return 1

@@ -1,4 +1,4 @@
-"""How long computations report their progress."""
+"""Progress reports of long computations."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Self
 __all__ = ["CountProgress", "Progress", "ProgressLines", "both", "no_progress"]
 
 Progress = Callable[[str, int, int], None]
-"""Called with the name of the stage, how many of its items are done, and how many there are."""
+"""Called with the name of the stage, the number of finished items, and the number of all items."""
 
 CountProgress = Callable[[int, int], None]
-"""Called with how many items are done, and how many there are."""
+"""Called with the number of finished items and of all items."""
 
 SHARE = 0.05
-"""A line is due when this share of a stage has been done since the last line,"""
+"""A line is written when this fraction of a stage is done since the last line,"""
 SHORTEST = 5.0
 """but not before so many seconds have passed,"""
 LONGEST = 60.0
@@ -41,10 +41,10 @@ def both(first: Progress, second: Progress) -> Progress:
 
 @dataclass(frozen=True)
 class _Stage:
-    """How far one stage is.
+    """Progress of one stage.
 
-    `first` is the number of items that were done when the stage began: those of an earlier run
-    took no time, and say nothing about the time that is left.
+    `first` is the number of items already done when the stage began. Items of an earlier run took
+    no time and are not used to estimate the remaining time.
     """
 
     name: str
@@ -66,9 +66,9 @@ class _Stage:
 class ProgressLines:
     """Progress as lines of text, for logs: stage, done/total, elapsed and remaining time.
 
-    A stage gives a line when it ends. In between there is a line for every 5% (at most one in
-    five seconds) and one a minute, also while no item is finished. Use it as a context manager:
-    a thread watches the time.
+    A line is written at the end of a stage, for every 5% (at most one in five seconds), and at
+    least once a minute, even if no item is finished. Use it as a context manager: a thread monitors
+    the time.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class ProgressLines:
         self._watch = Thread(target=self._write_every_minute, daemon=True)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Take up how far a stage is, and write a line if one is due."""
+        """Record the progress of a stage, and write a line if one is due."""
         with self._lock:
             known, now = self._stage, self._clock()
             if known is None or known.name != stage or known.total != total or done < known.done:

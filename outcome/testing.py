@@ -1,4 +1,4 @@
-"""Checks for what users add: run them in your own tests."""
+"""Checks of user-defined classes, to be run in your own tests."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def check_aggregator(make: Callable[[int], nn.Module], dimension: int = 12) -> N
     make : callable
         The class, or a function of the length of an input vector that returns a module.
     dimension : int
-        Length of the vectors to try it with.
+        Length of the vectors used for the check.
 
     Raises
     ------
     AssertionError
-        What is wrong: no `width`; a result of another shape; a bag's vector that depends on the
-        order of its patches, on the other bags, or on chance in evaluation; no gradient to the
-        features; a vector that is not finite for a bag of one patch; parameters that are not
-        restored by `load_state_dict`.
+        A requirement is not met: there is no `width`; the result has a different shape; the vector
+        of a bag depends on the order of its patches, on other bags, or on chance during evaluation;
+        no gradient reaches the features; the vector of a bag with one patch is not finite;
+        `load_state_dict` does not restore the parameters.
 
     Examples
     --------
@@ -55,12 +55,18 @@ def check_aggregator(make: Callable[[int], nn.Module], dimension: int = 12) -> N
         other = make(dimension)
         other.load_state_dict(module.state_dict())
         other.eval()
-        _same(other(features, LENGTHS), pooled, "weights are not restored by load_state_dict")
+        _same(other(features, LENGTHS), pooled, "load_state_dict does not restore the weights")
     if getattr(module, "weighted_mean", False):
         heads = width // dimension
-        assert heads * dimension == width, "a weighted mean has the input's length, per head"
+        assert heads * dimension == width, (
+            "a weighted mean must have the length of the input, per head"
+        )
         one = module(features[:1], [1]).reshape(heads, dimension)
-        _same(one, features[:1].expand(heads, -1), "the weighted mean of one patch is not itself")
+        _same(
+            one,
+            features[:1].expand(heads, -1),
+            "the weighted mean of a single patch is not the patch itself",
+        )
 
 
 def _stir(module: nn.Module, generator: torch.Generator) -> None:
@@ -74,7 +80,7 @@ def _check_values(pooled: Any, width: int) -> None:
     assert isinstance(pooled, Tensor), "it does not return a tensor"
     shape = tuple(pooled.shape)
     assert shape == (len(LENGTHS), width), f"it returns {shape}, not {(len(LENGTHS), width)}"
-    assert bool(torch.isfinite(pooled).all()), "a pooled vector is not finite"
+    assert bool(torch.isfinite(pooled).all()), "a pooled vector contains values that are not finite"
 
 
 def _check_invariances(

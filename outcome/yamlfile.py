@@ -1,8 +1,8 @@
-"""YAML as study files need it: safe, without surprises, and never larger than it looks.
+"""YAML for study files: safe, predictable, and limited in size.
 
-Words stay words (`yes`, `no`, `on`, `off` and `12:30`, as in YAML 1.2, and `00123`): they are codes
-and ids here. A key that is given twice is refused, and so is a file that grows when its aliases are
-followed.
+Words stay text (`yes`, `no`, `on`, `off` and `12:30`, as in YAML 1.2, and `00123`), because they
+are codes and ids here. Duplicate keys are refused, and so are files that grow strongly when their
+aliases are expanded.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ for _kind, (_pattern, _first) in _RESOLVERS.items():
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes text that neither our reader nor one of YAML 1.1 takes for anything else."""
+    """Writes text that this reader and readers of YAML 1.1 read as the same text."""
 
 
 _Dumper.yaml_implicit_resolvers = {
@@ -79,12 +79,12 @@ def dump_yaml(value: Any, *, inline: bool = False) -> str:
 
 
 def load_yaml(text: str) -> Any:
-    """Return what a YAML text holds.
+    """Return the content of a YAML text.
 
     Raises
     ------
     yaml.YAMLError, ValueError, RecursionError
-        It is not valid, names a key twice, or unfolds into far more than it shows.
+        The text is invalid, has a duplicate key, or expands to far more than its size.
     """
     if len(text) > LARGEST:
         raise yaml.YAMLError(f"it is larger than {LARGEST:,} characters")
@@ -100,7 +100,7 @@ def load_yaml(text: str) -> Any:
 
 
 def read_yaml(path: Path) -> Any:
-    """Return what a YAML file holds; it may begin with a byte order mark.
+    """Return the content of a YAML file; it may begin with a byte order mark.
 
     Raises
     ------
@@ -115,11 +115,11 @@ def read_yaml(path: Path) -> Any:
 
 
 def _size(node: yaml.Node, known: dict[int, int], open_: set[int]) -> int:
-    """Count the entries of a node with its aliases unfolded; refuse keys that are given twice."""
+    """Count the entries of a node with expanded aliases; refuse duplicate keys."""
     if id(node) in known:
         return known[id(node)]
     if id(node) in open_:
-        raise yaml.YAMLError(f"it holds itself (line {node.start_mark.line + 1})")
+        raise yaml.YAMLError(f"it contains itself (line {node.start_mark.line + 1})")
     open_.add(id(node))
     total = 1
     if isinstance(node, yaml.MappingNode):
@@ -130,7 +130,7 @@ def _size(node: yaml.Node, known: dict[int, int], open_: set[int]) -> int:
     for part in parts:
         total += _size(part, known, open_)
         if total > MOST_NODES:
-            raise yaml.YAMLError(f"its aliases unfold into more than {MOST_NODES:,} entries")
+            raise yaml.YAMLError(f"its aliases expand to more than {MOST_NODES:,} entries")
     open_.discard(id(node))
     known[id(node)] = total
     return total

@@ -74,11 +74,13 @@ def test_what_cannot_be_measured_says_why(scored):
     late = metrics.auc(y, risk, 2 * y["time"].max(), n_resamples=0)
     assert np.isnan(late.estimate)
     assert "not before the last follow-up" in repr(late)
-    with pytest.raises(InputError, match="auroc is not for outcomes of this kind, which have harr"):
+    with pytest.raises(
+        InputError, match="auroc is not a metric for outcomes of this kind; the metrics are harr"
+    ):
         metrics.auroc(y, risk, n_resamples=0)
     with pytest.raises(InputError, match="'model' has shape"):
         metrics.harrell_c(y, risk[:3])
-    with pytest.raises(InputError, match="outside of 0 to 1"):
+    with pytest.raises(InputError, match="outside 0 to 1"):
         metrics.brier_score(y, risk, 10.0)
     with pytest.raises(InputError, match="NaN"):
         metrics.harrell_c(y, np.full(90, np.nan))

@@ -39,7 +39,7 @@ def test_text_comes_back_as_text(value):
         ("endpoint: {kind: survival, kind: binary}", "'kind' is given twice"),
         (BOMB, "unfold"),
         (MERGES, "unfold"),
-        ("a: &a [*a]", "holds itself"),
+        ("a: &a [*a]", "contains itself"),
         ("a: [" + "1," * 30_000 + "1]", "more than 20,000 entries"),
         ("a: '" + "x" * 600_000 + "'", "larger than"),
         ("a: " + "1:" * 200_000 + "1", "unknown key"),

@@ -128,16 +128,16 @@ class Bundle:
             return list(self.horizons)
         if not self.endpoint.any_horizon:
             raise BundleError(
-                f"horizons can be chosen for a survival endpoint, and this model predicts"
-                f" {self.endpoint.label!r} ({self.endpoint.kind}). To do: leave them out"
+                "horizons can be chosen for a survival endpoint, but this model predicts "
+                f"{self.endpoint.label!r} ({self.endpoint.kind}). To do: omit the horizons"
             )
         if list(asked) != sorted(set(asked)) or asked[0] <= 0:
             raise BundleError(f"horizons {list(asked)}: give positive, increasing numbers")
         longest = self.facts.get("longest_follow_up", float("inf"))
         if asked[-1] > longest:
             raise BundleError(
-                f"horizon {asked[-1]:g} lies beyond the follow-up of training ({longest:g}"
-                f" {self.endpoint.unit}), where nothing is known"
+                f"horizon {asked[-1]:g} is beyond the longest follow-up of the training cohort "
+                f"({longest:g} {self.endpoint.unit}), so the model cannot predict it"
             )
         return [float(h) for h in asked]
 

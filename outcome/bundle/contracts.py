@@ -61,14 +61,14 @@ class Contract(Part):
         """
         if dimension != self.dimension:
             raise BundleError(
-                f"{where}: vectors of {dimension} numbers, and the model was trained on"
-                f" {self.dimension}. To do: use the encoder of training"
+                f"{where}: vectors have {dimension} numbers, but the model was trained on "
+                f"vectors of {self.dimension}. To do: use the encoder of the training cohort"
                 + (f", {self.encoder!r}" if self.encoder else "")
             )
         if encoder and self.encoder and encoder.lower() != self.encoder.lower():
             raise BundleError(
-                f"{where}: made by encoder {encoder!r}, and the model was trained on"
-                f" {self.encoder!r}. To do: embed these slides or reports with that encoder"
+                f"{where}: vectors are from encoder {encoder!r}, but the model was trained on "
+                f"{self.encoder!r}. To do: embed these slides or reports with {self.encoder!r}"
             )
 
     def check_geometry(self, files: Sequence[Path]) -> None:
@@ -91,9 +91,9 @@ class Contract(Part):
             ]
             if other:
                 raise BundleError(
-                    f"{key.replace('_', ' ')} of {len(other)} feature files is not {ours:g}, on"
-                    f" which the model was trained, e.g. {', '.join(other[:3])}. To do: extract"
-                    " patches as for the training cohort"
+                    f"{key.replace('_', ' ')} of {len(other)} feature files is not {ours:g}, as "
+                    f"in the training cohort, e.g. {', '.join(other[:3])}. To do: extract "
+                    "patches with the settings of the training cohort"
                 )
 
 

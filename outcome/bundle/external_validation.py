@@ -65,13 +65,15 @@ def check_endpoint(bundle: Bundle, new: NewPatients) -> tuple[NewPatients, list[
     ours, theirs = bundle.endpoint, new.study.endpoint
     if not same_question(ours, theirs):
         raise BundleError(
-            f"the model predicts {ours.label!r} ({ours.kind}), and the study's endpoint is"
-            f" {theirs.label!r} ({theirs.kind}). To do: declare the same kind of endpoint, with"
-            " the same `favourable` and `strata`"
+            f"the model predicts {ours.label!r} ({ours.kind}), but the study's endpoint is "
+            f"{theirs.label!r} ({theirs.kind}). To do: declare the same kind of endpoint, with "
+            "the same `favourable` and `strata`"
         )
     notes = []
     if ours.unit != theirs.unit:
-        notes.append(f"follow-up was converted from {theirs.unit} to {ours.unit}, as in training")
+        notes.append(
+            f"follow-up was converted from {theirs.unit} to {ours.unit}, the unit of training"
+        )
     # Horizons, and how outcomes are weighted, are those of the model.
     converted = theirs.in_unit_of(ours, new.cohort.patients)
     asked = ours.model_copy(update={"entry": theirs.entry}) if ours.unit else ours
@@ -94,15 +96,16 @@ def without_training_patients(
     kept = [p for p in new.cohort.patients.index if p not in set(met)]
     if not kept:
         raise BundleError(
-            f"all {len(met)} patients were in the training cohort: nothing can be validated on"
-            " them. To do: give other patients, or fit without a fold and validate on its patients"
+            f"all {len(met)} patients were in the training cohort, so they cannot be used for "
+            "validation. To do: give other patients, or fit without a fold and validate on the "
+            "patients of this fold"
         )
     reason = f"{len(met)} patients of the training cohort"
     cohort = new.cohort.keep(kept, "not in the training cohort", reason)
     slides = {p: s for p, s in new.slides.items() if p in set(kept)}
     note = (
-        f"{len(met)} of {len(met) + len(kept)} patients were in the training cohort, and are left"
-        " out"
+        f"{len(met)} of {len(met) + len(kept)} patients were in the training cohort and are "
+        "excluded"
     )
     return replace(new, cohort=cohort, slides=slides), [note]
 
@@ -142,7 +145,9 @@ def external_predictions(
     parts, rows, notes = [frozen], [_as_trained(bundle)], []
     for name, fixed in (("recalibrated in the large", True), ("recalibrated", False)):
         if events < FEWEST_EVENTS:
-            notes.append(f"{events} events are too few to recalibrate: {FEWEST_EVENTS} are needed")
+            notes.append(
+                f"{events} events are too few for recalibration ({FEWEST_EVENTS} are needed)"
+            )
             break
         whole = fit_calibration(score, outcomes, fixed_slope=fixed)
         rows.append(_row(name, whole))
@@ -211,5 +216,9 @@ def usable_horizons(horizons: Sequence[float], cohort: Cohort) -> tuple[list[flo
         return [], []
     kept = [h for h in horizons if h < longest]
     gone = [horizon_name(h) for h in horizons if h >= longest]
-    notes = [f"no patient is followed beyond {', '.join(gone)}: left out"] if gone else []
+    notes = (
+        [f"horizons without a patient followed beyond them are omitted: {', '.join(gone)}"]
+        if gone
+        else []
+    )
     return kept, notes

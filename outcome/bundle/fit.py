@@ -44,10 +44,10 @@ __all__ = ["fit_bundle"]
 def _check_storable(study: Study, arm: Arm) -> None:
     if "report" in arm.inputs and getattr(study.embeddings.reports, "learned", False):
         raise StudyError(
-            f"arm {arm.name!r} uses report vectors that are learned anew from every development"
-            " set, and such an encoder cannot be stored in a bundle yet. To do: embed the texts"
-            " with a fixed encoder (`outcome embed-reports`), and give the file as"
-            " `embeddings: {reports: ...}`"
+            f"arm {arm.name!r} uses report vectors that are learned from each development set. "
+            "Such an encoder cannot be stored in a bundle yet. To do: embed the texts with a "
+            "fixed encoder (`outcome embed-reports`) and give the file as `embeddings: "
+            "{reports: ...}`"
         )
 
 

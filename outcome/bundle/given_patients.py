@@ -124,7 +124,7 @@ def given_patients(bundle: Bundle, data: SlideDataset, where: str) -> GivenPatie
     words = {"image": "`bags`", "report": "`reports`"}
     if lacking := [words[i] for i in vectors if i not in data.inputs]:
         raise BundleError(
-            f"{where}: the model sees {' and '.join(lacking)}, and the data have none"
+            f"{where}: the model needs {' and '.join(lacking)}, which the data do not contain"
         )
     study = Study.model_construct(
         name=where,

@@ -15,15 +15,15 @@ def model_card(bundle: Bundle) -> str:
     parts = [
         f"# {bundle.arm.name} of {bundle.name}",
         _what(bundle),
-        "## How well it does\n\n" + _performance(bundle.facts.get("performance") or []),
-        "## What it was trained on\n\n" + _trained(bundle),
-        "## What it expects\n\n" + _contracts(bundle),
-        "## What it must not be used for\n\n"
-        "Research use only. It is not a medical device, and its output must not guide the care of a"
-        " patient. Absolute risks hold for patients like those of the training cohort; `outcome"
-        " validate` says how far they hold elsewhere. MUSK's weights, and what is trained on their"
-        " outputs, are for non-commercial use (CC-BY-NC-ND).",
-        "## How it was made\n\n" + _made(bundle),
+        "## Performance\n\n" + _performance(bundle.facts.get("performance") or []),
+        "## Training data\n\n" + _trained(bundle),
+        "## Inputs\n\n" + _contracts(bundle),
+        "## Out-of-scope use\n\nResearch use only. The model is not a medical device, and its "
+        "output must not guide the care of a patient. Absolute risks are valid for patients "
+        "like those of the training cohort; `outcome validate` shows how well they hold in "
+        "other cohorts. MUSK's weights, and models trained on its embeddings, are for "
+        "non-commercial use only (CC-BY-NC-ND).",
+        "## Training procedure\n\n" + _made(bundle),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -43,12 +43,12 @@ def _what(bundle: Bundle) -> str:
 def _performance(rows: list[dict[str, Any]]) -> str:
     if not rows:
         return (
-            "Not known: no cross-validated run of the same arm and settings was found when it was"
-            " fitted. `outcome run` measures it."
+            "Unknown: no cross-validated run of the same arm and settings was found when the "
+            "model was fitted. `outcome run` measures the performance."
         )
     lines = [
-        "Cross-validated, on patients whom the models had not seen; this final model, fitted on"
-        " more patients, has never been tested itself.",
+        "Cross-validated: each patient was scored by models that were not trained on this "
+        "patient. This final model was fitted on more patients and has not been tested itself.",
         "",
         "| metric | estimate | 95% interval | patients | events |",
         "|---|---|---|---|---|",
@@ -66,11 +66,11 @@ def _trained(bundle: Bundle) -> str:
     left = facts.get("left_out_fold")
     lines = [f"- {facts['patients']} patients, {facts['events']} with the event or label"]
     if left is not None:
-        lines.append(f"- the patients of fold {left} were left out")
+        lines.append(f"- the patients of fold {left} were excluded")
     if "longest_follow_up" in facts:
         lines.append(f"- followed for up to {facts['longest_follow_up']:g} {bundle.endpoint.unit}")
     if bundle.endpoint.entry is not None:
-        lines.append("- at risk only from their entry on (delayed entry, left truncation)")
+        lines.append("- at risk only from their entry (delayed entry, left truncation)")
     lines += [f"- {note}" for note in facts.get("notes", [])]
     return "\n".join(lines)
 
@@ -80,7 +80,7 @@ def _contracts(bundle: Bundle) -> str:
     for name, c in bundle.contracts.items():
         geometry = ", ".join(f"{k.replace('_', ' ')} {v:g}" for k, v in c.geometry.items())
         what = f"- {name}: vectors of {c.dimension} numbers"
-        what += f" by encoder {c.encoder!r}" if c.encoder else " (encoder not named)"
+        what += f" by encoder {c.encoder!r}" if c.encoder else " (encoder unknown)"
         lines.append(f"{what}; {geometry}" if geometry else what)
     if bundle.clinical is not None:
         columns = [*bundle.clinical.numeric, *bundle.clinical.categorical]

@@ -171,12 +171,13 @@ def _check_given(bundle: Bundle, embeddings: Embeddings, problems: Problems) -> 
             continue
         if place is None:
             problems.add(
-                f"the model sees {name!r}, and no {key} are given",
+                f"the model needs {name!r}, but no {key} are given",
                 remedy=f"give `{key}`, or `embeddings: {{{key}: ...}}` in a study file",
             )
         elif getattr(place, "learned", False):
             problems.add(
-                f"the model sees vectors of one encoder, and `{place.encoder}` learns its own",
+                f"the model needs vectors of a fixed encoder, but `{place.encoder}` is learned "
+                "from the data",
                 remedy="embed the texts with the encoder of the model (`outcome embed-reports`)",
             )
 
@@ -320,7 +321,7 @@ def _slides(
         return cohort, {}
     if lost:
         shown = ", ".join(lost[:3])
-        warnings.append(f"{len(lost)} patients without a slide are not scored, e.g. {shown}")
+        warnings.append(f"{len(lost)} patients have no slide and are not scored, e.g. {shown}")
     reason = f"{len(lost)} patients without any slide"
     return cohort.keep(kept, "patients with a slide", reason), slides
 
@@ -334,8 +335,8 @@ def _check_slides(contract: Contract, slides: Slides, warnings: list[str]) -> No
         contract.check(files.first.name, slide.features.shape[1], slide.encoder)
     if contract.encoder and not slide.encoder:
         warnings.append(
-            "the feature files do not name their encoder, so it cannot be checked that it is"
-            f" {contract.encoder!r}"
+            "the feature files do not name their encoder, so it was not checked that it is "
+            f"{contract.encoder!r}"
         )
 
 
@@ -352,6 +353,6 @@ def check_strata(bundle: Bundle, cohort: Cohort) -> None:
     strata = set(cohort.strata(cohort.patients.index.tolist()))
     if bundle.endpoint.strata and (new := sorted(strata - set(bundle.strata))):
         raise BundleError(
-            f"strata that the model was not trained on: {', '.join(new[:3])} (it knows"
-            f" {', '.join(bundle.strata[:10])}). To do: leave these patients out"
+            f"the model was not trained on the strata {', '.join(new[:3])} (its strata: "
+            f"{', '.join(bundle.strata[:10])}). To do: exclude these patients"
         )

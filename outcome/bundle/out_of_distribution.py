@@ -154,8 +154,8 @@ class ClinicalRange(BaseModel):
             value = _numbers(patients, name)
             if n := int(((value < low) | (value > high)).sum()):
                 found.append(
-                    f"{name} of {n} of {len(patients)} patients lies outside the training range"
-                    f" ({low:g} to {high:g})"
+                    f"{name} is outside the training range in {n} of {len(patients)} patients "
+                    f"({low:g} to {high:g})"
                 )
         for name, levels in self.categorical.items():
             text = patients[f"column:{name}"]
@@ -164,8 +164,8 @@ class ClinicalRange(BaseModel):
             if len(new):
                 seen = ", ".join(sorted(set(new))[:3])
                 found.append(
-                    f"{name} of {len(new)} of {len(patients)} patients was never seen in training"
-                    f" ({seen}): it counts as the commonest level"
+                    f"{name} has a level that did not occur in training in {len(new)} of "
+                    f"{len(patients)} patients ({seen}); it is replaced by the most common level"
                 )
         return found
 

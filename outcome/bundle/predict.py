@@ -216,9 +216,9 @@ def prediction_table(
     table["in_training"] = [p in known for p in scored.patients]
     if known:
         warnings.append(
-            f"{len(known)} of {len(table)} patients were in the training cohort (by the id of the"
-            f" patient or of a slide), e.g. {', '.join(known[:3])}: their predictions look better"
-            " than they are"
+            f"{len(known)} of {len(table)} patients were in the training cohort (by patient id "
+            f"or slide id), e.g. {', '.join(known[:3])}. Predictions for these patients are "
+            "optimistic"
         )
     return table, warnings
 
@@ -263,10 +263,10 @@ def _outside(name: str, shift: float, n: int, beyond: int) -> list[str]:
     if not many and not aside:
         return []
     return [
-        f"{name}: {beyond} of {n} patients ({100 * beyond / n:.0f}%) lie farther from the training"
-        f" cohort than 99% of its own patients, and the mean of all {n} lies {shift:.2f} times as"
-        f" far from its centre as a training patient (by chance about {n**-0.5:.2f}). Predictions"
-        " may not hold for them"
+        f"{name}: {beyond} of {n} patients ({100 * beyond / n:.0f}%) are farther from the "
+        f"training cohort than 99% of its own patients. The mean of all {n} patients is "
+        f"{shift:.2f} times as far from the centre of the training cohort as a training patient "
+        f"(about {n**-0.5:.2f} expected by chance). Predictions may not be valid for them"
     ]
 
 

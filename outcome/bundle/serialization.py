@@ -216,8 +216,8 @@ def read_bundle(folder: str | Path, *, allow_import: bool = False) -> Bundle:
     if wrong or data.get("digest") != _digest(data):
         changed = WEIGHTS if wrong else DOCUMENT
         raise BundleError(
-            f"{folder / changed} is not what was written: it was changed, or cut short. To do:"
-            " copy the whole folder again from where it was made"
+            f"{folder / changed} was changed or truncated after it was written. To do: copy the "
+            "whole folder again from its source"
         )
     try:
         document, arrays = _Document.model_validate(data), load(packed)
@@ -228,8 +228,8 @@ def read_bundle(folder: str | Path, *, allow_import: bool = False) -> Bundle:
     outside = sorted({m.member.aggregator for m in bundle.members if ":" in m.member.aggregator})
     if outside and not allow_import:
         raise BundleError(
-            f"{folder} needs code from outside: {', '.join(outside)}. To do: if you trust it,"
-            " install its package, and allow the import"
+            f"{folder} needs external code: {', '.join(outside)}. To do: if you trust it, "
+            "install its package and allow the import"
         )
     return bundle
 
@@ -295,12 +295,13 @@ def _read_document(folder: Path) -> dict[str, Any]:
         version = int(data["format"])
     except (ValueError, KeyError, TypeError, UnicodeDecodeError):
         raise BundleError(
-            f"{folder / DOCUMENT} is damaged or not of a bundle. To do: copy the whole folder again"
+            f"{folder / DOCUMENT} is damaged or does not belong to a bundle. To do: copy the "
+            "whole folder again"
         ) from None
     if version > FORMAT:
         raise BundleError(
-            f"{folder} has bundle format {version}, and this version of slide-outcome reads up to"
-            f" {FORMAT}. To do: update slide-outcome"
+            f"{folder} has bundle format {version}, but this version of slide-outcome reads "
+            f"formats up to {FORMAT}. To do: update slide-outcome"
         )
     found: dict[str, Any] = data
     return found
@@ -311,8 +312,8 @@ def _read(path: Path) -> bytes:
         raise BundleError(f"there is no bundle {path.parent}")
     if not path.is_file():
         raise BundleError(
-            f"{path.parent} is not a bundle, or not a whole one: it has no {path.name}. To do:"
-            " give the folder that `outcome fit` wrote"
+            f"{path.parent} is not a bundle, or is incomplete: it has no {path.name}. To do: "
+            "give the folder that `outcome fit` wrote"
         )
     return path.read_bytes()
 
@@ -325,6 +326,6 @@ def _digest(document: Mapping[str, Any]) -> str:
 def check_place(folder: Path) -> None:
     """Refuse to write among files that are not a bundle."""
     if folder.is_file():
-        raise BundleError(f"{folder} is a file: give another folder")
+        raise BundleError(f"{folder} is a file; give another folder")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / DOCUMENT).is_file():
-        raise BundleError(f"{folder} holds other files: give another folder")
+        raise BundleError(f"{folder} contains other files; give another folder")

@@ -38,9 +38,9 @@ def identical_bags(study_data: StudyData) -> list[Finding]:
     return [
         Finding(
             "severe",
-            f"{len(groups)} bags of patches are the same under different patients ({n} patients):"
-            " one may be trained on and tested on",
-            remedy="find out whose slide each is",
+            f"{len(groups)} bags of patches are identical in different patients ({n} patients), "
+            "so the same bag may be used for training and for testing",
+            remedy="find out which patient each slide belongs to",
         )
     ]
 
@@ -68,8 +68,8 @@ def _same_reports(groups: list[list[str]], severity: Severity, name: str) -> lis
     if not groups:
         return []
     n = len({p for who in groups for p in who})
-    what = f"{len(groups)} {name} are the same under different patients ({n} patients)"
-    remedy = "find out whose report each is" if severity == "severe" else ""
+    what = f"{len(groups)} {name} are identical in different patients ({n} patients)"
+    remedy = "find out which patient each report belongs to" if severity == "severe" else ""
     return [Finding(severity, what, remedy=remedy)]
 
 
@@ -89,7 +89,7 @@ def foreign_slide_ids(slides: pd.DataFrame) -> list[Finding]:
     return [
         Finding(
             "severe",
-            f"{wrong} slides carry the id of another patient than the one they are listed under",
+            f"{wrong} slides are named after a patient other than the one they are listed for",
             remedy="compare the ids of patients and slides in the cohort table",
         )
     ]

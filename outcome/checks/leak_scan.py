@@ -35,12 +35,14 @@ BOUNDS = {
 """C-index or AUROC that is implausible. Severe: the whole interval is above; a warning: the value
 is, and the interval is wholly in the upper half of what lies between it and chance."""
 REMEDY = {
-    "token": "look where this word stands in the texts; leave out what was written later",
-    "text": "look for what in the texts was written after the outcome was known",
-    "report": "look for what in the reports was written after the outcome was known",
-    "covariate": "make sure that it was known at the start of follow-up",
-    "feature": "look at this number of the vectors: is it a column of the table that slipped in?",
-    "nuisance": "see whether cases and controls were collected differently; `split.site_preserved`",
+    "token": "check where this word occurs in the texts; remove text that was written later",
+    "text": "check the texts for passages that were written after the outcome was known",
+    "report": "check the reports for passages that were written after the outcome was known",
+    "covariate": "make sure that its values were known at the start of follow-up",
+    "feature": "check this feature of the vectors: is it a column of the table, included by "
+    "mistake?",
+    "nuisance": "check whether cases and controls were collected differently; consider "
+    "`split.site_preserved`",
 }
 SHOWN_TOKENS = 3
 LEVEL_FOLDS, SHRINKAGE = 5, 5
@@ -162,7 +164,7 @@ def _told(probe: Probe, metric: str) -> Finding | None:
     if probe.severity is None:
         return None
     a = probe.accuracy
-    many = f", corrected for {a.tested:,} that were tested" if a.tested > 1 else ""
+    many = f", corrected for {a.tested:,} tests" if a.tested > 1 else ""
     what = (
         f"{probe.name}: {metric} {a.value:.2f} (95% interval {a.lower:.2f} to {a.upper:.2f}{many})"
         f" is implausibly good, above {probe.bound}"
@@ -290,4 +292,4 @@ def _nuisances(
         yield from _one("nuisance", "the number of slides", slides, outcomes)
     if study_data.reports is not None:
         has = np.array([float(p in study_data.reports.rows) for p in patients])
-        yield from _one("nuisance", "whether there is a report", has, outcomes)
+        yield from _one("nuisance", "presence of a report", has, outcomes)

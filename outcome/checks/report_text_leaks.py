@@ -18,8 +18,8 @@ __all__ = ["scan_dates", "scan_follow_up", "scan_language", "scan_words"]
 
 COMMON_SHARE, FEWEST = 0.05, 3
 REDACT = (
-    "remove these sentences (`redact: true` where the study names the texts, or `redact=`),"
-    " and ask where the texts come from"
+    "remove these sentences (`redact: true` if the study names the texts, or `redact=`), "
+    "and find out where the texts come from"
 )
 ENGLISH = frozenset(
     [
@@ -85,11 +85,11 @@ def _words(kind: str, who: Mapping[str, list[Hit]], n_reports: int, examples: Ex
     shown = examples.some(examples.around(h.sentence, h.start, h.stop) for h in all_hits)
     share = f"{len(who)} of {n_reports} reports ({len(all_hits)} sentences)"
     if kind == AMBIGUOUS:
-        return Finding("note", f"{share} hold words that may tell the outcome: {said}", shown)
+        return Finding("note", f"{share} contain words that may reveal the outcome: {said}", shown)
     many = len(who) >= max(FEWEST, COMMON_SHARE * n_reports)
     return Finding(
         "severe" if many else "warning",
-        f"{share} tell what became of the patient: {said}",
+        f"{share} state the outcome of the patient: {said}",
         shown,
         REDACT,
     )
@@ -114,7 +114,10 @@ def scan_dates(
         for i, m, when in found
     )
     many = len(late) >= max(FEWEST, COMMON_SHARE * len(parts))
-    what = f"{len(late)} of {len(parts)} reports hold dates more than a month after their own"
+    what = (
+        f"{len(late)} of {len(parts)} reports contain dates more than a month after the date of "
+        "the report"
+    )
     return [Finding("severe" if many else "warning", what, shown, REDACT)]
 
 
@@ -137,8 +140,8 @@ def scan_follow_up(texts: Mapping[str, str], patients: pd.DataFrame) -> list[Fin
             findings.append(
                 Finding(
                     "severe",
-                    f"{own} of {len(ids)} reports hold a number that is the patient's own {name}"
-                    f" ({chance:.1f} would by chance)",
+                    f"{own} of {len(ids)} reports contain a number equal to the patient's {name} "
+                    f"({chance:.1f} expected by chance)",
                     remedy=REDACT,
                 )
             )
@@ -163,7 +166,8 @@ def scan_language(texts: Mapping[str, str]) -> list[Finding]:
     return [
         Finding(
             "note",
-            f"{foreign} of {len(texts)} reports do not look English: outcome words and `redact`"
-            " know English only, the statistical probes any language",
+            f"{foreign} of {len(texts)} reports do not seem to be English. The search for "
+            "outcome words and `redact` work only for English; the statistical probes work for "
+            "any language",
         )
     ]

@@ -27,8 +27,9 @@ def single_vectors(study: Study, study_data: StudyData) -> list[str]:
         lengths = _lengths(study_data, name)
         if lengths and max(lengths) == 1:
             found.append(
-                f"{name}: one vector per patient ({len(lengths)} patients). There is nothing to"
-                " pool: `attention` and `mean` give the same model, without computing attention."
+                f"{name}: one vector per patient ({len(lengths)} patients). Pooling is not "
+                "needed: `attention` and `mean` give the same model, and attention is not "
+                "computed."
             )
     return found
 

@@ -30,7 +30,7 @@ def with_slide_column(study: Study, table: pd.DataFrame, notes: list[str]) -> St
     if slide not in table.columns and study.embeddings.patches is not None:
         slide = study.columns.patient
         notes.append(
-            "the cohort table has no column 'slide_id': feature files are looked for by patient"
+            "the cohort table has no column 'slide_id'; feature files are matched by patient id"
         )
     columns = study.columns.model_copy(update={"slide": slide})
     return study.model_copy(update={"columns": columns})

@@ -79,15 +79,15 @@ def _cost(
     size, events = per_fold.sum(axis=1), per_fold[:, 1]
     largest = int(counts.sum(axis=1).argmax())
     notes = [
-        f"whole sites are kept together: folds hold {size.min()} to {size.max()} patients"
-        f" ({size.mean():.0f} if even) and {events.min()} to {events.max()} of them with the event"
-        f" or label ({events.mean():.0f} if even); the largest of {len(names)} sites has"
-        f" {counts[largest].sum()} patients"
+        f"sites are kept together: folds contain {size.min()} to {size.max()} patients "
+        f"({size.mean():.0f} if even) and {events.min()} to {events.max()} of them with the "
+        f"event or label ({events.mean():.0f} if even); the largest of {len(names)} sites has "
+        f"{counts[largest].sum()} patients"
     ]
     if simple:
         notes.append(
-            "the sites and folds are too many for an integer programme: sites are dealt out one by"
-            " one, the largest first, and exchanged while that makes the folds more even"
+            "there are too many sites and folds for integer programming. Sites are assigned one "
+            "by one, the largest first, and exchanged as long as this makes the folds more even"
         )
     return notes
 

@@ -88,8 +88,8 @@ def detect_layout(path: Path) -> str:
         return "patho-bench"
     names = ", ".join(p.name for p in inside[:3]) or "nothing"
     raise CohortError(
-        f"split.files: {path} holds no folds of a known layout (it holds {names}). To do: point to"
-        " a folder with splits_0.csv ..., with k=all.tsv, or with a folder per fold"
+        f"split.files: {path} contains no folds in a known layout (it contains {names}). To do: "
+        "point to a folder with splits_0.csv ..., with k=all.tsv, or with a folder per fold"
     )
 
 
@@ -125,7 +125,7 @@ def read_split_files(
         raise CohortError(f"split.files: there is no file or folder {path}")
     named = READERS[layout](path)
     if not named:
-        raise CohortError(f"split.files: {path} holds no fold of layout {layout!r}")
+        raise CohortError(f"split.files: {path} contains no fold of layout {layout!r}")
     everybody = {i for fold in named for i in (*fold.development, *fold.test)}
     translate = _translation(everybody, patients, slides)
     # What a program wrote into the gaps of a column is no id, unless somebody is called so.
@@ -136,14 +136,14 @@ def read_split_files(
             why_ids_differ(strange, {*patients, *slides}) if len(translate) < len(strange) else ""
         )
         notes.append(
-            f"{len(strange)} ids in {path.name} belong to no patient who can be used: left out"
+            f"{len(strange)} ids in {path.name} do not belong to a usable patient and are ignored"
             + (f" ({reason})" if reason else "")
         )
     if not translate:
         shown = ", ".join(sorted(everybody)[:3])
         reason = why_ids_differ(everybody, {*patients, *slides})
         raise CohortError(
-            f"split.files: {path} names no patient of the cohort (it names {shown} ...)"
+            f"split.files: {path} contains no patient of the cohort (it contains {shown} ...)"
             + (f": {reason}" if reason else "")
         )
     folds, leaks = [], []
@@ -158,13 +158,14 @@ def read_split_files(
         if fold.test and not test:
             shown = ", ".join(sorted(fold.test)[:3])
             raise CohortError(
-                f"{path.name}, fold {fold.name}: no patient of its test set is in the cohort (it"
-                f" names {shown}). To do: write ids as the cohort table does, or remove the fold"
+                f"{path.name}, fold {fold.name}: no patient of its test set is in the cohort (it "
+                f"contains {shown}). To do: write ids as the cohort table does, or remove the "
+                "fold"
             )
         if test:
             folds.append(GivenFold(repeat, fold.name, development, test))
     if leaks:
-        more = f"; and {len(leaks) - 3} folds more" if len(leaks) > 3 else ""
+        more = f"; and {len(leaks) - 3} more folds" if len(leaks) > 3 else ""
         raise LeakageError("; ".join(leaks[:3]) + more + ". To do: split by patient, not by slide")
     return folds, notes
 
@@ -217,7 +218,9 @@ def _outcome(path: Path) -> list[_Named]:
         raise CohortError(f"{path.name} has no column {', '.join(missing)}")
     ids = _id_column(table, path)
     if bad := sorted(set(table["role"]) - {"test", "development", "unused"}):
-        raise CohortError(f"{path.name}: role {bad[0]!r} is none of test, development and unused")
+        raise CohortError(
+            f"{path.name}: role {bad[0]!r} is not one of test, development and unused"
+        )
     repeats = pd.to_numeric(table["repeat"], errors="coerce")
     if repeats.isna().any() or (repeats < 0).any() or (repeats % 1 != 0).any():
         raise CohortError(f"{path.name}: column 'repeat' is not 0, 1, 2 ...")
@@ -247,7 +250,9 @@ def _patho_bench(path: Path) -> list[_Named]:
     tables = _tables(path)
     if len(tables) != 1:
         names = ", ".join(p.name for p in tables[:3]) or "none"
-        raise CohortError(f"split.files: {path} holds several tables of folds or none ({names})")
+        raise CohortError(
+            f"split.files: {path} contains several tables of folds, or none ({names})"
+        )
     table = _table(tables[0])
     ids = _id_column(table, tables[0])
     columns = sorted((c for c in map(str, table) if FOLD_COLUMN.match(c)), key=_number)
@@ -259,7 +264,8 @@ def _patho_bench(path: Path) -> list[_Named]:
         known = {"train", "val", "test"}
         if bad := sorted(set(role) - known - UNUSED):
             raise CohortError(
-                f"{tables[0].name}, column {column!r}: {bad[0]!r} is none of train, val, test, -1"
+                f"{tables[0].name}, column {column!r}: {bad[0]!r} is not one of train, val, "
+                "test, -1"
             )
         development = frozenset(ids[role.isin(["train", "val"])])
         found.append(_Named(str(_number(column)), development, frozenset(ids[role == "test"])))

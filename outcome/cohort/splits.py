@@ -195,8 +195,8 @@ def _from_columns(cohort: Cohort, split: Split, problems: Problems) -> Iterator[
         values = cohort.patients[f"column:{column}"].map(canonical_code)
         if are_roles(values[~_is_unused(values)]):
             problems.add(
-                f"column {column!r} says who is for training and who for testing; its values are"
-                " no folds",
+                f"column {column!r} divides patients into training and test; its values are not "
+                "folds",
                 remedy="give the division as a file (`split: {files: ...}`), or draw folds",
             )
             continue
@@ -204,7 +204,9 @@ def _from_columns(cohort: Cohort, split: Split, problems: Problems) -> Iterator[
         used = values[~_is_unused(values)]
         names = sorted(set(used), key=_natural)
         if len(names) < 2:
-            problems.add(f"column {column!r} holds {len(names)} folds, and 2 are needed")
+            problems.add(
+                f"column {column!r} contains {len(names)} folds, but at least 2 are needed"
+            )
             continue
         for name in names:
             development = tuple(used.index[used != name])
@@ -240,7 +242,9 @@ def _drawn(cohort: Cohort, split: Split, problems: Problems, notes: list[str]) -
             notes += found if repeat == 0 else ()
             division = frozenset(map(frozenset, parts))
             if division in before:
-                notes.append(f"repeat {repeat} divides the sites as an earlier one does")
+                notes.append(
+                    f"repeat {repeat} divides the sites in the same way as an earlier repeat"
+                )
             before.add(division)
         for k, part in enumerate(map(frozenset, parts)):
             development = tuple(p for p in everybody if p not in part)

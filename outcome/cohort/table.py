@@ -211,7 +211,7 @@ def read_cohort(
     needed = needed_columns(study, with_outcomes=with_outcomes)
     table = same_spelling(read.frame, needed)
     if double := sorted(id_columns(study) & {c for c, w in needed.items() if "columns." not in w}):
-        problems.add("an id column cannot have another role too", double, "name another column")
+        problems.add("an id column cannot have a second role", double, "give another column")
     for column in (missing := [c for c in needed if c not in table.columns]):
         problems.add(
             f"{study.cohort.name} has no column {column!r} ({needed[column]})",
@@ -333,8 +333,8 @@ def _entry_note(study: Study, outcome: pd.DataFrame) -> list[str]:
         return []
     late, known = int((outcome["entry"] > 0).sum()), int(outcome["entry"].notna().sum())
     return [
-        f"delayed entry (column {str(study.endpoint.entry)!r}): {late} of {known} patients came"
-        " under observation after the origin, and are at risk only from then on"
+        f"delayed entry (column {str(study.endpoint.entry)!r}): {late} of {known} patients came "
+        "under observation after the time origin and are at risk only from their entry"
     ]
 
 
@@ -355,7 +355,7 @@ def _without_invalid_times(
         low = pd.to_numeric(patients[column], errors="coerce") <= 0
         if low.any() and endpoint is not study.endpoint:
             who = f"{int(low.sum())} patients whose time is zero or negative"
-            notes.append(f"endpoint {endpoint.label!r} is not judged on {who}")
+            notes.append(f"endpoint {endpoint.label!r} is not evaluated in {who}")
         patients = patients.assign(**{column: patients[column].where(~low, "")})
         invalid |= low if endpoint is study.endpoint else False
     return patients, invalid
@@ -382,7 +382,7 @@ def _site(
         problems.add(
             f"column {study.split.site!r} (split.site) is empty",
             [places[p] for p in table.index[blank]],
-            "fill it in (a patient of unknown site may be from any), or remove these rows",
+            "fill it in (a patient with unknown site may be from any site), or remove these rows",
         )
     return site.where(~blank)
 
@@ -417,7 +417,7 @@ def _check_covariates(
     for column in columns:
         # A trained model has learned what to fill in.
         if is_blank(table[column]).all() and not may_be_empty:
-            problems.add(f"column {column!r} is empty", remedy="leave it out of `covariates`")
+            problems.add(f"column {column!r} is empty", remedy="remove it from `covariates`")
     if study.on_missing.covariate == "error":
         for column in columns:
             if empty := [places[p] for p in table.index[is_blank(table[column])]]:
@@ -443,7 +443,7 @@ def _slides(
     twice = slides["slide_id"].duplicated(keep="first")
     if twice.any():
         problems.add(
-            f"column {slide!r} names a slide more than once",
+            f"column {slide!r} contains a slide more than once",
             [f"{slides.at[i, 'slide_id']} in {place(i)}" for i in slides.index[twice]],
             "keep one row per slide" if slide != patient else "keep one row per patient",
         )
@@ -467,7 +467,8 @@ def _one_row_per_patient(
                 f"column {column!r} differs between rows of one patient",
                 # No more than three are shown.
                 [_both(table, patient, column, p, place) for p in differing[:3]] + differing[3:],
-                "a patient has one outcome and one value of each covariate: correct the rows",
+                "each patient must have one outcome and one value of each covariate; correct "
+                "the rows",
             )
     first = table.drop_duplicates(patient, keep="first").set_index(patient)[rest]
     first.index.name = "patient_id"

@@ -45,21 +45,28 @@ Horizons = Annotated[
 ]
 AllowImport = Annotated[
     bool,
-    typer.Option("--allow-import", help="Import the aggregator that the bundle names: runs code."),
+    typer.Option(
+        "--allow-import", help="Import the aggregator named in the bundle. This runs its code."
+    ),
 ]
 
 
 def fit(
     study: StudyFile,
-    arm: Annotated[str | None, typer.Option(help="By default the baseline.")] = None,
+    arm: Annotated[str | None, typer.Option(help="Default: the baseline.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the bundle; default reports/<study name>-bundle.")
     ] = None,
     without_fold: Annotated[
-        str | None, typer.Option(metavar="FOLD", help="Leave its test patients out, to validate.")
+        str | None,
+        typer.Option(
+            metavar="FOLD",
+            help="Exclude the test patients of this fold, to validate the model on them.",
+        ),
     ] = None,
     run: Annotated[
-        Path | None, typer.Option(help="A run of the study: its performance goes into the card.")
+        Path | None,
+        typer.Option(help="A run of the study; its performance is written into the model card."),
     ] = None,
     set_: Set = None,
     jobs: Jobs = None,
@@ -83,7 +90,7 @@ def fit(
     facts = bundle.facts
     typer.echo(f"arm {bundle.arm.name}: {facts['patients']} patients, {facts['events']} events")
     if not facts["performance"]:
-        say([], ["no cross-validated run of this arm was found: its performance is not known"])
+        say([], ["no cross-validated run of this arm was found, so its performance is unknown"])
     typer.echo(f"bundle: {folder} (read {folder / 'MODEL_CARD.md'})")
 
 
@@ -147,11 +154,12 @@ def validate(
             progress=progress,
         )  # fmt: skip
     print_metrics(found.metrics, found.metrics.head(0).assign(baseline=[]), None)
-    # Of the model as trained the slope is 1 whatever it is worth: its own is among the metrics.
+    # The slope of the original model is always 1 in this table; its calibration slope is among the
+    # metrics.
     again = found.recalibration[found.recalibration["version"] != "as trained"]
     if len(again):
         print_table(
-            "What recalibration found (slope 1: nothing to change)",
+            "Recalibration (slope 1: no change needed)",
             list(again.columns),
             [[f"{v:.3f}" if isinstance(v, float) else v for v in row]
              for row in again.to_numpy(dtype=object).tolist()],
@@ -172,7 +180,7 @@ def attention(
     out: Annotated[
         Path | None, typer.Option(help="Folder to write; default reports/<study name>-attention.")
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="Patches listed at either end.")] = 20,
+    top: Annotated[int, typer.Option(min=1, help="Number of patches to list at each end.")] = 20,
     images: Annotated[
         Path | None, typer.Option(help="Folder of the slides, for thumbnails (extra [slides]).")
     ] = None,
@@ -183,7 +191,9 @@ def attention(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random deletions.")] = 0,
     lazyslide: Annotated[
         Literal["copy", "original"] | None,
-        typer.Option(help="Write a table into a copy of the LazySlide store, or into it."),
+        typer.Option(
+            help="Write a table into a copy of the LazySlide store, or into the store itself."
+        ),
     ] = None,
 ) -> None:
     """Map which patches raised and which lowered the risk."""
@@ -196,7 +206,7 @@ def attention(
             allow_import=allow_import, seed=seed, lazyslide=lazyslide, progress=progress,
         )  # fmt: skip
     rows = found.modalities
-    print_table("What the risk comes from", list(rows.columns), _rounded(rows))
+    print_table("Contributions to the risk", list(rows.columns), _rounded(rows))
     if len(found.faithfulness):
         rows = found.faithfulness
         print_table("Risk when patches are deleted", list(rows.columns), _rounded(rows))

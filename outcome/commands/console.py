@@ -1,4 +1,4 @@
-"""What commands share: options, progress, tables on the terminal."""
+"""Shared parts of the commands: options, progress, tables on the terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from outcome.progress import Progress
 
 LOGGER = logging.getLogger("outcome")
-"""Its level is what the user wants to read: see `set_verbosity`."""
+"""Logger for messages to the user; its level is set by `set_verbosity`."""
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]
 Set = Annotated[
@@ -33,15 +33,17 @@ TimeColumn = Annotated[
 ]
 EventColumn = Annotated[
     str,
-    typer.Option("--event", metavar="COLUMN", help="Column that says whether the event was seen."),
+    typer.Option(
+        "--event", metavar="COLUMN", help="Column that states whether the event was observed."
+    ),
 ]
 EntryColumn = Annotated[
     str,
     typer.Option(
         "--entry",
         metavar="COLUMN",
-        help="Column of the time at which observation began, where it is delayed (left"
-        " truncation).",
+        help="Column of the time at which observation began, if entry was delayed (left "
+        "truncation).",
     ),
 ]
 EventCodes = Annotated[
@@ -70,43 +72,43 @@ def started_together() -> bool:
 
 
 def is_first() -> bool:
-    """Whether it is the first of them, which speaks for all."""
+    """Whether it is the first of them, which prints for all."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def is_local_rank_zero() -> bool:
-    """Whether it is the first of them on its machine, which says what is wrong there."""
+    """Whether it is the first of them on its machine, which reports problems there."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def command_line() -> str:
-    """Return the command as it was typed."""
+    """Return the command line as typed."""
     return shlex.join(["outcome", *sys.argv[1:]])
 
 
 def set_verbosity(*, verbose: bool, quiet: bool) -> None:
-    """Choose what is printed: also details, or neither progress nor notes."""
+    """Set what is printed: also details, or neither progress nor notes."""
     from outcome.errors import InputError
 
     if verbose and quiet:
-        raise InputError("--verbose and --quiet: give one of them")
+        raise InputError("--verbose and --quiet exclude each other: give one of them")
     if verbose or quiet:
         LOGGER.setLevel(logging.DEBUG if verbose else logging.WARNING)
 
 
 def is_verbose() -> bool:
-    """Whether details are wanted."""
+    """Whether details are printed."""
     return LOGGER.isEnabledFor(logging.DEBUG)
 
 
 def is_quiet() -> bool:
-    """Whether progress and notes are left out."""
+    """Whether progress and notes are omitted."""
     return not LOGGER.isEnabledFor(logging.INFO)
 
 
 @contextmanager
 def progress_bars() -> Iterator[Progress]:
-    """Show what is being done and the time left: bars on a terminal, else lines."""
+    """Show progress and remaining time: bars on a terminal, else lines."""
     if is_quiet():
         yield silent
     elif sys.stderr.isatty():
@@ -194,7 +196,7 @@ class _Collector(logging.Handler):
 
 @contextmanager
 def printed_messages() -> Iterator[None]:
-    """Print the library's messages when they arise; by default without details."""
+    """Print messages of the library as they occur; by default without details."""
     before = LOGGER.level, LOGGER.propagate
     LOGGER.setLevel(logging.INFO)
     LOGGER.propagate = False
@@ -208,7 +210,7 @@ def printed_messages() -> Iterator[None]:
 
 @contextmanager
 def printed_warnings() -> Iterator[list[str]]:
-    """Yield the warnings that are printed meanwhile, so that they are not printed again."""
+    """Yield the warnings printed inside this context, so that they are not printed again."""
     collector = _Collector()
     with _handler(collector):
         yield collector.messages
@@ -224,7 +226,7 @@ def _handler(handler: logging.Handler) -> Iterator[None]:
 
 
 def print_results(results: Results, baseline: str, printed: Collection[str] = ()) -> None:
-    """Print what a study found, and where its report is; warnings once."""
+    """Print the results of a study and the path of its report; each warning is printed once."""
     print_metrics(results.metrics, results.comparisons, baseline)
     say(results.notes, [w for w in results.warnings if w not in printed])
     if results.manifest["simulated"]:
@@ -233,7 +235,7 @@ def print_results(results: Results, baseline: str, printed: Collection[str] = ()
 
 
 def print_metrics(metrics: Any, comparisons: Any, baseline: str | None) -> None:
-    """Print the main metric of each arm and its difference to the baseline."""
+    """Print the main metric of each arm and its difference from the baseline."""
     if "endpoint" in metrics:
         metrics = metrics[metrics["endpoint"] == ""]
     if "endpoint" in comparisons:
@@ -260,13 +262,13 @@ def print_metrics(metrics: Any, comparisons: Any, baseline: str | None) -> None:
 
 
 def interval_text(lower: Any, upper: Any, form: str) -> str:
-    """Write an interval, or that there is none."""
+    """Write an interval, or state that there is none."""
     known = lower == lower and upper == upper
     return f"{lower:{form}} to {upper:{form}}" if known else "no interval"
 
 
 def print_table(title: str, head: Any, rows: list[list[Any]]) -> None:
-    """Print a table; in full where the output is no terminal."""
+    """Print a table; in full if the output is not a terminal."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -277,12 +279,12 @@ def print_table(title: str, head: Any, rows: list[list[Any]]) -> None:
     for row in rows:
         table.add_row(*(escape(str(v)) for v in row))
     console = Console()
-    # Output that is read by a program, or kept in a log, is not cut to 80 columns.
+    # Output to a program or a log file is not truncated to 80 columns.
     Console(width=None if console.is_terminal else 160).print(table)
 
 
 def say(notes: Any, warnings: Any) -> None:
-    """Print notes and warnings, one a line."""
+    """Print notes and warnings, one per line."""
     for note in [] if is_quiet() else notes:
         typer.echo(f"note: {note}")
     for warning in warnings:

@@ -28,22 +28,24 @@ def embed_reports(
     ] = False,
     chunk_length: Annotated[
         int | None,
-        typer.Option(min=8, help="Most tokens of a chunk; default what the encoder takes."),
+        typer.Option(
+            min=8, help="Maximum number of tokens per chunk; default: the maximum of the encoder."
+        ),
     ] = None,
     weights: Annotated[str | None, typer.Option(help="File of weights (musk).")] = None,
     tokenizer: Annotated[
         Path | None, typer.Option(help="Tokenizer file, tokenizer.spm (musk).")
     ] = None,
     device: Device = "auto",
-    batch: Annotated[int, typer.Option(min=1, help="Chunks at a time.")] = 32,
+    batch: Annotated[int, typer.Option(min=1, help="Chunks per batch.")] = 32,
     half: Annotated[
         bool | None, typer.Option("--half/--full", help="Half precision; default on a GPU.")
     ] = None,
 ) -> None:
     """Turn report texts into vectors (HDF5).
 
-    Sentences are kept whole, in chunks that the encoder takes. Run again, it goes on where it
-    stopped, and takes up new and changed texts.
+    Chunks consist of whole sentences and fit the encoder. If run again, the command continues where
+    it stopped and adds new and changed texts.
     """
     from outcome.checks.report_text_leaks import scan_words
     from outcome.embeddings.reports.embed import embed_texts
@@ -62,7 +64,9 @@ def embed_reports(
         typer.echo(changed.said)
     notes = []
     if table.empty:
-        notes.append(f"{len(table.empty)} patients have an empty text: they have no report")
+        notes.append(
+            f"{len(table.empty)} patients have an empty text and count as patients without a report"
+        )
     found = scan_words(wanted, table.dates)
     notes += [f.text for f in found if f.severity == "note"]
     warnings = [f for f in found if f.severity != "note"]

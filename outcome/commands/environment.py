@@ -1,4 +1,4 @@
-"""What an installation is and can do."""
+"""Description and check of an installation."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ OPTIONAL = (
     *("mlflow", "wandb", "tensorboard"),
 )
 HOMONYM = "outcome"
-"""Another distribution (trio needs it), which installs a package of the same name."""
+"""Another distribution (required by trio) that installs a package of the same name."""
 
 
 def facts(cache: Path) -> dict[str, str]:
-    """Return versions, device, precision and threads, for people."""
+    """Return versions, device, precision and threads as text."""
     device = choose_device("auto")
     wide = "bfloat16" if computes_bfloat16(device) else "float32"
     found = {
@@ -48,18 +48,18 @@ def facts(cache: Path) -> dict[str, str]:
 
 
 def findings(cache: Path) -> Iterator[str]:
-    """Name what is wrong, and what to do."""
+    """Return problems of the installation, with remedies."""
     if version := _version(HOMONYM):
         yield (
-            f"the distribution {HOMONYM!r} ({version}) is installed too, and its package has the"
-            " same name as ours; each overwrites files of the other. To do: give slide-outcome an"
-            f" environment of its own, or: pip uninstall {HOMONYM} and then pip install"
-            " --force-reinstall --no-deps slide-outcome"
+            f"the distribution {HOMONYM!r} ({version}) is also installed. Its package has the "
+            "same name as that of slide-outcome, and each overwrites files of the other. To do: "
+            f"install slide-outcome into a separate environment, or: pip uninstall {HOMONYM} and "
+            "then pip install --force-reinstall --no-deps slide-outcome"
         )
     if not os.access(_existing(cache), os.W_OK):
         yield (
-            f"the cache {cache} cannot be written. To do: name another with --cache or"
-            " $SLIDE_OUTCOME_CACHE"
+            f"the cache {cache} is not writable. To do: give another folder with --cache or "
+            "$SLIDE_OUTCOME_CACHE"
         )
 
 

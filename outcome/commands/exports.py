@@ -15,17 +15,17 @@ def export(
         Path, typer.Argument(help="stamp: a run folder or table of predictions; else a study file.")
     ],
     to: Annotated[
-        Literal["stamp", "patho-bench", "anndata"], typer.Option(help="Whose files to write.")
+        Literal["stamp", "patho-bench", "anndata"], typer.Option(help="Tool whose files to write.")
     ],
     out: Annotated[Path, typer.Option(help="The new folder (stamp) or file to write.")],
-    arm: Annotated[str | None, typer.Option(help="Of the predictions.")] = None,
+    arm: Annotated[str | None, typer.Option(help="Arm of the predictions.")] = None,
     jobs: Jobs = None,
     cache: Cache = None,
 ) -> None:
     """Write results in the files of another tool.
 
-    Predictions as STAMP writes them; slide vectors with the cohort as AnnData; the folds of a study
-    as a task of Patho-Bench. Nothing is overwritten.
+    Predictions in the format of STAMP, slide vectors with the cohort as AnnData, or the folds of a
+    study as a task of Patho-Bench. Nothing is overwritten.
     """
     import os
 

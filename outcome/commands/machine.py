@@ -18,7 +18,7 @@ def pack(
 ) -> None:
     """Pack the patch features of a study ahead of time.
 
-    Every command does so on first use. Stopped, it goes on when run again.
+    Every command does this on first use. If interrupted, it continues when run again.
     """
     import os
 
@@ -41,17 +41,15 @@ def pack(
     typer.echo(f"{len(slides)} slides, {patches} patches, {size / 2**30:.2f} GiB")
     typer.echo(f"cache: {study_data.store.folder}")
     if removed:
-        typer.echo(f"{removed} files that were left half-written by killed processes are removed")
+        typer.echo(f"removed {removed} incomplete files of killed processes")
 
 
 def doctor(
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder of packed features to look at.")
-    ] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder of packed features to check.")] = None,
 ) -> None:
     """Print versions, device, precision and threads.
 
-    The exit status is 2 if something is wrong with it.
+    The exit status is 2 if there is a problem.
     """
     from outcome.commands.environment import facts, findings
     from outcome.embeddings.patches.packed_store import default_cache
@@ -63,4 +61,4 @@ def doctor(
     problems = Problems("this installation")
     problems.extend(findings(folder))
     problems.raise_if_any(InputError)
-    typer.echo("nothing is wrong")
+    typer.echo("no problems found")

@@ -16,10 +16,13 @@ def power(
     arm_c: Annotated[float, typer.Option(help="C-index (or AUROC) of the other arm.")],
     correlation: Annotated[
         float | None,
-        typer.Option(help="Correlation of the scores; default: the better contains the other."),
+        typer.Option(
+            help="Correlation of the scores; default: the better score contains the information of "
+            "the other."
+        ),
     ] = None,
     target: Annotated[float, typer.Option(help="Target power.")] = 0.8,
-    alpha: Annotated[float, typer.Option(help="Two-sided level.")] = 0.05,
+    alpha: Annotated[float, typer.Option(help="Two-sided significance level.")] = 0.05,
     sizes: Annotated[
         str, typer.Option(metavar="N1,N2", help="Numbers of patients to simulate.")
     ] = "100,200,400,800,1600",
@@ -28,7 +31,7 @@ def power(
     out: Annotated[Path | None, typer.Option(help="Also write the table here (csv).")] = None,
     set_: Set = None,
 ) -> None:
-    """Find how many patients it takes to tell two arms apart.
+    """Estimate the number of patients needed to compare two arms.
 
     Cohorts are simulated, with the event rate and censoring of the study's cohort table; embeddings
     are not needed.
@@ -63,14 +66,15 @@ def power(
             events = found.events(n)
             typer.echo(f"{name}: {bound}{n} patients ({events} events) for a power of {target:.0%}")
     typer.echo(
-        f"assumed: scores that correlate by {found.correlation:.2f}, and arms that reach these "
-        "values with so many patients; in cross-validation the standard error is taken "
-        "1.14 to 1.29 times as large (measured), since folds share training patients"
+        f"assumptions: the scores have a correlation of {found.correlation:.2f}, and the arms "
+        "reach these values with these numbers of patients. In cross-validation the standard "
+        "error is taken to be 1.14 to 1.29 times as large (as measured), because folds share "
+        "training patients"
     )
     if read.endpoint.strata:
         typer.echo(
-            f"strata ({read.endpoint.strata}) are not simulated: only patients of one group are "
-            "compared in a run, so more patients are needed than this"
+            f"strata ({read.endpoint.strata}) are not simulated. A run compares only patients of "
+            "the same stratum, so more patients are needed"
         )
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)

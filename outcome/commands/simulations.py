@@ -1,4 +1,4 @@
-"""Commands that make their own cohort: simulate and demo."""
+"""Commands that simulate a cohort: simulate and demo."""
 
 from __future__ import annotations
 
@@ -29,56 +29,70 @@ def simulate(
     out: Annotated[Path, typer.Argument(help="A new folder.")],
     study: Annotated[
         Path | None,
-        typer.Option(metavar="STUDY", help="Rehearse: only embeddings, for this study's patients."),
+        typer.Option(
+            metavar="STUDY",
+            help="Rehearsal: simulate only embeddings, for the patients of this study.",
+        ),
     ] = None,
     external_to: Annotated[
         Path | None,
         typer.Option(
             metavar="COHORT",
-            help="An external cohort for this simulated one: other patients, another site. Only"
-            " --patients, --patches, --missing-reports and --seed may differ.",
+            help="Simulate an external cohort for this simulated cohort: other patients, "
+            "another site. Only --patients, --patches, --missing-reports and --seed may "
+            "differ.",
         ),
     ] = None,
     endpoint: Annotated[
-        Literal["survival", "relapse", "response"], typer.Option(help="What is simulated.")
+        Literal["survival", "relapse", "response"], typer.Option(help="Endpoint to simulate.")
     ] = "survival",
     patients: Annotated[int, typer.Option(help="Number of patients.")] = 300,
-    patches: Annotated[int, typer.Option(help="Median per slide.")] = 500,
+    patches: Annotated[int, typer.Option(help="Median number of patches per slide.")] = 500,
     dimension: Annotated[int, typer.Option(help="Length of a vector.")] = 1024,
     informative: Annotated[
-        float, typer.Option(help="Largest share of a slide that carries information.")
+        float, typer.Option(help="Largest proportion of a slide that carries information.")
     ] = 0.1,
     image_effect: Annotated[float, typer.Option(help="Log hazard per SD.")] = 0.65,
     report_effect: Annotated[float, typer.Option(help="Log hazard per SD.")] = 0.55,
     sites: Annotated[int, typer.Option(help="Hospitals, each with a batch effect.")] = 5,
-    missing_reports: Annotated[float, typer.Option(help="Share without a report.")] = 0.1,
-    event_rate: Annotated[float, typer.Option(help="Share with an event.")] = 0.5,
+    missing_reports: Annotated[
+        float, typer.Option(help="Proportion of patients without a report.")
+    ] = 0.1,
+    event_rate: Annotated[float, typer.Option(help="Proportion of patients with an event.")] = 0.5,
     treatment_effect: Annotated[
         float | None,
-        typer.Option(help="Two treatments: log hazard ratio of the drug. Default: no treatments."),
+        typer.Option(
+            help="Simulate two treatments, with this log hazard ratio of the drug. Default: no "
+            "treatments."
+        ),
     ] = None,
     interaction: Annotated[
-        float, typer.Option(help="Change of --treatment-effect per SD of what the image shows.")
+        float, typer.Option(help="Change of --treatment-effect per SD of the image score.")
     ] = 0.0,
     delayed_entry: Annotated[
         float,
-        typer.Option(help="Share of the source population who come under observation late."),
+        typer.Option(help="Proportion of the source population with delayed entry."),
     ] = 0.0,
     image_c: Annotated[
-        float, typer.Option(help="With --study: C-index (or AUROC) of what the images know.")
+        float,
+        typer.Option(help="With --study: C-index (or AUROC) of the information in the images."),
     ] = 0.68,
-    report_c: Annotated[float, typer.Option(help="With --study: the same of the reports.")] = 0.64,
+    report_c: Annotated[
+        float,
+        typer.Option(help="With --study: C-index (or AUROC) of the information in the reports."),
+    ] = 0.64,
     reference_share: Annotated[
         float,
         typer.Option(
-            help="With --study and two treatments: how much of it holds with the reference (0 to 1)"
+            help="With --study and two treatments: share of this association that is present "
+            "with the reference treatment (0 to 1)"
         ),
     ] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
 ) -> None:
     """Write a cohort with a known truth.
 
-    Its files are laid out as those of real feature extractors.
+    Its files have the layout of real feature extractors.
     """
     from outcome.simulation.simulate import Simulation
     from outcome.simulation.simulate import simulate as write
@@ -112,7 +126,7 @@ def _simulate_external(out: Path, cohort: Path, given: dict[str, Any]) -> None:
     others = {"out", "external_to", "verbose", "quiet"}
     if fixed := sorted(given.keys() - FREE - others):
         options = ", ".join("--" + name.replace("_", "-") for name in fixed)
-        raise InputError(f"{options}: with --external-to as in {cohort}; leave it out")
+        raise InputError(f"{options}: taken from {cohort} if --external-to is given; omit it")
     wanted = {name: value for name, value in given.items() if name in FREE}
     with progress_bars() as progress:
         path = simulate_external(
@@ -143,7 +157,7 @@ def _rehearse(
         f"SIMULATED embeddings of {made.patients} patients and {made.slides} slides in {out}"
     )
     for part, c in made.carried.items():
-        typer.echo(f"the {part}s carry {c:.3f} (C-index or AUROC of the true score)")
+        typer.echo(f"true score of the {part}s: C-index or AUROC {c:.3f}")
     typer.echo(f"next: outcome run {shlex.quote(str(made.study))}")
 
 
@@ -159,7 +173,7 @@ def demo(
     from outcome.simulation.simulate import Simulation
     from outcome.simulation.simulate import simulate as write
 
-    typer.echo("The demo uses SIMULATED data; no real patient is in it.")
+    typer.echo("The demo uses SIMULATED data, without real patients.")
     path = out / "cohort" / "study.yaml"
     with printed_warnings() as printed, progress_bars() as progress:
         if not path.is_file():
@@ -167,7 +181,7 @@ def demo(
                 patients=160, patches=80, dimension=128, image_effect=1.1, report_effect=0.9
             )
             write(out / "cohort", small, progress=lambda a, b: progress("writing slides", a, b))
-        # Three inner folds, less than a study has by default, are done in about a minute.
+        # Three inner folds, fewer than the default, take about a minute.
         study = Study.read(path, ["name=demo-simulated", "split.inner_folds=3"])
         results = run_study(
             study, out=out / "run", jobs=jobs, cache=out / "cache",

@@ -46,7 +46,10 @@ def run(
     ] = None,
     shard: Annotated[
         str | None,
-        typer.Option(metavar="K/N", help="Train the K-th of N parts only; then run without it."),
+        typer.Option(
+            metavar="K/N",
+            help="Train only the K-th of N parts; when all are done, run without this option.",
+        ),
     ] = None,
     save_vectors: Annotated[
         bool,
@@ -56,8 +59,8 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="mlflow|wandb|tensorboard",
-            help="Also log settings, learning curves, metrics, figures and the page there; no"
-            " patient's data. May be given several times.",
+            help="Also log settings, learning curves, metrics, figures and the page to this "
+            "tracker, without patient data. May be repeated.",
         ),
     ] = None,
     strict: Annotated[
@@ -65,21 +68,26 @@ def run(
         typer.Option("--strict", help="Stop before training if the leak scan finds a severe leak."),
     ] = False,
     permutations: Annotated[
-        int, typer.Option(min=0, help="Also test against permuted outcomes; 199 or more.")
+        int,
+        typer.Option(
+            min=0,
+            help="Number of permutations of the outcomes for a permutation test; at least 199.",
+        ),
     ] = 0,
     permute_inputs: Annotated[
         list[str] | None,
         typer.Option(
             "--permute-inputs",
             metavar="INPUT",
-            help="Permute this input instead of the outcomes: does it add to the others?",
+            help="Permute this input instead of the outcomes, to test whether it adds to the "
+            "other inputs.",
         ),
     ] = None,
     permute_networks: Annotated[
         bool,
         typer.Option(
             "--permute-networks",
-            help="Refit the arms in each permutation, not linear models of their inputs.",
+            help="Refit the arms in each permutation, instead of linear models of their inputs.",
         ),
     ] = False,
 ) -> None:
@@ -94,12 +102,12 @@ def run(
 
     further = permutations or permute_inputs or save_vectors or log_to
     if shard and (cluster or further):
-        raise InputError("--shard trains only: give the other options to the run that follows")
+        raise InputError("--shard only trains: give the other options to the run that follows")
     if started_together():
         if shard or cluster or further:
             raise InputError(
-                "torchrun trains only, and shares the work itself: leave out --shard and --cluster,"
-                " and give the other options to the run that follows"
+                "torchrun only trains, and divides the work itself. Omit --shard and --cluster, "
+                "and give the other options to the run that follows"
             )
         _train_together(study, set_ or [], out, device, cache)
         return
@@ -131,7 +139,7 @@ def run(
 def _train_together(
     study: Path, settings: list[str], out: Path | None, device: str, cache: Path | None
 ) -> None:
-    """Train with the other processes of torchrun; the first tells how far they are."""
+    """Train with the other processes of torchrun; the first process prints the progress."""
     from outcome import Study
     from outcome.errors import InputError
     from outcome.pipeline.distributed import train_together
@@ -143,12 +151,12 @@ def _train_together(
                 command=command_line(), progress=progress,
             )  # fmt: skip
     except InputError:
-        if is_local_rank_zero():  # a file may be missing on this machine alone
+        if is_local_rank_zero():  # a file may be missing only on this machine
             raise
         raise typer.Exit(2) from None
     if is_first():
-        typer.echo(f"trained together; {done} of {total} fits are there")
-        typer.echo("now run the same command without torchrun: it evaluates and reports")
+        typer.echo(f"training under torchrun is finished; {done} of {total} fits exist")
+        typer.echo("next, run the same command without torchrun, to evaluate and report")
 
 
 def _run_shard(
@@ -161,7 +169,7 @@ def _run_shard(
             study, shard, out=folder, jobs=jobs, device=device, cache=cache,
             command=command_line(), progress=progress,
         )  # fmt: skip
-    typer.echo(f"part {shard} is finished; {done} of {total} fits are there")
+    typer.echo(f"part {shard} is finished; {done} of {total} fits exist")
     typer.echo("when all parts are finished, run the same command without --shard")
 
 
@@ -173,7 +181,7 @@ def check(
     ] = None,
     cache: Cache = None,
 ) -> None:
-    """Check everything a study names, before it is run.
+    """Check all inputs of a study before it is run.
 
     Prints the cohort flow, the leak probes, and every problem at once.
     """
@@ -215,4 +223,4 @@ def check(
         flow.to_csv(out / "cohort_flow.csv", index=False)
         study_data.cohort.lost_table().to_csv(out / "cohort_lost.csv", index=False)
         scan.table().to_csv(out / "leak_probes.csv", index=False)
-    typer.echo(f"{study} can be run: outcome run {shlex.quote(str(study))}")
+    typer.echo(f"{study}: no problems found. Next: outcome run {shlex.quote(str(study))}")

@@ -1,4 +1,4 @@
-"""Commands that make a study file from what is on disk: init and import."""
+"""Commands that make a study file from existing files: init and import."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def init(
     """Write a study file from a table and folders of features.
 
     The columns are guessed, and the guesses are printed. The meaning of outcome codes is never
-    assumed: it is asked for, or left for you to declare.
+    guessed: the command asks for it, or leaves it for you to declare.
     """
     from outcome.cohort.drafting.drafts import write_draft
     from outcome.cohort.drafting.guess_columns import guess
@@ -112,11 +112,13 @@ def import_(
         ],
         typer.Argument(help="Tool that wrote the files."),
     ],
-    path: Annotated[Path, typer.Argument(help="The table, or the folder that holds it.")],
+    path: Annotated[Path, typer.Argument(help="The table, or the folder that contains it.")],
     patches: Annotated[
         list[Path] | None, typer.Option("--patches", help="Folder of features; may be repeated.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="A new folder; default: named by PATH.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A new folder; default: named after PATH.")
+    ] = None,
     splits: Annotated[Path | None, typer.Option(help="Split files, if stored elsewhere.")] = None,
     table: Annotated[
         Path | None, typer.Option(help="A further table: clinical, or of slides (stamp).")
@@ -176,7 +178,7 @@ def _print_guesses(found: Guesses) -> None:
         "categorical covariates": ", ".join(found.categorical),
     }  # fmt: skip
     if not found.slide:
-        typer.echo("guess: slides are found by the patient's id in the names of their files")
+        typer.echo("guess: slides are matched by the patient id in their file names")
     for role, column in roles.items():
         if column:
             reason = f"  ({found.reasons[role]})" if role in found.reasons else ""
@@ -204,14 +206,14 @@ def _codes(text: str, found: Guesses) -> dict[str, int]:
             "and --event (or a label with --label)"
         )
     if codes and (missing := [c for c in found.codes if c not in codes]):
-        raise InputError(f"--event-codes: {found.event!r} also holds {', '.join(missing[:5])}")
+        raise InputError(f"--event-codes: {found.event!r} also contains {', '.join(missing[:5])}")
     return codes
 
 
 def _ask_codes(found: Guesses) -> dict[str, int]:
     if not (found.event and found.codes and sys.stdin.isatty()):
         return {}
-    typer.echo(f"column {found.event!r} holds codes; say what each means")
+    typer.echo(f"column {found.event!r} contains codes; state the meaning of each")
     ask = "1 = censored, 0 = event" if found.censored else "1 = event, 0 = no event, 2 = competing"
     return {code: typer.prompt(f"{code!r} ({ask})", type=int) for code in found.codes}
 

@@ -33,7 +33,10 @@ Tables = Annotated[
 ]
 Unit = Annotated[str | None, typer.Option(help="Unit of the times: days, months or years.")]
 Horizons = Annotated[
-    str, typer.Option(metavar="T1,T2", help="Times at which AUC, Brier and survival are reported.")
+    str,
+    typer.Option(
+        metavar="T1,T2", help="Times at which AUC, Brier score and survival are reported."
+    ),
 ]
 
 Favourable = Annotated[
@@ -68,27 +71,28 @@ def evaluate(
     ] = "",
     treatment_reference: Annotated[
         str,
-        typer.Option(metavar="VALUE", help="With --treatment: what the other is compared with."),
+        typer.Option(metavar="VALUE", help="With --treatment: the reference treatment."),
     ] = "",
     randomised: Annotated[
         bool | None,
         typer.Option(
-            "--randomised/--not-randomised", help="With --treatment: whether it was drawn by lot."
+            "--randomised/--not-randomised",
+            help="With --treatment: whether treatment was randomised.",
         ),
     ] = None,
     favourable: Favourable = False,
     resamples: Resamples = 1000,
     seed: Seed = 0,
 ) -> None:
-    """Evaluate predictions that any tool has made.
+    """Evaluate predictions of any tool.
 
     Writes metrics with intervals, risk groups, figures and the report.
 
     Columns: patient_id or case_id; time (or time_days, time_months, time_years) and event, or
     label; risk or probability; optional arm, repeat, fold, strata, risk_group, survival_<h>. Other
-    names of the first three are given by --patient, --time and --event; --entry names the time at
-    which observation began, if it was delayed. A run folder already defines its endpoint, unit,
-    horizons, baseline and covariates.
+    names of the first three are given with --patient, --time and --event. With delayed entry,
+    --entry names the column of the start of observation. A run folder already defines its endpoint,
+    unit, horizons, baseline and covariates.
     """
     from outcome.evaluation.regrouping import read_rule
     from outcome.pipeline.evaluate import evaluate_tables
@@ -168,7 +172,7 @@ def report(
         typer.Option("--show-ids", help="Show patient ids, and a table of all patients."),
     ] = False,
 ) -> None:
-    """Make the page of a run again, or one of several runs.
+    """Make the page of a run again, or one page for several runs.
 
     Trains nothing.
     """
@@ -176,13 +180,17 @@ def report(
 
     if len(runs) == 1:
         if out is not None:
-            raise InputError("--out is for a page over several runs; that of one is in its folder")
+            raise InputError(
+                "--out is only for a page over several runs; the page of one run is in its folder"
+            )
         from outcome.pipeline.rebuild_report import report as write_report
 
         typer.echo(f"report: {write_report(runs[0], show_ids=show_ids)}")
         return
     if show_ids:
-        raise InputError("--show-ids is for the page of one run: the page over several has no ids")
+        raise InputError(
+            "--show-ids is only for the page of one run: a page over several runs has no ids"
+        )
     from outcome.reporting.multi_cohort import write_cohorts
 
     made = write_cohorts(runs, out or Path("reports/cohorts"))
@@ -210,9 +218,7 @@ def _treatment(column: str, reference: str, randomised: bool | None) -> Treatmen
 
     if not column:
         if reference or randomised is not None:
-            raise InputError(
-                "--treatment-reference and --randomised are about --treatment COLUMN: add it"
-            )
+            raise InputError("--treatment-reference and --randomised need --treatment COLUMN")
         return None
     if not reference or randomised is None:
         raise InputError(

@@ -71,8 +71,8 @@ class LocalProcesses:
                 failures = failures + 1 if len(waiting) == before else 0
                 if failures == MOST_FAILURES:
                     raise WorkersError(
-                        "a worker process was killed (out of memory?). What is finished is kept:"
-                        " run the study again, with fewer jobs"
+                        "a worker process was killed (out of memory?). Finished fits are kept. "
+                        "Run the study again with fewer jobs"
                     ) from None
 
     def _pool(
@@ -146,8 +146,8 @@ class DaskCluster:
                     yield future.result()
             except dask.KilledWorker:
                 raise WorkersError(
-                    "several workers of the cluster were killed by the same task (out of memory?)."
-                    " What is finished is kept: run the study again"
+                    "several workers of the cluster were killed by the same task (out of "
+                    "memory?). Finished fits are kept. Run the study again"
                 ) from None
             finally:
                 client.cancel(futures)
@@ -170,7 +170,7 @@ class DaskCluster:
                 client.wait_for_workers(1, timeout=WORKERS)
             except TimeoutError:
                 raise WorkersError(
-                    f"cluster {self.address}: the scheduler has no worker yet: start some"
+                    f"cluster {self.address}: the scheduler has no workers yet; start some"
                 ) from None
             yield client
 
@@ -198,18 +198,18 @@ def _checked(versions: tuple[str, str, str], work: Work, grid: Grid, task: tuple
     worker = importlib.import_module("distributed").get_worker()
     if _versions() != versions:
         raise WorkersError(
-            f"worker {worker.address} has {_versions()} for torch, numpy and numba, and here they"
-            f" are {versions}: start workers from the same environment"
+            f"worker {worker.address} has versions {_versions()} of torch, numpy and numba, but "
+            f"this process has {versions}. Start workers from the same environment"
         )
     if worker.state.nthreads != 1:
         raise WorkersError(
-            f"worker {worker.address} works on {worker.state.nthreads} tasks at once: start"
-            " workers with one thread each (and as many workers as there are processors)"
+            f"worker {worker.address} runs {worker.state.nthreads} tasks at once. Start workers "
+            "with one thread each, and one worker per processor"
         )
     for path in (grid.fits.parent, grid.study_data.store.folder):
         if not path.is_dir():
             raise WorkersError(
-                f"worker {worker.address} does not see {path}: put the run folder and the cache"
-                " on a path that all machines share"
+                f"worker {worker.address} cannot access {path}. Put the run folder and the cache "
+                "on a path shared by all machines"
             )
     return _pinned(work, grid, task)

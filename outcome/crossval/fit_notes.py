@@ -21,9 +21,9 @@ def fit_warnings(finished: Sequence[ArmFold]) -> list[str]:
         mine = [f for f in finished if f.arm == arm]
         if flat := [f for f in mine if f.calibration.slope == 0]:
             found.append(
-                f"arm {arm}, {_where(flat, len(mine))}: out-of-fold risks did not rise with the"
-                " outcome inside development, so that everybody gets the same absolute risk there;"
-                " the ranking is kept as it is"
+                f"arm {arm}, {_where(flat, len(mine))}: out-of-fold risks did not increase with "
+                "the outcome in the development patients. All patients of such a fold get the "
+                "same absolute risk; the ranking is unchanged"
             )
     return found
 
@@ -42,13 +42,13 @@ def fit_notes(finished: Sequence[ArmFold], asked: int) -> list[str]:
     if reduced := [f for f in one if f.inner_folds < asked]:
         numbers = sorted({f.inner_folds for f in reduced})
         found.append(
-            f"{_where(reduced, len(one))}: {' or '.join(map(str, numbers))} inner folds instead of"
-            f" {asked}, so that each holds enough events"
+            f"{_where(reduced, len(one))}: {' or '.join(map(str, numbers))} inner folds instead "
+            f"of {asked}, so that each has enough events"
         )
     if few := [f for f in one if f.few]:
         found.append(
-            f"{_where(few, len(one))}: too few development events to choose epochs or a slope by;"
-            " half of the epochs, and slope 1"
+            f"{_where(few, len(one))}: too few development events to choose epochs or a slope; "
+            "half of the epochs and slope 1 are used"
         )
     found += _cuts(finished)
     test = pd.concat([f.test for f in finished])
@@ -62,8 +62,8 @@ def fit_notes(finished: Sequence[ArmFold], asked: int) -> list[str]:
 def _cuts(finished: Sequence[ArmFold]) -> list[str]:
     """Say how sure maximally selected cuts are."""
     return [
-        f"arm {arm}, maximally selected cut in development, p corrected for the search, per fold: "
-        + ", ".join(f"{f.cut_p:.2g}" for f in finished if f.arm == arm)
+        f"arm {arm}, maximally selected cut-off in development patients, p corrected for the "
+        "selection, per fold: " + ", ".join(f"{f.cut_p:.2g}" for f in finished if f.arm == arm)
         for arm in dict.fromkeys(f.arm for f in finished if not np.isnan(f.cut_p))
     ]
 

@@ -86,7 +86,7 @@ def describe(
                 "one slope (normal prior around 1, SD 0.5, wider for risks that hardly differ) and"
                 f" {study.endpoint.calibration}"
             ),
-            "epochs (linear arms: penalty)": "least inner-fold loss after one calibration slope",
+            "epochs (linear arms: penalty)": "lowest inner-fold loss after one calibration slope",
         },
         "covariates": study.covariates.model_dump(mode="json"),
         **(

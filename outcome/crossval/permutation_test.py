@@ -69,7 +69,7 @@ def check_permutations(study: Study, n: int, inputs: Sequence[str]) -> None:
             )
         elif all(have):
             problems.add(
-                f"every arm has the input {name!r}, so that it is added to none",
+                f"every arm has the input {name!r}, so its added value cannot be tested",
                 remedy="add an arm without it",
             )
     problems.raise_if_any(InputError)
@@ -175,8 +175,8 @@ def permutation_notes(tested: pd.DataFrame) -> list[str]:
         model = "linear models of the same inputs" if first.model == "linear" else "the networks"
         what = "outcomes" if exchanged == OUTCOMES else f"input {exchanged}"
         notes.append(
-            f"Permutation test of arm {arm} ({first.n_permutations} permutations of the {what},"
-            f" all of cross-validation repeated with {model}): {parts}"
+            f"Permutation test of arm {arm} ({first.n_permutations} permutations of the {what}; "
+            f"the whole cross-validation was repeated with {model}): {parts}"
         )
     return notes
 

@@ -36,7 +36,7 @@ def changes_since_last_run(folder: Path, study: Study, inputs: Mapping[str, str]
     before = _manifest(folder)
     known = before.get("inputs", {})
     found += [
-        f"{name} has other content"
+        f"{name} has different content"
         for name in inputs
         if known.get(name, inputs[name]) != inputs[name]
     ]
@@ -63,8 +63,8 @@ def claim(folder: Path, study: Study) -> None:
     ]
     if changed:
         raise RunFolderError(
-            f"{folder} was begun with other settings ({'; '.join(changed)}), and parts are not"
-            " mixed: use these settings, or another folder"
+            f"{folder} was started with other settings ({'; '.join(changed)}), and parts with "
+            "different settings cannot be combined. Use the original settings, or another folder"
         )
     # First what distinguishes a run from a folder of the user's that holds a study file.
     (folder / "fits").mkdir(parents=True, exist_ok=True)

@@ -144,7 +144,7 @@ class ArrayBags:
                 except EmbeddingError as error:
                     self._packed[slide] = str(error)
         if bad := [found for s in wanted if isinstance(found := self._packed[s], str)]:
-            problems.add("`bags` holds vectors that cannot be used", bad, "extract these again")
+            problems.add("`bags` contains vectors that cannot be used", bad, "extract these again")
         good = {s: found for s in wanted if isinstance(found := self._packed[s], Packed)}
         return store, good
 

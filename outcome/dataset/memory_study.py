@@ -38,20 +38,20 @@ def memory_study(data: SlideDataset, settings: Mapping[str, Any], where: str) ->
     columns = [] if data.covariates is None else [str(c) for c in data.covariates.columns]
     reserved = (*RESERVED, settings.get("endpoint", {}).get("entry"))
     if taken := [c for c in columns if c in reserved]:
-        problems.add("`covariates` has columns of reserved names", taken, "rename them")
+        problems.add("`covariates` has columns with reserved names", taken, "rename them")
     strata = settings.get("endpoint", {}).get("strata")
     site = settings.get("split", {}).get("site")
     for name, column in (("strata", strata), ("site", site)):
         if column is not None and column not in columns:
             problems.add(
-                f"`{name}` is {column!r}, and the covariates have no such column",
+                f"`{name}` is {column!r}, but the covariates have no such column",
                 remedy=f"their columns are {columns}",
             )
     asked = {i for arm in settings.get("arms", ()) for i in arm["inputs"]} - set(data.inputs)
     words = {"image": "`bags`", "report": "`reports`", "clinical": "`covariates`"}
     if lacking := [words[i] for i in sorted(asked) if i in words]:
         problems.add(
-            f"the data have no {' and no '.join(lacking)}, which a model is to see",
+            f"the data have no {' and no '.join(lacking)}, which a model needs",
             remedy=f"add them to the SlideDataset, or use inputs {'+'.join(data.inputs)}",
         )
     problems.raise_if_any(InputError)

@@ -1,4 +1,4 @@
-"""Patients with their vectors, in memory or in files, for estimators and for loops of one's own."""
+"""Patients with their vectors, in memory or in files, for estimators and training loops."""
 
 from __future__ import annotations
 
@@ -32,44 +32,45 @@ Rows = slice | Sequence[int] | Sequence[bool] | NDArray[Any]
 class SlideDataset:
     """Patients with bags of patch vectors, report vectors, covariates and outcomes.
 
-    What a dataset lacks is None in its samples. `len`, indexing, `take` and iteration work as for a
-    list of patients; an integer gives a `PatientSample`, and a slice or an array of rows gives a
-    `SlideDataset`. PyTorch's `DataLoader` takes it as it is, with
+    Inputs that a dataset does not have are None in its samples. `len`, indexing, `take` and
+    iteration work as for a list of patients; an integer gives a `PatientSample`, and a slice or an
+    array of rows gives a `SlideDataset`. PyTorch's `DataLoader` takes it directly, with
     `collate_fn=outcome.models.collate`.
 
     Parameters
     ----------
     bags : mapping of patient to array, or sequence of arrays, optional
         Patch vectors of each patient, shape (patches, d), any number of patches. None for a patient
-        without. In place of an array there may be a mapping of slide to array. An array of shape
-        (n, d) is one vector per patient.
+        without patches. Instead of an array, a mapping of slide to array is accepted. An array of
+        shape (n, d) is one vector per patient.
     reports : mapping of patient to array, or sequence of arrays, optional
-        Report vectors of each patient, shape (d,) or (chunks, d). None for a patient without.
+        Report vectors of each patient, shape (d,) or (chunks, d). None for a patient without a
+        report.
     covariates : DataFrame, optional
         Clinical variables, one row per patient. Columns of numbers are numeric, all others are
-        categorical, unless `numeric` and `categorical` say otherwise. The index names the patients,
-        or a column `patient_id` does; with neither, rows are in the order of the patients.
+        categorical, unless given by `numeric` and `categorical`. Patient ids are the index or a
+        column `patient_id`; without them, rows are in the order of the patients.
     outcomes : Surv array, DataFrame or array of labels, optional
-        What estimators learn where they are given no `y`. A DataFrame has columns `time` and
-        `event`, or `label`; with `entry`, observation began only then (delayed entry). Its rows are
-        matched as those of `covariates`.
+        Outcomes for estimators that get no `y`. A DataFrame has columns `time` and `event`, or
+        `label`; an optional column `entry` is the start of observation (delayed entry). Rows are
+        matched as for `covariates`.
     patients : sequence of str, optional
-        Ids. By default the keys of a mapping, else the row numbers. With ids, results do not depend
-        on the order of the patients.
+        Patient ids; by default the keys of a mapping, else the row numbers. With ids, results do
+        not depend on the order of the patients.
     coords : mapping of patient to array, or sequence of arrays, optional
-        Of the patches, shape (patches, 2), for maps; where bags are arrays.
+        Coordinates of the patches, shape (patches, 2), for maps; only if bags are arrays.
     numeric, categorical : sequence of str, optional
-        Columns of `covariates` that a model sees as numbers, and as codes. Columns in neither are
-        kept, for strata and sites.
+        Columns of `covariates` that are used as numbers and as categories. Other columns are kept,
+        for strata and sites.
     cache : path, optional
-        Folder where training keeps a packed copy of the bags. By default a temporary one, which is
-        removed with the dataset.
+        Folder for a packed copy of the bags, used in training. By default a temporary folder that
+        is removed with the dataset.
 
     Attributes
     ----------
     patients : ndarray of str, shape (n,)
     inputs : tuple of str
-        Those of `image`, `report` and `clinical` that the dataset has.
+        The inputs of the dataset: `image`, `report` and `clinical`, as far as present.
     covariates, outcomes : DataFrame or None
         Indexed by patient.
     shape : tuple
@@ -78,12 +79,12 @@ class SlideDataset:
     Raises
     ------
     InputError
-        Lengths or patients do not agree; all problems at once.
+        Lengths or patients do not match; the message lists all problems.
 
     See Also
     --------
     outcome.SlideDataset.from_folders : feature files of TRIDENT, CLAM, STAMP, slideflow and others.
-    outcome.SlideDataset.from_study : what a study file names.
+    outcome.SlideDataset.from_study : the data of a study file.
 
     Examples
     --------
@@ -165,20 +166,21 @@ class SlideDataset:
         categorical: Sequence[str] | None = None,
         cache: str | Path | None = None,
     ) -> SlideDataset:
-        """Read feature files, in any layout that a study file knows.
+        """Read feature files, in any layout that a study file supports.
 
         Vectors stay on disk: patches are packed once and then memory-mapped.
 
         Parameters
         ----------
         patches : path or sequence of path, optional
-            Folder with one file per slide; several are joined slide by slide.
+            Folder with one file per slide; the features of several folders are concatenated by
+            slide.
         reports : path, optional
             HDF5 file with one dataset per patient, (d,) or (chunks, d).
         covariates, outcomes, numeric, categorical
             As for `SlideDataset`; matched by patient.
         slides : mapping of slide to patient, optional
-            By default each file is named by its patient.
+            By default each file is named after its patient.
         layout : str
             `auto`, `trident`, `clam`, `panther`, `stamp`, `slideflow`, `tensor` or `numpy`.
         cache : path, optional
@@ -187,7 +189,7 @@ class SlideDataset:
         Raises
         ------
         InputError
-            Files are missing or damaged, or do not belong together; all problems at once.
+            Files are missing, damaged or inconsistent; the message lists all problems.
         """
         from outcome.embeddings.patches.find import find_slide_files
 
@@ -235,20 +237,20 @@ class SlideDataset:
         *,
         cache: str | Path | None = None,
     ) -> SlideDataset:
-        """Read what a study names: vectors, covariates and outcomes.
+        """Read the data of a study: vectors, covariates and outcomes.
 
         Parameters
         ----------
         study : Study or path of a study file
         cohort : DataFrame, optional
-            The cohort table, instead of the study's file.
+            The cohort table, used instead of the file of the study.
         cache : path, optional
             Folder of the packed patches; by default $SLIDE_OUTCOME_CACHE or the user's cache.
 
         Raises
         ------
         InputError
-            Everything that is wrong with the study, at once.
+            The study is invalid; the message lists all problems.
         """
         found = study if isinstance(study, Study) else Study.read(study)
         place = None if cache is None else Path(cache)
@@ -294,7 +296,7 @@ class SlideDataset:
 
     @classmethod
     def of(cls, data: Any) -> SlideDataset:
-        """Return the dataset itself, or make one from samples, arrays or a mapping of arrays.
+        """Return a SlideDataset unchanged, or make one from samples, arrays or a mapping of arrays.
 
         Parameters
         ----------
@@ -331,12 +333,12 @@ class SlideDataset:
 
     @property
     def shape(self) -> tuple[int]:
-        """Number of patients, as scikit-learn looks for it."""
+        """Shape with the number of patients, as needed by scikit-learn."""
         return (len(self.patients),)
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Those of `image`, `report` and `clinical` that the dataset has."""
+        """The inputs of the dataset: `image`, `report` and `clinical`, as far as present."""
         clinical = self.declared.numeric or self.declared.categorical
         there = {"image": self._bags, "report": self._reports, "clinical": clinical or None}
         return tuple(name for name, found in there.items() if found is not None)
@@ -385,7 +387,7 @@ class SlideDataset:
     def report(self, patient: str) -> NDArray[Any] | None:
         """Report vectors of a patient, shape (chunks, d) or (d,); None without a report.
 
-        None, too, where vectors are learned from texts anew for each fold.
+        Also None if vectors are learned from texts separately in each fold.
         """
         if self._reports is None:
             return None
@@ -394,7 +396,7 @@ class SlideDataset:
         return None if isinstance(self._reports, TextReports) else self._reports.vectors(patient)
 
     def take(self, rows: Rows) -> SlideDataset:
-        """Return a dataset of some patients, which shares its arrays with this one.
+        """Return a dataset of some patients. It shares its arrays with this dataset.
 
         Parameters
         ----------
@@ -403,13 +405,13 @@ class SlideDataset:
         Raises
         ------
         InputError
-            A patient would be there twice.
+            A patient would occur twice.
         """
         picked = np.arange(len(self))[rows if isinstance(rows, slice) else np.asarray(rows)]
         ids = self.patients[picked]
         if len(np.unique(ids)) < len(ids):
             raise InputError(
-                "a patient can be in a dataset only once. To do: draw rows without replacement"
+                "a patient can occur only once in a dataset. To do: select rows without replacement"
             )
         part = type(self).__new__(type(self))
         columns = None if self.covariates is None else self.covariates.iloc[picked]
@@ -446,8 +448,9 @@ class SlideDataset:
         Parameters
         ----------
         y : Surv array, DataFrame or array of labels, optional
-            By default the outcomes of the dataset. A DataFrame whose index (or column `patient_id`)
-            names the patients is matched by it; all else is in the order of the patients.
+            By default the outcomes of the dataset. A DataFrame is matched by patient id if its
+            index or column `patient_id` has the ids. Otherwise outcomes are in the order of the
+            patients.
 
         Returns
         -------
@@ -457,13 +460,13 @@ class SlideDataset:
         Raises
         ------
         InputError
-            There are none, or they are of other patients.
+            There are no outcomes, or they belong to other patients.
         """
         if y is None:
             if self.outcomes is None:
                 raise InputError(
-                    "a model requires y to be passed, but the target y is None. To do: give `y`, or"
-                    " a SlideDataset with `outcomes`"
+                    "a model requires y to be passed, but the target y is None. To do: give "
+                    "`y`, or a SlideDataset with `outcomes`"
                 )
             return self.outcomes
         problems = Problems("outcomes")
@@ -473,7 +476,7 @@ class SlideDataset:
         return rows
 
     def slides(self, patient: str) -> list[str]:
-        """Names of a patient's slides; none without patches."""
+        """Slides of a patient; empty without patches."""
         return [] if self._bags is None else self._bags.slides(patient)
 
     def slide_bags(self, patient: str) -> list[NDArray[Any]]:
@@ -481,7 +484,7 @@ class SlideDataset:
         return [] if self._bags is None else self._bags.parts(patient)
 
     def vectors(self) -> GivenVectors:
-        """Return the vectors as training reads them: packed, once for all subsets."""
+        """Return the packed vectors for training; they are packed once for all subsets."""
         problems = Problems("")
         slides = None
         if self._bags is None:
@@ -495,7 +498,7 @@ class SlideDataset:
         return GivenVectors(store, slides, reports, tuple(problems.found))
 
     def _store(self) -> PackedStore:
-        """Return the store of the reports, where there are no patches."""
+        """Return the store of the reports if there are no patches."""
         if not hasattr(self, "_report_store"):
             self._report_store = ArrayBags({}, None)
         return self._report_store.store
@@ -525,7 +528,9 @@ def _ids(
     given = {"bags": bags, "reports": reports, "covariates": covariates, "outcomes": outcomes}
     there = {name: value for name, value in given.items() if value is not None}
     if not there:
-        problems.add("there is nothing", remedy="give `bags=`, `reports=` or `covariates=`")
+        problems.add(
+            "the dataset has no inputs", remedy="give `bags=`, `reports=` or `covariates=`"
+        )
         return []
     ids: list[str] | None = None if patients is None else [str(p) for p in patients]
     if ids is None:
@@ -539,14 +544,14 @@ def _ids(
         n = len(value)
         ids = [f"{i:0{len(str(n - 1))}d}" for i in range(n)]
     if not ids:
-        problems.add("there is no patient")
+        problems.add("the dataset has no patients")
     if twice := sorted(p for p, n in Counter(ids).items() if n > 1):
-        problems.add("a patient is there more than once", twice, "give each patient once")
+        problems.add("a patient occurs more than once", twice, "give each patient once")
     return ids
 
 
 def _named_rows(value: Any) -> list[str] | None:
-    """Return the patients that a mapping or a table names; None for what is in order only."""
+    """Return the patient ids of a mapping or table; None if the data are only in order."""
     if isinstance(value, pd.DataFrame):
         if "patient_id" in value:
             return [str(p) for p in value["patient_id"]]
@@ -564,13 +569,13 @@ def _by_patient(
     if isinstance(values, Mapping):
         called = {str(p): v for p, v in values.items()}
         if not set(called) & set(ids):
-            problems.add(f"`{name}` names none of the {len(ids)} patients", list(called))
+            problems.add(f"`{name}` contains none of the {len(ids)} patients", list(called))
         return {p: called[p] for p in ids if p in called}
     if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
         problems.add(f"`{name}` is {type(values).__name__}", remedy="give one array per patient")
         return None
     if hasattr(values, "toarray"):
-        problems.add(f"`{name}` is a sparse matrix, and dense vectors are needed")
+        problems.add(f"`{name}` is a sparse matrix, but dense vectors are needed")
         return None
     if isinstance(values, pd.DataFrame):
         values = values.to_numpy()
@@ -608,7 +613,9 @@ def _rows_of(
         problems.add(f"`{name}` has several rows of one patient", twice, "give one row each")
         return None
     if absent := [p for p in ids if p not in rows.index]:
-        problems.add(f"`{name}` has no row for patients", absent, "add them, or leave these out")
+        problems.add(
+            f"`{name}` has no row for patients", absent, "add the rows, or exclude these patients"
+        )
         return None
     return rows.loc[list(ids)]
 

@@ -1,4 +1,4 @@
-"""Everything a study reads, checked and joined by patient: what training and checks start from."""
+"""The data of a study, checked and joined by patient, for training and checks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FEW = 5
 
 @dataclass(frozen=True)
 class PatientSample:
-    """What a network may see of one patient, as stored; None for an input that is not there.
+    """The inputs of one patient, as stored; None for a missing input.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class PatientSample:
     report : array, shape (chunks, d), or None
     patient : str
     coords : array, shape (n, 2), or None
-        Of the patches; NaN where they are unknown.
+        Coordinates of the patches; NaN if unknown.
     covariates : mapping, optional
     outcome : mapping, optional
         `time` and `event`, or `label`.
@@ -54,16 +54,16 @@ class PatientSample:
 
 @dataclass(frozen=True)
 class GivenVectors:
-    """Vectors that are in the packed store already, instead of in files that a study names.
+    """Vectors that are already in the packed store, instead of in files of the study.
 
     Parameters
     ----------
     store : PackedStore
     slides : mapping of slide to Packed, or None
-        None where there are no patches.
+        None without patches.
     reports : Reports or None
     problems : tuple of str
-        Why some of them cannot be used.
+        Reasons why some vectors cannot be used.
     """
 
     store: PackedStore
@@ -79,16 +79,16 @@ class StudyData:
     Parameters
     ----------
     cohort : Cohort
-        Patients who can be used, and the flow that led to them.
+        The usable patients, and the cohort flow.
     folds : tuple of Fold
     store : PackedStore
     slides : mapping of patient to tuple of Packed
-        Empty where the study uses no image.
+        Empty if the study uses no images.
     reports : Reports or None
     contents : mapping of patient to mapping of input to str
-        Hashes of what `sample` returns, one per input: what a fit that sees it depends on.
+        Hashes of the inputs returned by `sample`, on which fits depend.
     notes : tuple of str
-        What the user should know and need not mend.
+        Notes for the user that need no correction.
     """
 
     cohort: Cohort
@@ -100,13 +100,13 @@ class StudyData:
     notes: tuple[str, ...]
 
     def sample(self, patient: str) -> PatientSample:
-        """Return one patient's inputs; patches stay on disk until they are touched."""
+        """Return the inputs of one patient; patches stay on disk until they are accessed."""
         slides = self.slides.get(patient, ())
         report = self.reports.vectors(patient) if self.reports is not None else None
         return PatientSample(self.store.features(slides) if slides else None, report)
 
     def content(self, patient: str, inputs: Iterable[str]) -> list[str]:
-        """Return the hashes of some inputs of a patient; clinical values have none here."""
+        """Return the hashes of some inputs of a patient; clinical values have no hash here."""
         found = self.contents[patient]
         return [found[name] for name in inputs if name in found]
 
@@ -119,17 +119,18 @@ class StudyData:
         return None if report is None else report.mean(axis=0, dtype=np.float64)
 
     def of_fold(self, fold: Fold) -> StudyData:
-        """Return the data as models of one outer fold see it.
+        """Return the data for the models of one outer fold.
 
-        Report vectors that are learned from texts are learned from its development patients.
+        Report vectors that are learned from texts are learned from the development patients of the
+        fold.
         """
         if self.reports is None:
             return self
         fitted = self.reports.fitted(fold.development)
         if fitted is self.reports:
             return self
-        # The vectors are now those of this fold, and so are their hashes: anything that is
-        # remembered by content must not take the vectors of another fold for these.
+        # The vectors are now specific to this fold, and so are their hashes. A cache by content
+        # must not confuse them with the vectors of another fold.
         contents = {p: _contents(self.slides.get(p, ()), fitted, p) for p in self.contents}
         return replace(self, reports=fitted, contents=contents)
 
@@ -185,7 +186,7 @@ def prepare(
     known: Sequence[InputError] = (),
     progress: CountProgress = no_progress,
 ) -> StudyData:
-    """Read and check everything a study names; nothing is written but the packed store.
+    """Read and check all data of a study. Only the packed store is written.
 
     Parameters
     ----------
@@ -201,14 +202,14 @@ def prepare(
     jobs : int
         Processes that pack slides.
     known : sequence of InputError
-        Problems that are known already: they are reported with the others.
+        Problems found earlier; they are reported with the others.
     progress : callable
-        Called with slides read so far, and in all.
+        Called with the number of slides read so far, and of all slides.
 
     Raises
     ------
     CohortError
-        With every problem of the table, the files and the folds at once.
+        The table, the files or the folds are invalid; the message lists all problems.
     """
     table = "a DataFrame" if frame is not None else str(study.cohort)
     problems = Problems(f"study {study.name!r} (cohort table: {table})")
@@ -259,16 +260,16 @@ def join_files(
     cohort : Cohort
     store : PackedStore
     notes : list of str
-        Receives what the user should know.
+        Receives notes for the user.
     problems : Problems
-        Receives whatever is wrong with the files.
+        Receives problems of the files.
     jobs, progress
         As for `prepare`.
 
     Returns
     -------
     cohort : Cohort
-        Without who was dropped, who is counted in its flow.
+        Without the dropped patients, who are counted in the cohort flow.
     slides : dict of patient to tuple of Packed
     reports : Reports or None
     """
@@ -325,7 +326,8 @@ def _redactions(study: Study) -> list[str]:
 def _reports_in_flow(study: Study, cohort: Cohort, reports: Reports, notes: list[str]) -> Cohort:
     if reports.unmatched:
         notes.append(
-            f"{reports.unmatched} reports belong to no patient of the cohort table: not used"
+            f"{reports.unmatched} reports do not belong to a patient of the cohort table and are "
+            "not used"
         )
     without = [p for p in cohort.patients.index if p not in reports.rows]
     if not without:
@@ -335,19 +337,19 @@ def _reports_in_flow(study: Study, cohort: Cohort, reports: Reports, notes: list
         reason = f"{len(without)} patients without a report"
         return cohort.keep(kept, "patients with a report", reason)
     notes.append(
-        f"{len(without)} of {len(cohort.patients)} patients have no report; they are kept, and the"
-        " network sees a learned vector instead"
+        f"{len(without)} of {len(cohort.patients)} patients have no report. They are kept; the "
+        "network uses a learned vector instead"
     )
     return cohort
 
 
 def _in_a_fold(study: Study, cohort: Cohort, folds: Sequence[Fold]) -> Cohort:
-    """Drop and count patients that are in none of the given folds."""
+    """Drop and count patients that are not in any of the given folds."""
     if not study.split.given or not folds:
         return cohort
     used = {p for fold in folds for p in (*fold.test, *fold.development)}
     kept = [p for p in cohort.patients.index if p in used]
-    reason = f"{len(cohort.patients) - len(kept)} patients in no fold of the given split"
+    reason = f"{len(cohort.patients) - len(kept)} patients not in any fold of the given split"
     return cohort.keep(kept, "in a fold", reason)
 
 
@@ -358,8 +360,9 @@ def _check_reports_everywhere(folds: Sequence[Fold], reports: Reports, problems:
     )
     if fewest < FEW:
         problems.add(
-            f"some inner folds train on {fewest} patients with a report, and {FEW} are needed",
-            remedy="leave out the arms with a report, or use fewer folds",
+            f"some inner folds have only {fewest} training patients with a report, but {FEW} are "
+            "needed",
+            remedy="remove the arms with a report, or use fewer folds",
         )
 
 

@@ -1,4 +1,4 @@
-"""What the estimators share: parameters as sections of a study, training, and scoring."""
+"""Base class of the estimators: parameters as sections of a study, training, and scoring."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ TRAINING = (
 
 
 class MILEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn is untyped
-    """A multiple-instance model of one arm, trained by the protocol of a study."""
+    """A multiple-instance model of one arm, trained with the protocol of a study."""
 
     inputs: str | Sequence[str]
     aggregator: str | type
@@ -65,7 +65,7 @@ class MILEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn is
         Parameters
         ----------
         name : str, optional
-            By default its inputs, joined by `+`.
+            Name of the arm; by default its inputs, joined by `+`.
         """
         given = self.inputs
         inputs = [p.strip() for p in given.split("+")] if isinstance(given, str) else list(given)
@@ -93,7 +93,7 @@ class MILEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn is
 
         Parameters
         ----------
-        X : SlideDataset, or what `SlideDataset.of` takes
+        X : SlideDataset, or data accepted by `SlideDataset.of`
         outcomes : callable
             Dataset -> table of outcomes, in its order.
         """
@@ -104,7 +104,7 @@ class MILEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn is
         y = outcomes(data)
         if missing := y.index[y.isna().any(axis=1)].tolist():
             problems = Problems(type(self).__name__)
-            problems.add("`y` is missing for patients", missing, "leave these patients out")
+            problems.add("`y` is missing for patients", missing, "exclude these patients")
             problems.raise_if_any(InputError)
         training, late = self.training_settings(), {"entry": "entry"} if "entry" in y else {}
         arm = self.arm_settings()
@@ -141,12 +141,12 @@ class MILEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn is
         return self
 
     def with_bundle(self, bundle: Bundle) -> Self:
-        """Take over a trained model, as `outcome.fit` and `cross_validate` make it.
+        """Use a trained model, as made by `outcome.fit` and `cross_validate`.
 
         Parameters
         ----------
         bundle : Bundle
-            Of an endpoint of this kind.
+            A model of the same kind of endpoint.
         """
         self.bundle_ = bundle
         self._one_vector_each = False
@@ -168,16 +168,16 @@ class MILEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn is
         check_is_fitted(self, "bundle_")
         if isinstance(X, np.ndarray) and X.ndim == 2 and not self._one_vector_each:
             raise InputError(
-                f"`X` is one array of shape {X.shape}, and the model was trained on bags. To do:"
-                " give a list of bags, [X] for one patient"
+                f"`X` is one array of shape {X.shape}, but the model was trained on bags. To do: "
+                "give a list of bags; for one patient, [X]"
             )
         new = given_patients(self.bundle_, SlideDataset.of(X), type(self).__name__)
-        # In one process: the arrays would be copied to the others.
+        # One process only: more processes would copy the arrays.
         found = score_patients(self.bundle_, new, jobs=1)
         return np.asarray(found.risks.mean(axis=1)), new
 
     def predict_risk_group(self, X: Any) -> NDArray[np.str_]:
-        """Return the risk group of each patient, cut at what was fixed in training.
+        """Return the risk group of each patient, with the cut-offs fixed in training.
 
         Parameters
         ----------
@@ -186,7 +186,7 @@ class MILEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn is
         Returns
         -------
         ndarray of str, shape (n,)
-            `low`, `high`, or with more cut-offs `intermediate` between them.
+            `low` or `high`; with more cut-offs also `intermediate`.
         """
         from outcome.risk.cutoffs import risk_groups
 
@@ -194,7 +194,7 @@ class MILEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn is
         return np.asarray(risk_groups(risk, new.strata, self.bundle_.cuts))
 
     def attention(self, bag: Any) -> Array:
-        """Return how much weight the model gives to each patch of a patient.
+        """Return the attention weight of each patch of a patient.
 
         Parameters
         ----------
@@ -203,7 +203,7 @@ class MILEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn is
         Returns
         -------
         ndarray, shape (n,)
-            Not below 0; sums to 1. Mean over heads and inner models.
+            Non-negative weights that sum to 1, averaged over heads and inner models.
 
         Raises
         ------
@@ -219,7 +219,7 @@ class MILEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn is
         return np.asarray(found)
 
     def contributions(self, bag: Any) -> Array:
-        """Return how much each patch raises (above 0) or lowers the calibrated log hazard or logit.
+        """Return the contribution of each patch to the calibrated log hazard or logit.
 
         Parameters
         ----------
@@ -228,8 +228,9 @@ class MILEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn is
         Returns
         -------
         ndarray, shape (n,)
-            Compared with a patch like the mean of the training patients. They add up to the image's
-            part of the linear predictor.
+            Positive values raise the risk, negative values lower it, relative to a patch equal to
+            the mean of the training patients. They add up to the image's part of the linear
+            predictor.
         """
         return np.asarray(self._explained(bag).value)
 
@@ -241,7 +242,7 @@ class MILEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn is
 
         check_is_fitted(self, "bundle_")
         if "image" not in self.bundle_.inputs:
-            raise InputError("the model sees no patches: there is nothing to explain")
+            raise InputError("the model does not use patches, so there is nothing to explain")
         ensemble = Ensemble(self.bundle_)
         with threadpool_limits(limits=1, user_api="blas"):
             return patch_contributions(ensemble, self._patient(ensemble, bag))
@@ -265,7 +266,7 @@ class MILEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn is
 
 
 def _class_name(aggregator: str | type) -> str:
-    """Return how a study names an aggregator that may be given as its class."""
+    """Return the name of an aggregator in a study; the aggregator may be given as a class."""
     if isinstance(aggregator, type):
         return f"{aggregator.__module__}:{aggregator.__qualname__}"
     return aggregator
@@ -273,7 +274,7 @@ def _class_name(aggregator: str | type) -> str:
 
 @contextmanager
 def python_names() -> Iterator[None]:
-    """Name settings as the arguments of Python instead of the keys of a study file."""
+    """Convert keys of a study file to argument names of Python."""
     try:
         yield
     except StudyError as error:

@@ -26,8 +26,8 @@ Array = NDArray[np.float64]
 class MILClassifier(ClassifierMixin, MILEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     """Yes/no classification of bags of patch vectors, with attention and calibrated probabilities.
 
-    It is trained as an arm of a study; see `MILCox`. For an unbiased estimate of performance use
-    `outcome.cross_validate`.
+    The training is that of an arm of a study; see `MILCox`. For an unbiased estimate of performance
+    use `outcome.cross_validate`.
 
     Parameters
     ----------
@@ -35,49 +35,52 @@ class MILClassifier(ClassifierMixin, MILEstimator):  # type: ignore[misc]  # sci
         Any of `image`, `report` and `clinical`, e.g. `"image+report"`.
     aggregator : str or class
         `attention` (gated), `mean`, `transformer`, `prototypes`, `abmil`, `linear` (a ridge model
-        of the mean vectors), several joined by `+`, or a class of your own (also as
-        `package.module:Class`), which `outcome.testing.check_aggregator` has checked.
+        of the mean vectors), several joined by `+`, or your own class (also as
+        `package.module:Class`); check it with `outcome.testing.check_aggregator`.
     fusion : {"ensemble", "early", "gated", "cross", "late", "stacked"}
-        How several inputs are joined; see `outcome.study.Arm`. `early`: one network sees all of
-        them. `ensemble`: networks of each input and one of all, weighted by development loss.
+        How several inputs are joined; see `outcome.study.Arm`. `early`: one network uses all
+        inputs. `ensemble`: one network per input and one with all inputs, weighted by the loss on
+        development patients.
     options : mapping, optional
         Arguments of the aggregator, e.g. `{"heads": 4}`.
     positive : optional
-        The positive class; by default the one that sorts last.
+        The positive class; by default the last one in sorted order.
     favourable : bool
-        The positive class is the better outcome (a response): then a higher risk is a lower
-        probability of it.
+        The positive class is the better outcome (a response). A higher risk then means a lower
+        probability of this class.
     epochs : int
-        Most passes over the patients; how many are used is chosen by the loss on inner folds.
+        Maximum number of epochs. The number used is chosen by the loss on inner folds.
     batch_size : int or "all"
-        Patients per step, about.
+        Approximate number of patients per step.
     learning_rate, weight_decay : float
-        Of AdamW.
+        Learning rate and weight decay of AdamW.
     dropout : float
-        Of pooled components, in training.
+        Dropout of the pooled components during training.
     components : int
-        Principal components of the vectors that the network sees; 0 for the vectors as they are.
+        Number of principal components of the vectors; 0 for the original vectors.
     attention_width : int
         Units of each attention branch.
     hidden_inputs : float
-        Share of patients whose input is hidden in a training step, with several inputs.
+        Proportion of patients whose input is hidden in a training step, if there are several
+        inputs.
     search : int
-        Settings drawn at random that are tried besides these; the inner folds decide.
+        Number of further settings to try, drawn at random. The loss on inner folds decides.
     patches_per_epoch : int, optional
-        Most patches of a patient that an epoch sees, drawn anew each time; default all.
+        Maximum number of patches per patient in an epoch, drawn anew in each epoch. Default: all.
     precision : {"auto", "float32", "bfloat16"}
-        Of the products inside an aggregator.
+        Precision of matrix products inside an aggregator.
     threads : int
         Processor threads of one fit.
     inner_folds : int
-        Models that are trained, each without one part of the patients; predictions are their mean.
-        Fewer where events are few.
+        Number of inner folds, and of networks; each is trained without one inner fold. Predictions
+        are their mean. With few events the number is reduced.
     risk_groups : {"median", "tertiles", "maxstat"} or sequence of float
-        Cut-offs of `predict_risk_group`, from out-of-fold risks; shares such as `[0.25, 0.75]`.
+        Cut-offs of `predict_risk_group`, from out-of-fold risks; quantiles such as `[0.25, 0.75]`.
     random_state : int, RandomState or None
-        Of inner folds, initial weights and the order of patients.
+        Seed of inner folds, initial weights and the order of patients.
     n_jobs : int, optional
-        Processes that train; by default one, -1 for one per processor. Results do not depend on it.
+        Number of processes for training; by default one, -1 for one per processor. Results do not
+        depend on it.
     device : str
         `auto`, `cpu`, `cuda:N` or `mps`.
 
@@ -188,7 +191,7 @@ class MILClassifier(ClassifierMixin, MILEstimator):  # type: ignore[misc]  # sci
         Raises
         ------
         InputError
-            Whatever a study would refuse; all problems at once.
+            The data or parameters are invalid; the message lists all problems.
         """
         classes: list[Any] = []
 
@@ -202,14 +205,16 @@ class MILClassifier(ClassifierMixin, MILEstimator):  # type: ignore[misc]  # sci
         return self.with_classes(classes)
 
     def with_bundle(self, bundle: Bundle) -> Self:
-        """Take over a trained model of a yes/no endpoint, whose classes are 0 and 1."""
+        """Use a trained model of a yes/no endpoint; its classes are 0 and 1."""
         if bundle.endpoint.kind != "binary":
-            raise InputError(f"the model is of a {bundle.endpoint.kind} endpoint, not of labels")
+            raise InputError(
+                f"the model was trained for a {bundle.endpoint.kind} endpoint, not for labels"
+            )
         super().with_bundle(bundle)
         return self.with_classes([0, 1])
 
     def with_classes(self, classes: Sequence[Any]) -> Self:
-        """Note the classes, the positive one last."""
+        """Set the classes, with the positive class last."""
         self.classes_ = np.unique(np.asarray(classes))
         self._positive_column = int(np.flatnonzero(self.classes_ == classes[1])[0])
         return self
@@ -228,7 +233,7 @@ class MILClassifier(ClassifierMixin, MILEstimator):  # type: ignore[misc]  # sci
         return self._scored(X)[0]
 
     def predict_proba(self, X: Any) -> Array:
-        """Return the calibrated probability of each class, shape (n, 2), columns as `classes_`.
+        """Return calibrated probabilities, shape (n, 2), with columns in the order of `classes_`.
 
         Parameters
         ----------
@@ -291,6 +296,6 @@ def label_outcomes(data: SlideDataset, y: Any) -> pd.DataFrame:
     known = data.outcomes_from(y)
     if "label" not in known:
         raise InputError(
-            "`y` holds times and events, and MILClassifier needs labels. To do: use MILCox"
+            "`y` contains times and events, but MILClassifier needs labels. To do: use MILCox"
         )
     return known

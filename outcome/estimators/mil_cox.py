@@ -26,10 +26,11 @@ Array = NDArray[np.float64]
 class MILCox(MILEstimator):
     """Cox proportional hazards on bags of patch vectors, with attention and calibrated survival.
 
-    It is trained as an arm of a study is: vectors are projected on principal components, one
-    network is trained without each inner fold, all stop at the epoch with the least loss on the
-    held-out patients, and their mean risk is calibrated and cut on out-of-fold risks. For an
-    unbiased estimate of performance use `outcome.cross_validate`.
+    The training is that of an arm of a study. Vectors are projected onto principal components. For
+    each inner fold, one network is trained on the other inner folds. All networks stop at the epoch
+    with the lowest loss on the held-out patients. Predictions are the mean over the networks.
+    Calibration and cut-offs are learned from out-of-fold risks. For an unbiased estimate of
+    performance use `outcome.cross_validate`.
 
     Parameters
     ----------
@@ -37,49 +38,52 @@ class MILCox(MILEstimator):
         Any of `image`, `report` and `clinical`, e.g. `"image+report"`.
     aggregator : str or class
         `attention` (gated), `mean`, `transformer`, `prototypes`, `abmil`, `linear` (a ridge model
-        of the mean vectors), several joined by `+`, or a class of your own (also as
-        `package.module:Class`), which `outcome.testing.check_aggregator` has checked.
+        of the mean vectors), several joined by `+`, or your own class (also as
+        `package.module:Class`); check it with `outcome.testing.check_aggregator`.
     fusion : {"ensemble", "early", "gated", "cross", "late", "stacked"}
-        How several inputs are joined; see `outcome.study.Arm`. `early`: one network sees all of
-        them. `ensemble`: networks of each input and one of all, weighted by development loss.
+        How several inputs are joined; see `outcome.study.Arm`. `early`: one network uses all
+        inputs. `ensemble`: one network per input and one with all inputs, weighted by the loss on
+        development patients.
     options : mapping, optional
         Arguments of the aggregator, e.g. `{"heads": 4}`.
     strata : str, optional
         Column of the dataset's covariates whose groups have their own baseline hazard and risk
         sets, e.g. the cancer type.
     unit : {"days", "months", "years"}
-        Of the follow-up times. Follow-up longer than a life is refused.
+        Unit of the follow-up times. Follow-up longer than a human life is an error.
     epochs : int
-        Most passes over the patients; how many are used is chosen by the loss on inner folds.
+        Maximum number of epochs. The number used is chosen by the loss on inner folds.
     batch_size : int or "all"
-        Patients per step, about.
+        Approximate number of patients per step.
     learning_rate, weight_decay : float
-        Of AdamW.
+        Learning rate and weight decay of AdamW.
     dropout : float
-        Of pooled components, in training.
+        Dropout of the pooled components during training.
     components : int
-        Principal components of the vectors that the network sees; 0 for the vectors as they are.
+        Number of principal components of the vectors; 0 for the original vectors.
     attention_width : int
         Units of each attention branch.
     hidden_inputs : float
-        Share of patients whose input is hidden in a training step, with several inputs.
+        Proportion of patients whose input is hidden in a training step, if there are several
+        inputs.
     search : int
-        Settings drawn at random that are tried besides these; the inner folds decide.
+        Number of further settings to try, drawn at random. The loss on inner folds decides.
     patches_per_epoch : int, optional
-        Most patches of a patient that an epoch sees, drawn anew each time; default all.
+        Maximum number of patches per patient in an epoch, drawn anew in each epoch. Default: all.
     precision : {"auto", "float32", "bfloat16"}
-        Of the products inside an aggregator.
+        Precision of matrix products inside an aggregator.
     threads : int
         Processor threads of one fit.
     inner_folds : int
-        Models that are trained, each without one part of the patients; predictions are their mean.
-        Fewer where events are few.
+        Number of inner folds, and of networks; each is trained without one inner fold. Predictions
+        are their mean. With few events the number is reduced.
     risk_groups : {"median", "tertiles", "maxstat"} or sequence of float
-        Cut-offs of `predict_risk_group`, from out-of-fold risks; shares such as `[0.25, 0.75]`.
+        Cut-offs of `predict_risk_group`, from out-of-fold risks; quantiles such as `[0.25, 0.75]`.
     random_state : int, RandomState or None
-        Of inner folds, initial weights and the order of patients.
+        Seed of inner folds, initial weights and the order of patients.
     n_jobs : int, optional
-        Processes that train; by default one, -1 for one per processor. Results do not depend on it.
+        Number of processes for training; by default one, -1 for one per processor. Results do not
+        depend on it.
     device : str
         `auto`, `cpu`, `cuda:N` or `mps`.
 
@@ -100,10 +104,10 @@ class MILCox(MILEstimator):
 
     Notes
     -----
-    Ties are handled after Efron; a competing event (code 2) ends follow-up as censoring does.
-    Outcomes with a column `entry` have delayed entry (left truncation): patients are at risk only
-    after it, in training, calibration and `score`.
-    Without ids (a list of arrays) patients are called by their row.
+    Ties are handled by Efron's method. A competing event (code 2) is treated as censoring.
+    Outcomes with a column `entry` have delayed entry (left truncation). Patients are at risk only
+    after entry, in training, calibration and `score`. Without ids (a list of arrays) patients are
+    identified by their row.
 
     Examples
     --------
@@ -125,7 +129,7 @@ class MILCox(MILEstimator):
     """
 
     _predict_risk_score = True
-    """For the scorers of scikit-survival."""
+    """Needed by the scorers of scikit-survival."""
 
     def __init__(
         self,
@@ -206,14 +210,16 @@ class MILCox(MILEstimator):
         Raises
         ------
         InputError
-            Whatever a study would refuse; all problems at once.
+            The data or parameters are invalid; the message lists all problems.
         """
         return self._fit(X, lambda data: survival_outcomes(data, y))
 
     def with_bundle(self, bundle: Bundle) -> Self:
-        """Take over a trained model of a survival endpoint."""
+        """Use a trained model of a survival endpoint."""
         if bundle.endpoint.kind != "survival":
-            raise InputError(f"the model is of a {bundle.endpoint.kind} endpoint, not of survival")
+            raise InputError(
+                f"the model was trained for a {bundle.endpoint.kind} endpoint, not for survival"
+            )
         super().with_bundle(bundle)
         times = [own[0] for own in self._calibration.baselines.values()]
         self.unique_times_ = np.unique(np.concatenate(times)) if times else np.empty(0)
@@ -261,7 +267,8 @@ class MILCox(MILEstimator):
     def score(self, X: Any, y: Any = None) -> float:
         """Return Harrell's C of the predicted risk, within strata; higher is better.
 
-        With delayed entry, of pairs whose later patient had entered before the earlier event.
+        With delayed entry, a pair counts only if the patient with the longer time had entered
+        before the earlier event.
 
         Parameters
         ----------
@@ -307,7 +314,7 @@ def survival_outcomes(data: SlideDataset, y: Any) -> pd.DataFrame:
     known = data.outcomes_from(y)
     if "time" not in known:
         raise InputError(
-            "`y` holds labels, and MILCox needs times and events. To do: give a Surv array"
-            " (sksurv.util.Surv.from_arrays(event, time)), or use MILClassifier"
+            "`y` contains labels, but MILCox needs times and events. To do: give a Surv array "
+            "(sksurv.util.Surv.from_arrays(event, time)), or use MILClassifier"
         )
     return known

@@ -336,14 +336,14 @@ def _add_outcome(
         )
     if not unknown.any() and len(event) and not (event == 0).any() and (event == 2).any():
         problems.add(
-            "event holds 1 and 2 and no 0 (censored)",
+            "event contains 1 and 2 but no 0 (censored)",
             remedy="write 0 for censored and 1 for the event; 2 is a competing event",
         )
     if unit is not None and (long := time > LONGEST_FOLLOW_UP[unit]).any():
         problems.add(
             f"follow-up of more than {LONGEST_FOLLOW_UP[unit]:,.0f} {unit}",
             ids[long].tolist(),
-            "give the unit that the times are in",
+            "give the unit of the times",
         )
     table["time"], table["event_code"] = time, event
     if "entry" in raw:
@@ -364,7 +364,7 @@ def _tie(table: pd.DataFrame, horizons: Sequence[float], problems: Problems) -> 
         problems.add(
             "entry is not before the end of follow-up",
             table.loc[late, "patient_id"].tolist(),
-            "correct it, or take these patients out: they were never under observation",
+            "correct it, or remove these patients: they were never under observation",
         )
 
 
@@ -376,7 +376,7 @@ def _one_outcome_each(table: pd.DataFrame, problems: Problems) -> None:
         problems.add(
             "a patient has different outcomes or strata in different rows",
             several.tolist(),
-            "give one outcome to each patient",
+            "give each patient one outcome",
         )
 
 

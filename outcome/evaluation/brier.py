@@ -55,7 +55,7 @@ def pooled_mean(
             repeats.append(Estimate(value, (above - value * below) / total, draws))
     note = f"{left_out} predictions are missing" if left_out else ""
     if not repeats:
-        return unknown(note or "no patient to average over")
+        return unknown(note or "no patient with a known outcome")
     return mean_of_repeats(repeats, note)
 
 

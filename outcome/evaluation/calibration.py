@@ -107,7 +107,7 @@ def survival_calibration(arm: ArmScores, horizons: Sequence[float]) -> dict[str,
     inside = [h for h in horizons if h in arm.folds[0].survival]
     usable = [h for h in inside if _too_late(arm, h) is None]
     if inside:
-        found["calibration_slope"] = unknown("no horizon lies within follow-up")
+        found["calibration_slope"] = unknown("no horizon is within the follow-up")
     if usable:
         slope = _mean_of_repeats(arm, usable[-1], _slope)
         found["calibration_slope"] = slope

@@ -83,7 +83,7 @@ def _against(
         lost = len(arm.patients), len(reference.patients)
         note = f"on {n_common} common patients; the arms scored {lost[0]} and {lost[1]}"
     if lacking:
-        known = f"{', '.join(lacking)}: of patients whom both arms give one"
+        known = f"{', '.join(lacking)}: computed in patients with a value in both arms"
         note = "; ".join(filter(None, [note, known]))
     rows = []
     for metric in first:

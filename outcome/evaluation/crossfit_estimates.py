@@ -201,7 +201,7 @@ def crossfit_difference(first: CrossfitEstimate, second: CrossfitEstimate) -> Cr
         reasons = sorted({e.note for e in (first, second) if e.found is None and e.note})
         return CrossfitEstimate(None, difference=True, note="; ".join(reasons))
     if len(first.repeats) != len(second.repeats):
-        raise InputError("the arms have different repeats; restrict both to what both scored")
+        raise InputError("the arms have different repeats; restrict both to their common repeats")
     repeats = tuple(a - b for a, b in zip(first.repeats, second.repeats, strict=True))
     found = crossfit_variance(repeats, difference=True)
     note = "; ".join(dict.fromkeys(filter(None, [first.note, second.note])))
@@ -370,10 +370,12 @@ def _arranged(
     where = f"arm {part['arm'].iloc[0]}, fold {part['fold'].iloc[0]}"
     if (wrong := (times != 1).any(axis=1)).any():
         who = [str(place[p]) for p in patients[wrong]]
-        problems.add(f"{where}: not one score by each inner model", who, "give each once")
+        problems.add(
+            f"{where}: there must be one score by each inner model", who, "give each score once"
+        )
     if unknown := [name for name in names if name not in groups]:
         problems.add(
-            f"{where}: the splits hold no patient of the inner fold", unknown,
+            f"{where}: the splits contain no patient of the inner fold", unknown,
             "give the splits of the same run",
         )  # fmt: skip
     if wrong.any() or unknown:

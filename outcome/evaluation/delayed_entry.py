@@ -29,22 +29,22 @@ __all__ = [
 ]
 
 WEIGHTS = (
-    "delayed entry: weights for censoring do not stand for patients who had the event before they"
-    " could enter"
+    "delayed entry: censoring weights do not represent patients who had the event before entry"
 )
 """Why there is no Uno's C, AUC(t) or Brier score."""
 SHARES = (
-    "delayed entry: the patients seen are those who lived to enter, so that a mean over them is not"
-    " that over all"
+    "delayed entry: only patients who were event-free until entry are observed, so a mean "
+    "over them is not the mean over all patients"
 )
 """Why there is no ratio of observed to expected events, nor net benefit."""
 DISTRIBUTION = (
-    "delayed entry: among those who lived to enter, survival at the own time is not uniform"
+    "delayed entry: among patients who were event-free until entry, predicted survival at "
+    "the patient's own time is not uniformly distributed"
 )
 """Why there is no D-calibration."""
 TREATMENT = (
-    "delayed entry: effects of the treatment are not estimated, since their models do not use risk"
-    " sets with entry yet"
+    "delayed entry: treatment effects are not estimated, because their models do not "
+    "support risk sets with delayed entry yet"
 )
 """Why there are no tables of treatment."""
 UNDEFINED = frozenset({WEIGHTS, SHARES, DISTRIBUTION})
@@ -70,14 +70,17 @@ def describe_delayed_entry(arms: Sequence[ArmScores], unit: str) -> str:
     if late.any():
         middle, last = np.median(entry[late]), entry.max()
         text += f" (median {middle:.4g} {unit}, the last {last:.4g})"
-    text += ", and are at risk only from then on; a pair counts in the concordance only if the"
-    text += " later patient had entered before the earlier event. Left out, since they weigh or"
-    text += " average over the patients seen as if these were all: Uno's C, AUC(t), Brier scores,"
-    text += " the ratio of observed to expected events, D-calibration, decision curves, maximally"
-    text += " selected cut-offs, Gray's test, subdistribution hazards and bounds of survival time"
+    text += (
+        ". They are at risk only from their entry. A pair counts in the concordance only if the"
+        " patient with the longer time had entered before the earlier event. Not computed, since"
+        " they weight or average the observed patients as if there were no others: Uno's C, AUC(t),"
+        " Brier scores, the ratio of observed to expected events, D-calibration, decision curves,"
+        " maximally selected cut-offs, Gray's test, subdistribution hazards and bounds of survival"
+        " time"
+    )
     if entry.min() > 0:
         text += (
-            f". No patient is under observation before {entry.min():.4g} {unit}: survival is that"
-            " of patients without the event until then"
+            f". No patient is under observation before {entry.min():.4g} {unit}, so survival is "
+            "conditional on no event until then"
         )
     return text

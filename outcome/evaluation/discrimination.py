@@ -133,7 +133,7 @@ def horizon_auc(
 def thin_follow_up(arm: ArmScores, weights: CensoringWeights, horizon: float) -> str:
     """Say that few patients carry much weight at a horizon, or nothing."""
     least = min(float(weights.at(f, horizon).min()) for f in arm.folds)
-    return f"few are followed to the horizon (G = {least:.3f})" if least < 0.1 else ""
+    return f"few patients are followed to the horizon (G = {least:.3f})" if least < 0.1 else ""
 
 
 def beyond_follow_up(arm: ArmScores, weights: CensoringWeights, horizon: float) -> str:
@@ -144,7 +144,7 @@ def beyond_follow_up(arm: ArmScores, weights: CensoringWeights, horizon: float) 
     if not weights.closed and horizon >= longest:
         return f"the horizon is not before the last follow-up ({longest:g})"
     if min(float(weights.at(f, horizon).min()) for f in arm.folds) <= 0:
-        return "no patient behind the censoring weights is followed to the horizon"
+        return "no patient used for the censoring weights is followed to the horizon"
     return ""
 
 
@@ -212,7 +212,7 @@ def average_precision(panel: Panel, arm: ArmScores, *, favourable: bool = False)
         once = np.ones((1, len(score)))
         value = average_precision_draws(score, positive, fold.weight, once)[0]
         if np.isnan(value):
-            parts.append(unknown(f"patients of one class only in fold {fold.fold}"))
+            parts.append(unknown(f"only one class in fold {fold.fold}"))
             continue
         counts = panel.counts[:, fold.patient].astype(np.float64)
         draws = average_precision_draws(score, positive, fold.weight, counts)

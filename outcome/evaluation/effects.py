@@ -97,7 +97,7 @@ class EffectModel:
     def note(self, j: int, coefficient: float) -> str:
         """Say why the j-th term has no ratio; empty if it has one."""
         if self.endless[j]:
-            return "no finite ratio: all or none at this level have the event"
+            return "no finite ratio: all patients at this level have the event, or none"
         return "the model did not converge" if np.isnan(coefficient) else ""
 
 

@@ -1,4 +1,4 @@
-"""Every number of a study, from its table of predictions and one set of resamples."""
+"""All results of a study, from its table of predictions and one set of resamples."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ UNIT = "days"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Every table of a study.
+    """All tables of a study.
 
     Each table is an attribute; in a notebook the main ones are shown.
 
@@ -59,12 +59,12 @@ class Evaluation:
     ----------
     metrics : DataFrame
         `METRIC_COLUMNS`. `lower` and `upper` are the t interval with standard error `se` and `df`
-        degrees of freedom; `variance` says where it comes from: `inner models`, `twice the
-        fixed-model variance`, or `fixed models`. `lower_fixed` and `upper_fixed` take the fitted
-        models as given, by resamples, and `se_fixed` by the influence of each patient.
-        `repeat_sd` is the spread over repeats; NaN with one. `no_verdict` says why the arm is too
-        small to be judged, `untested` that intervals were not checked with so few events; both
-        are the same in all rows of an arm.
+        degrees of freedom; `variance` names the source of the variance: `inner models`, `twice the
+        fixed-model variance`, or `fixed models`. `lower_fixed` and `upper_fixed` treat the fitted
+        models as fixed and come from resamples; `se_fixed` comes from the influence values of the
+        patients. `repeat_sd` is the spread over repeats; NaN with one repeat. `no_verdict` gives
+        the reason if the arm has too few events for a conclusion; `untested` states that intervals
+        were not validated with so few events. Both are the same in all rows of an arm.
     comparisons : DataFrame
         `outcome.evaluation.comparison.COMPARISON_COLUMNS`; empty without a baseline or contrasts.
     risk_groups : DataFrame
@@ -72,10 +72,10 @@ class Evaluation:
     notes : tuple of str
         How the numbers were computed, and how to read them.
     warnings : tuple of str
-        What a reader has to know.
+        Warnings about the results.
     further : mapping of str to DataFrame
-        Those of `outcome.evaluation.study_tables.STUDY_TABLES` that apply, which are attributes
-        too (`calibration`, `auc_over_time` ...); empty for `evaluate`.
+        The applicable tables of `outcome.evaluation.study_tables.STUDY_TABLES`, which are also
+        attributes (`calibration`, `auc_over_time` ...); empty for `evaluate`.
     """
 
     metrics: pd.DataFrame
@@ -87,7 +87,7 @@ class Evaluation:
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Every table, by the name under which a run folder holds it as CSV."""
+        """All tables, by the name of their CSV file in a run folder."""
         return {
             "metrics": self.metrics,
             "comparisons": self.comparisons,
@@ -101,7 +101,7 @@ class Evaluation:
             if name in self.further:
                 return self.further[name]
             there = ", ".join(self.tables)
-            raise AttributeError(f"this evaluation has no table {name!r}; it has {there}")
+            raise AttributeError(f"this evaluation has no table {name!r}; its tables are {there}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __dir__(self) -> list[str]:
@@ -137,11 +137,11 @@ class PatientTables:
     acquisition : DataFrame
         `patient_id`, site, numbers of slides and patches, missing report.
     numeric : sequence of str, optional
-        Covariates that are numbers; by default those that hold nothing else.
+        Numeric covariates; by default the columns with only numbers.
     made_of_covariates : collection of str
         Arms whose score is a function of the covariates alone.
     treatment : TreatmentAssignment, optional
-        Which patient had which treatment.
+        Treatment of each patient.
     """
 
     covariates: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"patient_id": []}))
@@ -151,7 +151,7 @@ class PatientTables:
     treatment: TreatmentAssignment | None = None
 
     def of(self, predictions: Predictions) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
-        """Covariates and acquisition of the scored patients, and covariates that are left out."""
+        """Covariates and acquisition of the scored patients, and covariates that are not used."""
         ids = predictions.table["patient_id"].astype(str).drop_duplicates().tolist()
         covariates, left_out = without_many_levels(
             patient_values(self.covariates, ids, self.numeric)
@@ -177,15 +177,15 @@ def evaluate(
     contrasts: Sequence[tuple[str, str]] = (),
     landmark: float | None = None,
 ) -> Evaluation:
-    """Measure every arm, compare each with the baseline, and describe the risk groups.
+    """Evaluate every arm, compare each with the baseline, and describe the risk groups.
 
     Discrimination is computed within repeat, fold and stratum, averaged over folds, then over
-    repeats. Calibrated columns (`survival_<h>`, `probability`) are pooled over folds, where the
-    table has them. Intervals and p values of concordance, AUROC, AUC(t) and Brier scores count
-    that other patients would also have trained other models, see
-    `outcome.statistics.crossfit_variance`; those of a single test set, and of all other metrics,
-    take the models as given. Columns `*_fixed` do so for every metric: percentile bootstraps over
-    patients within folds, the same resamples for every arm and metric.
+    repeats. Calibrated columns (`survival_<h>`, `probability`), if present, are pooled over folds.
+    Intervals and p values of concordance, AUROC, AUC(t) and Brier scores include the variation from
+    training, see `outcome.statistics.crossfit_variance`. Those of a single test set, and of all
+    other metrics, treat the models as fixed. Columns `*_fixed` treat the models as fixed for every
+    metric: percentile bootstraps over patients within folds, with the same resamples for every arm
+    and metric.
 
     Parameters
     ----------
@@ -194,23 +194,23 @@ def evaluate(
     baseline : str, optional
         The arm to compare with.
     unit : {"days", "months", "years"}
-        Unit of the times; follow-up longer than a life is refused.
+        Unit of the times. Follow-up longer than a human life is an error.
     horizons : sequence of float
-        Ascending, in `unit`: where AUC(t), Brier and calibration are computed.
+        Times at which AUC(t), Brier score and calibration are computed; ascending, in `unit`.
     inner : sequence of InnerModelTables
         Scores by inner models of one or several runs. Arms of a cross-validation without them
         have twice the variance of fixed models.
     n_resamples : int
         0 leaves the bootstrap intervals empty.
     seed : int
-        The same seed gives the same resamples, in whatever order the rows are.
+        The same seed gives the same resamples, whatever the order of the rows.
     cross_validated : bool
         Censoring weights of a fold come from the other folds; else from the table itself.
     favourable : bool
-        Binary outcomes: the positive label is the good outcome, so that low risk predicts it.
+        For binary outcomes: the positive label is the better outcome, so low risk predicts it.
     contrasts : sequence of (str, str)
-        Further comparisons: an arm and what it is compared with. Holm's correction is over
-        these and the comparisons with the baseline.
+        Further comparisons: pairs of an arm and a reference arm. Holm's correction covers these and
+        the comparisons with the baseline.
     landmark : float, optional
         The outcome is the event by this time, yes or no: AUROC and Brier with patients weighted
         by the inverse probability of censoring (at most 10), instead of concordance.
@@ -222,7 +222,7 @@ def evaluate(
     Raises
     ------
     PredictionsError
-        The table, horizons, unit or baseline cannot be used; every problem at once.
+        The table, horizons, unit or baseline are invalid; the message lists all problems.
     """
     _check_request(predictions, baseline, contrasts, horizons, n_resamples)
     compared = horizons if landmark is None else [landmark]
@@ -281,7 +281,7 @@ def evaluate_study(
     seed: int = 0,
     cross_validated: bool = True,
 ) -> Evaluation:
-    """Compute every table of a study, and judge the same risks on its secondary endpoints.
+    """Compute all tables of a study, and evaluate the same risks on its secondary endpoints.
 
     Parameters
     ----------
@@ -299,12 +299,12 @@ def evaluate_study(
     -------
     Evaluation
         With secondary endpoints, metrics, comparisons and risk groups have a column `endpoint`:
-        empty for the primary one. Secondary endpoints are descriptive, and noted so.
+        empty for the primary one. Secondary endpoints are descriptive; a note states this.
 
     Raises
     ------
     PredictionsError
-        The tables, horizons, unit or baseline cannot be used; every problem at once.
+        The tables, horizons, unit or baseline are invalid; the message lists all problems.
     """
     _check_request(predictions, baseline, contrasts, outcome.horizons, n_resamples)
     unit = outcome.unit or None
@@ -345,7 +345,7 @@ def further_tables(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """Compute the tables that an older run folder lacks: all but metrics, comparisons and groups.
+    """Compute tables missing from an older run folder: all except metrics, comparisons and groups.
 
     Returns
     -------
@@ -366,9 +366,10 @@ def further_tables(
 
 
 def left_out_warnings(covariates: Sequence[str]) -> list[str]:
-    """Say which covariates are in no table."""
+    """Return warnings about covariates that are not in any table."""
     return [
-        f"covariate {c}: more than {MOST_LEVELS} levels, so it is in no table, ratio or subgroup"
+        f"covariate {c} has more than {MOST_LEVELS} levels and is not used in tables, ratios or "
+        "subgroups"
         for c in covariates
     ]
 
@@ -396,8 +397,9 @@ def _with_secondary(
     n = table["patient_id"].nunique()
     lost = predictions.table["patient_id"].nunique() - n
     note = (
-        f"secondary endpoint {name}: the same risks and risk groups judged on {n}"
-        f" patients ({lost} lack it); nothing was trained on it: descriptive"
+        f"secondary endpoint {name}: the same risks and risk groups are evaluated on {n} "
+        f"patients (missing in {lost}). Nothing was trained on this endpoint; results are "
+        "descriptive"
     )
     warnings = [f"secondary endpoint {name}: {w}" for w in judged.warnings]
     return replace(
@@ -427,7 +429,7 @@ def _joined(found: Evaluation, other: Evaluation | None, name: str) -> Evaluatio
 def on_secondary(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return the rows with another outcome, from the columns `<name>_time` and so on.
 
-    Calibrated columns are left out: they are about the primary endpoint.
+    Calibrated columns are not used, because they refer to the primary endpoint.
     """
     columns = {f"{name}_{c}": c for c in OUTCOMES if f"{name}_{c}" in table}
     primary = [
@@ -449,7 +451,7 @@ def _evaluated(
     cross_validated: bool,
     inner: InnerByArm,
 ) -> Evaluation:
-    """Measure and compare arms that were read once."""
+    """Evaluate and compare arms that were read once."""
     metrics, notes = outcome.metric_set(panel, arms, cross_validated=cross_validated, inner=inner)
     measured = {arm.name: metrics.measure(arm) for arm in arms}
     notes += interval_notices(arms, [m[metrics.primary] for m in measured.values()])
@@ -479,12 +481,12 @@ def _check_request(
     if baseline is not None and baseline not in predictions.arms:
         problems.add(f"baseline {baseline!r} is not an arm", remedy=f"one of {predictions.arms}")
     if wrong := [c for c in contrasts if len({*c} & {*predictions.arms}) != 2]:
-        problems.add("contrasts are not two arms", wrong, f"two of {predictions.arms}")
+        problems.add("contrasts must be pairs of arms", wrong, f"two of {predictions.arms}")
     values = np.asarray(horizons, dtype=float)
     if not np.isfinite(values).all() or (values <= 0).any():
         problems.add("horizons must be positive numbers", list(horizons))
     elif (np.diff(values) <= 0).any():
-        problems.add("horizons are not ascending, each once", list(horizons), "sort them")
+        problems.add("horizons must be ascending, without duplicates", list(horizons), "sort them")
     if n_resamples < 0:
         problems.add(f"n_resamples is {n_resamples}", remedy="give 0 or more")
     problems.raise_if_any(PredictionsError)

@@ -168,7 +168,7 @@ def _mean(fold: FoldScores, above: Floats, below: Floats) -> FoldValue:
     above, below = np.where(known, above, 0.0), np.where(known, below, 0.0)
     total = float(below.sum())
     if total <= 0:
-        return _unknown(fold, f"no patient to average over in fold {fold.fold}")
+        return _unknown(fold, f"no patient with a known outcome in fold {fold.fold}")
     value = float(above.sum() / total)
     factor = small_sample_factor(int((below > 0).sum()))
     left_out = int((~known).sum())

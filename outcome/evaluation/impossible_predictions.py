@@ -72,9 +72,9 @@ def _rising(panel: Panel, arm: ArmScores) -> list[str]:
         return []
     shown = ", ".join(f"{who} ({what})" for who, what in list(rising.items())[:3])
     return [
-        f"arm {arm.name}: predicted survival rises with time for {len(rising)} of {len(several)}"
-        f" patients, e.g. {shown}. That is impossible, so that Brier scores and calibration mean"
-        " nothing: survival_<time> is the probability of no event by then"
+        f"arm {arm.name}: predicted survival rises with time for {len(rising)} of {len(several)} "
+        f"patients, e.g. {shown}. This is impossible, so Brier scores and calibration are "
+        "meaningless. survival_<time> must be the probability of no event by that time"
     ]
 
 
@@ -105,9 +105,9 @@ def _reversed(arm: ArmScores, *, favourable: bool) -> list[str]:
     for column, folds in wrong.items():
         columns.setdefault(name_folds(arm, folds), []).append(column)
     return [
-        f"arm {arm.name}, {where}: {', '.join(names)} and risk contradict each other: of two"
-        " patients, the one with the higher risk has the better prediction more often than not."
-        " A higher risk must be worse: correct the sign of risk, or the probabilities"
+        f"arm {arm.name}, {where}: {', '.join(names)} and risk contradict each other: in most "
+        "pairs of patients, the patient with the higher risk has the better prediction. A "
+        "higher risk must mean a worse outcome. Correct the sign of risk, or the probabilities"
         for where, names in columns.items()
     ]
 

@@ -58,10 +58,10 @@ def models_of_several_folds(table: pd.DataFrame) -> list[str]:
             if several := sorted({str(name) for _, name in folds.index[folds > 1]}):
                 shown = ", ".join(several[:MOST_SHOWN])
                 found.append(
-                    f"arm {arm}: {len(several)} of {names.nunique()} models ({shown}) scored"
-                    " patients of several folds, so that these may be patients on whom they were"
-                    " trained. To do: keep for each patient the prediction of the model of its own"
-                    " test fold"
+                    f"arm {arm}: {len(several)} of {names.nunique()} models ({shown}) scored "
+                    "patients of several folds, possibly patients on whom they were trained. To "
+                    "do: for each patient, keep the prediction of the model of the patient's "
+                    "own test fold"
                 )
     return found
 
@@ -114,11 +114,11 @@ def pooled_notices(arms: Sequence[ArmScores], *, favourable: bool = False) -> li
         if difference > max(EXCESS, ERRORS * error):
             name = "C" if arm.timed else "AUC"
             found.append(
-                f"arm {arm.name}: {name} over all patients is {pooled:.2f}, far above the mean over"
-                f" folds, {mean:.2f}. Out-of-fold risks do not gain by pooling: were some patients"
-                " scored by models that were trained on them, or do folds differ in their outcome?"
-                " To do: check that each patient has the prediction of the model of its own test"
-                " fold; the mean over folds is the one to report"
+                f"arm {arm.name}: {name} over all patients is {pooled:.2f}, far above the mean "
+                f"over folds, {mean:.2f}. Pooling should not improve out-of-fold risks. Either "
+                "some patients were scored by models that were trained on them, or the folds "
+                "differ in their outcome. To do: check that each patient has the prediction of "
+                "the model of the patient's own test fold, and report the mean over folds"
             )
     return found
 

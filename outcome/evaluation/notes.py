@@ -38,29 +38,30 @@ def describe_landmark(arm: ArmScores, weights: CensoringWeights, horizon: float,
         unknown += int(((case + control) == 0).sum())
         capped += int(((case + control) >= weights.cap).sum())
     return (
-        f"Event by {horizon:g} {unit}: {unknown} of {n} patients were censored before and have an"
-        " unknown outcome; the others are weighted by the inverse probability of censoring"
-        f" (curves from {weights.source}; {capped} weights capped at {weights.cap:g})"
+        f"Event by {horizon:g} {unit}: {unknown} of {n} patients were censored earlier and have "
+        "an unknown outcome; the other patients are weighted by the inverse probability of "
+        f"censoring (curves from {weights.source}; {capped} weights capped at {weights.cap:g})"
     )
 
 
 COVERAGE = {
     "inner models": (
-        "95% intervals and p values of cross-validated metrics count that other patients would"
-        " also have trained other models (the inner models show how much); they are about the mean"
-        " performance of the fitted models on new patients. In 18 simulated settings of 100 to 500"
-        " patients with 25 events or more such intervals of the C-index covered it in 95% to 98%,"
-        " and the test of two equal arms rejected in 2% to 7%"
+        "95% intervals and p values of cross-validated metrics include the variation from "
+        "training, as estimated from the inner models: models trained on other patients would "
+        "differ. They refer to the mean performance of the fitted models on new patients. In 18 "
+        "simulated settings of 100 to 500 patients with 25 events or more, such intervals of "
+        "the C-index covered this performance in 95% to 98%, and the test of two equal arms "
+        "rejected in 2% to 7%"
     ),
     "twice the fixed-model variance": (
-        "there are no scores by inner models, so 95% intervals and p values of cross-validated"
-        " metrics use twice the variance of fixed models. In 18 simulated settings of 100 to 500"
-        " patients with 25 events or more such intervals of the C-index covered the mean"
-        " performance of the fitted models in 96% to 99%, and the test of two equal arms rejected"
-        " in 0% to 5%"
+        "there are no scores of inner models, so 95% intervals and p values of cross-validated "
+        "metrics use twice the variance of fixed models. In 18 simulated settings of 100 to 500 "
+        "patients with 25 events or more, such intervals of the C-index covered the mean "
+        "performance of the fitted models in 96% to 99%, and the test of two equal arms "
+        "rejected in 0% to 5%"
     ),
     "fixed models": (
-        "95% intervals and p values are about these models on patients like those of the test set"
+        "95% intervals and p values refer to these models on patients like those of the test set"
     ),
 }
 """What intervals cover, and how that was checked, by the source of the variance."""
@@ -79,8 +80,9 @@ def interval_notices(arms: Sequence[ArmScores], primary: Sequence[Estimate]) -> 
     found = [words for source, words in COVERAGE.items() if source in sources]
     if any(len(arm.folds) > 1 for arm in arms) and arms[0].timed:
         found.append(
-            "hazard ratios, pairwise log-rank tests and logrank_p_fixed of out-of-fold risk groups "
-            "take the groups as given, and are exploratory; logrank_p counts the training"
+            "hazard ratios, pairwise log-rank tests and logrank_p_fixed of out-of-fold risk "
+            "groups take the groups as given and are exploratory; logrank_p includes the "
+            "variation from training"
         )
     return found
 
@@ -115,11 +117,11 @@ def arm_notices(
     found += _unknown_metrics(arms, measured)
     if any((f.ended & ~f.event).any() for arm in arms for f in arm.folds if len(f.time)):
         found.append(
-            "competing events (code 2) are censored in concordance, log-rank tests and hazard "
-            "ratios, which are cause-specific"
+            "concordance, log-rank tests and hazard ratios are cause-specific: they treat "
+            "competing events (code 2) as censoring"
         )
     if any(len(arm.repeats) > 1 for arm in arms):
-        found.append("risk groups are those of the first repeat, so that patients count once")
+        found.append("risk groups are those of the first repeat, so that each patient counts once")
     return found
 
 

@@ -242,7 +242,7 @@ class LandmarkOutcome(EvaluatedOutcome):
     def described(self) -> str:
         """The kind of outcome in words."""
         unit = f", in {self.unit}" if self.unit else ""
-        return f"whether the event came by {self.by} from the origin, yes or no{unit}"
+        return f"whether the event occurred by {self.by} from the origin, yes or no{unit}"
 
     def status(self, patients: pd.DataFrame) -> pd.Series:
         """Return one of `status_words` for each row of outcomes."""
@@ -315,7 +315,7 @@ class BinaryOutcome(EvaluatedOutcome):
     @property
     def described(self) -> str:
         """The kind of outcome in words."""
-        return f"a yes/no outcome, positive where it is “{self.positive}”"
+        return f"a yes/no outcome with the positive class “{self.positive}”"
 
     def status(self, patients: pd.DataFrame) -> pd.Series:
         """Return one of `status_words` for each row of outcomes."""
@@ -367,9 +367,9 @@ def described_outcome(spec: Mapping[str, Any], predictions: Predictions) -> Eval
     late = predictions.kind == "survival" and "entry" in predictions.table
     if late and chosen is LandmarkOutcome:
         raise PredictionsError(
-            "the event by a horizon, yes or no, cannot be evaluated with a column entry: patients"
-            " with the event before they could enter are not seen. To do: evaluate the time to the"
-            " event"
+            "the event by a horizon, yes or no, cannot be evaluated with a column entry, "
+            "because patients who had the event before entry are not observed. To do: evaluate "
+            "the time to the event"
         )
     return chosen(
         name=str(spec.get("name") or spec.get("label") or spec.get("event") or "the outcome"),

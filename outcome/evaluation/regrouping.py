@@ -130,11 +130,11 @@ def regroup(
         raise PredictionsError("predictions: the table has no rows")
     problems = Problems("risk groups")
     if rule == "maxstat" and not ranks_times:
-        what = "maxstat is of the time to an event, and the endpoint is a yes or no"
+        what = "maxstat needs a time to an event, but the endpoint is yes or no"
         problems.add(what, remedy="use median, tertiles or shares")
         problems.raise_if_any(PredictionsError)
     if rule == "maxstat" and "entry" in predictions.table:
-        what = "maxstat: the p of a selected cut is not known under delayed entry"
+        what = "maxstat: the p value of a selected cut-off is unknown under delayed entry"
         problems.add(what, remedy="use median, tertiles or shares")
         problems.raise_if_any(PredictionsError)
     cuts = {}
@@ -164,9 +164,9 @@ def regroup(
 def _refuse_selected(arms: Sequence[str], problems: Problems) -> None:
     if arms:
         problems.add(
-            "maxstat needs scores of development patients, and there are none for the arms. A cut"
-            " selected by the log-rank statistic of the very patients that it divides makes the"
-            " groups differ even where the score is noise",
+            "maxstat needs scores of development patients, but there are none for the arms. If "
+            "a cut-off is selected by the log-rank statistic of the patients that it divides, "
+            "the groups differ even if the score is noise",
             arms,
             "give the run folder instead of its table (development.csv has these scores), or use"
             " median, tertiles or shares",
@@ -181,9 +181,11 @@ def _as_given(arm: str, rows: pd.DataFrame, origin: GroupOrigin | None, problems
         problems.add(
             f"arm {arm}: column 'risk_group' is empty for patients",
             rows.loc[empty, "patient_id"].tolist(),
-            "fill them in, leave the whole column out, or choose a rule for risk groups",
+            "fill them in, omit the whole column, or choose a rule for risk groups",
         )
-    said = "risk groups came with the predictions; where their cut-offs came from is not known"
+    said = (
+        "risk groups are those given with the predictions; the origin of their cut-offs is unknown"
+    )
     if origin is None:
         return _Cut(rows["risk_group"], said)
     if origin.described:
@@ -191,7 +193,7 @@ def _as_given(arm: str, rows: pd.DataFrame, origin: GroupOrigin | None, problems
     if rule := origin.cutoffs:
         said = f"risk groups are those of the run, cut at {rule_words(rule)} of the risks of its"
         return _Cut(rows["risk_group"], f"{said} development patients", cutoffs=rule)
-    return _Cut(rows["risk_group"], "risk groups came with the predictions of the run")
+    return _Cut(rows["risk_group"], "risk groups are those given with the predictions of the run")
 
 
 def _without_group(rows: pd.DataFrame) -> pd.Series:
@@ -202,9 +204,9 @@ def _without_group(rows: pd.DataFrame) -> pd.Series:
 
 def _on_scored(rows: pd.DataFrame, rule: RiskGroups) -> _Cut:
     """Cut each fold (and stratum) at quantiles of its own risks."""
-    lead = "the groups that came with the predictions were put aside"
+    lead = "the groups given with the predictions are not used"
     if _without_group(rows).all():
-        lead = "the predictions came without groups"
+        lead = "the predictions contain no groups"
     # maxstat is refused later; the median stands in, so that all problems are reported at once.
     shares = shares_of("median" if rule == "maxstat" else rule)
     keys = ["repeat", "fold", *(["strata"] if "strata" in rows else [])]
@@ -216,8 +218,9 @@ def _on_scored(rows: pd.DataFrame, rule: RiskGroups) -> _Cut:
     words = rule_words(rule if isinstance(rule, str) else list(rule))
     return _Cut(
         groups,
-        f"{lead}: patients were cut at {words} of the risks of the scored patients themselves, in"
-        " each fold, which is exploratory, since the cut-off knows the patients that it divides",
+        f"{lead}: patients were divided at {words} of the risks of the scored patients "
+        "themselves, in each fold. This is exploratory, because the cut-off depends on the "
+        "patients that it divides",
         f"exploratory: {words} within each fold",
     )
 
@@ -245,7 +248,7 @@ def _on_development(
         strata = part["strata"].astype(str).tolist() if stratified else [""] * len(part)
         found = risk_groups(part["risk"].to_numpy(dtype=float), strata, cuts)
         groups[part.index] = np.array(found)
-    again = "set `risk_groups` in the study file and run it again, which trains nothing anew"
+    again = "set `risk_groups` in the study file and run the study again; nothing is trained again"
     if without:
         problems.add(f"arm {arm}: development.csv has no scores for", without, again)
     if unknown:

@@ -242,14 +242,14 @@ def _note(patients: GroupedPatients, k: int, hazard_ratio: float) -> str:
     if len(patients.names) == 1:
         notes.append("only one risk group")
     elif k and np.isnan(hazard_ratio):
-        notes.append("no hazard ratio: a group without events, or too few")
+        notes.append("no hazard ratio: a group has no events, or too few")
     if patients.entry is not None and not patients.competing:
         curve = patients.event_free(patients.names[k])
         gone = curve.time[curve.at(curve.time) == 0]
         if len(gone) > 1:
             notes.append(
-                f"survival is 0 from {gone[0]:.4g} on, since all who were under observation then"
-                " had the event: too few enter early"
+                f"survival is 0 from {gone[0]:.4g} on, because all patients under observation at "
+                "that time had the event: too few patients enter early"
             )
     return "; ".join(notes)
 

@@ -65,7 +65,7 @@ def score_table(
             part["strata"] = _labels(strata, "strata", n, problems, "")
         columns = array.reshape(n, -1)
         if (at or probabilities) and (columns.min() < 0 or columns.max() > 1):
-            problems.add(f"{name!r} holds values outside of 0 to 1", remedy="give probabilities")
+            problems.add(f"{name!r} contains values outside 0 to 1", remedy="give probabilities")
         if at and columns.shape[1] != len(at):
             problems.add(f"{name!r} has {columns.shape[1]} columns for {len(at)} horizons")
             continue
@@ -85,10 +85,10 @@ def _numbers(values: Any, name: str, n: int, problems: Problems) -> Any:
         problems.add(f"{name!r} is not an array of numbers")
         return None
     if array.ndim not in (1, 2) or len(array) != n:
-        problems.add(f"{name!r} has shape {array.shape}, and y has {n} patients")
+        problems.add(f"{name!r} has shape {array.shape}, but y has {n} patients")
         return None
     if not np.isfinite(array).all():
-        problems.add(f"{name!r} holds NaN or infinite values")
+        problems.add(f"{name!r} contains NaN or infinite values")
         return None
     return array
 
@@ -98,6 +98,6 @@ def _labels(values: Any, name: str, n: int, problems: Problems, default: str) ->
         return default
     array = np.asarray(values).astype(str)
     if array.shape != (n,):
-        problems.add(f"`{name}` has shape {array.shape}, and y has {n} patients")
+        problems.add(f"`{name}` has shape {array.shape}, but y has {n} patients")
         return default
     return array

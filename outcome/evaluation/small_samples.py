@@ -32,7 +32,7 @@ FEWEST_PAIRS = 10
 """Comparable pairs in each fold, on average, below which there is no verdict."""
 FEWEST_TESTED = 25
 """Events in the smallest cohorts in which the intervals were checked by simulation."""
-UNMOVED = "no interval: no patient moves the estimate"
+UNMOVED = "no interval: the estimate does not depend on any single patient"
 _POINTS = 20
 _ZERO = 1e-12
 
@@ -95,7 +95,7 @@ def edge_interval(
     bound, value = lowest_mean(counts, level), estimate.value
     total = sum(v for v in pairs if v > 0)
     if estimate.difference and abs(value) < _ZERO:
-        note = f"both arms rank all pairs alike; exact limits from {total} disjoint pairs"
+        note = f"both arms rank all pairs identically; exact limits from {total} disjoint pairs"
         return EdgeInterval(bound - 1, 1 - bound, note)
     if not estimate.difference and abs(value - 1) < _ZERO:
         note = f"no discordant pair; exact limits from {total} disjoint pairs"
@@ -156,8 +156,8 @@ def untested_below(arm: ArmScores, *, landmark: float | None = None) -> str:
     if events >= FEWEST_TESTED:
         return ""
     return (
-        f"{events} events: the intervals were checked in simulated cohorts of {FEWEST_TESTED} or"
-        " more, not of so few"
+        f"{events} events: intervals were validated only in simulated cohorts with at least "
+        f"{FEWEST_TESTED} events"
     )
 
 

@@ -97,7 +97,7 @@ def _of_groups(arm: ArmScores) -> list[list[object]]:
     rows: list[list[object]] = []
     for k, name in enumerate(names):
         pair = np.isin(patients.group, [patients.names[0], name])
-        note = "" if fit.converged else "no ratio: a group without events, or too few"
+        note = "" if fit.converged else "no ratio: a group has no events, or too few"
         cells = [*ratio_cells(fit.coef[k], fit.se[k]), *ratio_cells(cox.coef[k], cox.se[k])]
         rows.append([arm.name, "risk groups", name, *cells, *_counts(patients.code[pair]), note])
     return rows

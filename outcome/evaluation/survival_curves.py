@@ -317,13 +317,14 @@ def best_cuts(
     for arm in _with_times(arms):
         if len(arm.folds) > 1 or len(np.unique(arm.folds[0].stratum)) > 1:
             raise PredictionsError(
-                f"arm {arm.name}: one cut needs one scale of risk, but there are "
+                f"arm {arm.name}: a single cut-off needs a common scale of risk, but there are "
                 f"{len(arm.folds)} folds; choose cut-offs on development patients instead"
             )
         fold = arm.folds[0]
         if fold.entry is not None:
             raise PredictionsError(
-                f"arm {arm.name}: maximally selected cuts have no known p under delayed entry"
+                f"arm {arm.name}: the p value of a maximally selected cut-off is unknown under "
+                "delayed entry"
             )
         found = maximally_selected_cut(
             fold.time, fold.event, fold.risk, n_permutations=n_permutations,

@@ -72,7 +72,7 @@ def _at_threshold(
     if np.isnan(found.value):
         return found
     name = "specificity" if of_positives else "sensitivity"
-    source = "development patients" if borrowed else "these patients, so optimistic"
+    source = "development patients" if borrowed else "these patients, and therefore optimistic"
     share_reached = "is unknown" if np.isnan(reached.value) else f"reached {reached.value:.3f}"
     note = f"{name} {share_reached}; threshold from {source}"
     if skipped:

@@ -221,7 +221,11 @@ def treatment_notes(
         f"treatment ({assignment.column}): {int((treated == 1).sum())} patients with"
         f" {assignment.other}, {int((treated == 0).sum())} with {assignment.reference}"
         " (reference)"
-        + (f"; {unknown} without a known treatment are left out of its analysis" if unknown else "")
+        + (
+            f"; {unknown} without a known treatment are excluded from the treatment analysis"
+            if unknown
+            else ""
+        )
     ]
     warnings = []
     if not assignment.randomised:
@@ -231,8 +235,8 @@ def treatment_notes(
         )
         if "treatment_balance" not in tables:
             warnings.append(
-                "the effect of treatment is not adjusted: there are no covariates, or too few"
-                " patients with one of the treatments"
+                "the treatment effect is not adjusted: there are no covariates, or too few "
+                "patients with one of the treatments"
             )
     return notes, warnings
 
@@ -295,7 +299,7 @@ def _why(p: _Patients) -> str:
     """Say why a model has no finite estimate."""
     n_reference, n_treated, events_reference, events_treated = p.counts()
     if min(n_reference, n_treated) == 0:
-        return "patients with one of the treatments only"
+        return "patients with only one of the treatments"
     if min(events_reference, events_treated) == 0:
         return "no event with one of the treatments"
     if np.ptp(p.score) == 0:

@@ -99,13 +99,15 @@ def explain(
     """
     chosen = _choose(new_patients, slides, patients, "image" in bundle.inputs)
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / ABOUT).is_file()):
-        raise RunFolderError(f"{out} holds other files: give another folder")
+        raise RunFolderError(f"{out} contains other files; give another folder")
     ensemble = Ensemble(bundle)
     found: dict[str, pd.DataFrame] = {}
     shares, deletions = [], []
     warnings = list(new_patients.warnings)
     if bundle.calibration.slope == 0:
-        warnings.append("the calibration slope is 0: contributions are to the uncalibrated risk")
+        warnings.append(
+            "the calibration slope is 0, so contributions refer to the uncalibrated risk"
+        )
     exact = True
     out.mkdir(parents=True, exist_ok=True)
     for done, (patient, wanted) in enumerate(chosen.items()):
@@ -251,8 +253,9 @@ class _Slides:
         if micrometres:
             if thumbnail is None or thumbnail.micrometres is None:
                 warnings.append(
-                    f"{slide}: coordinates are in micrometres, and QuPath wants pixels: no GeoJSON"
-                    " (give the folder of the slides as `images`: they say how large a pixel is)"
+                    f"{slide}: no GeoJSON, because coordinates are in micrometres and QuPath "
+                    "needs pixels. Give the folder of the slides as `images`, which provide the "
+                    "pixel size"
                 )
                 return
             factor = 1 / thumbnail.micrometres
@@ -267,7 +270,7 @@ class _Slides:
         """Add a table to the LazySlide store of a slide, or to a copy in `out`."""
         source = self.new_patients.slides[self.patient][place][1].first
         if not is_store(source):
-            warnings.append(f"{slide}: its vectors are not in a LazySlide store: no table")
+            warnings.append(f"{slide}: no table, because its vectors are not in a LazySlide store")
             return
         name = f"outcome_{re.sub(r'[^0-9A-Za-z_]+', '_', self.bundle.arm.name)}"
         copied = out / f"{slide}.zarr" if self.lazyslide == "copy" else None
@@ -319,10 +322,11 @@ def _notes(bundle: Bundle, exact: bool, deletions: pd.DataFrame) -> list[str]:
     notes = []
     if "image" in bundle.inputs:
         notes.append(
-            "contributions are exact: attention times the read-out of the patch, less that of the"
-            " training mean; they add up to the image's part of the risk"
+            "contributions are exact: attention times the linear predictor of the patch, minus "
+            "that of the training mean. They add up to the image's part of the risk"
             if exact
-            else "contributions are integrated gradients: the aggregator is not a weighted mean"
+            else "contributions are integrated gradients, because the aggregator is not a "
+            "weighted mean"
         )
     notes.append(
         "a map shows what this model used, not what causes the outcome; values are means over the"
@@ -333,9 +337,9 @@ def _notes(bundle: Bundle, exact: bool, deletions: pd.DataFrame) -> list[str]:
         beaten = int((tenth["top"] < tenth["random_lowest"]).sum())
         top, others = -tenth["top"].mean(), -tenth["random"].mean()
         notes.append(
-            f"deleting the 10% of patches that raise the risk most lowers it by {top:.3f} on"
-            f" average (random deletions: {others:.3f}); in {beaten} of {len(tenth)} patients by"
-            " more than each of 20 random deletions"
+            "deleting the 10% of patches with the highest contributions lowers the risk by "
+            f"{top:.3f} on average (random deletions: {others:.3f}). In {beaten} of {len(tenth)} "
+            "patients the decrease is larger than in each of 20 random deletions"
         )
     return notes
 

@@ -90,9 +90,7 @@ def save_map(figure: Figure, path: Path) -> None:
 
 
 def _title(panel: str) -> str:
-    return {"attention": "Where it looked", "contribution": "What raised, what lowered the risk"}[
-        panel
-    ]
+    return {"attention": "Attention", "contribution": "Contributions to the risk"}[panel]
 
 
 def _outline(axes: Any, patches: pd.DataFrame, corners: NDArray[np.float64]) -> None:

@@ -54,7 +54,7 @@ def find_thumbnail(folder: Path | None, slide: str) -> tuple[Thumbnail | None, s
         return None, "OpenSlide is not installed: pip install 'slide-outcome[slides]'"
     files = [p for p in sorted(folder.iterdir()) if p.is_file() and slide_name(p.name) == slide]
     if not files:
-        return None, f"{folder} holds no slide {slide}"
+        return None, f"{folder} contains no slide {slide}"
     try:
         with openslide.OpenSlide(files[0]) as opened:
             return _read(opened), ""

@@ -31,8 +31,8 @@ def import_anndata() -> Any:
         return importlib.import_module("anndata")
     except ImportError:
         raise InputError(
-            "AnnData is written by anndata, which is not installed. To do: pip install"
-            " 'slide-outcome[zarr]'"
+            "writing AnnData files needs anndata, which is not installed. To do: pip install "
+            "'slide-outcome[zarr]'"
         ) from None
 
 

@@ -68,11 +68,11 @@ def add_tile_table(
     ids = _tile_ids(store, tiles, patches)
     target = store if copy_to is None else copy_to
     if copy_to is not None and copy_to.exists():
-        raise InputError(f"{copy_to} is there already. To do: name another folder")
+        raise InputError(f"{copy_to} already exists. To do: give another folder")
     if (store / "tables" / name).exists():
         raise InputError(
-            f"{store.name} has a table {name!r} already, which is not overwritten. To do: name"
-            " another"
+            f"{store.name} already has a table {name!r}, which is not overwritten. To do: give "
+            "another name"
         )
     if copy_to is not None:
         shutil.copytree(store, copy_to)
@@ -113,11 +113,11 @@ def _tile_ids(store: Path, tiles: str, patches: pd.DataFrame) -> NDArray[Any]:
     shapes = read_parquet(place)
     where = pd.MultiIndex.from_frame(shapes[["x", "y"]].astype(float))
     if not where.is_unique:
-        raise InputError(f"{store.name}: several tiles {tiles!r} are at one place")
+        raise InputError(f"{store.name}: several tiles {tiles!r} have the same position")
     found = where.get_indexer(pd.MultiIndex.from_frame(patches[["x", "y"]].astype(float)))
     if (found < 0).any():
         raise InputError(
-            f"{store.name}: {int((found < 0).sum())} of {len(patches)} patches are not at the place"
-            f" of a tile of {tiles!r}"
+            f"{store.name}: {int((found < 0).sum())} of {len(patches)} patches are not at the "
+            f"position of a tile of {tiles!r}"
         )
     return shapes["tile_id"].to_numpy()[found]

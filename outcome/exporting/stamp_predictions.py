@@ -50,7 +50,9 @@ def stamp_table(rows: pd.DataFrame, label: str = "label") -> pd.DataFrame:
             event=rows["event"].to_numpy(),
         )
     if "probability" not in rows:
-        raise PredictionsError("STAMP writes probabilities, and the predictions have only a risk")
+        raise PredictionsError(
+            "STAMP files need probabilities, but the predictions have only a risk"
+        )
     positive = rows["probability"].to_numpy(dtype=float)
     truth = rows["label"].to_numpy(dtype=int)
     with np.errstate(divide="ignore"):

@@ -59,7 +59,7 @@ class Inputs(Sequence[Tensor | None]):
         there = [b if device is None else b.to(device) for b in bags if b is not None and len(b)]
         if not there:
             if dimension is None:
-                raise ValueError("no patient has vectors: give their length")
+                raise ValueError("no patient has vectors; give the length of the vectors")
             there = [torch.zeros(0, dimension, device=device)]
         lengths = np.array([0 if b is None else len(b) for b in bags], dtype=np.int64)
         matrix = there[0] if len(there) == 1 else torch.cat(there)

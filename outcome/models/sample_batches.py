@@ -131,5 +131,5 @@ def _target(samples: Sequence[PatientSample]) -> Target | None:
         return Target(time, event, entry=entry)
     labels = [o["label"] for o in known]
     if not set(labels) <= {0, 1}:
-        raise InputError(f"labels are {sorted(set(map(str, labels)))[:3]}, and 0 and 1 are needed")
+        raise InputError(f"labels are {sorted(set(map(str, labels)))[:3]}, but must be 0 and 1")
     return Target(None, torch.tensor([int(label) == 1 for label in labels]))

@@ -1,4 +1,4 @@
-"""A whole study of data in memory: several models, cross-validated on the same folds."""
+"""A study of data in memory: several models, cross-validated on the same folds."""
 
 from __future__ import annotations
 
@@ -34,21 +34,22 @@ class CrossValidation:
     Attributes
     ----------
     predictions : DataFrame
-        One row per arm, repeat and patient, scored by models that never saw the patient:
+        One row per arm, repeat and patient, scored by models that were not trained on the patient:
         `arm, patient_id, repeat, fold`, the outcome, `risk` (higher is worse), `risk_group` and
         calibrated probabilities.
     inner_scores : DataFrame
-        Test patients by each inner model.
+        Scores of test patients by each inner model.
     development : DataFrame
-        Out-of-fold risks inside development. Optimistic: for calibration and cut-offs only.
+        Out-of-fold risks of development patients. They are optimistic: use them only for
+        calibration and cut-offs.
     history : DataFrame
         Losses of every fit and epoch.
     splits : DataFrame
-        Who had which role in which fold.
+        Role of each patient in each fold.
     cohort_flow : DataFrame
-        How many patients were left after each step, and why.
+        Number of patients after each selection step, with the reasons for exclusion.
     notes, warnings : list of str
-        What was left out or filled in; what a reader of the numbers must know.
+        Notes on excluded or imputed data, and warnings about the results.
     evaluation : Evaluation
         Metrics with intervals, comparisons with the baseline, risk groups and further tables.
         Computed on first use.
@@ -71,21 +72,21 @@ class CrossValidation:
 
     @property
     def study(self) -> Study:
-        """The settings, every default written out."""
+        """All settings, including defaults."""
         return self._grid.study
 
     @cached_property
     def evaluation(self) -> Evaluation:
-        """Every number of the study."""
+        """All results of the study."""
         return self.evaluate()
 
     def evaluate(self, n_resamples: int = N_RESAMPLES) -> Evaluation:
-        """Measure every arm and compare each with the baseline.
+        """Evaluate every arm and compare each with the baseline.
 
         Parameters
         ----------
         n_resamples : int
-            Of the bootstrap.
+            Number of bootstrap resamples.
         """
         from outcome.dataset.patient_tables import patient_tables
         from outcome.evaluation.crossfit_estimates import InnerModelTables
@@ -107,12 +108,12 @@ class CrossValidation:
 
     @property
     def comparisons(self) -> pd.DataFrame:
-        """Differences to the baseline."""
+        """Differences from the baseline."""
         return self.evaluation.comparisons
 
     @property
     def risk_groups(self) -> pd.DataFrame:
-        """Groups by the cut-off: survival, hazard ratios, log-rank tests."""
+        """Risk groups: survival, hazard ratios, log-rank tests."""
         return self.evaluation.risk_groups
 
     @cached_property
@@ -131,13 +132,13 @@ class CrossValidation:
         return found
 
     def bundle(self, arm: str, fold: str, repeat: int = 0) -> Bundle:
-        """Return the trained model of one arm and fold, for `outcome.predict` and the like.
+        """Return the trained model of one arm and fold, e.g. for `outcome.predict`.
 
         Parameters
         ----------
         arm : str
         fold : str
-            As in the column `fold` of `predictions`.
+            Name as in the column `fold` of `predictions`.
         repeat : int
 
         Raises
@@ -161,7 +162,7 @@ class CrossValidation:
                     jobs=1,
                 )
         names = ", ".join(f"{f.name} (repeat {f.repeat})" for f in grid.study_data.folds)
-        raise InputError(f"there is no fold {fold!r} of repeat {repeat}: {names}")
+        raise InputError(f"there is no fold {fold!r} of repeat {repeat}; folds are {names}")
 
     def __repr__(self) -> str:
         arms = ", ".join(arm.name for arm in self.study.arms)
@@ -201,57 +202,59 @@ def cross_validate(
 ) -> CrossValidation:
     """Train several models under nested cross-validation and predict every patient out of fold.
 
-    It does in memory what `outcome.run` does with files, with the same results. Test patients are
-    read once; epochs, calibration and cut-offs are fixed on development patients.
+    This function does in memory what `outcome.run` does with files, with the same results. Test
+    patients are read once. Epochs, calibration and cut-offs are fixed on development patients.
 
     Parameters
     ----------
     arms : mapping of name to model, or sequence of names
         A model is an estimator (`MILCox`, `MILClassifier`), inputs (a list, or joined by `+`), a
-        mapping with the keys of an arm in a study file, or None for the inputs that the name says.
+        mapping with the keys of an arm in a study file, or None to use the inputs given by the
+        name.
     data : SlideDataset, mapping of patient to array, or sequence of arrays
     y : Surv array, DataFrame or array of labels, optional
         By default the outcomes of the dataset.
     folds, repeats : int
-        Outer folds, and how often patients are divided anew.
+        Number of outer folds, and number of random divisions.
     inner_folds : int, optional
-        Folds inside development, fewer where events are few; by default those of the estimators,
-        else 5.
+        Number of folds within the development patients, reduced if there are few events. Default:
+        the value of the estimators, else 5.
     stratify : bool
-        Spread events (or positive labels) evenly over folds.
+        Distribute events (or positive labels) evenly over folds.
     site : str, optional
-        Column of the covariates: the hospital of a patient.
+        Column of the covariates with the hospital of the patient.
     site_preserved : bool
         Keep all patients of one site in one fold.
     seed : int
-        Of the division. That of the networks is `training={"seed": ...}`, or `random_state` of the
-        estimators.
+        Seed of the division. The seed of the networks is `training={"seed": ...}`, or
+        `random_state` of the estimators.
     baseline : str, optional
-        The arm that the others are compared with; by default `image`, else the first one.
+        The arm with which the others are compared; by default `image`, else the first one.
     contrasts : sequence of (str, str)
-        Further comparisons: an arm, and what it is compared with.
+        Further comparisons: pairs of an arm and a reference arm.
     unit : {"days", "months", "years"}, optional
-        Of follow-up; by default that of the estimators, else days.
+        Unit of follow-up; by default that of the estimators, else days.
     horizons : sequence of float
         Times, in `unit`, at which AUC, Brier score, calibration and survival are reported.
     strata : str, optional
         Column of the covariates whose groups have their own baseline hazard.
     landmark : float, optional
-        Predict whether the event comes by this time, instead of when.
+        Predict whether the event occurs by this time, instead of the time of the event.
     positive, favourable
-        Of labels: the positive class (by default the one that sorts last), and whether it is the
-        better outcome.
+        For labels: the positive class (by default the last one in sorted order), and whether it is
+        the better outcome.
     risk_groups : {"median", "tertiles", "maxstat"} or sequence of float, optional
-        Cut-offs, from development patients; by default those of the estimators, else the median.
+        Cut-offs, from development patients. Default: those of the estimators, else the median.
     training : mapping, optional
         Keys of the section `training` of a study file, e.g. `{"epochs": 20}`; by default the
-        settings of the estimators, which must agree.
+        settings of the estimators, which must be equal.
     n_jobs : int, optional
-        Processes; by default one, -1 for one per processor. Results do not depend on it.
+        Number of processes; by default one, -1 for one per processor. Results do not depend on it.
     device : str
         `auto`, `cpu`, `cuda:N` or `mps`.
     progress : callable
-        Called with what is being done, how much of it is done, and how much there is.
+        Called with the name of the stage, the number of finished items, and the number of all
+        items.
 
     Returns
     -------
@@ -260,7 +263,7 @@ def cross_validate(
     Raises
     ------
     InputError
-        Whatever a study would refuse; all problems at once, before anything is trained.
+        The data or settings are invalid. All problems are listed, before anything is trained.
 
     See Also
     --------
@@ -370,7 +373,7 @@ Models = dict[str, tuple[dict[str, Any], "MILEstimator | None"]]
 
 
 def _models(arms: Any) -> Models:
-    """Return the settings of each arm, and its estimator where it was given as one."""
+    """Return the settings of each arm, and its estimator if one was given."""
     from outcome.estimators.base import MILEstimator
 
     if isinstance(arms, (str, MILEstimator)):
@@ -408,7 +411,7 @@ def _endpoint(
     landmark: float | None,
     horizons: Sequence[float],
 ) -> dict[str, Any]:
-    """Return the section `endpoint`: of the estimators, changed by what was asked for."""
+    """Return the section `endpoint`: that of the estimators, changed by the arguments."""
     from outcome.estimators.mil_classifier import MILClassifier
     from outcome.estimators.mil_cox import MILCox
 
@@ -424,9 +427,9 @@ def _endpoint(
     problems.raise_if_any(InputError)
     endpoints = [model.endpoint_settings() for _, model in given]
     if any(other != endpoints[0] for other in endpoints):
-        problems.add("the estimators differ in what they predict (unit, strata, favourable)")
+        problems.add("the estimators predict different outcomes (unit, strata, favourable)")
     if labels and (horizons or landmark is not None):
-        problems.add("`horizons` and `landmark` are for times and events, and `y` holds labels")
+        problems.add("`horizons` and `landmark` need times and events, but `y` contains labels")
     problems.raise_if_any(InputError)
     if landmark is not None:
         timed = MILCox().endpoint_settings()
@@ -438,28 +441,29 @@ def _endpoint(
         found["entry"] = "entry"
     known = {k: v for k, v in asked.items() if v is not None}
     if useless := sorted(set(known) - set(found)):
-        raise InputError(f"`{useless[0]}` is not for outcomes of this kind: leave it out")
+        raise InputError(f"`{useless[0]}` does not apply to outcomes of this kind; omit it")
     if horizons and landmark is None:
         known["horizons"] = list(horizons)
     return found | known
 
 
 def _training(models: Models, asked: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the section `training`: as asked for, else of the estimators."""
+    """Return the section `training`: the argument, else that of the estimators."""
     own = [model.training_settings() for _, model in models.values() if model is not None]
     if asked is not None:
         return {**(own[0] if own else {}), **asked}
     if any(other != own[0] for other in own):
         differing = sorted({k for other in own for k in other if other[k] != own[0][k]})
         raise InputError(
-            f"the estimators differ in {', '.join(differing)}: models are compared under the same"
-            " training. To do: make them equal, or give `training={...}`"
+            f"the estimators differ in {', '.join(differing)}. All models must have the same "
+            "training settings to be compared. To do: make them equal, or give "
+            "`training={...}`"
         )
     return own[0] if own else {}
 
 
 def _shared(models: Models, name: str, asked: Any, default: Any) -> Any:
-    """Return a parameter: as asked for, else that of the estimators, which must agree."""
+    """Return a parameter: the argument, else that of the estimators, which must be equal."""
     if asked is not None:
         return asked
     own = [getattr(model, name) for _, model in models.values() if model is not None]

@@ -51,7 +51,7 @@ __all__ = [
 
 OF_RUN = "of the run: "
 PACKAGES = ("slide-outcome", "numpy", "scipy", "pandas", "scikit-learn", "matplotlib")
-ASSUMED = "times are taken to be in days, since no unit was given"
+ASSUMED = "times are assumed to be in days, because no unit was given"
 
 
 @dataclass(frozen=True)
@@ -131,11 +131,13 @@ def evaluate_tables(
     check_folder(out)
     sources = read_sources(paths)
     if any(s.folder and s.folder.resolve() == out.resolve() for s in sources):
-        raise RunFolderError(f"{out} is what is evaluated: give another folder")
+        raise RunFolderError(
+            f"{out} is the folder to be evaluated; give another folder for the results"
+        )
     alone = sources[0] if len(sources) == 1 and sources[0].folder else None
     if columns and all(s.folder for s in sources):
         raise PredictionsError(
-            "columns and codes are declared for tables: a run folder already defines its own"
+            "columns and codes can be declared only for tables; a run folder already defines them"
         )
     named = treatment.column if treatment else ""
     read = _read(sources, alone, covariates, columns, named, favourable=favourable)
@@ -155,7 +157,8 @@ def evaluate_tables(
     baseline = chosen_baseline(baseline, sources, read.predictions.arms)
     _, left_out = without_many_levels(read.covariates)
     dropped = [
-        f"covariate {c} is left out: it is text with more than {MOST_LEVELS} different values"
+        f"covariate {c} is not used, because it is text with more than {MOST_LEVELS} different "
+        "values"
         for c in left_out
     ]
     few = check_common_patients(read.predictions, baseline)
@@ -340,12 +343,12 @@ def annotated(
 def check_folder(out: Path) -> None:
     """Refuse a folder that holds anything but an earlier evaluation."""
     if out.is_file():
-        raise RunFolderError(f"{out} is a file: give another folder")
+        raise RunFolderError(f"{out} is a file; give another folder")
     if out.is_dir() and any(out.iterdir()):
         if (out / "study.yaml").exists() or (out / "fits").exists():
-            raise RunFolderError(f"{out} is the folder of a run: give another one")
+            raise RunFolderError(f"{out} is the folder of a run; give another one")
         if not (out / "manifest.json").is_file():
-            raise RunFolderError(f"{out} holds other files: give another folder")
+            raise RunFolderError(f"{out} contains other files; give another folder")
 
 
 def describe(

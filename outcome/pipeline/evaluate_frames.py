@@ -1,4 +1,4 @@
-"""Predictions in memory, evaluated: `outcome.evaluate` and `outcome.compare`."""
+"""Evaluation of predictions in memory: `outcome.evaluate` and `outcome.compare`."""
 
 from __future__ import annotations
 
@@ -34,41 +34,42 @@ def evaluate(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> Evaluation:
-    """Evaluate predictions made anywhere: metrics with intervals, comparisons, risk groups.
+    """Evaluate predictions of any tool: metrics with intervals, comparisons, risk groups.
 
-    It is `outcome evaluate` of the command line for tables in memory, with the same numbers.
+    The command `outcome evaluate` does the same for files, with the same results.
 
     Parameters
     ----------
     predictions : DataFrame, mapping of arm to DataFrame, or results of a study
         One row per patient (and arm, and repeat): `patient_id`; `time` and `event`, or `label`;
-        `risk` (higher is worse) or `probability`. Optional: `entry` (when observation began, where
-        it is delayed: patients are at risk only after it), `arm`, `repeat`, `fold` (risks are
-        compared within a fold only), `strata`, `risk_group`, `survival_<h>`.
+        `risk` (higher is worse) or `probability`. Optional: `entry` (start of observation, if
+        delayed; patients are at risk only after it), `arm`, `repeat`, `fold` (risks are compared
+        only within a fold), `strata`, `risk_group`, `survival_<h>`.
     baseline : str, optional
-        Arm to compare with; by default `image`, else the first of several.
+        Arm with which the others are compared; by default `image`, else the first of several.
     contrasts : sequence of (str, str)
-        Further comparisons: an arm, and what it is compared with.
+        Further comparisons: pairs of an arm and a reference arm.
     unit : {"days", "months", "years"}, optional
-        Of the times; by default what a column `time_<unit>` says, else days.
+        Unit of the times; by default the unit in the name of a column `time_<unit>`, else days.
     horizons : sequence of float
-        Where AUC(t), Brier score, calibration and survival are reported; ascending, in `unit`.
+        Times, in `unit`, at which AUC(t), Brier score, calibration and survival are reported;
+        ascending.
     risk_groups : {"median", "tertiles"} or sequence of float, optional
         By default the groups of the table, else the median within each fold.
     covariates : sequence of str
-        Columns of the table: added value, hazard ratios and subgroups.
+        Columns of the table, for added value, hazard ratios and subgroups.
     favourable : bool
         The positive label is the better outcome.
     treatment : mapping, optional
-        As in the study file: `column` of the table with two treatments, `reference` (one of
-        them), and whether treatment was `randomised`. Tables `treatment_*` then show whether the
-        effect of the treatment depends on the score.
+        As in the study file: `column` with two treatments, `reference` (one of them), and whether
+        treatment was `randomised`. The tables `treatment_*` then show whether the treatment effect
+        depends on the score.
     inner_scores, splits : DataFrame, optional
-        Scores of test patients by inner models, and who was in which fold, as
-        `outcome.cross_validate` returns them: intervals then count the training more exactly. Those
-        of the results of a study are used by themselves.
+        Scores of test patients by inner models, and the folds of the patients, as returned by
+        `outcome.cross_validate`. They make the variance from training in the intervals more
+        accurate. For the results of a study they are used automatically.
     n_resamples, seed : int
-        Of the bootstrap.
+        Number of bootstrap resamples, and their seed.
 
     Returns
     -------
@@ -78,7 +79,7 @@ def evaluate(
     Raises
     ------
     PredictionsError
-        Everything that is wrong with the tables, at once.
+        The tables are invalid; the message lists all problems.
 
     Examples
     --------
@@ -111,7 +112,7 @@ def evaluate(
     if inner_scores is not None and splits is not None:
         inner = [InnerModelTables(inner_scores, splits)]
     elif inner_scores is not None:
-        raise InputError("`inner_scores` need `splits`: who was in which fold")
+        raise InputError("`inner_scores` need `splits`, the folds of the patients")
     frames, declared = _frames(predictions), _treatment(treatment)
     read = read_external(
         list(frames), favourable=favourable, covariates=list(covariates),
@@ -167,7 +168,7 @@ def compare(
     a, b : DataFrame
         Predictions as for `outcome.evaluate`, one arm each; `b` is the baseline.
     names : (str, str), optional
-        What they are called; by default their columns `arm`, else `a` and `b`.
+        Names of the arms; by default from their columns `arm`, else `a` and `b`.
     unit, horizons, favourable, n_resamples, seed
         As for `outcome.evaluate`.
 
@@ -207,8 +208,8 @@ def compare(
     for name, table in zip(("a", "b"), (a, b), strict=True):
         if "arm" in table and table["arm"].nunique() > 1:
             raise InputError(
-                f"`{name}` holds {table['arm'].nunique()} arms. To do: give one, e.g."
-                " table[table['arm'] == 'image']"
+                f"`{name}` contains {table['arm'].nunique()} arms. To do: give one, e.g. "
+                "table[table['arm'] == 'image']"
             )
     first, second = (t.drop(columns="arm", errors="ignore") for t in (a, b))
     return evaluate(
@@ -223,7 +224,7 @@ def compare(
 
 
 def _treatment(asked: Any) -> Treatment | None:
-    """Check what was said of the treatment, as in a study file."""
+    """Check the description of the treatment, as in a study file."""
     from pydantic import ValidationError
 
     from outcome.study import Treatment
@@ -240,7 +241,7 @@ def _treatment(asked: Any) -> Treatment | None:
 
 
 def _frames(predictions: Any) -> dict[Path, pd.DataFrame]:
-    """Return the tables by a path that names each of them."""
+    """Return the tables, each under a path that contains its name."""
     import pandas as pd
 
     predictions = getattr(predictions, "predictions", predictions)  # of a whole study

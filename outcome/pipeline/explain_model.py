@@ -33,7 +33,7 @@ def attention(
     lazyslide: Where | None = None,
     progress: Progress = no_progress,
 ) -> Explanation:
-    """Say where a trained model looked, and what raised and what lowered the risk.
+    """Map the attention of a trained model, and which patches raised or lowered the risk.
 
     Parameters
     ----------
@@ -41,26 +41,26 @@ def attention(
     study : path or Study
         A study file, or a cohort table as for `predict`.
     slides, patients : sequence of str
-        Which; a patient stands for all of the patient's slides.
+        Slides or patients to explain; a patient stands for all slides of the patient.
     out : path, optional
         Folder of maps and tables; by default `reports/<study name>-attention`.
     top : int
-        Patches that are listed at either end.
+        Number of patches listed at each end.
     images : path, optional
-        Folder of the slides themselves, for a thumbnail under the map (extra `[slides]`).
+        Folder of the slide images, for a thumbnail under the map (extra `[slides]`).
     patches, reports, cache, allow_import, progress
         As for `predict`.
     seed : int
-        Of the random deletions that the faithfulness is compared with.
+        Seed of the random deletions used as reference for the faithfulness.
     lazyslide : {"copy", "original"}, optional
-        Where slides are LazySlide stores: write attention and contribution of each tile as the
-        table `outcome_<arm>`, into a copy in the folder of the maps, or into the store itself. A
-        table of that name is never overwritten.
+        If slides are LazySlide stores: write attention and contribution of each tile as the table
+        `outcome_<arm>`, into a copy in the folder of the maps, or into the store itself. An
+        existing table with this name is never overwritten.
 
     Raises
     ------
     InputError
-        Everything that is wrong, at once.
+        The input is invalid; the message lists all problems.
 
     Examples
     --------

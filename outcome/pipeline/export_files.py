@@ -54,13 +54,13 @@ def export_predictions(
 
     place = Path(out)
     if place.is_file() or (place.is_dir() and any(place.iterdir())):
-        raise RunFolderError(f"{place} holds other files: give another folder")
+        raise RunFolderError(f"{place} contains other files; give another folder")
     (read,) = read_sources([Path(source)])
     predictions = read_external([read.table]).predictions
     chosen = arm or str(read.manifest.get("baseline") or predictions.arms[0])
     if chosen not in predictions.arms or (not arm and not read.folder and predictions.arms[1:]):
         raise PredictionsError(
-            f"{source}: say which arm with `arm=`: {', '.join(predictions.arms)}"
+            f"{source}: give one of its arms with `arm=`: {', '.join(predictions.arms)}"
         )
     return write_stamp_predictions(predictions, chosen, place)
 
@@ -108,7 +108,7 @@ def export_study(
 
     path = Path(out)
     if path.exists():
-        raise RunFolderError(f"{path} is there already: give another file")
+        raise RunFolderError(f"{path} already exists; give another file")
     if to == "anndata":
         import_anndata()
     read = study if isinstance(study, Study) else Study.read(Path(study))

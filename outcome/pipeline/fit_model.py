@@ -41,23 +41,23 @@ def fit(
     ----------
     study : Study
     arm : str, optional
-        By default the baseline.
+        Arm to fit; by default the baseline.
     without_fold : str, optional
-        Leave out the test patients of the study's fold of that name, to validate on them.
+        Exclude the test patients of the study's fold with this name, to validate on them.
     out : path, optional
         Folder of the bundle; by default `reports/<study name>-bundle`.
     run : path, optional
-        A run of the same study: its fits are used where they are the same, and its performance is
-        written into the model card. By default `reports/<study name>`, where it is there.
+        A run of the same study. Its fits are reused if they are the same, and its performance is
+        written into the model card. By default `reports/<study name>`, if this folder exists.
     cohort : DataFrame, optional
-        The cohort table, instead of the study's file.
+        The cohort table, used instead of the file of the study.
     jobs, device, cache, progress
         As for `outcome.run`.
 
     Raises
     ------
     InputError
-        Everything that is wrong with the input, at once; then nothing has been written.
+        The input is invalid. The message lists all problems, and nothing is written.
 
     Examples
     --------
@@ -113,12 +113,14 @@ def choose_arm(study: Study, name: str | None) -> Arm:
         if arm.name == name:
             break
     else:
-        raise StudyError(f"there is no arm {name!r}: {', '.join(a.name for a in study.arms)}")
+        raise StudyError(
+            f"there is no arm {name!r}; arms are {', '.join(a.name for a in study.arms)}"
+        )
     return arm
 
 
 def choose_fold(study: Study, study_data: StudyData, without: str | None) -> Fold:
-    """Return all patients as development, or what the study's own fold of that name develops on.
+    """Return all patients as development patients, or those of the fold with this name.
 
     Raises
     ------
@@ -137,4 +139,4 @@ def choose_fold(study: Study, study_data: StudyData, without: str | None) -> Fol
     for fold in first:
         if fold.name == without:
             return replace(fold, test=())
-    raise CohortError(f"there is no fold {without!r}: {', '.join(f.name for f in first)}")
+    raise CohortError(f"there is no fold {without!r}; folds are {', '.join(f.name for f in first)}")

@@ -28,7 +28,7 @@ class Predicted:
         One row per patient: see `outcome.bundle.predict.prediction_table`.
     bundle : Bundle
     warnings : list of str
-        What a reader of the table must know.
+        Warnings about the predictions.
     """
 
     table: pd.DataFrame
@@ -48,7 +48,7 @@ def predict(
     allow_import: bool = False,
     progress: Progress = no_progress,
 ) -> Predicted:
-    """Predict new patients; outcomes are not needed, and not read.
+    """Predict new patients; outcomes are not needed and not read.
 
     Parameters
     ----------
@@ -56,20 +56,22 @@ def predict(
     source : path or Study
         A study file, or a cohort table with the id and clinical columns of the training study.
     patches, reports : path, optional
-        Where the vectors are, with a cohort table; or instead of what the study says.
+        Location of the vectors, for a cohort table or instead of that given in the study.
     horizons : sequence of float
-        Where S(t) is given, in the unit of the endpoint; by default those of the bundle.
+        Times at which S(t) is given, in the unit of the endpoint; by default those of the bundle.
     jobs : int, optional
-        Processes; by default one, or for many patients one per processor. No result depends on it.
+        Number of processes; by default one, or for many patients one per processor. Results do not
+        depend on it.
     cache : path, optional
     allow_import : bool
-        Import an aggregator from outside that the bundle names.
+        Import an external aggregator that the bundle names.
     progress : callable
 
     Raises
     ------
     InputError
-        Everything that is wrong, at once; e.g. vectors of another encoder or dimension.
+        The input is invalid, e.g. vectors of another encoder or dimension. The message lists all
+        problems.
 
     Examples
     --------

@@ -90,8 +90,8 @@ def note_finished(grid: Grid, log: RunLog) -> int:
     finished = sum(grid.folder(*task).finished for task in grid.tasks)
     if finished:
         log.note(
-            f"found {finished} of {total} fits, finished by an earlier run:"
-            f" {total - finished} are left to train"
+            f"found {finished} of {total} fits of an earlier run; {total - finished} remain to "
+            "be trained"
         )
     return finished
 
@@ -114,16 +114,16 @@ def _check_folder(folder: Path, study: Study) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not folder.is_dir():
-        raise RunFolderError(f"{folder} is a file: give another folder")
+        raise RunFolderError(f"{folder} is a file; give another folder")
     written = folder / "study.yaml"
     if not (folder / "manifest.json").is_file() and not (folder / "fits").is_dir():
-        raise RunFolderError(f"{folder} holds other files: give another folder")
+        raise RunFolderError(f"{folder} contains other files; give another folder")
     try:
         name = yaml.safe_load(written.read_text()).get("name") if written.is_file() else study.name
     except (yaml.YAMLError, AttributeError, OSError):
         name = "something unreadable"
     if name != study.name:
         raise RunFolderError(
-            f"{folder} holds a run of study {name!r}, not of {study.name!r}: give another folder,"
-            " or remove it"
+            f"{folder} contains a run of study {name!r}, not of {study.name!r}; give another "
+            "folder, or remove this one"
         )

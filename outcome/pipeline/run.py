@@ -1,4 +1,4 @@
-"""A whole study: read, train, evaluate, report. What `outcome run` does, as a function."""
+"""A whole study: read, train, evaluate, report. This is the function behind `outcome run`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ON_REQUEST = ("permutations.csv", "input_permutations.csv", "slide_vectors.h5")
 
 @dataclass(frozen=True)
 class Results:
-    """Results of a study; the same tables lie in `folder` as CSV.
+    """Results of a study; `folder` contains the same tables as CSV.
 
     Parameters
     ----------
@@ -39,18 +39,20 @@ class Results:
     report : Path
         The results page.
     predictions : DataFrame
-        One row per arm, repeat and patient, each scored by models that never saw the patient.
-        A higher `risk` is worse.
+        One row per arm, repeat and patient, each scored by models that were not trained on the
+        patient. A higher `risk` is worse.
     development : DataFrame
-        Out-of-fold risks inside development. Optimistic: for calibration and cut-offs only.
+        Out-of-fold risks of development patients. They are optimistic: use them only for
+        calibration and cut-offs.
     evaluation : Evaluation
-        Every table of the evaluation: metrics, comparisons, risk groups and all further ones.
+        All tables of the evaluation: metrics, comparisons, risk groups and further tables.
     permutations : DataFrame or None
-        p of each arm under permuted outcomes, where it was asked for.
+        p of each arm under permuted outcomes, if requested.
     input_permutations : DataFrame or None
-        p of each arm with an input that was permuted, where it was asked for.
+        p of each arm with a permuted input, if requested.
     cohort_flow, splits, history : DataFrame
-        Who was lost and why; who had which role; losses of every fit and epoch.
+        Excluded patients with reasons; role of each patient in each fold; losses of every fit and
+        epoch.
     manifest : dict
         Settings, versions, hashes, notes and warnings.
     """
@@ -74,22 +76,22 @@ class Results:
 
     @property
     def comparisons(self) -> pd.DataFrame:
-        """Differences to the baseline."""
+        """Differences from the baseline."""
         return self.evaluation.comparisons
 
     @property
     def risk_groups(self) -> pd.DataFrame:
-        """Groups by the cut-off: survival, hazard ratios, log-rank tests."""
+        """Risk groups: survival, hazard ratios, log-rank tests."""
         return self.evaluation.risk_groups
 
     @property
     def warnings(self) -> list[str]:
-        """Warnings for readers of the numbers."""
+        """Warnings about the results."""
         return list(self.manifest["warnings"])
 
     @property
     def notes(self) -> list[str]:
-        """What was left out or filled in."""
+        """Notes on excluded or imputed data."""
         return list(self.manifest["notes"])
 
 
@@ -116,11 +118,12 @@ def run(
     ----------
     study : Study
     cohort : DataFrame, optional
-        The cohort table, instead of the study's file; same columns.
+        The cohort table, used instead of the file of the study; same columns.
     out : path, optional
         The run folder; by default `reports/<study name>` in the working folder.
     jobs : int, optional
-        Processes; by default one per processor (on a GPU, one). Results do not depend on it.
+        Number of processes; by default one per processor (on a GPU, one). Results do not depend on
+        it.
     device : str
         `auto`, `cpu`, `cuda:N` or `mps`.
     cache : path, optional
@@ -132,19 +135,20 @@ def run(
     permutations : int
         Also test each arm against this many permutations of the outcomes (199 or more).
     permute_inputs : sequence of {"image", "report", "clinical"}
-        Permute these inputs, each in turn, instead of the outcomes, and test the arms that have
-        it: does the input tell anything that the others do not?
+        Permute these inputs, one at a time, instead of the outcomes, and test the arms that have
+        the input. This tests whether the input adds information to the others.
     permute_networks : bool
-        Refit the arms themselves in each permutation, not linear models of the same inputs: that
-        takes as long as the study, each time.
+        Refit the arms in each permutation, instead of linear models of the same inputs. Each
+        permutation then takes as long as the study.
     save_vectors : bool
-        Also write `slide_vectors.h5`: the networks' pooled vectors of test patients and slides.
+        Also write `slide_vectors.h5`: vectors of test patients and slides, pooled by the networks.
     strict : bool
-        Stop before training where the leak scan has a severe finding.
+        Stop before training if the leak scan has a severe finding.
     command : str
-        Noted in the manifest.
+        Command line that is recorded in the manifest.
     progress : callable
-        Called with what is being done, how much of it is done, and how much there is.
+        Called with the name of the stage, the number of finished items, and the number of all
+        items.
 
     Returns
     -------
@@ -153,13 +157,13 @@ def run(
     Raises
     ------
     InputError
-        Everything that is wrong with the input, at once; then nothing has been written.
+        The input is invalid. The message lists all problems, and nothing is written.
     LeakageError
-        With `strict`: the outcome is hidden in what a model would see.
+        With `strict`: the inputs contain the outcome.
 
     Notes
     -----
-    Warnings of the checks are logged before the first fit, by the logger `outcome`.
+    The logger `outcome` logs warnings of the checks before the first fit.
 
     Examples
     --------
@@ -208,10 +212,10 @@ def run(
         if strict and checked.scan.severe:
             found = "; ".join(f.text for f in checked.scan.severe)
             raise LeakageError(
-                f"study {study.name!r}: severe findings, nothing was trained: {found}"
+                f"study {study.name!r}: severe findings, so nothing was trained: {found}"
             )
         changed = changes_since_last_run(folder, study, hashes(study, grid.study_data, cohort))
-        # The fits come first: they distinguish a run from a folder of the user's.
+        # The fits are written first: they distinguish a run folder from other folders of the user.
         grid.fits.mkdir(parents=True, exist_ok=True)
         log.open(folder / LOG)
         kept = note_finished(grid, log)
@@ -245,7 +249,7 @@ def run(
 
 
 def _check_arguments(study: Any, cohort: Any, jobs: Any) -> None:
-    """Say what is wrong with a call from Python as plainly as with a file."""
+    """Check the arguments of a call from Python."""
     import pandas as pd
 
     from outcome.errors import InputError
@@ -305,8 +309,8 @@ def _results(
     progress("evaluating", 1, 1)
     if fits["changed"]:
         about["notes"].append(
-            f"changed since the last run in this folder: {'; '.join(fits['changed'])}."
-            f" {fits['fits']['trained']} fits were trained, {fits['fits']['kept']} kept"
+            f"changed since the last run in this folder: {'; '.join(fits['changed'])}. "
+            f"{fits['fits']['trained']} fits were trained and {fits['fits']['kept']} kept"
         )
     about["resamples"] = N_RESAMPLES
     about["epochs"] = manifest.epochs(finished)
@@ -338,7 +342,8 @@ def _results(
     stale = _stale(folder, fits["changed"], {f"{n}.csv" for n in further}, grid.save_vectors)
     if stale:
         about["notes"].append(
-            f"{' and '.join(stale)} of an earlier state of the study: removed; ask for them anew"
+            f"{' and '.join(stale)} of an earlier version of the study were removed; request "
+            "them again"
         )
     about["notes"] += draw_examples(
         study, grid, predictions.table, evaluation,
@@ -367,7 +372,7 @@ def _results(
 def _stale(
     folder: Path, changed: Sequence[str], written: Collection[str], vectors: bool
 ) -> list[str]:
-    """Name what is made on request only, and was made before the study changed."""
+    """Name tables that are made only on request, and were made before the study changed."""
     kept = {*written, *(["slide_vectors.h5"] if vectors else [])}
     asked = [name for name in ON_REQUEST if name not in kept and (folder / name).is_file()]
     return asked if changed else []

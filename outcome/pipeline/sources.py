@@ -140,16 +140,22 @@ def endpoint_asked(
     declared = [s.endpoint() for s in runs]
     units = {str(s.folder): e.unit for s, e in zip(runs, declared, strict=True) if e.unit}
     if unit and found and unit != found:
-        problems.add(f"unit {unit}, but the times are in {found} by the name of their column")
+        problems.add(
+            f"unit {unit} was given, but by the name of their column the times are in {found}"
+        )
     for folder, theirs in units.items():
         if (unit or found or theirs) != theirs:
-            said = f"unit {unit}" if unit else f"the times of a table are in {found} by name"
+            said = (
+                f"unit {unit}"
+                if unit
+                else (f"by the names of their columns, the times are in {found}")
+            )
             remedy = (
-                "leave the unit out: nothing is converted" if unit else "bring them to one unit"
+                "omit the unit; times are not converted" if unit else "convert them to one unit"
             )
             problems.add(f"{said}, but the times of {folder} are in {theirs}", remedy=remedy)
     if len({e.question for e in declared}) > 1:
-        problems.add("the runs ask different questions", [e.question for e in declared])
+        problems.add("the runs have different endpoints", [e.question for e in declared])
     first = declared[0] if declared else None
     fixed = first is not None and not first.any_horizon and first.horizons
     if fixed and horizons and tuple(horizons) != fixed:
@@ -157,7 +163,7 @@ def endpoint_asked(
             "horizons cannot be given: the endpoint of the run is the event by a fixed time"
         )
     if favourable and any(not e.unit and not e.favourable for e in declared):
-        problems.add("favourable, but the study of the run declares the opposite")
+        problems.add("favourable was given, but the study of the run declares the opposite")
     problems.raise_if_any(PredictionsError)
     if first is None:
         return _plain(kind, unit or found or "days", horizons, favourable=favourable)

@@ -28,8 +28,8 @@ class Validation:
     report : Path
         The same page that a run writes.
     predictions, metrics, risk_groups, recalibration : DataFrame
-        Also in the folder. The log-rank p of the risk groups is an ordinary one: cut-offs and
-        model were fixed before.
+        Also in the folder. The log-rank p of the risk groups needs no adjustment, because cut-offs
+        and model were fixed in advance.
     notes, warnings : list of str
     """
 
@@ -63,22 +63,22 @@ def validate(
     ----------
     bundle : path or Bundle
     study : path or Study
-        Patients of the training cohort are left out, and counted.
+        Patients of the training cohort are excluded and counted.
     out : path, optional
         Folder of the results; by default `reports/<study name>-validation`.
     horizons : sequence of float
-        By default those of the bundle.
+        Times at which predictions are evaluated; by default those of the bundle.
     n_resamples, seed : int
-        Of the bootstrap.
+        Number of bootstrap resamples, and their seed.
     jobs, cache, allow_import, progress
         As for `predict`.
     command : str
-        Noted in the manifest.
+        Command line that is recorded in the manifest.
 
     Raises
     ------
     InputError
-        Everything that is wrong, at once; then nothing has been written.
+        The input is invalid. The message lists all problems, and nothing is written.
 
     Examples
     --------

@@ -123,12 +123,13 @@ def _roles(table: pd.DataFrame, trained_on: Sequence[str]) -> pd.DataFrame:
 
 def _how(table: pd.DataFrame) -> list[str]:
     found = [
-        "external validation: model, calibration and cut-offs were fixed before; intervals, p and"
-        " the log-rank test of the risk groups are ordinary ones",
+        "external validation: model, calibration and cut-offs were fixed in advance, so "
+        "intervals, p values and the log-rank test of the risk groups need no adjustment",
     ]
     if table["arm"].nunique() > 1:
         found.append(
-            "recalibrated arms rank patients as the model does; their probabilities are fitted on"
-            " these patients, each predicted without the fifth of them that the patient is in"
+            "recalibrated arms rank patients as the model does. Their probabilities are fitted "
+            "on these patients by five-fold cross-fitting: each patient is predicted without "
+            "the fold that contains the patient"
         )
     return found

@@ -1,6 +1,6 @@
 """Figures from data: outcomes and scores in arrays, tables of predictions, or an Evaluation.
 
-Every number is computed by `outcome.evaluation`, as for the results page of a study; the functions
+All numbers are computed by `outcome.evaluation`, as for the results page of a study. The functions
 `plot_*` of this package draw its tables.
 """
 
@@ -63,18 +63,18 @@ def kaplan_meier(
     Parameters
     ----------
     data : Surv array, DataFrame, or the results of a study
-        Outcomes, with columns `time` and `event` (and `entry`, where it is delayed); or
-        predictions, whose `risk_group` is drawn. Of
-        several repeats the first is used, and with folds the test is stratified by them.
+        Outcomes, with columns `time` and `event` (and `entry` if it is delayed); or predictions,
+        with their `risk_group`. If there are several repeats, the first is used. If there are
+        folds, the test is stratified by fold.
     groups : array, shape (n,), optional
-        Group of each patient; by default the column `risk_group`, else all patients are one group.
+        Group of each patient; by default the column `risk_group`, else one group.
     ax : Axes, optional
-        Drawn on; by default that of a new figure. The numbers at risk stand below it, so save with
-        `bbox_inches="tight"`.
+        Axes to draw on; by default those of a new figure. The numbers at risk are drawn below the
+        Axes, so save with `bbox_inches="tight"`.
     arm : str, optional
-        Of predictions with several.
+        Arm to draw, if the predictions have several.
     unit : str
-        Of the times, for the label.
+        Unit of the times, for the axis label.
     ylabel : str
 
     Returns
@@ -112,7 +112,7 @@ def kaplan_meier(
             " of `MILCox.predict_risk_group`"
         )
     if "time" not in table:
-        raise InputError("the outcomes are labels, and Kaplan-Meier curves are of times and events")
+        raise InputError("the outcomes are labels, but Kaplan-Meier curves need times and events")
     _, arms = read_arms(Predictions(table))
     drawn = group_patients(arms[0])
     p = float(risk_group_table(arms)["logrank_p"].iloc[0]) if len(drawn.names) > 1 else np.nan
@@ -136,21 +136,21 @@ def auc_over_time(
     groups: Any = None,
     unit: str = "",
 ) -> Axes:
-    """Cumulative/dynamic AUC over time, a line per model, with pointwise 95% intervals.
+    """Cumulative/dynamic AUC over time, one line per model, with pointwise 95% intervals.
 
     Parameters
     ----------
     data : Surv array or DataFrame of outcomes, DataFrame of predictions, Evaluation, or results
     risk : array, shape (n,), or mapping of name to array, optional
-        With outcomes: risks of one or several models; higher is worse.
+        Risks of one or several models, if `data` are outcomes; higher is worse.
     ax : Axes, optional
-        Drawn on; by default that of a new figure.
+        Axes to draw on; by default those of a new figure.
     horizons : sequence of float
-        Further times at which it is computed.
+        Further times at which the AUC is computed.
     groups : array, shape (n,), optional
-        Folds of a cross-validation; risks are compared within them.
+        Folds of a cross-validation; risks are compared within folds.
     unit : str
-        Of the times, for the label.
+        Unit of the times, for the axis label.
 
     Returns
     -------
@@ -186,19 +186,19 @@ def calibration(
     horizon: float | None = None,
     arm: str | None = None,
 ) -> Axes:
-    """Observed against predicted probability, by fifths of the predictions.
+    """Observed against predicted probability, by quintiles of the predictions.
 
     Parameters
     ----------
     data : Surv array, DataFrame, labels, DataFrame of predictions, Evaluation, or results
     probability : array, shape (n,), optional
-        With outcomes: of the event by `horizon`, or of the positive label.
+        Probability of the event by `horizon`, or of the positive label, if `data` are outcomes.
     ax : Axes, optional
-        Drawn on; by default that of a new figure.
+        Axes to draw on; by default those of a new figure.
     horizon : float, optional
-        For times; by default the last one that the predictions have.
+        Horizon for times and events; by default the last one of the predictions.
     arm : str, optional
-        Of predictions or an evaluation with several.
+        Arm to draw, if there are several.
 
     Returns
     -------
@@ -249,19 +249,19 @@ def decision_curve(
     horizon: float | None = None,
     most: float = 1.0,
 ) -> Axes:
-    """Net benefit of treating those above a threshold probability, with treating all and none.
+    """Net benefit of treating patients above a threshold probability, or all, or none.
 
     Parameters
     ----------
     data : Surv array, DataFrame, labels, DataFrame of predictions, Evaluation, or results
     probability : array, shape (n,), or mapping of name to array, optional
-        With outcomes: of the event by `horizon`, or of the positive label.
+        Probability of the event by `horizon`, or of the positive label, if `data` are outcomes.
     ax : Axes, optional
-        Drawn on; by default that of a new figure.
+        Axes to draw on; by default those of a new figure.
     horizon : float, optional
-        For times; by default the last one that the predictions have.
+        Horizon for times and events; by default the last one of the predictions.
     most : float
-        Largest threshold that is drawn.
+        Largest threshold to draw.
 
     Returns
     -------
@@ -310,19 +310,19 @@ def forest(
     Parameters
     ----------
     data : Evaluation, results, DataFrame, or mapping of label to MetricValue
-        Of an Evaluation a metric of every arm. A table has `label`, `arm` or `group`, and
-        `estimate` (or `difference`, or `hazard_ratio`), `lower`, `upper`; with a column `metric`,
-        that metric is drawn.
+        For an Evaluation, a metric of every arm is drawn. A table needs `label`, `arm` or `group`,
+        and `estimate` (or `difference`, or `hazard_ratio`), `lower`, `upper`; with a column
+        `metric`, only this metric is drawn.
     ax : Axes, optional
-        Drawn on; by default that of a new figure.
+        Axes to draw on; by default those of a new figure.
     metric : str, optional
-        By default the first one.
+        Metric to draw; by default the first one.
     xlabel : str, optional
-        By default the metric.
+        Axis label; by default the metric.
     reference : float, optional
-        Where a line is drawn; by default 0 for differences, 1 for ratios.
+        Position of a reference line; by default 0 for differences, 1 for ratios.
     log : bool
-        A logarithmic axis, for ratios.
+        Use a logarithmic axis, for ratios.
 
     Returns
     -------
@@ -354,14 +354,17 @@ def forest(
         known = table["metric"].unique().tolist()
         metric = metric or known[0]
         if metric not in known:
-            raise InputError(f"there is no metric {metric!r}: {', '.join(known)}")
+            raise InputError(f"there is no metric {metric!r}; metrics are {', '.join(known)}")
         table = table[table["metric"] == metric]
     label = next((c for c in ("label", "arm", "group") if c in table), None)
     value = next((c for c in ("estimate", "difference", "hazard_ratio") if c in table), None)
     low, high = ("hr_lower", "hr_upper") if value == "hazard_ratio" else ("lower", "upper")
     if label is None or value is None or not {low, high} <= set(table):
         have = ", ".join(map(str, table.columns))
-        raise InputError(f"a forest plot needs label, estimate, lower and upper; there are {have}")
+        raise InputError(
+            "a forest plot needs the columns label, estimate, lower and upper; the columns are "
+            f"{have}"
+        )
     rows = pd.DataFrame(
         {"label": table[label], "estimate": table[value], "lower": table[low], "upper": table[high]}
     ).reset_index(drop=True)
@@ -387,20 +390,20 @@ def attention_map(
     kind: Literal["attention", "contribution"] = "attention",
     colorbar: bool = True,
 ) -> Axes:
-    """Where a model looked on a slide, or what raised and what lowered the risk.
+    """Attention of a model on a slide, or contributions of patches to the risk.
 
     Parameters
     ----------
     coords : array, shape (n, 2)
         Upper left corners of the patches, x and y.
     values : array, shape (n,)
-        Attention (drawn as percentiles) or signed contributions, as `MILCox.attention` and
-        `MILCox.contributions` give them.
+        Attention (drawn as percentiles) or signed contributions, as returned by `MILCox.attention`
+        and `MILCox.contributions`.
     ax : Axes, optional
-        Drawn on; by default that of a new figure.
+        Axes to draw on; by default those of a new figure.
     side : float, optional
-        Of a patch, in the unit of the coordinates; by default the smallest distance between two
-        rows or columns.
+        Side length of a patch, in the unit of the coordinates; by default the smallest distance
+        between two rows or columns.
     kind : {"attention", "contribution"}
     colorbar : bool
         Draw a colour bar next to the axes.
@@ -422,11 +425,11 @@ def attention_map(
     places, shown = np.asarray(coords, dtype=float), np.asarray(values, dtype=float)
     if places.ndim != 2 or places.shape[1] != 2 or shown.shape != (len(places),):
         raise InputError(
-            f"`coords` has shape {places.shape} and `values` {shown.shape}; (n, 2) and (n,) are"
-            " needed"
+            f"`coords` has shape {places.shape} and `values` has shape {shown.shape}; (n, 2) and "
+            "(n,) are needed"
         )
     if not np.isfinite(places).all():
-        raise InputError("`coords` holds NaN: the positions of these patches are not known")
+        raise InputError("`coords` contains NaN: the positions of these patches are unknown")
     steps = np.concatenate([np.diff(np.unique(column)) for column in places.T])
     length = side or (float(steps.min()) if len(steps) else 1.0)
     if kind == "attention":
@@ -445,7 +448,7 @@ def attention_map(
 
 
 def _part(data: Any, name: str, kind: type) -> Any:
-    """Return a part of the results of a study, where these are given as a whole."""
+    """Return one part of the results of a study, if the whole results are given."""
     found = None if isinstance(data, kind) else getattr(data, name, None)
     return found if isinstance(found, kind) else data
 
@@ -475,7 +478,7 @@ def _picked(names: Sequence[str], arm: str | None) -> str:
 
 
 def _filled(table: pd.DataFrame) -> pd.DataFrame:
-    """Return predictions with the columns that may be left out."""
+    """Return predictions with the optional columns filled in."""
     defaults: dict[str, Any] = {"arm": "model", "repeat": 0, "fold": "all"}
     return table.assign(**{k: v for k, v in defaults.items() if k not in table})
 
@@ -488,7 +491,7 @@ def _scored(
     groups: Any = None,
     horizon: float | None = None,
 ) -> tuple[Panel, list[ArmScores], bool]:
-    """Return the scores of every arm, and whether they are of several folds."""
+    """Return the scores of every arm, and whether they come from several folds."""
     if scores is None and isinstance(data, pd.DataFrame) and "risk" in data:
         made = Predictions(_filled(data))
     elif scores is None:

@@ -1,4 +1,4 @@
-"""The results page: `report.html`, which only shows what `evaluation` has computed.
+"""The results page, `report.html`. It only shows what `evaluation` has computed.
 
 In: a run folder. Out: one self-contained page and its figures. Needs no torch.
 """

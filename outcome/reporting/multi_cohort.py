@@ -1,4 +1,4 @@
-"""Several runs put together: the same arms in several cohorts, and their mean."""
+"""One page for several runs: the same arms in several cohorts, and their mean."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def write_cohorts(folders: Sequence[Path], out: Path) -> Cohorts:
     folders : sequence of Path
         Run folders with the same main metric; two or more.
     out : Path
-        Receives `report.html`, `figures/` and four tables; a new folder, or one of an earlier
+        Folder for `report.html`, `figures/` and four tables: a new folder, or that of an earlier
         page over cohorts.
 
     Raises
     ------
     RunFolderError
-        A folder is no run, they cannot be put together, or `out` holds something else.
+        A folder is not a run, the runs cannot be combined, or `out` contains other files.
     """
     _check_out(out)
     runs = _read_all(folders)
@@ -77,7 +77,7 @@ def write_cohorts(folders: Sequence[Path], out: Path) -> Cohorts:
 
 def _check_out(out: Path) -> None:
     if out.is_file():
-        raise RunFolderError(f"{out} is a file: give another folder")
+        raise RunFolderError(f"{out} is a file; give another folder")
     if not out.is_dir() or not any(out.iterdir()):
         return
     try:
@@ -86,16 +86,16 @@ def _check_out(out: Path) -> None:
     except (OSError, ValueError):
         mine = False
     if not mine:
-        raise RunFolderError(f"{out} holds other files: give another folder")
+        raise RunFolderError(f"{out} contains other files; give another folder")
 
 
 def _read_all(folders: Sequence[Path]) -> list[Run]:
     problems = Problems("the runs")
     if len(folders) < 2:
-        problems.add("one page over several runs needs two or more")
+        problems.add("a page over several runs needs at least two runs")
     resolved = [str(Path(f).resolve()) for f in folders]
     if len(set(resolved)) < len(resolved):
-        problems.add("a run is named twice", [f for f in resolved if resolved.count(f) > 1][:1])
+        problems.add("a run is given twice", [f for f in resolved if resolved.count(f) > 1][:1])
     runs = []
     for folder in folders:
         try:
@@ -122,7 +122,7 @@ def _one_metric(runs: Sequence[Run]) -> Metric:
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """Names of the studies; where two share one, with that of the folder."""
+    """Names of the studies, with the name of the folder if two studies have the same name."""
     names = [r.name for r in runs]
     return [
         f"{n} ({r.path.resolve().name})" if names.count(n) > 1 else n

@@ -44,7 +44,7 @@ class Cohorts:
     means : DataFrame
         One row per arm: `arm, estimate, lower, upper, cohorts`.
     changes, mean_changes : DataFrame
-        The same of the differences to the baseline.
+        The same for the differences from the baseline.
     """
 
     path: Path
@@ -57,13 +57,13 @@ class Cohorts:
 def cohorts_page(
     runs: Sequence[Run], names: Sequence[str], main: Metric, made: Cohorts, gallery: FigureFiles
 ) -> Page:
-    """Put the page over several runs together; its figures are saved in `gallery`."""
+    """Build the page over several runs; its figures are saved in `gallery`."""
     arms = list(dict.fromkeys(made.scores["arm"]))
     scores = ReportSection("cohorts", f"{main.label} in each cohort")
     scores.say(
-        "Every row is a study of its own: nothing was trained or chosen across cohorts. The mean "
-        "counts every cohort alike; its 95% interval is about these cohorts and these fitted "
-        "models, and not about cohorts to come."
+        "Every row is a separate study: nothing was trained or chosen across cohorts. The mean "
+        "gives every cohort the same weight. Its 95% interval applies to these cohorts and "
+        "these fitted models, not to future cohorts."
     )
     scores.show(_score_table(made, names, arms, main))
     drawn = _Forests(gallery, main, dict(arm_colours(arms)))
@@ -71,10 +71,10 @@ def cohorts_page(
     scores.show(Tabs("Arm", tabs))
     sections = [scores]
     if made.changes["difference"].notna().any():
-        changes = ReportSection("differences", "Differences to the baseline")
+        changes = ReportSection("differences", "Differences from the baseline")
         changes.say(
-            "Arm less baseline, on the same patients and folds of each cohort. Where an arm is "
-            "missing in a cohort, that cohort is left out of its mean."
+            "Arm minus baseline, on the same patients and folds of each cohort. If an arm is "
+            "missing in a cohort, its mean does not include that cohort."
         )
         pairs = made.mean_changes[["arm", "baseline"]].to_numpy().tolist()
         blocks = [
@@ -119,7 +119,7 @@ def _answers(made: Cohorts, main: Metric) -> list[Answer]:
             words.append(f"{quote(r['arm'])} against {quote(r['baseline'])}: {value}; {verdict}.")
         few = clear < len(made.mean_changes)
         short = "No evidence of it" if not clear else "In part" if few else "It seems so"
-        words.append("Descriptive: nothing is corrected for the number of comparisons.")
+        words.append("Descriptive: no correction for the number of comparisons.")
         answers.append(Answer("Do the arms differ from the baseline, on average?", short, words))
     return answers
 
@@ -134,16 +134,16 @@ def _facts(runs: Sequence[Run], names: Sequence[str], made: Cohorts) -> list[Fac
         facts.append(
             Fact(
                 False,
-                f"{joined(partial)} could not be judged in every cohort: means over different "
-                "cohorts cannot be compared with each other.",
+                f"{joined(partial)} could not be evaluated in every cohort. Means over different "
+                "sets of cohorts cannot be compared with each other.",
             )
         )
     if old := [n for n, r in zip(names, runs, strict=True) if models_held_fixed(r)]:
         facts.append(
             Fact(
                 False,
-                f"The intervals of {joined(old)} hold the fitted models fixed, and are too "
-                "narrow: evaluate these runs again.",
+                f"The intervals of {joined(old)} treat the fitted models as fixed and are too "
+                "narrow. Evaluate these runs again.",
             )
         )
     endpoints = sorted({r.endpoint.name for r in runs})
@@ -155,7 +155,8 @@ def _facts(runs: Sequence[Run], names: Sequence[str], made: Cohorts) -> list[Fac
             Fact(
                 False,
                 f"{plural(shared, 'patient id')} occur in several cohorts. If they are the same "
-                "people, the cohorts are not independent and the interval of the mean is wrong.",
+                "patients, the cohorts are not independent, and the interval of the mean is "
+                "wrong.",
             )
         )
     else:
@@ -203,14 +204,14 @@ def _change_table(made: Cohorts, main: Metric) -> Table:
 def _about(runs: Sequence[Run], names: Sequence[str]) -> ReportSection:
     section = ReportSection("runs", "The runs")
     columns = ["Cohort", "Endpoint", "Patients", "Events", "Folds", "Repeats", "Warnings", "Made"]
-    table = Table("What was put together", columns, numeric={2, 3, 4, 5, 6})
+    table = Table("Runs on this page", columns, numeric={2, 3, 4, 5, 6})
     for name, run in zip(names, runs, strict=True):
         warned = len(run.manifest.get("warnings") or []) + len(run.problems)
         table.add(
             name, run.endpoint.name, run.n_patients, run.n_events, run.folds, run.repeats, warned,
             str(run.manifest.get("created") or "")[:10],
         )  # fmt: skip
-    table.notes.append("Each run has a page of its own, with its warnings and methods.")
+    table.notes.append("Each run has its own page, with its warnings and methods.")
     section.show(table)
     return section
 
@@ -243,8 +244,8 @@ class _Forests:
         return self._hang(
             shown, mean, self.colours.get(arm, INK), f"differences-{number_}", arm,
             f"Difference in {self.main.label}", 0.0, self.main.fine, sign=True,
-            caption=f"{arm} less {base}: difference in {self.main.label} in each cohort, and the "
-            "unweighted mean.",
+            caption=f"{arm} minus {base}: difference in {self.main.label} in each cohort, and "
+            "the unweighted mean.",
         )  # fmt: skip
 
     def _hang(

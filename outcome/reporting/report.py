@@ -27,17 +27,17 @@ def write_report(folder: Path, *, show_ids: bool = False) -> Path:
     Parameters
     ----------
     folder : Path
-        What a run wrote: `manifest.json` and `predictions.csv` are needed, every other file is
-        used where it exists. Nothing is computed: `outcome.pipeline.rebuild_report.report`
-        first computes tables that a folder lacks.
+        The folder of a run. `manifest.json` and `predictions.csv` are needed; every other file is
+        used if it exists. Nothing is computed: `outcome.pipeline.rebuild_report.report` first
+        computes missing tables.
     show_ids : bool
-        Add a table of all patients. Without it no patient id is on the page: ids in notes,
+        Add a table of all patients. Otherwise the page contains no patient ids: ids in notes,
         warnings and file names are replaced, unless they look like a plain word or number.
 
     Returns
     -------
     Path
-        The page, one self-contained file: it loads nothing.
+        The page, one self-contained file without external resources.
 
     Raises
     ------

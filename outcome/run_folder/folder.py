@@ -114,7 +114,9 @@ class Run:
             again = f", {self.repeats} repeats" if self.repeats > 1 else ""
             return f"{self.folds}-fold cross-validation{again}"
         return (
-            f"{self.repeats} divisions, one test set each" if self.repeats > 1 else "one test set"
+            f"{self.repeats} random divisions with one test set each"
+            if self.repeats > 1
+            else "one test set"
         )
 
     @cached_property

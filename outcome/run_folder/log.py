@@ -49,8 +49,8 @@ class RunLog(logging.Handler):
         self._waiting: list[str] = []
         self._lines = ProgressLines(self.write)
         self.write(
-            f"begun: {command or 'from Python'}; slide-outcome {version('slide-outcome')},"
-            f" host {platform.node()}, process {os.getpid()}"
+            f"started: {command or 'from Python'}; slide-outcome {version('slide-outcome')}, "
+            f"host {platform.node()}, process {os.getpid()}"
         )
 
     def open(self, path: Path) -> None:

@@ -71,7 +71,7 @@ def read_run(folder: Path, *, show_ids: bool = False) -> Run:
         raise RunFolderError(f"{folder} has no predictions.csv: run the study first")
     predictions = read_predictions(folder / "predictions.csv")
     if predictions.table.empty:
-        raise PredictionsError(f"{folder / 'predictions.csv'} holds no patients")
+        raise PredictionsError(f"{folder / 'predictions.csv'} contains no patients")
     problems: list[str] = []
     tables = {name: _read_table(folder / name, needs, problems) for name, needs in _NEEDS.items()}
     if not show_ids:
@@ -101,7 +101,9 @@ def read_development(folder: Path, problems: Problems) -> pd.DataFrame | None:
     if table is None:
         return None
     if missing := sorted({*names, "risk"} - set(table.columns)):
-        problems.add(f"{path} has no column", missing, "run the study again: it trains nothing new")
+        problems.add(
+            f"{path} has no column", missing, "run the study again; nothing is trained again"
+        )
         return None
     risk = pd.to_numeric(table["risk"], errors="coerce")
     if (bad := ~np.isfinite(risk)).any():
@@ -193,10 +195,10 @@ def _read_patients(path: Path, problems: list[str]) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OSError) as error:
-        problems.append(f"{path.name} cannot be read and is left out: {error}")
+        problems.append(f"{path.name} cannot be read and is not used: {error}")
         return empty
     if "patient_id" not in table or table["patient_id"].duplicated().any():
-        problems.append(f"{path.name} has not one row for each patient_id and is left out")
+        problems.append(f"{path.name} does not have one row for each patient_id and is not used")
         return empty
     return table
 
@@ -240,10 +242,10 @@ def _read_table(path: Path, needs: set[str], problems: list[str]) -> pd.DataFram
             float_precision="round_trip",
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OSError) as error:
-        problems.append(f"{path.name} cannot be read and is left out: {error}")
+        problems.append(f"{path.name} cannot be read and is not used: {error}")
         return empty
     if missing := sorted(needs - set(table.columns)):
-        problems.append(f"{path.name} has no column {', '.join(missing)} and is left out")
+        problems.append(f"{path.name} has no column {', '.join(missing)} and is not used")
         return empty
     for column in set(table.columns) - _TEXT:
         table[column] = pd.to_numeric(table[column], errors="coerce")

@@ -1,20 +1,21 @@
-"""How many patients are needed to see a difference between two arms, by simulation.
+"""Number of patients needed to detect a difference between two arms, by simulation.
 
 The model
 ---------
-Follow-up is the user's own: event times are drawn from the Kaplan-Meier curve of the cohort, and
-censoring times from its reverse Kaplan-Meier curve (for a label, the cohort's share of positives;
-for an event by a horizon, its cumulative incidence, among the patients who are followed
-that long). No event is seen beyond the last follow-up. Each patient has a hidden normal rank
-among event times, and two scores that are normal with it::
+Follow-up is like that of the user's cohort: event times are drawn from its Kaplan-Meier curve, and
+censoring times from its reverse Kaplan-Meier curve. (For a label, the cohort's proportion of
+positives is used; for an event by a horizon, its cumulative incidence among patients who are
+followed that long.) There are no events beyond the last follow-up. Each patient has a latent normal
+rank among event times, and two scores that are jointly normal with the rank::
 
     score = rho * rank + sqrt(1 - rho^2) * noise
 
-with rho such that the concordance *under this censoring* is the one asked for. The two scores are
-correlated; by default as if the one with the higher concordance held all that the other knows
-(image+report and image), which is the favourable case. Arms that err on different patients
-have a lower correlation, and need more patients. Strata are not simulated: where only patients of
-one type are compared there are fewer pairs, so ask for each type, or read the answer as a minimum.
+with rho such that the concordance *under this censoring* has the given value. The two scores are
+correlated. By default the score with the higher concordance contains all information of the other
+one (image+report and image), which is the favourable case. Arms that are wrong in different
+patients have a lower correlation and need more patients. Strata are not simulated. If only patients
+of one type are compared, there are fewer pairs; simulate each type separately, or interpret the
+result as a minimum.
 
 Each simulated cohort is divided into folds, both scores are measured within folds, and the paired
 difference is tested given the scores (infinitesimal jackknife, DeLong for a label). Power is
@@ -23,15 +24,15 @@ right sign.
 
 Cross-validation
 ----------------
-That is the power of a *held-out* cohort, whose scores come from models fixed beforehand. Scores
-that are cross-validated on the same patients vary more, because folds share training patients. On
-1,000 simulated cohorts of two equal arms the standard errors with which the test keeps 5% were
-1.29 times as large with 200 patients, and 1.14 times with 500. The second power is computed with
-them (interpolated between 200 and 500 patients, never below 1.14 beyond, where nothing was
-measured). `outcome run` has to estimate that factor in each study, which costs some more power
-with few events: 20% were found where 28% would be with a known factor (200 patients, 80 events, a
-gain of .05). Neither power says what concordance *your* arms reach with that many patients:
-models trained on few patients are worse.
+This is the power for a *held-out* cohort, with scores of models that were fixed in advance. Scores
+that are cross-validated on the same patients vary more, because folds share training patients. In
+1,000 simulated cohorts with two equal arms, the standard error had to be 1.29 times as large with
+200 patients, and 1.14 times with 500, for the test to keep its level of 5%. The second power uses
+these factors (interpolated between 200 and 500 patients; 1.14 for more patients, for which nothing
+was measured). `outcome run` has to estimate the factor in each study, which costs additional power
+with few events: the power was 20%, compared with 28% with a known factor (200 patients, 80 events,
+a gain of .05). Neither power predicts the concordance that *your* arms reach with this number of
+patients: models trained on few patients are worse.
 """
 
 from __future__ import annotations
@@ -73,19 +74,19 @@ Scored = tuple[Array, Array, Array, Array]  # time or label, event, baseline sco
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedDifference:
-    """The difference between two arms that is to be detected.
+    """The difference between two arms to be detected.
 
     Parameters
     ----------
     baseline, arm : float
         Concordance (AUROC for a yes/no outcome) of the two arms, in [0.5, 0.99).
     correlation : float, optional
-        Of the two scores (within a class, for a yes/no outcome); by default as if the better score
-        held all that the other knows.
+        Correlation of the two scores (within a class, for a yes/no outcome). By default the better
+        score contains all information of the other one.
     alpha : float
         Two-sided level of the test.
     target : float
-        The power that is wanted.
+        The desired power.
     """
 
     baseline: float
@@ -113,18 +114,18 @@ class ExpectedDifference:
 
 @dataclass(frozen=True)
 class Power:
-    """What was found.
+    """Result of a power simulation.
 
     Attributes
     ----------
     table : DataFrame
         `patients, events, difference, half_width, power_held_out, power_cross_validated`: means
-        over the simulated cohorts; `half_width` is that of the 95% interval.
+        over the simulated cohorts; `half_width` is half the width of the 95% interval.
     needed : mapping
-        `held_out` and `cross_validated` -> patients for the target, or None where no simulated
+        `held_out` and `cross_validated` -> patients for the target power, or None if no simulated
         size reaches it.
     correlation : float
-        Of the two scores, as simulated.
+        Correlation of the two simulated scores.
     event_share : float
         Events per patient.
     """
@@ -140,7 +141,7 @@ class Power:
 
 
 def inflation(patients: int) -> float:
-    """Factor on the standard error that makes a cross-validated paired test keep its level.
+    """Factor for the standard error with which a cross-validated paired test keeps its level.
 
     Examples
     --------
@@ -160,20 +161,20 @@ def power(
     seed: int = 0,
     progress: CountProgress = no_progress,
 ) -> Power:
-    """Simulate cohorts of several sizes that are followed as the study's cohort was.
+    """Simulate cohorts of several sizes, with the follow-up of the study's cohort.
 
     Parameters
     ----------
     study : Study
-        Its cohort table and endpoint are read; embeddings are not needed.
+        Study whose cohort table and endpoint are used; embeddings are not needed.
     difference : ExpectedDifference
     sizes : sequence of int
-        Numbers of patients; the cohort's own is added.
+        Numbers of patients; the size of the cohort is added.
     simulations : int
-        Cohorts per size; the standard error of a power is at most 0.5 / sqrt(simulations).
+        Cohorts per size. The standard error of a power is at most 0.5 / sqrt(simulations).
     seed : int
     progress : callable
-        Called with simulations done so far, and in all.
+        Called with the number of finished simulations, and of all simulations.
 
     Returns
     -------
@@ -182,7 +183,7 @@ def power(
     Raises
     ------
     InputError
-        The table is wrong, or the correlation is impossible with these concordances.
+        The table is invalid, or the correlation is impossible with these concordances.
 
     Examples
     --------
@@ -220,14 +221,15 @@ def power(
 
 
 def _correlated(c0: float, c1: float, wanted: float | None) -> tuple[float, float]:
-    """Correlation of two scores and of their noises, given how each goes with the rank."""
+    """Correlations of two scores and of their noise terms, given those with the rank."""
     r = wanted if wanted is not None else (min(c0, c1) / max(c0, c1) if max(c0, c1) > 0 else 0.0)
     r = min(r, 0.9999)
     noise = (r - c0 * c1) / np.sqrt((1 - c0**2) * (1 - c1**2))
     if abs(noise) > 1:
         raise InputError(
-            f"power: scores with these concordances cannot have the correlation {r:g}; "
-            "with a higher one they would rank alike. To do: give another correlation"
+            f"power: scores with these concordances cannot have the correlation {r:g}; with a "
+            "higher correlation they would give the same ranking. To do: give another "
+            "correlation"
         )
     return r, float(noise)
 
@@ -238,16 +240,17 @@ def _noises(n: int, correlation: float, rng: np.random.Generator) -> tuple[Array
 
 
 class FollowUpModel:
-    """Draws follow-up and two scores like those of a cohort with follow-up times."""
+    """Draws follow-up like that of a cohort with follow-up times, and two scores."""
 
     def __init__(self, cohort: Cohort) -> None:
         seen = cohort.endpoint.observed(cohort.patients)
         time, event = seen.time, seen.event
         if seen.entry is not None:
             raise InputError(
-                "power: a cohort with delayed entry cannot be drawn from: who enters late, of those"
-                " who live so long, is not in it. To do: leave `entry` out of the study file for"
-                " this estimate, and read it as one for patients seen from the origin on"
+                "power: a cohort with delayed entry cannot be resampled, because it does not "
+                "show which event-free patients enter late. To do: for this estimate, remove "
+                "`entry` from the study file; the result then applies to patients observed from "
+                "the origin"
             )
         assert time is not None
         self.event_free, self.censoring = kaplan_meier(time, event), kaplan_meier(time, ~event)
@@ -275,13 +278,13 @@ class FollowUpModel:
 
     @staticmethod
     def _rho_for(concordance: float, gaps: Array) -> float:
-        """Mean over pairs of the chance that the scores agree, which has a closed form."""
+        """Mean probability over pairs that the scores agree, which has a closed form."""
 
         def excess(rho: float) -> float:
             return float(norm.cdf(rho / np.sqrt(2 * (1 - rho**2)) * gaps).mean()) - concordance
 
         if excess(0.999) < 0:
-            raise InputError(f"power: a concordance of {concordance} is out of reach")
+            raise InputError(f"power: a concordance of {concordance} cannot be reached")
         return 0.0 if concordance == 0.5 else float(brentq(excess, 0.0, 0.999, xtol=1e-4))
 
     def _follow_up(self, rank: Array, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -302,7 +305,7 @@ class FollowUpModel:
 
     @staticmethod
     def outcome(drawn: Scored) -> Array:
-        """Whether each patient has the event: what folds are stratified by."""
+        """Whether each patient has the event, for the stratification of folds."""
         return drawn[1]
 
     @staticmethod
@@ -345,7 +348,7 @@ class LabelModel:
 
     @staticmethod
     def outcome(drawn: Scored) -> Array:
-        """Label of each patient: what folds are stratified by."""
+        """Label of each patient, for the stratification of folds."""
         return drawn[0]
 
     @staticmethod
@@ -379,11 +382,11 @@ SOURCES: Mapping[type, Callable[[Cohort], FollowUpModel | LabelModel]] = {
     Landmark: _events_by_horizon,
     Binary: _labels,
 }
-"""What draws outcomes and scores, for each kind of endpoint."""
+"""Class that draws outcomes and scores, for each kind of endpoint."""
 
 
 def _quantile(curve: KaplanMeier, share: Array) -> Array:
-    """Time at which the curve has fallen by `share`; infinite where it never does."""
+    """Time at which the curve has fallen by `share`; infinite if it never does."""
     fallen = 1 - curve.survival
     at = np.searchsorted(fallen, share, side="left")
     return np.append(curve.time, np.inf)[at]
@@ -394,7 +397,7 @@ def _one_cohort(
 ) -> tuple[float, float, float]:
     """Difference, its standard error, and the events of one simulated cohort."""
     drawn = source.draw(n, rng)
-    # Events are spread evenly, as stratified folds do.
+    # Events are distributed evenly, as in stratified folds.
     fold = np.empty(n, dtype=int)
     fold[np.lexsort((rng.random(n), source.outcome(drawn)))] = np.arange(n) % folds
     found = []

@@ -118,16 +118,16 @@ def rehearse(
     """
     s = simulation or Simulation()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists and is not empty: name a new folder")
+        raise InputError(f"{out} exists and is not empty; give a new folder")
     for name, value in (("image_c", image_c), ("report_c", report_c)):
         if not 0.5 <= value <= 0.95:
             raise InputError(f"simulate: {name} must be in [0.5, 0.95], not {value}")
     if not 0 <= reference_share <= 1:
         raise InputError(f"simulate: reference_share must be in [0, 1], not {reference_share}")
     if reference_share != 1 and study.treatment is None:
-        raise InputError("simulate: reference_share is for a study that declares a `treatment`")
+        raise InputError("simulate: reference_share needs a study that declares a `treatment`")
     if study.embeddings.patches is None:
-        raise InputError("the study names no `embeddings.patches`: there is nothing to simulate")
+        raise InputError("the study names no `embeddings.patches`, so there is nothing to simulate")
     cohort = read_source_cohort(study)
     rng = np.random.default_rng([s.seed, 20261125])
     standing = _standing(cohort)
@@ -268,8 +268,8 @@ def _write_study(
     if study.split.files is not None:
         data["split"]["files"] = Path(os.path.relpath(study.split.files, out)).as_posix()
     text = (
-        "# SIMULATED embeddings for a given cohort table; they are evidence of nothing.\n"
-        f"# Made with patches={s.patches} dimension={s.dimension} informative={s.informative} "
+        "# SIMULATED embeddings for a given cohort table; they have no scientific value.\n# "
+        f"Made with patches={s.patches} dimension={s.dimension} informative={s.informative} "
         f"image_c={image_c} report_c={report_c} seed={s.seed}\n"
     )
     path = out / "study.yaml"

@@ -3,38 +3,39 @@
 The model
 ---------
 A patch is one of several tissues. Six of them (stroma, fat, muscle, necrosis, normal, blood) make
-up most of a slide, in proportions that vary widely between patients and mean nothing. Tumour front
-and immune aggregates are rare: together at most `informative` of a slide. A patch vector is the
-prototype of its tissue, plus low-rank variation within the tissue, plus a shift of its site
-(scanner, stain), plus a shift of its slide, plus white noise. A tissue lies in one or two regions
-of a slide; the dataset `simulated_tissue` of a slide's file says which patch is of which tissue.
+up most of a slide, in proportions that vary widely between patients and are unrelated to the
+outcome. Tumour front and immune aggregates are rare: together at most `informative` of a slide. A
+patch vector is the prototype of its tissue, plus low-rank variation within the tissue, plus a shift
+of its site (scanner, stain), plus a shift of its slide, plus white noise. A tissue lies in one or
+two regions of a slide; the dataset `simulated_tissue` of a slide's file says which patch is of
+which tissue.
 
-A report has 3 to 7 chunks. Each has a topic that means nothing; one chunk also carries the
-patient's grade, a latent number that is correlated with the tissue by `shared`.
+A report has 3 to 7 chunks. Each has a topic that is unrelated to the outcome; one chunk also
+carries the patient's grade, a latent number that is correlated with the tissue by `shared`.
 
 With everything standardised over the cohort, the true log hazard is::
 
     image_effect * (tumour fraction - immune fraction)
     + report_effect * grade + stage_effect * stage + age_effect * age
 
-where the fractions are those realised on the patient's slides. Event times are Weibull (shape 1.2)
-given that hazard; censoring is uniform, with its end chosen so that about `event_rate` of the
-patients have the event. With `delayed_entry`, a share of the source population comes under
-observation at a time that is uniform over the first 1500 days; patients who had the event before
-are never seen, so that those who are seen are no sample of all. A binary relapse or a response is
-drawn with the logit of the same score (a response with its negative); the effects are then log
-odds.
+where the fractions are those on the patient's slides. Event times are Weibull (shape 1.2) with this
+hazard. Censoring is uniform, with its end chosen so that about `event_rate` of the patients have
+the event. With `delayed_entry`, a share of the source population comes under observation at a time
+that is uniform over the first 1500 days; patients who had the event before entry are never
+observed, so the observed patients are not a random sample of the source population. A binary
+relapse or a response is drawn with the logit of the same score (a response with its negative); the
+effects are then log odds.
 
-A simulated trial (`treatment_effect` is given) has two treatments, drawn by lot, in column `arm`.
-Patients with `drug` have added to their log hazard::
+A simulated trial (`treatment_effect` is given) has two randomised treatments, in column `arm`. The
+log hazard of patients with `drug` increases by::
 
     treatment_effect + interaction * (tumour fraction - immune fraction)
 
-so that the effect of the drug differs with what the image shows.
+so the effect of the drug depends on the image.
 
 `truth.csv` holds the score, its parts, and, for a label, the true probability. `world.npz` holds
-what an external cohort takes over (`outcome.simulation.external`): prototypes, topics, effects, and
-the constants of the standardisation.
+the parts that an external cohort shares (`outcome.simulation.external`): prototypes, topics,
+effects, and the constants of the standardisation.
 """
 
 from __future__ import annotations
@@ -63,9 +64,9 @@ __all__ = ["TISSUES", "Simulation", "draw_patients", "draw_tissues", "simulate",
 
 Array = NDArray[np.float64]
 ENTRY_SPAN = 1500.0
-"""Days over which patients enter late."""
+"""Period, in days, over which patients enter late."""
 PER_PATIENT = 4
-"""Patients of the source population for each who is seen."""
+"""Patients of the source population per observed patient."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,33 +79,33 @@ class Simulation:
         Time to death; relapse yes or no; response to treatment with progression-free survival.
     patients : int
     patches : int
-        Median per slide.
+        Median number of patches per slide.
     dimension : int
         Length of a patch vector, and of a report chunk.
     informative : float
-        Largest share of a slide that carries any information on the outcome.
+        Largest proportion of a slide that carries information on the outcome.
     image_effect, report_effect, stage_effect, age_effect : float
         Log hazard (or log odds) per standard deviation.
     shared : float
-        Correlation of what the report and what the image say.
+        Correlation of the information in the report and in the image.
     sites : int
         Hospitals, each with its own shift of the patch vectors.
     site_shift : float
         Size of that shift, in standard deviations of the noise, per dimension.
     missing_reports : float
-        Share of patients without a report.
+        Proportion of patients without a report.
     event_rate : float
-        Share of patients with an event (survival), or with the positive label.
+        Proportion of patients with an event (survival), or with the positive label.
     delayed_entry : float
-        Of survival: share of the source population who come under observation late, as in a
-        registry. `patients` are those who are seen.
+        For survival: proportion of the source population with delayed entry, as in a registry.
+        `patients` is the number of observed patients.
     seed : int
     treatment_effect : float, optional
-        Log hazard ratio of `drug` against `control` in a mean patient; by default the cohort has
-        no treatments. For a label it is the log odds ratio of the worse outcome.
+        Log hazard ratio of `drug` against `control` in an average patient; for a label, the log
+        odds ratio of the worse outcome. By default the cohort has no treatments.
     interaction : float
-        Change of that log ratio per standard deviation of what the image shows. Negative: the
-        drug helps the more, the worse the image.
+        Change of this log ratio per standard deviation of the image score. If negative, the benefit
+        of the drug increases with the risk seen in the image.
     """
 
     endpoint: Literal["survival", "relapse", "response"] = "survival"
@@ -145,17 +146,19 @@ class Simulation:
         if self.endpoint not in ("survival", "relapse", "response"):
             wrong.append(f"endpoint must be survival, relapse or response, not {self.endpoint!r}")
         if self.interaction and self.treatment_effect is None:
-            wrong.append("interaction needs treatment_effect: there are no treatments without it")
+            wrong.append(
+                "interaction needs treatment_effect, without which no treatments are simulated"
+            )
         if self.interaction and not self.image_effect:
             wrong.append("interaction needs an image_effect that is not 0")
         if self.delayed_entry and self.endpoint != "survival":
-            wrong.append("delayed_entry is for the endpoint survival")
+            wrong.append("delayed_entry needs the endpoint survival")
         if wrong:
             raise InputError("simulate: " + "; ".join(wrong))
 
     @property
     def population(self) -> int:
-        """Patients of the source population: more than are seen, where some enter late."""
+        """Patients of the source population; with delayed entry more than are observed."""
         return self.patients * (PER_PATIENT if self.delayed_entry else 1)
 
 
@@ -175,7 +178,7 @@ def simulate(
         A new or empty folder.
     simulation : Simulation, optional
     progress : callable
-        Called with slides written so far, and in all.
+        Called with the number of slides written so far, and of all slides.
 
     Returns
     -------
@@ -185,7 +188,7 @@ def simulate(
     Raises
     ------
     InputError
-        The folder holds something already.
+        The folder is not empty.
 
     Examples
     --------
@@ -210,7 +213,7 @@ def write_cohort(
     *,
     name: str = "",
 ) -> Path:
-    """Write a cohort of these patients; of a new world, where none is given.
+    """Write a cohort of these patients; without a given world, a new one is drawn.
 
     Parameters
     ----------
@@ -221,11 +224,11 @@ def write_cohort(
         As `draw_patients` returns them.
     rng : Generator
     world : World or None
-        Knows the sites of the patients.
+        Must contain the sites of the patients.
     progress : callable
-        Called with slides written so far, and in all.
+        Called with the number of slides written so far, and of all slides.
     name : str
-        Of the study.
+        Name of the study.
 
     Returns
     -------
@@ -235,10 +238,10 @@ def write_cohort(
     Raises
     ------
     InputError
-        The folder holds something already.
+        The folder is not empty.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists and is not empty: name a new folder")
+        raise InputError(f"{out} exists and is not empty; give a new folder")
     constants = world.constants if world else Constants()
     slides = draw_slides(s, patients, rng)
     tissue = [draw_tissues(s, patients, row, rng) for row in slides.itertuples()]
@@ -261,7 +264,7 @@ def write_cohort(
         cohort = cohort.merge(arm, on="patient_id")
     features = features_folder(out)
     features.mkdir(parents=True)
-    # Drawn where they are needed: a seed gives the cohort that it always gave.
+    # Drawn only if needed, so that a seed always gives the same cohort.
     patches = world.patches if world else PatchWorld.draw(s, len(TISSUES), patients["site"], rng)
     write_features(patches, features, patients, slides, tissue, rng, progress)
     reports = world.reports if world else ReportWorld.draw(s, rng)
@@ -270,14 +273,14 @@ def write_cohort(
     cohort.to_csv(out / "cohort.csv", index=False)
     score.to_csv(out / "truth.csv", index=False)
     study = _study(s, features.relative_to(out), name or f"simulated-{s.endpoint}")
-    text = "# SIMULATED data with a known truth (truth.csv); no real patient.\n"
+    text = "# SIMULATED data with a known truth (truth.csv), without real patients.\n"
     text += f"# Made by `outcome simulate` with {settings(s)}\n"
     (out / "study.yaml").write_text(text + yaml.safe_dump(study, sort_keys=False))
     return out / "study.yaml"
 
 
 def settings(s: Simulation) -> dict[str, Any]:
-    """Return what was asked for; treatments and delayed entry only where there are some."""
+    """Return the settings; treatments and delayed entry only if they are simulated."""
     asked = asdict(s)
     if s.treatment_effect is None:
         del asked["treatment_effect"], asked["interaction"]
@@ -287,10 +290,10 @@ def settings(s: Simulation) -> dict[str, Any]:
 
 
 def draw_treatment(s: Simulation, score: pd.DataFrame) -> pd.DataFrame | None:
-    """Draw treatments by lot, and add their effect to the score; None where there are none."""
+    """Randomise treatments and add their effect to the score; None without treatments."""
     if s.treatment_effect is None:
         return None
-    # A generator of its own: treatments must not change the rest of the cohort.
+    # A separate generator: treatments must not change the rest of the cohort.
     rng = np.random.default_rng([s.seed, 20261125])
     treated = rng.permutation(s.population) < s.population / 2
     image = score["image"].to_numpy() / (s.image_effect or 1.0)
@@ -301,7 +304,7 @@ def draw_treatment(s: Simulation, score: pd.DataFrame) -> pd.DataFrame | None:
 
 
 def draw_patients(s: Simulation, rng: np.random.Generator) -> pd.DataFrame:
-    """Draw sites, covariates, and the latent numbers that slides and reports express."""
+    """Draw sites, covariates, and the latent values that slides and reports express."""
     n = s.population
     tumour, immune, own = rng.normal(size=(3, n))
     tissue = (tumour - immune) / np.sqrt(2)
@@ -340,7 +343,7 @@ def draw_tissues(
     rare = s.informative * np.array([0.6, 0.4]) * squash
     common = rng.dirichlet(np.full(N_COMMON, 1.5)) * (1 - rare.sum())
     counts = rng.multinomial(slide.n, np.append(common, rare))
-    # The cap is on what is seen, not only on what is expected.
+    # The limit applies to the realised fraction, not only to its expectation.
     limit = int(s.informative * slide.n)
     while counts[N_COMMON:].sum() > limit:
         counts[N_COMMON + int(counts[N_COMMON:].argmax())] -= 1
@@ -355,7 +358,7 @@ def draw_truth(
     tissue: list[NDArray[np.int64]],
     constants: Constants | None = None,
 ) -> pd.DataFrame:
-    """Return the true score of each patient and its parts, by given constants or new ones."""
+    """Return the true score of each patient and its parts, with given or new constants."""
     standard = (constants or Constants()).standardised
     counts = np.stack([np.bincount(t, minlength=len(TISSUES)) for t in tissue])
     per_patient = np.zeros((len(patients), len(TISSUES)))
@@ -386,7 +389,7 @@ def draw_outcomes(
 ) -> pd.DataFrame:
     """Follow-up or labels; the true probability of a label is added to `score`.
 
-    With delayed entry, patients who are never seen have no follow-up.
+    With delayed entry, patients who are never observed have no follow-up.
     """
     constants = constants or Constants()
     hazard = score["log_hazard"].to_numpy()
@@ -440,7 +443,7 @@ def _delayed(
     stop = entry + when * last
     found = {
         "os_entry_days": np.floor(entry),
-        # A patient who enters is seen for some time.
+        # A patient who enters is observed for some time.
         "os_days": np.maximum(np.ceil(np.minimum(time, stop)), np.floor(entry) + 1),
         "os_event": (time <= stop).astype(float),
     }
@@ -448,7 +451,7 @@ def _delayed(
 
 
 def _last_follow_up(time: Array, when: Array, event_rate: float) -> float:
-    """End of uniform censoring with which the wanted share of patients has the event."""
+    """End of uniform censoring at which the desired proportion of patients has the event."""
     low, high = 1.0, 1e7
     for _ in range(80):
         end = float(np.sqrt(low * high))

@@ -165,8 +165,8 @@ class World:
         path = folder / WORLD
         if not path.is_file():
             raise InputError(
-                f"{folder} holds no {WORLD}: it is not a simulated cohort, or was simulated by an"
-                " earlier version. To do: give the folder of a cohort that is simulated anew"
+                f"{folder} contains no {WORLD}: it is not a simulated cohort, or was simulated "
+                "by an earlier version. To do: simulate the cohort again and give its folder"
             )
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))

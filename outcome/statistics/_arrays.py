@@ -38,7 +38,9 @@ def follow_up(time: ArrayLike, event: ArrayLike) -> tuple[FloatArray, BoolArray]
     times = numbers(time, "time")
     raw = np.asarray(event)
     if raw.shape != times.shape:
-        raise InputError(f"event has shape {raw.shape}, time {times.shape}; give one of each")
+        raise InputError(
+            f"event has shape {raw.shape}, time {times.shape}; give one of each per patient"
+        )
     if (times < 0).any():
         raise InputError(f"time is negative in {int((times < 0).sum())} rows")
     if raw.dtype != np.bool_:

@@ -108,7 +108,7 @@ class CrossfitInfluence:
             There are no inner scores.
         """
         if self.inner is None:
-            raise InputError("there are no influences by inner model: give `inner`")
+            raise InputError("there are no influence values of inner models: give `inner`")
         known = ~np.isnan(self.inner)
         count = np.maximum(known.sum(1, keepdims=True), 1)
         mean = np.where(known, self.inner, 0.0).sum(1, keepdims=True) / count
@@ -174,7 +174,10 @@ def linear_combination(
     """
     first = parts[0]
     if any(not np.array_equal(first.fold, p.fold) for p in parts):
-        raise InputError("the parts have different patients or outer folds; restrict them first")
+        raise InputError(
+            "the parts have different patients or outer folds; restrict them to the common ones "
+            "first"
+        )
     value = float(sum(w * p.value for w, p in zip(weights, parts, strict=True)))
     ensemble = np.sum([w * p.ensemble for w, p in zip(weights, parts, strict=True)], axis=0)
     inner = [p.inner for p in parts if p.inner is not None]
@@ -264,7 +267,7 @@ def crossfit_variance(
     (0.05, 'fixed models')
     """
     if not repeats or len({len(r.ensemble) for r in repeats}) != 1:
-        raise InputError("give one or more repeats, of the same patients")
+        raise InputError("give one or more repeats of the same patients")
     estimate = float(np.mean([r.value for r in repeats]))
     influence = np.mean([r.ensemble for r in repeats], axis=0)
     v0 = float(influence @ influence)

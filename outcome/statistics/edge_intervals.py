@@ -114,7 +114,7 @@ def lowest_mean(pairs: Sequence[float], level: float = 0.95) -> float:
     """
     counts = np.asarray(pairs, dtype=np.float64)
     if not len(counts) or (counts <= 0).any():
-        raise InputError("every fold needs a comparable pair; leave the others out")
+        raise InputError("every fold needs a comparable pair; remove folds without one")
     wanted = float(np.log((1 - level) / 2))
 
     def excess(scale: float) -> float:

@@ -94,7 +94,8 @@ class Study(Section):
     def _a_folder_name(cls, value: str) -> str:
         if not re.fullmatch(r"[\w][\w .+-]*", value):
             raise ValueError(
-                "use letters, digits, space, dot, plus, minus and underscore: it names a folder"
+                "use only letters, digits, space, dot, plus, minus and underscore, because it "
+                "is the name of a folder"
             )
         return value
 
@@ -149,7 +150,9 @@ class Study(Section):
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise StudyError(f"{path} is not valid YAML: {error}") from None
         if not isinstance(data, dict):
-            raise StudyError(f"{path} is not a study file: it should hold `name:`, `cohort:` ...")
+            raise StudyError(
+                f"{path} is not a study file: it should contain `name:`, `cohort:` ..."
+            )
         for override in overrides:
             _override(data, override)
         return cls.parse(data, folder=path.parent, where=str(path))
@@ -158,7 +161,7 @@ class Study(Section):
     def parse(cls, data: Mapping[str, Any], *, folder: Path, where: str = "study") -> Study:
         """Validate what a study file holds; `folder` is where its relative paths start."""
         if not isinstance(data, Mapping):
-            raise StudyError(f"{where} is {type(data).__name__}, and a mapping of keys is needed")
+            raise StudyError(f"{where} is {type(data).__name__}, but a mapping of keys is needed")
         try:
             study = cls.model_validate(dict(data))
         except ValidationError as error:
@@ -169,7 +172,7 @@ class Study(Section):
         try:
             study.model_dump_json()
         except ValueError:
-            raise StudyError(f"{where} holds bytes that are not text") from None
+            raise StudyError(f"{where} contains bytes that are not text") from None
         return _moved(study, lambda path: Path(folder) / path)
 
     @classmethod
@@ -208,12 +211,12 @@ def _about_folder(folder: Path) -> str:
     """Say what a folder is that was given instead of a study file."""
     if (folder / "manifest.json").is_file():
         return (
-            f"{folder} is the folder of an earlier run. To do: give the study file that it was run"
-            f" from, or {folder / 'study.yaml'} with its resolved settings"
+            f"{folder} is the folder of an earlier run. To do: give the study file of this run, "
+            f"or {folder / 'study.yaml'}, which contains its resolved settings"
         )
     inside = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
     there = f"{inside[0]}" if inside else "a file that ends in .yaml"
-    return f"{folder} is a folder, and a study file is needed. To do: give {there}"
+    return f"{folder} is a folder, but a study file is needed. To do: give {there}"
 
 
 STAND_INS: dict[str, Any] = {
@@ -312,7 +315,7 @@ def contradictions(study: Study) -> Iterator[Finding]:
     if study.risk_groups == "maxstat" and not isinstance(study.endpoint, TimeToEvent):
         yield {"risk_groups", "endpoint"}, "`risk_groups: maxstat` needs a survival endpoint"
     if study.risk_groups == "maxstat" and study.endpoint.entry is not None:
-        what = "`risk_groups: maxstat`: its p values are not known under delayed entry"
+        what = "`risk_groups: maxstat`: its p values are unknown under delayed entry"
         yield {"risk_groups", "endpoint"}, f"{what}; use median, tertiles or shares"
     shares = study.risk_groups if isinstance(study.risk_groups, tuple) else (0.5,)
     if list(shares) != sorted(set(shares)) or not shares:
@@ -335,25 +338,31 @@ def _of_arms(study: Study) -> Iterator[Finding]:
         yield {"arms", "covariates"}, "an arm uses 'clinical', but `covariates` names no column"
     for pair in study.contrasts:
         if pair[0] == pair[1] or not set(pair) <= set(names):
-            yield {"arms", "contrasts"}, f"contrast {list(pair)} is not of two arms of {names}"
+            yield (
+                {"arms", "contrasts"},
+                (f"contrast {list(pair)} is not a pair of arms; arms are {names}"),
+            )
     if unsafe := [n for n in names if is_formula(n)]:
-        what = f"the arm {unsafe[0]!r} begins like a formula, which a spreadsheet would run"
+        what = (
+            f"the name of the name of the arm {unsafe[0]!r} begins like a formula, which a "
+            "spreadsheet would run"
+        )
         yield {"arms"}, what
 
 
 def _of_secondary(study: Study) -> Iterator[Finding]:
     about, called = {"secondary"}, [e.name for e in study.secondary]
     if "" in called or len(set(called)) < len(called):
-        yield about, "give every secondary endpoint a `name` of its own"
+        yield about, "give every secondary endpoint a different `name`"
     if any(not re.fullmatch(r"\w+", name) for name in called if name):
-        yield about, "names of secondary endpoints are letters, digits and underscores"
+        yield about, "names of secondary endpoints may contain only letters, digits and underscores"
     lacking = [e.name for e in study.secondary if e.unit and e.entry is None]
     if study.endpoint.entry is not None and lacking:
-        what = "with `entry` for the primary endpoint, every secondary time needs one"
-        where = " (0 for all, where its follow-up begins at entry; never for `landmark`)"
+        what = "if the primary endpoint has `entry`, every secondary time needs one"
+        where = " (0 for all if its follow-up begins at entry; never for `landmark`)"
         yield about | {"endpoint"}, f"{what}{where}: {', '.join(lacking)}"
     if any(e.strata for e in study.secondary):
-        yield about, "`strata` belong to the primary endpoint: leave them out of `secondary`"
+        yield about, "`strata` belong to the primary endpoint; remove them from `secondary`"
 
 
 def missing_places(study: Study) -> Iterator[Finding]:

@@ -182,7 +182,9 @@ class Covariates(Section):
     @model_validator(mode="after")
     def _of_columns(self) -> Covariates:
         if strange := sorted(set(self.levels) - set(self.categorical)):
-            raise ValueError(f"`levels` names {strange[0]!r}, which is not under `categorical`")
+            raise ValueError(
+                f"`levels` names {strange[0]!r}, which is not listed under `categorical`"
+            )
         return self
 
 

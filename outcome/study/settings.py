@@ -61,7 +61,8 @@ class Arm(Section):
         wrong = [p for p in parts if p not in AGGREGATORS and ":" not in p]
         if wrong or len(set(parts)) < len(parts):
             raise ValueError(
-                f"use {', '.join(AGGREGATORS)} or package.module:Class; several, each once, with +"
+                f"use {', '.join(AGGREGATORS)} or package.module:Class; join several with +, "
+                "each once"
             )
         return "+".join(parts)
 
@@ -129,7 +130,7 @@ class Split(Section):
         drawn = ("folds", "repeats", "stratify")
         if self.given and any(getattr(self, k) != defaults[k].default for k in drawn):
             raise ValueError(
-                "`column` and `files` give the folds: leave out folds, repeats and stratify"
+                "`column` and `files` define the folds; omit folds, repeats and stratify"
             )
         return self
 

@@ -100,10 +100,10 @@ def unit_contradiction(column: str, unit: str, *, declared: bool) -> str:
     named = unit_in_name(column)
     if not named or named == unit:
         return ""
-    said = f"says `unit: {unit}`" if declared else f"gives no unit, which means {unit}"
+    said = f"says `unit: {unit}`" if declared else f"gives no unit, so the unit is {unit}"
     return (
-        f"times are in column {column!r}, whose name says {named}, but the study file {said}."
-        f" Write `unit: {named}` under `endpoint`, or rename the column"
+        f"the name of the time column {column!r} indicates {named}, but the study file {said}. "
+        f"Write `unit: {named}` under `endpoint`, or rename the column"
     )
 
 
@@ -125,13 +125,13 @@ def event_contradiction(
         return ""
     if not censored and says_censored(column):
         return (
-            f"column {column!r} is read as 1 = event, and its name says that 1 means no event. If"
-            f" so, write `censored: {column}` instead of `event: {column}`"
+            f"column {column!r} is read as 1 = event, but its name suggests that 1 means no "
+            f"event. If so, write `censored: {column}` instead of `event: {column}`"
         )
     if censored and not says_censored(column) and OCCURRED.search(words(column)):
         return (
-            f"column {column!r} is read as 1 = censored, and its name says that 1 means an event."
-            f" If so, write `event: {column}` instead of `censored: {column}`"
+            f"column {column!r} is read as 1 = censored, but its name suggests that 1 means an "
+            f"event. If so, write `event: {column}` instead of `censored: {column}`"
         )
     return ""
 
@@ -154,8 +154,8 @@ def label_contradiction(label: str, times: Collection[str]) -> str:
     if not times or not VITAL.search(words(label)):
         return ""
     return (
-        f"column {label!r} is used as a yes/no label, and column {next(iter(times))!r} says how"
-        " long each patient was followed: patients followed briefly count as a sure 'no'. Use"
-        f" `kind: survival` with `time: {next(iter(times))}` and `event: {label}`, or"
-        " `kind: landmark` for the event by a fixed time"
+        f"column {label!r} is used as a yes/no label, but column {next(iter(times))!r} contains "
+        "the length of follow-up. Patients with short follow-up would count as a certain 'no'. "
+        f"Use `kind: survival` with `time: {next(iter(times))}` and `event: {label}`, or `kind: "
+        "landmark` for the event by a fixed time"
     )

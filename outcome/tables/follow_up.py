@@ -42,7 +42,7 @@ class FollowUp(BaseModel):
     @classmethod
     def _at_least_one(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:
-            raise ValueError("name at least one column under `to`")
+            raise ValueError("give at least one column under `to`")
         return value
 
     def __str__(self) -> str:
@@ -87,7 +87,7 @@ class FollowUp(BaseModel):
             problems.add(
                 f"column {column.name!r} is not a date",
                 [f"{places[i]} ({values[i]!r})" for i in np.flatnonzero(bad).tolist()],
-                "write 2014-03-31, or say `dates: day-first` (or month-first) under `time`",
+                "write 2014-03-31, or set `dates: day-first` (or month-first) under `time`",
             )
         return found
 

@@ -58,7 +58,7 @@ def check_names(
                 not v.isprintable()
                 and any(unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp", "Cs") for c in v)
             ),
-            "holds control or invisible characters, or line breaks",
+            "contains control characters, invisible characters or line breaks",
             "remove them",
         ),
         (lambda v: len(v) > LONGEST, f"is longer than {LONGEST} characters", "shorten them"),
@@ -66,7 +66,7 @@ def check_names(
     ]
     if paths:
         tests.append(
-            (lambda v: "/" in v or "\\" in v, "names a path", "write the name of the file alone")
+            (lambda v: "/" in v or "\\" in v, "names a path", "write only the name of the file")
         )
     for found, what, remedy in tests:
         if bad := [v for v in names if found(v)]:
@@ -80,9 +80,10 @@ def check_lookalikes(values: Iterable[str], column: str, problems: Problems) -> 
         alike.setdefault(value.casefold(), []).append(value)
     if pairs := [" and ".join(names[:2]) for names in alike.values() if len(names) > 1]:
         problems.add(
-            f"column {column!r} has ids that differ in upper and lower case only",
+            f"column {column!r} has ids that differ only in upper and lower case",
             pairs,
-            "write a patient's id in one way; different patients need ids that differ in more",
+            "write the id of a patient in the same way everywhere; ids of different patients "
+            "must not differ only in case",
         )
 
 
@@ -131,7 +132,7 @@ def why_ids_differ(ids: Collection[str], known: Collection[str]) -> str:
     if levels:
         one, other = levels[0]
         kinds = _tcga_level(one), _tcga_level(other)
-        return f"{one} is a {kinds[0]} barcode of TCGA, and {other} a {kinds[1]} barcode"
+        return f"{one} is a {kinds[0]} barcode of TCGA, but {other} is a {kinds[1]} barcode"
     for same, reason in REASONS:
         shapes = {same(k): k for k in sorted(right, reverse=True)}
         for name in left:
@@ -141,7 +142,7 @@ def why_ids_differ(ids: Collection[str], known: Collection[str]) -> str:
         for name in short[:200]:
             longer = next((o for o in long if len(name) > 2 and o.startswith(name)), None)
             if longer is not None and not longer[len(name)].isalnum():
-                return f"{longer} begins as {name} does, and has more at its end"
+                return f"{longer} begins with {name}, but is longer"
     return ""
 
 

@@ -94,7 +94,7 @@ def describe_missing(found: Mapping[str, Counter[str]]) -> list[str]:
             counts = ", ".join(f"{w!r} {k}" for w, k in words.most_common(6))
             more = f" and {len(words) - 6} others" if len(words) > 6 else ""
             cells = "cell is" if n == 1 else "cells are"
-            said.append(f"column {column!r}: {n} {cells} taken as missing ({counts}{more})")
+            said.append(f"column {column!r}: {n} {cells} read as missing ({counts}{more})")
     return said
 
 

@@ -103,7 +103,7 @@ def plain_numbers(
         if problems is not None:
             rows = column.index[commas | doubtful].tolist()
             problems.add(
-                f"column {column.name!r} holds numbers that can be read in two ways",
+                f"column {column.name!r} contains numbers that can be read in two ways",
                 [f"{place(i)} ({column[i]!r})" for i in rows],
                 "write thousands without a separator and decimals with a point: 1801 or 1.801",
             )
@@ -121,10 +121,10 @@ def _said(name: str, text: pd.Series, commas: pd.Series, doubtful: pd.Series, ma
     decimal, grouped = (commas, doubtful) if mark == "," else (doubtful, commas)
     parts = []
     if mark == "," and (n := int(decimal.sum())):
-        parts.append(f"{n} numbers with a decimal comma are read as such")
+        parts.append(f"{n} numbers are read with a decimal comma")
     if n := int(grouped.sum()):
         first = text[grouped].iloc[0]
-        parts.append(f"{n} numbers with separated thousands are read as such, e.g. {first}")
+        parts.append(f"{n} numbers are read with a thousands separator, e.g. {first}")
     if mark == "." and (n := int(decimal.sum())):
         parts.append(f"{n} numbers such as {text[decimal].iloc[0]} are read with a decimal point")
     return f"column {name!r}: {'; '.join(parts)}"

@@ -108,17 +108,17 @@ def label_codes(labels: pd.Series, positive: Any = None) -> tuple[list[Any], pd.
     known = labels[labels.notna()]
     classes = np.unique(known.to_numpy()).tolist()
     if known.dtype.kind == "f" and len(classes) > 2 and not (known % 1 == 0).all():
-        raise InputError("`y` is continuous, and labels of two classes are needed")
+        raise InputError("`y` is continuous, but labels of two classes are needed")
     if len(classes) != 2:
         shown = ", ".join(map(repr, classes[:5]))
         n = f"{len(classes)} class" + ("es" if len(classes) != 1 else "")
         only = ""
         if len(classes) > 2:  # as scikit-learn says it
             only = ". Only binary classification is supported. The type of the target is multiclass"
-        raise InputError(f"`y` has {n} ({shown}), and two are needed: yes and no{only}")
+        raise InputError(f"`y` has {n} ({shown}), but two are needed: yes and no{only}")
     if positive is not None:
         if positive not in classes:
-            raise InputError(f"`positive` is {positive!r}, and the labels are {classes}")
+            raise InputError(f"`positive` is {positive!r}, but the labels are {classes}")
         classes = [c for c in classes if c != positive] + [positive]
     codes = labels.map({classes[0]: 0, classes[1]: 1})
     return classes, codes

@@ -133,7 +133,7 @@ def read_table(
 def as_text(frame: pd.DataFrame, name: str = "the table") -> TextTable:
     """Return any table as text, missing values as empty texts, whole numbers without a point."""
     if isinstance(frame.columns, pd.MultiIndex):
-        raise CohortError(f"{name} has several rows of column names: one is needed")
+        raise CohortError(f"{name} has several rows of column names, but one is needed")
     text = frame.reset_index(drop=True).astype(object)
     text = text.where(text.notna(), "").map(clean_text)
     text = text.set_axis([clean_text(c) for c in frame.columns], axis=1)
@@ -198,13 +198,13 @@ def _with_header(
         start = comments - 1  # the header itself begins with a hash sign
         cells[there[start]][0] = cells[there[start]][0].lstrip("# ")
     if start:
-        notes.append(f"{path.name}: {start} comment lines above the header are left out")
+        notes.append(f"{path.name}: skipped {start} comment lines above the header")
     # A title stands alone in its row, above a header of several columns.
     while start + 1 < len(there) and len(filled[there[start]]) == 1 < len(filled[there[start + 1]]):
         if widths[there[start]] > 1 and separator:
             break
         title = filled[there[start]][0]
-        notes.append(f"{path.name}: the title {title[:60]!r} above the header is left out")
+        notes.append(f"{path.name}: skipped the title {title[:60]!r} above the header")
         start += 1
     if start >= len(there):
         raise CohortError(f"{path.name} has no rows")
@@ -230,9 +230,9 @@ def _body(
     header = list(cells[head])
     body = [r for r in rows[1:] if not _is_comment(cells[r[0]], r[1], width)]
     if left := len(rows) - 1 - len(body):
-        notes.append(f"{path.name}: {left} comment lines are left out")
+        notes.append(f"{path.name}: skipped {left} comment lines")
     if again := [line for i, _, line in body if list(cells[i]) == header]:
-        notes.append(f"{path.name}: the header is repeated, and left out, in {again[0]}")
+        notes.append(f"{path.name}: skipped repeated headers in {again[0]}")
         body = [r for r in body if list(cells[r[0]]) != header]
     for lines, what in (
         ([line for _, fields, line in body if fields < width], "fewer"),
@@ -241,9 +241,9 @@ def _body(
         if lines:
             shown = ", ".join(lines[:3])
             raise CohortError(
-                f"{path.name}: {len(lines)} lines have {what} fields than the header, e.g. {shown}."
-                " To do: write every row in full, and put quotation marks around fields that hold"
-                " the separator"
+                f"{path.name}: {len(lines)} lines have {what} fields than the header, e.g. "
+                f"{shown}. To do: write every row in full, and put quotation marks around fields "
+                "that contain the separator"
             )
     return [i for i, _, _ in body]
 
@@ -264,7 +264,9 @@ def _without_empty_columns(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _decoded(path: Path, notes: list[str]) -> str:
     if path.stat().st_size > LARGEST_TEXT:
-        raise CohortError(f"{path.name} is larger than {LARGEST_TEXT:,} bytes: it is not a table")
+        raise CohortError(
+            f"{path.name} is larger than {LARGEST_TEXT:,} bytes, too large for a table"
+        )
     content = _unzipped(path) if path.suffix.lower() == ".zip" else path.read_bytes()
     text = _unicode(content)
     if text is None:
@@ -280,7 +282,7 @@ def _decoded(path: Path, notes: list[str]) -> str:
         )
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
-        raise CohortError(f"{path.name}, line {line} holds a NUL byte: the file is damaged")
+        raise CohortError(f"{path.name}, line {line} contains a NUL byte: the file is damaged")
     return text
 
 
@@ -304,7 +306,9 @@ def _unzipped(path: Path) -> bytes:
     with zipfile.ZipFile(path) as archive:
         inside = [m for m in archive.infolist() if not m.is_dir() and "__MACOSX" not in m.filename]
         if len(inside) != 1:
-            raise CohortError(f"{path.name} holds {len(inside)} files. To do: unzip it, name one")
+            raise CohortError(
+                f"{path.name} contains {len(inside)} files. To do: unzip it and give one of them"
+            )
         if inside[0].file_size > LARGEST_TEXT:
             raise CohortError(f"{path.name} unpacks to more than {LARGEST_TEXT:,} bytes")
         return archive.read(inside[0])
@@ -374,7 +378,7 @@ def _sheet(path: Path) -> Rows:
     with zipfile.ZipFile(path) as archive:
         size = sum(member.file_size for member in archive.infolist())
     if size > max(LARGEST_SHEET, 4 * path.stat().st_size):
-        raise CohortError(f"{path.name} unpacks to {size:,} bytes: it is not a table")
+        raise CohortError(f"{path.name} unpacks to {size:,} bytes, too large for a table")
     import openpyxl
 
     with warnings.catch_warnings():
@@ -433,7 +437,7 @@ def read_parquet(path: Path) -> pd.DataFrame:
             groups = range(about.num_row_groups)
             size = sum(about.row_group(i).total_byte_size for i in groups)
             if size > max(LARGEST_SHEET, 4 * path.stat().st_size):
-                raise CohortError(f"{path.name} unpacks to {size:,} bytes: it is not a table")
+                raise CohortError(f"{path.name} unpacks to {size:,} bytes, too large for a table")
             frame: pd.DataFrame = file.read(use_threads=False).to_pandas()
     except pyarrow.ArrowException as error:
         raise ValueError(str(error)) from None

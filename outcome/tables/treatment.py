@@ -75,24 +75,26 @@ def check_treatment(
     held = [f"{value} ({n} patients)" for value, n in counts.items()]
     what = f"column {column!r}{f' ({where})' if where else ''}"
     if not held:
-        problems.add(f"{what} is empty", remedy="fill in the treatments, or name another column")
+        problems.add(f"{what} is empty", remedy="fill in the treatments, or give another column")
         return
     if canonical_code(reference) not in counts.index:
         problems.add(
-            f"{what} does not hold the reference {reference!r}; its values are {', '.join(held)}",
+            f"{what} does not contain the reference {reference!r}; its values are "
+            f"{', '.join(held)}",
             remedy="give one of these values as the reference",
         )
     if len(held) == 1:
         problems.add(
-            f"{what} holds one value only, {held[0]}",
-            remedy="an effect of treatment needs two: name another column, or leave treatment out",
+            f"{what} contains only one value, {held[0]}",
+            remedy="a treatment effect needs two treatments: give another column, or omit "
+            "`treatment`",
         )
     if len(held) > 2:
         problems.add(
-            f"{what} holds more than two values",
+            f"{what} contains more than two values",
             held,
-            "leave the others empty (such patients are counted and left out), or join them into"
-            " two",
+            "leave the other values empty (these patients are counted and excluded), or combine "
+            "the values into two",
         )
 
 

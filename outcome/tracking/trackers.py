@@ -182,8 +182,9 @@ def _facts(record: RunRecord) -> dict[str, str]:
 
 def _refused(name: str, record: RunRecord, error: Exception) -> InputError:
     return InputError(
-        f"{name} did not take the run: {error}. The results are in {record.page.parent}. To do:"
-        " correct the client's settings and run the study again: nothing is trained anew"
+        f"{name} did not accept the run: {error}. The results are in {record.page.parent}. To "
+        "do: correct the settings of the client and run the study again; nothing is trained "
+        "again"
     )
 
 

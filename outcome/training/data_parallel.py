@@ -144,9 +144,10 @@ class Ranks:
         dist.all_reduce(most, dist.ReduceOp.MAX)
         if least != most:
             raise WorkersError(
-                "processes of torchrun differ in the study, the cohort, the kind of device or the"
-                " fits that are there: start all with the same study file, environment and device,"
-                " and put the run folder and the cache on paths that all machines share"
+                "processes of torchrun differ in the study, the cohort, the kind of device or "
+                "the existing fits. Start all processes with the same study file, environment "
+                "and device, and put the run folder and the cache on paths shared by all "
+                "machines"
             )
 
     def wait(self) -> None:
@@ -170,6 +171,6 @@ def device_of_rank(device: str) -> str:
         raise WorkersError(f"device {device}: under torchrun give auto, cpu or cuda")
     if here > gpus:
         raise WorkersError(
-            f"{here} processes for {gpus} GPUs: start one per GPU, or choose the device cpu"
+            f"{here} processes for {gpus} GPUs: start one process per GPU, or choose the device cpu"
         )
     return f"cuda:{local}"

@@ -34,7 +34,7 @@ def resolved(study: Study, device: str) -> Study:
     able = computes_bfloat16(device)
     if settings.precision == "bfloat16" and not able:
         raise InputError(
-            f"training.precision: {device} does not compute in bfloat16: use auto or float32"
+            f"training.precision: {device} does not support bfloat16; use auto or float32"
         )
     precision = settings.precision
     if precision == "auto":

@@ -153,8 +153,8 @@ def test_the_card_tells_the_performance_of_the_run(fitted, results):
     card = (fitted / "MODEL_CARD.md").read_text()
     rows = results.metrics.query("arm == 'late' and metric == 'harrell_c'")
     assert f"| harrell_c | {rows['estimate'].iloc[0]:.3f} |" in card
-    assert "fold 0 were left out" in card
-    assert "never been tested itself" in card
+    assert "fold 0 were excluded" in card
+    assert "not been tested itself" in card
 
 
 def test_other_settings_are_not_credited_with_the_performance(study, results, tmp_path):
@@ -176,9 +176,9 @@ def edit(path, **changes):
 
 
 DAMAGES = {
-    "a weight changed": (lambda b: flip(b / "weights.safetensors", -5), "weights.safetensors is"),
+    "a weight changed": (lambda b: flip(b / "weights.safetensors", -5), "weights.safetensors was"),
     "weights cut short": (
-        lambda b: os.truncate(b / "weights.safetensors", 1000), "weights.safetensors is not what",
+        lambda b: os.truncate(b / "weights.safetensors", 1000), "weights.safetensors was changed",
     ),
     "weights missing": (lambda b: (b / "weights.safetensors").unlink(), "it has no weights"),
     "a cut-off changed": (lambda b: edit(b / "bundle.json", cuts={"": [1]}), "bundle.json is not"),
@@ -222,9 +222,9 @@ def spoiled(study, folder, **attributes):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"encoder": "uni_v2"}, "made by encoder 'uni_v2', and the model was trained on"),
-        ({"length": 20}, "vectors of 20 numbers, and the model was trained on 32"),
-        ({"target_magnification": 10}, "is not 20, on which the model was trained"),
+        ({"encoder": "uni_v2"}, "vectors are from encoder 'uni_v2', but the model was trained on"),
+        ({"length": 20}, "vectors have 20 numbers, but the model was trained on vectors of 32"),
+        ({"target_magnification": 10}, "is not 20, as in the training cohort"),
     ],
 )
 def test_vectors_of_another_kind_are_refused(fitted, study, tmp_path, change, message):
@@ -262,29 +262,32 @@ def test_what_the_model_needs_is_asked_for(fitted, study, tmp_path):
             fitted, tmp_path / "c.csv", patches=study.embeddings.patches[0],
             reports=study.embeddings.reports,
         )  # fmt: skip
-    with pytest.raises(BundleError, match="beyond the follow-up of training"):
+    with pytest.raises(BundleError, match="beyond the longest follow-up of the training cohort"):
         outcome.predict(fitted, study, horizons=[1e5])
 
 
 def test_a_cohort_from_elsewhere_is_told(fitted, study, make_study, tmp_path):
     same = outcome.predict(fitted, study)
-    assert not any("may not hold" in w for w in same.warnings)
+    assert not any("may not be valid" in w for w in same.warnings)
     other = Study.read(make_study(tmp_path / "other", seed=9))
     found = outcome.predict(fitted, other)
     # The same tissues and another laboratory: few lie beyond, but all lie to one side.
-    assert any(w.startswith("image: ") and "may not hold" in w for w in found.warnings)
+    assert any(w.startswith("image: ") and "may not be valid" in w for w in found.warnings)
     patches = spoiled(study, tmp_path, add=3.0)
     found = outcome.predict(fitted, study.cohort, patches=patches, reports=study.embeddings.reports)
     assert found.table["outside"].all()
-    assert any("60 of 60 patients (100%) lie farther" in w for w in found.warnings)
+    assert any("60 of 60 patients (100%) are farther" in w for w in found.warnings)
     old = pd.read_csv(study.cohort, dtype=str).assign(age="119", stage="V")
     old.to_csv(tmp_path / "old.csv", index=False)
     told = outcome.predict(
         fitted, tmp_path / "old.csv", patches=study.embeddings.patches[0],
         reports=study.embeddings.reports,
     ).warnings  # fmt: skip
-    assert any("age of 60 of 60 patients lies outside the training range" in w for w in told)
-    assert any("stage of 60 of 60 patients was never seen in training (V)" in w for w in told)
+    assert any("age is outside the training range in 60 of 60 patients" in w for w in told)
+    assert any(
+        "stage has a level that did not occur in training in 60 of 60 patients (V)" in w
+        for w in told
+    )
 
 
 def test_code_from_outside_runs_only_when_it_is_allowed(study, tmp_path, monkeypatch):
@@ -320,7 +323,7 @@ def test_arms_and_folds_that_are_not_there(study, results, tmp_path):
         outcome.fit(study, without_fold="7", out=tmp_path / "b", run=results.folder)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.doc").touch()
-    with pytest.raises(BundleError, match="holds other files"):
+    with pytest.raises(BundleError, match="contains other files"):
         outcome.fit(study, out=tmp_path / "full")
     assert not (tmp_path / "b").exists()
 
@@ -366,5 +369,5 @@ def test_strata_and_competing_events(study, tmp_path):
     assert (found.loc[expected.index, "risk_group"] == expected["risk_group"]).all()
     assert found["survival_365"].notna().any()
     table.assign(cancer="brain").to_csv(tmp_path / "brain.csv", index=False)
-    with pytest.raises(BundleError, match=r"strata that the model was not trained on: brain"):
+    with pytest.raises(BundleError, match=r"the model was not trained on the strata brain"):
         outcome.predict(tmp_path / "b", tmp_path / "brain.csv")

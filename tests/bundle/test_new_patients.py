@@ -114,7 +114,9 @@ def test_vectors_of_another_length_are_refused(trained, places, tmp_path):
         for name in old:
             file[name] = old[name][:, :8]
     read = as_study(bundle, study, reports=tmp_path / "r.h5")
-    with pytest.raises(BundleError, match="vectors of 8 numbers, and the model was trained on 16"):
+    with pytest.raises(
+        BundleError, match="vectors have 8 numbers, but the model was trained on vectors of 16"
+    ):
         read_new_patients(bundle, read, with_outcomes=False)
 
 
@@ -125,7 +127,7 @@ def test_another_encoder_is_refused(trained, places, tmp_path):
         for name in old:
             file[name] = old[name][()]
     read = as_study(bundle, study, reports=tmp_path / "r.h5")
-    with pytest.raises(BundleError, match="made by encoder 'another'"):
+    with pytest.raises(BundleError, match="vectors are from encoder 'another'"):
         read_new_patients(bundle, read, with_outcomes=False)
 
 

@@ -120,7 +120,7 @@ def test_a_status_field_is_found_by_word_and_by_statistics_without_naming_anybod
         cohort.texts[i] += f" Seen by Dr. Quixote{i}. vital status: {'Dead' if died else 'Alive'}."
     scan = cohort.scan()
     found = " ".join(severe(scan))
-    assert "160 of 160 reports (160 sentences) tell what became of the patient" in found
+    assert "160 of 160 reports (160 sentences) state the outcome of the patient" in found
     assert "“dead” in the reports" in found or "“alive” in the reports" in found
     said = " ".join(map(str, scan.findings))
     assert "vital status: Dead" in said
@@ -145,7 +145,7 @@ def test_words_of_a_yes_no_outcome(cohort):
 def test_follow_up_times_are_found_as_numbers(cohort):
     for i, time in enumerate(cohort.table["time"]):
         cohort.texts[i] += f" Item 7: {time:.0f}."
-    (found,) = [f for f in severe(cohort.scan()) if "own follow-up time" in f]
+    (found,) = [f for f in severe(cohort.scan()) if "the patient's follow-up time" in f]
     assert found.startswith("160 of 160 reports")
 
 
@@ -155,7 +155,7 @@ def test_dates_after_the_report_need_its_date(cohort):
     assert not severe(cohort.scan())
     scan = cohort.scan(columns={"date": "seen"})
     (finding,) = [f for f in scan.findings if f.severity == "severe"]
-    assert finding.what.startswith("40 of 160 reports hold dates")
+    assert finding.what.startswith("40 of 160 reports contain dates")
     assert "26 months after the report" in str(finding)
     assert "2012" not in str(finding)
 
@@ -225,7 +225,7 @@ def test_the_same_bag_under_two_patients(cohort):
     cohort.bags[7] = cohort.bags[3][::-1]  # in another order
     cohort.bags[9] = cohort.bags[3]
     (found,) = severe(cohort.scan())
-    assert found.startswith("1 bags of patches are the same under different patients (3 patients)")
+    assert found.startswith("1 bags of patches are identical in different patients (3 patients)")
 
 
 @pytest.mark.parametrize("reports", ["texts", "vectors"])
@@ -233,7 +233,7 @@ def test_the_same_report_under_two_patients(cohort, reports):
     cohort.texts[5], cohort.vectors[5] = cohort.texts[6], cohort.vectors[6]
     cohort.texts[8] = cohort.texts[9] = "Not available."
     scan = cohort.scan(reports=reports)
-    assert any(f.startswith("1 reports are the same") for f in severe(scan))
+    assert any(f.startswith("1 reports are identical") for f in severe(scan))
     short = [f for f in scan.findings if "short reports" in f.what]
     assert [f.severity for f in short] == (["note"] if reports == "texts" else [])
 
@@ -243,7 +243,7 @@ def test_a_slide_that_carries_another_patients_id(cohort):
     cohort.table.loc[4, "slide_id"] = "whatever-02"
     cohort.table.loc[5, "slide_id"] = "PAT0005_of_PAT0006"
     (found,) = severe(cohort.scan())
-    assert found.startswith("1 slides carry the id of another patient")
+    assert found.startswith("1 slides are named after a patient other than")
 
 
 def test_findings_become_warnings_of_a_run(cohort):
@@ -262,4 +262,4 @@ def test_simulated_cohorts_raise_nothing_severe(small):
 
 def test_texts_in_another_language_are_noted(cohort):
     cohort.texts = ["karzinom der linken brust mit freien rändern und ohne befall " * 4] * N
-    assert any("do not look English" in f.what for f in cohort.scan().findings)
+    assert any("do not seem to be English" in f.what for f in cohort.scan().findings)

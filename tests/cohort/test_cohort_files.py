@@ -99,8 +99,8 @@ def table(**columns):
 BAD = {
     "formula": (table(patient_id=["=cmd|' /C calc'!A0", "b", "c"]), "begins like a formula"),
     "at": (table(slide_id=["@x", "b", "c"]), "begins like a formula"),
-    "newline": (table(patient_id=["a\nb", "b", "c"]), "invisible characters, or line breaks"),
-    "escape": (table(slide_id=["a\x1b[2J", "b", "c"]), "invisible characters, or line breaks"),
+    "newline": (table(patient_id=["a\nb", "b", "c"]), "invisible characters or line breaks"),
+    "escape": (table(slide_id=["a\x1b[2J", "b", "c"]), "invisible characters or line breaks"),
     "dots": (table(patient_id=["..", "b", "c"]), "is not a name"),
     "path": (table(slide_id=["../../etc/passwd", "b", "c"]), "names a path"),
     "windows path": (table(slide_id=["C:\\slides\\a.svs", "b", "c"]), "names a path"),

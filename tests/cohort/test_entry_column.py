@@ -40,7 +40,9 @@ def test_entry_is_part_of_the_outcome():
     assert cohort.outcomes(["b", "d"], []).entry.tolist() == [2.5, 4]
     assert list(cohort.outcome_table(["a"])) == ["entry", "time", "event"]
     assert describe(cohort.endpoint)["entry"] == "since"
-    assert any("3 of 4 patients came under observation after the origin" in n for n in cohort.notes)
+    assert any(
+        "3 of 4 patients came under observation after the time origin" in n for n in cohort.notes
+    )
 
 
 def test_every_invalid_entry_is_named_by_line():
@@ -73,9 +75,9 @@ def test_entry_from_dates():
 
 
 def test_what_has_no_entry_says_why():
-    with pytest.raises(InputError, match="delayed entry is for `kind: survival`"):
+    with pytest.raises(InputError, match="delayed entry needs `kind: survival`"):
         study(endpoint={"kind": "landmark", "horizon": 4})
-    with pytest.raises(InputError, match=r"maxstat.*not known under delayed entry"):
+    with pytest.raises(InputError, match=r"maxstat.*unknown under delayed entry"):
         study(risk_groups="maxstat")
     later = {"name": "pfs", "kind": "survival", "time": "t", "event": "e"}
     with pytest.raises(InputError, match=r"every secondary time needs one.*pfs"):

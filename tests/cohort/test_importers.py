@@ -198,13 +198,13 @@ def test_what_was_understood_is_said(tmp_path, outcome):
         "times: column 'survival_months', in months",
         "column 'censorship' is inverted: 1 = censored",
         "5 folds in 1 repeat",
-        "40 columns of molecular data are left out",
+        "40 columns of molecular data are not used",
     ):
         assert text in done.out, done.out
     assert "rnaseq" not in (tmp_path / "o" / "cohort.csv").read_text()
     again = outcome("import", "mcat", tmp_path / "m", "--out", tmp_path / "o")
     assert again.code == 2
-    assert "is there already" in again.err
+    assert "already exists" in again.err
 
 
 def test_external_sets_of_panther_are_kept(tmp_path, outcome):
@@ -219,7 +219,7 @@ def test_codes_of_a_label_are_left_to_the_user(tmp_path, outcome):
     clam(tmp_path / "c")
     done = outcome("import", "clam", tmp_path / "c", "--out", tmp_path / "o")
     assert done.code == 0, done.err
-    assert "its codes are normal, tumor: say which is positive" in done.out
+    assert "its codes are normal, tumor; declare which is positive" in done.out
     assert "to do: codes of the outcome are not declared" in done.out
     assert outcome("check", tmp_path / "o" / "study.yaml").code == 2
 
@@ -248,7 +248,7 @@ def test_tables_as_mcat_ships_them(tmp_path, outcome):
     (tables / "tcga_x_all_clean.csv.zip").rename(tables / "all.csv.zip")
     done = outcome("import", "mcat", tables, "--out", tmp_path / "p")
     assert done.code == 2
-    assert "2 folders hold splits_0.csv" in done.err
+    assert "2 folders contain splits_0.csv" in done.err
     assert "--splits" in done.err
 
 
@@ -342,7 +342,7 @@ def test_registries_become_studies_and_slides_are_found_by_patient(tmp_path, out
         "import", layout, path, "--patches", tmp_path / "features", "--out", tmp_path / "ours"
     )
     assert done.code == 0, done.err
-    assert "57 of 57 feature files belong to the 57 patients" in done.out
+    assert "57 of 57 feature files belong to 57 patients" in done.out
     assert "to do" not in done.out
     study = Study.read(tmp_path / "ours" / "study.yaml")
     assert study.endpoint.unit == unit
@@ -379,7 +379,7 @@ def test_endpoints_of_registries_are_chosen_and_their_codes_declared(tmp_path, o
     for layout, path, endpoint, message in (
         ("tcga-cdr", cdr, "rfs", "no endpoint 'RFS' (it has OS, DSS, DFI, PFI)"),
         ("tcga-cdr", cdr, "os:GBM", "no patients of type 'GBM' (it has BRCA, LUAD)"),
-        ("hancock", han, "pfi", "none of rfs, os, dss, recurrence"),
+        ("hancock", han, "pfi", "not one of rfs, os, dss, recurrence"),
         ("cbioportal", tmp_path / "c", "pfs", "no endpoint 'PFS' (it has OS, DFS)"),
     ):
         done = outcome("import", layout, path, "--endpoint", endpoint, "--out", tmp_path / "6")

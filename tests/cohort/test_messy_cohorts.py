@@ -115,9 +115,9 @@ def test_marks_of_missing_values_are_no_levels_and_are_counted(tmp_path):
     assert set(cohort.patients["column:sex"]) == {"", "female", "male"}
     assert counts(cohort)[0] == N - 1
     said = " ".join(cohort.notes)
-    assert "column 'sex': 8 cells are taken as missing" in said
+    assert "column 'sex': 8 cells are read as missing" in said
     assert "'[Not Available]' 2" in said
-    assert "column 'os_months': 1 cell is taken as missing" in said
+    assert "column 'os_months': 1 cell is read as missing" in said
 
 
 @pytest.mark.parametrize("level", ["None", "Unknown", "NA"])
@@ -134,7 +134,7 @@ def test_a_declared_level_is_a_level(tmp_path, level):
 def test_levels_are_of_categorical_columns(tmp_path):
     from outcome.errors import StudyError
 
-    with pytest.raises(StudyError, match="not under `categorical`"):
+    with pytest.raises(StudyError, match="not listed under `categorical`"):
         read(tmp_path, BASE, covariates={"levels": {"sex": ["NA"]}})
 
 
@@ -148,7 +148,7 @@ def test_ids_that_look_like_missing_words_are_ids(tmp_path):
 def test_slides_that_a_program_left_out_are_counted(tmp_path):
     cohort, _ = read(tmp_path, BASE.assign(slide_id=["NA", "nan", *BASE["slide_id"][2:]]))
     assert len(cohort.slides) == N - 2
-    assert "2 cells are taken as missing" in cohort.notes[0]
+    assert "2 cells are read as missing" in cohort.notes[0]
     assert [reason for *_, reason in cohort.lost] == ["2 rows without a slide id"] * 2
 
 

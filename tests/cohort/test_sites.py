@@ -32,7 +32,7 @@ def test_sites_stay_whole_and_everybody_is_in_one_fold():
     where = pd.Series({p: k for k, f in enumerate(folds) for p in f})
     assert (where.groupby(site).nunique() == 1).all()
     sizes = [len(f) for f in folds]
-    assert f"folds hold {min(sizes)} to {max(sizes)} patients (60 if even)" in notes[0]
+    assert f"folds contain {min(sizes)} to {max(sizes)} patients (60 if even)" in notes[0]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -106,7 +106,7 @@ def test_too_many_sites_and_folds_are_dealt_out_one_by_one_and_exchanged():
     outcome, site = hospital(2000, 100)
     folds, notes = site_folds(outcome, site, 10, 0)
     assert all(folds)
-    assert "dealt out one by one" in notes[1]
+    assert "assigned one by one" in notes[1]
     counts = pd.crosstab(site, outcome).to_numpy()
     share = counts / counts.sum(axis=0)
     dealt = module.deal_sites(share, 10, np.random.default_rng(0))

@@ -110,16 +110,19 @@ def test_who_is_in_no_fold_and_who_is_in_no_cohort(tmp_path):
     folds, notes = read_split_files(tmp_path, "mcat", frozenset(PATIENTS[:10]), SLIDES)
     assert sorted(folds[2].test) == PATIENTS[8:10]
     assert "2 ids in" in notes[1]
-    with pytest.raises(CohortError, match="names no patient of the cohort"):
+    with pytest.raises(CohortError, match="contains no patient of the cohort"):
         read_split_files(tmp_path, "mcat", frozenset(["x"]), {})
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda p: None, "holds no folds of a known layout"),
+        (lambda p: None, "contains no folds in a known layout"),
         (lambda p: (p / "splits_0.csv").write_text("a,b\n1,2\n"), "no column 'train'"),
-        (lambda p: (p / "k=1.tsv").write_text("case_id\tfold_0\na\tx\n"), "'x' is none of train"),
+        (
+            lambda p: (p / "k=1.tsv").write_text("case_id\tfold_0\na\tx\n"),
+            "'x' is not one of train",
+        ),
         (lambda p: (p / "k=1.tsv").write_text("case_id\tb\na\tx\n"), "no column fold_0"),
         (lambda p: p.rmdir(), "no file or folder"),
     ],
@@ -154,7 +157,7 @@ def test_given_folds_are_the_folds(tmp_path):
 
 
 def test_files_and_drawn_folds_contradict_each_other():
-    with pytest.raises(ValueError, match="leave out folds"):
+    with pytest.raises(ValueError, match="omit folds"):
         Split(files="x", folds=3)
     with pytest.raises(ValueError, match="not both"):
         Split(files="x", column="fold")
@@ -174,5 +177,7 @@ def test_numbers_that_pandas_wrote_with_a_point_are_the_same_patients(tmp_path):
 
 def test_a_fold_that_tests_nobody_of_the_cohort_is_refused(tmp_path):
     columns(tmp_path, 0, train=PATIENTS[2:], val=["somebody", "else"])
-    with pytest.raises(CohortError, match=r"fold 0: no patient of its test set .* \(it names else"):
+    with pytest.raises(
+        CohortError, match=r"fold 0: no patient of its test set .* \(it contains else"
+    ):
         read_split_files(tmp_path, "mcat", frozenset(PATIENTS), {})

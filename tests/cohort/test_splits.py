@@ -96,5 +96,5 @@ def test_training_and_testing_are_no_folds():
     roles = np.repeat(["Train", "val", "test"], [60, 20, 20])
     folds, problems = folds_of(cohort(**{"column:split": roles}), column="split")
     assert not folds
-    with pytest.raises(CohortError, match="'split' says who is for training and who for testing"):
+    with pytest.raises(CohortError, match="'split' divides patients into training and test"):
         problems.raise_if_any(CohortError)

@@ -56,7 +56,7 @@ def test_half_an_outcome_is_missing_only_if_it_is_valid(tmp_path):
     cohort, problems = cohort_of(tmp_path, frame)
     assert len(problems.found) == 3, problems.message()
     for message in (
-        "'e' holds a code that is not declared (0, 1 are): 1, e.g. a",
+        "'e' contains a code that is not declared (declared: 0, 1): 1, e.g. a",
         "'t' is zero or negative: 1, e.g. b",
         "'t' is not a number of days: 1, e.g. c",
     ):
@@ -75,9 +75,9 @@ def test_values_are_told_with_their_lines(tmp_path):
     read_cohort(Study.parse(spec, folder=tmp_path), problems)
     for message in (
         "'t' differs between rows of one patient: 1, e.g. a in line 2 and line 3",
-        "'slide_id' names a slide more than once: 1, e.g. s2 in line 4",
+        "'slide_id' contains a slide more than once: 1, e.g. s2 in line 4",
         "'t' is zero or negative: 1, e.g. b in line 4 ('-3')",
-        "is not declared (0, 1 are): 1, e.g. c in line 5 ('dead')",
+        "is not declared (declared: 0, 1): 1, e.g. c in line 5 ('dead')",
         "'age' (covariates.numeric) is not a number: 1, e.g. b in line 4 ('old')",
         "'age' is missing: 1, e.g. c in line 5",
     ):
@@ -167,13 +167,13 @@ def test_labels(tmp_path):
     assert not problems
     assert cohort.patients["label"].tolist() == [1, 0, 1]
     cohort, problems = labels(["CR", "PR", "SD", "PD"], positive=["CR", "PR"])
-    assert "several codes besides the positive one" in problems.message()
+    assert "several codes other than the positive one" in problems.message()
     cohort, problems = labels(
         ["CR", "PR", "SD", "PD"], positive=["CR", "PR"], negative=["SD", "PD"]
     )
     assert cohort.patients["label"].tolist() == [1, 1, 0, 0]
     _, problems = labels(["yes", "no"], positive="Yes")
-    assert "never holds the positive code" in problems.message()
+    assert "does not contain the positive code" in problems.message()
 
 
 @pytest.mark.parametrize(

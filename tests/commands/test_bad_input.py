@@ -155,23 +155,23 @@ def aggregator(name, **options):
 # fmt: off
 SPOILED = [
     (missing_column, ["cohort.csv has no column 'os_days'", "its columns are"]),
-    (duplicate_slide, ["'slide_id' names a slide more than once: 1, e.g. SIM-"]),
+    (duplicate_slide, ["'slide_id' contains a slide more than once: 1, e.g. SIM-"]),
     (two_outcomes, ["'os_days' differs between rows of one patient: 1, e.g. SIM-"]),
     (lambda s: set_cell(s, "os_days", "0"), ["'os_days' is zero or negative: 1", "('0')"]),
     (lambda s: set_cell(s, "os_days", "-3"), ["'os_days' is zero or negative: 1", "('-3')"]),
     (lambda s: set_cell(s, "os_days", "long"), ["'os_days' is not a number of days: 1", "'long'"]),
-    (lambda s: set_cell(s, "os_event", "2"), ["not declared (0, 1 are): 1", "event_codes"]),
+    (lambda s: set_cell(s, "os_event", "2"), ["not declared (declared: 0, 1): 1", "event_codes"]),
     (lambda s: set_cell(s, "patient_id", ""), ["'patient_id' is empty: ", "line 2"]),
-    (lambda s: set_cell(s, "os_days", "99999"), ["'os_days' is longer than a life, in days: 1"]),
+    (lambda s: set_cell(s, "os_days", "99999"), ["longer than a human life, in days: 1"]),
     (
         lambda s: set_cell(s, "patient_id", "sim-0001"),
-        ["'patient_id' has ids that differ in upper and lower case only: 1"],
+        ["'patient_id' has ids that differ only in upper and lower case: 1"],
     ),
     (no_slide_with_file, ["no slide of the cohort table has a feature file"]),
     (slide_without_file, ["slides without a feature file", "on_missing: {slide: drop}"]),
     (empty_file, ["feature files that cannot be used: 1", "is empty (0 bytes)"]),
     (truncated_file, ["feature files that cannot be used: 1", "damaged or not HDF5"]),
-    (nan_in_features, ["feature files that cannot be used: 1", "hold NaN"]),
+    (nan_in_features, ["feature files that cannot be used: 1", "contain NaN"]),
     (other_dimension, ["mix the dimension", "(8)"]),
     (other_encoder, ["mix the encoder", "('another')"]),
     (nan_in_reports, ["reports.h5: NaN or infinite values in the vectors: 1"]),
@@ -186,23 +186,23 @@ SPOILED = [
     (lambda s: s.edit(embeddings={"reports": "no.h5"}), ["there is no file", "no.h5"]),
     (lambda s: s.edit(embeddings={"patches": "empty"}), ["there is no folder", "empty"]),
     (lambda s: set_cell(s, "os_days", "inf"), ["'os_days' is not a number of days: 1"]),
-    (lambda s: set_cell(s, "os_event", "1e999"), ["not declared (0, 1 are): 1", "1e999"]),
-    (lambda s: s.edit(endpoint={"time": "patient_id"}), ["another role too: 1, e.g. patient_id"]),
-    (lambda s: s.edit(split={"site": "slide_id"}), ["another role too: 1, e.g. slide_id"]),
+    (lambda s: set_cell(s, "os_event", "1e999"), ["not declared (declared: 0, 1): 1", "1e999"]),
+    (lambda s: s.edit(endpoint={"time": "patient_id"}), ["a second role: 1, e.g. patient_id"]),
+    (lambda s: s.edit(split={"site": "slide_id"}), ["a second role: 1, e.g. slide_id"]),
     (lambda s: s.edit(arms=5), ["'arms': Input should be a valid tuple"]),
     (lambda s: s.edit(training={"threads": 10**12}), ["'training.threads'", "256"]),
     (lambda s: s.edit(training={"learning_rate": float("inf")}), ["'training.learning_rate'"]),
     (lambda s: s.path.write_text("name: 2020-13-45"), ["is not valid YAML"]),
     (lambda s: s.path.write_text("[" * 5000), ["is not valid YAML"]),
     (lambda s: s.edit(endpoint={"name": "\ud800"}), ["not text"]),
-    (nul_in_time, ["cohort.csv, line 2 holds a NUL byte"]),
+    (nul_in_time, ["cohort.csv, line 2 contains a NUL byte"]),
     (short_row, ["1 lines have fewer fields than the header, e.g. line 3"]),
-    (too_large, ["feature files that cannot be used: 1", "hold NaN or infinity"]),
+    (too_large, ["feature files that cannot be used: 1", "contain NaN or infinity"]),
     (lambda s: s.edit(endpoint={"horizons": [float("nan")]}), ["endpoint.horizons"]),
-    (lambda s: s.edit(endpoint={"event_codes": {0: 1, 1: 1}}), ["one code of each of 0 and 1"]),
+    (lambda s: s.edit(endpoint={"event_codes": {0: 1, 1: 1}}), ["one code for 0 and one for 1"]),
     (lambda s: s.edit(arms=[{"name": "", "inputs": ["image"]}]), ["arms.0.name"]),
-    (linked_report, ["reports.h5: a link to somewhere else"]),
-    (one_report, ["patients with a report, and 5 are needed"]),
+    (linked_report, ["reports.h5: a link to another place"]),
+    (one_report, ["training patients with a report, but 5 are needed"]),
     (lambda s: s.path.write_text("a: [b"), ["is not valid YAML"]),
     (aggregator("nomod.x:Y"), ["'nomod.x:Y' cannot be imported: No module named 'nomod'"]),
     (aggregator(":Y"), ["':Y' cannot be imported"]),
@@ -239,7 +239,7 @@ def test_all_problems_in_one_message(study, outcome):
     for message in (
         "is zero or negative: 1",
         "code that is not declared",
-        "names a slide more than once: 1",
+        "contains a slide more than once: 1",
         "feature files that cannot be used: 1",
         "NaN or infinite values in the vectors: 1",
     ):
@@ -307,9 +307,9 @@ def test_a_missing_column_hides_nothing_else(study, outcome):
         "has no column 'os_days' (endpoint)",
         "has no column 'weight' (covariates.numeric)",
         "has no column 'hospital' (split.site)",
-        "not declared (0, 1 are): 1",
+        "not declared (declared: 0, 1): 1",
         "'age' (covariates.numeric) is not a number: 1",
-        "names a slide more than once: 1",
+        "contains a slide more than once: 1",
         "there is no folder",
         "there is no file",
     ):
@@ -399,8 +399,8 @@ def test_what_is_no_error_is_told_and_counted(study, outcome, tmp_path):
         file["nobody"] = np.ones((2, 32))
     done = outcome("check", study.path, "--out", tmp_path / "out")
     assert done.code == 0, done.err
-    assert "1 feature files belong to no slide of the cohort table" in done.out
-    assert "1 reports belong to no patient" in done.out
+    assert "1 feature files do not belong to a slide of the cohort table" in done.out
+    assert "1 reports do not belong to a patient" in done.out
     assert "patients have no report; they are kept" in done.out
     flow = pd.read_csv(tmp_path / "out" / "cohort_flow.csv")
     assert flow["patients"].tolist() == [60, 59]
@@ -443,7 +443,7 @@ def test_a_folder_with_other_files_is_left_alone(small, outcome, tmp_path):
     (tmp_path / "thesis.txt").write_text("precious")
     done = outcome("run", small, "--out", tmp_path)
     assert done.code == 2
-    assert "holds other files" in done.err
+    assert "contains other files" in done.err
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 
 
@@ -451,7 +451,7 @@ def test_the_folder_of_the_study_is_no_run_folder(study, outcome):
     before = study.path.read_bytes()
     done = outcome("run", study.path, "--out", study.folder)
     assert done.code == 2
-    assert "holds other files" in done.err
+    assert "contains other files" in done.err
     assert study.path.read_bytes() == before
 
 

@@ -80,7 +80,7 @@ def test_verbose_shows_where_an_error_came_from(outcome):
     assert verbose.err.endswith(plain.err)
     both = outcome("-v", "evaluate", "none.csv", "-q", "-v")
     assert both.code == 2
-    assert "--verbose and --quiet: give one of them" in both.err
+    assert "--verbose and --quiet exclude each other" in both.err
 
 
 def test_commands_and_options_are_completed(outcome, monkeypatch):
@@ -105,7 +105,7 @@ def test_check_says_that_a_study_can_be_run(small, outcome):
     assert done.code == 0, done.err
     assert "Cohort flow" in done.out
     assert "patches: total" in done.out
-    assert f"can be run: outcome run {small}" in done.out
+    assert f"{small}: no problems found. Next: outcome run {small}" in done.out
 
 
 def test_simulate_as_typed(outcome, tmp_path):

@@ -61,9 +61,9 @@ def test_evaluate_as_typed(scores, outcome, tmp_path):
     groups = pd.read_csv(tmp_path / "out" / "risk_groups.csv")
     assert groups["note"].str.contains("exploratory").all()
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "The predictions came without groups: patients were cut at the median" in page
+    assert "The predictions contain no groups: patients were divided at the median" in page
     assert "Table 1. Patients by outcome" in page
-    assert "The seed of the division" not in page
+    assert "The random seed of the division" not in page
     written = pd.read_csv(tmp_path / "out" / "predictions.csv", dtype={"patient_id": str})
     assert written["patient_id"].iloc[7] == "00007"
     # What was written can be read again, and gives the same.
@@ -77,7 +77,7 @@ def test_evaluate_as_typed(scores, outcome, tmp_path):
 
 
 def test_days_are_assumed_aloud(scores, outcome, tmp_path):
-    said = "times are taken to be in days, since no unit was given"
+    said = "times are assumed to be in days, because no unit was given"
     table = pd.read_csv(scores / "good.csv", dtype=str)
     table.rename(columns={"time_months": "time"}).to_csv(tmp_path / "bare.csv", index=False)
     for k, (path, options, expected) in enumerate([
@@ -98,7 +98,7 @@ def test_evaluate_of_a_run_gives_its_metrics(small, tmp_path, outcome):
         "--unit", "days",
     )  # fmt: skip
     assert done.code == 0, done.err
-    # A table alone has no scores by inner models: the rest is the same.
+    # A table alone has no scores of inner models: the rest is the same.
     training = ["lower", "upper", "se", "df", "variance", "p_value", "p_adjusted"]
     for name, without in (
         ("metrics", training),
@@ -108,7 +108,7 @@ def test_evaluate_of_a_run_gives_its_metrics(small, tmp_path, outcome):
         one, other = (pd.read_csv(tmp_path / d / f"{name}.csv") for d in ("run", "again"))
         kept = [c for c in one if c not in without]
         pd.testing.assert_frame_equal(one[kept], other[kept])
-    assert "there are no scores by inner models" in done.out
+    assert "there are no scores of inner models" in done.out
 
 
 def test_five_patients_give_no_verdict(tmp_path, outcome):
@@ -145,8 +145,10 @@ def test_probabilities_of_a_label(tmp_path, outcome):
     assert {"brier", "calibration_slope", "calibration_intercept"} <= set(metrics.index)
     # One set of patients, no folds: an ordinary test, nothing exploratory about intervals.
     assert "cross-validated" not in done.out
-    assert "would also have trained other models" not in done.out
-    assert "note: the predictions came without groups: patients were cut at the median" in done.out
+    assert "variation from training" not in done.out
+    assert (
+        "note: the predictions contain no groups: patients were divided at the median" in done.out
+    )
     favourable = outcome("evaluate", tmp_path / "p.csv", "--out", tmp_path / "good", "--favourable")
     assert favourable.code == 0, favourable.err
     good = pd.read_csv(tmp_path / "good" / "metrics.csv").set_index("metric")["estimate"]
@@ -175,17 +177,29 @@ def at(row, column, value):
         (lambda t: t.drop(columns="risk"), [], "good.csv has no column: 1, e.g. risk"),
         (lambda t: t.drop(columns="time_months"), [], "has no column: 1, e.g. time"),
         (spoil("risk", np.nan), [], "good.csv: column 'risk' is empty: 120, e.g. line 2 (patient"),
-        (at(5, "risk", "high"), [], "column 'risk' holds no number: 1, e.g. line 7 (patient 00005"),
+        (
+            at(5, "risk", "high"),
+            [],
+            "column 'risk' contains values that are not numbers: 1, e.g. line 7 (patient 00005",
+        ),
         (at(5, "risk", "inf"), [], "line 7 (patient 00005): inf. To do: write finite numbers"),
-        (at(5, "survival_12", "high"), [], "column 'survival_12' holds no number: 1, e.g. line 7"),
+        (
+            at(5, "survival_12", "high"),
+            [],
+            "column 'survival_12' contains values that are not numbers: 1, e.g. line 7",
+        ),
         (spoil("event", 3), [], "event"),
-        (spoil("event", "dead"), [], "holds no number: 120, e.g. line 2 (patient 00000): dead,"),
+        (
+            spoil("event", "dead"),
+            [],
+            "contains values that are not numbers: 120, e.g. line 2 (patient 00000): dead,",
+        ),
         (
             at(0, "event", ""),
             [],
             "good.csv: column 'event' is empty: 1, e.g. line 2 (patient 00000)",
         ),
-        (at(8, "event", ""), [], "To do: fill them in, or take these rows out"),
+        (at(8, "event", ""), [], "To do: fill them in, or remove these rows"),
         (at(8, "time_months", ""), [], "column 'time_months' is empty: 1, e.g. line 10 (patient"),
         (at(3, "case_id", ""), [], "good.csv: column 'case_id' is empty: 1, e.g. line 5. To do"),
         (at(3, "fold", ""), [], "column 'fold' is empty: 1, e.g. line 5 (patient 00003). To do"),
@@ -281,7 +295,7 @@ def test_columns_and_codes_may_be_named(scores, outcome, tmp_path):
     done = outcome("compare", *theirs, *options)
     assert done.code == 0, done.err
     assert "tcga-good minus tcga-poor" in done.out
-    assert "taken to be in days" not in done.out  # the name says months
+    assert "assumed to be in days" not in done.out  # the name says months
     written = pd.read_csv(tmp_path / "out" / "predictions.csv", dtype={"patient_id": str})
     table = pd.read_csv(ours[0], dtype={"case_id": str})
     assert written["patient_id"].tolist()[: len(table)] == table["case_id"].tolist()
@@ -291,13 +305,19 @@ def test_columns_and_codes_may_be_named(scores, outcome, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--event-codes", "Alive=0,Gone=1"], "'vital_status' holds codes that are not declared"),
+        (
+            ["--event-codes", "Alive=0,Gone=1"],
+            "'vital_status' contains codes that are not declared",
+        ),
         (["--event-codes", "Alive"], "--event-codes 'Alive': write CODE=0,CODE=1"),
         (["--time", "OS"], "has no column: 1, e.g. OS"),
-        (["--unit", "days"], "unit days, but the times are in months by the name"),
+        (
+            ["--unit", "days"],
+            "unit days was given, but by the name of their column the times are in months",
+        ),
         (
             ["--event", "censored", "--event-codes", ""],
-            "say what its codes mean with --event-codes",
+            "declare the meaning of its codes with --event-codes",
         ),
     ],
 )

@@ -81,7 +81,7 @@ def test_a_landmark_run_is_judged_as_one(small, outcome, tmp_path):
         "evaluate", tmp_path / "run", "--out", tmp_path / "no", "--risk-groups", "maxstat"
     )
     assert done.code == 2
-    assert "maxstat is of the time to an event" in done.err
+    assert "maxstat needs a time to an event" in done.err
     done = outcome("evaluate", tmp_path / "run", "--out", tmp_path / "no", "--horizons", "365")
     assert done.code == 2
     assert "the event by a fixed time" in done.err
@@ -141,7 +141,7 @@ def test_a_table_without_development_scores_is_cut_on_itself_and_says_so(run, ou
         "evaluate", table, "--out", tmp_path / "out", "--unit", "days", "--risk-groups", "tertiles"
     )
     assert done.code == 0, done.err
-    said = "the groups that came with the predictions were put aside: patients were cut at the"
+    said = "the groups given with the predictions are not used: patients were divided at the"
     assert f"note: {said} tertiles of the risks of the scored patients themselves" in done.out
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert f"T{said[1:]}" in page
@@ -224,7 +224,7 @@ def test_a_run_beside_a_table(run, outcome, tmp_path):
     metrics = pd.read_csv(tmp_path / "out" / "metrics.csv").set_index(["arm", "metric"])["estimate"]
     assert metrics["theirs", "harrell_c"] == metrics["image", "harrell_c"]
     assert "image, report: risk groups are those of the run" in done.out
-    assert "theirs: the predictions came without groups: patients were cut" in done.out
+    assert "theirs: the predictions contain no groups: patients were divided" in done.out
     done = outcome("compare", run, tmp_path / "theirs.csv")
     assert done.code == 2
     assert "compare takes two tables" in done.err
@@ -234,7 +234,7 @@ def test_the_folder_that_is_evaluated_is_not_overwritten(run, outcome, tmp_path)
     assert outcome("evaluate", run, "--out", tmp_path / "out").code == 0
     done = outcome("evaluate", tmp_path / "out", "--out", tmp_path / "out")
     assert done.code == 2
-    assert "is what is evaluated" in done.err
+    assert "is the folder to be evaluated" in done.err
 
 
 @pytest.mark.parametrize(

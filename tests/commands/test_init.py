@@ -42,7 +42,7 @@ def test_init_check_run(bare, outcome, monkeypatch):
         assert guess in first.out, first.out
     told = outcome("check", "study.yaml")
     assert told.code == 2
-    assert "say what 'lebt' means: 0, 1 or 2" in told.err
+    assert "code 'lebt' must mean 0, 1 or 2" in told.err
     text = (bare / "study.yaml").read_text()
     assert "GUESSED" in text
     (bare / "study.yaml").write_text(
@@ -65,7 +65,7 @@ def test_codes_can_be_given(bare, outcome):
     words = ("init", bare / "klinik.csv", bare / "trident", "--out", bare / "s" / "study.yaml")
     wrong = outcome(*words, "--event-codes", "lebt=0")
     assert wrong.code == 2
-    assert "also holds verstorben" in wrong.err
+    assert "also contains verstorben" in wrong.err
     assert not (bare / "s").exists()
     done = outcome(*words, "--event-codes", "lebt=0,verstorben=1")
     assert done.code == 0, done.err
@@ -220,7 +220,7 @@ def test_lines_of_comments_above_the_header(tmp_path, outcome):
         "--event-codes", "0:LIVING=0,1:DECEASED=1",
     )  # fmt: skip
     assert done.code == 0, done.err
-    assert "note: t.txt: 3 comment lines above the header are left out" in done.out
+    assert "note: t.txt: skipped 3 comment lines above the header" in done.out
     assert "cohort: 8 patients, 8 slides, 4 events" in done.out
     assert yaml.safe_load((tmp_path / "study.yaml").read_text())["endpoint"]["unit"] == "months"
 
@@ -249,7 +249,7 @@ def test_a_folder_that_is_used_already(tmp_path, outcome):
     assert (tmp_path / "cohort.csv").read_bytes() == before
     again = outcome(*words)
     assert again.code == 2
-    assert "is there already" in again.err
+    assert "already exists" in again.err
 
 
 def test_a_folder_is_no_study_file(tmp_path, outcome):

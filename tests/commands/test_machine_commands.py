@@ -79,7 +79,7 @@ def test_doctor_names_versions_device_precision_and_threads(outcome, tmp_path):
     assert done.code == 0, done.err
     for word in ("torch", "device", "precision", "threads", "slide-outcome", "GiB free"):
         assert word in done.out
-    assert "nothing is wrong" in done.out
+    assert "no problems found" in done.out
 
 
 def test_doctor_finds_the_distribution_of_the_same_name(tmp_path):
@@ -93,4 +93,4 @@ def test_doctor_finds_the_distribution_of_the_same_name(tmp_path):
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
     assert "the distribution 'outcome' (1.3.0)" in done.stderr
-    assert "environment of its own" in done.stderr
+    assert "a separate environment" in done.stderr

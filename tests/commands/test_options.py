@@ -32,5 +32,5 @@ def test_no_module_below_the_commands_names_an_option():
 
 
 def test_options_are_recognised():
-    assert OPTION.search("name another folder with --out")
+    assert OPTION.search("give another folder with --out")
     assert not OPTION.search("a dash -- like this, or a--b")

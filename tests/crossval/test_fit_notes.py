@@ -41,4 +41,4 @@ def test_folds_of_several_repeats_are_named_with_their_repeat():
 
 def test_maximally_selected_cuts_are_told_with_their_corrected_p():
     notes = fit_notes([fold("0", cut_p=0.0312), fold("1", cut_p=0.4)], asked=5)
-    assert notes[0].endswith("p corrected for the search, per fold: 0.031, 0.4")
+    assert notes[0].endswith("p corrected for the selection, per fold: 0.031, 0.4")

@@ -61,13 +61,13 @@ def test_several_slides_and_one_vector_per_patient():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({}, "there is nothing"),
-        ({"bags": []}, "there is no patient"),
+        ({}, "the dataset has no inputs"),
+        ({"bags": []}, "the dataset has no patients"),
         ({"bags": 3}, "`bags` is int"),
         ({"bags": [np.zeros((2, 2))], "patients": ["a", "b"]}, "1 entries for 2 patients"),
         ({"bags": [["a"]]}, "no array of real numbers"),
         ({"bags": [np.zeros((2, 2))] * 2, "patients": ["a", "a"]}, "more than once: 1, e.g. a"),
-        ({"bags": bags(), "reports": {"x": np.ones(2)}}, "`reports` names none of the 4"),
+        ({"bags": bags(), "reports": {"x": np.ones(2)}}, "`reports` contains none of the 4"),
         ({"bags": bags(), "covariates": pd.DataFrame({"age": [1]}, index=["p0"])}, "no row for"),
         ({"bags": bags(), "outcomes": pd.DataFrame({"os": [1] * 4})}, "rename"),
         ({"bags": bags(), "numeric": ["age"]}, "`covariates` has no column"),

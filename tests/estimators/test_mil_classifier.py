@@ -47,7 +47,7 @@ def test_labels_must_be_two_classes(cohort):
     data, y, _ = cohort
     with pytest.raises(InputError, match="`y` has 1 class"):
         MILClassifier().fit(data, ["a"] * len(data))
-    with pytest.raises(InputError, match="`positive` is 'c', and the labels are"):
+    with pytest.raises(InputError, match="`positive` is 'c', but the labels are"):
         MILClassifier(positive="c").fit(data, ["a", "b"] * (len(data) // 2))
     with pytest.raises(InputError, match=r"MILClassifier needs labels. To do: use MILCox"):
         MILClassifier().fit(data, y)

@@ -134,10 +134,10 @@ def test_what_a_study_would_refuse_is_refused_in_its_words(cohort):
         MILCox("report").fit([s.patches for s in data], y)
     with pytest.raises(InputError, match=r"'epochs'.*greater than or equal to 1"):
         MILCox(epochs=0).fit(data, y)
-    with pytest.raises(InputError, match="`strata` is 'type', and the covariates have no such"):
+    with pytest.raises(InputError, match="`strata` is 'type', but the covariates have no such"):
         MILCox(strata="type").fit(data, y)
     broken = {p: np.full((3, 6), np.nan) if p == "p03" else data[p].patches for p in data.patients}
-    with pytest.raises(InputError, match="p03: 3 of 3 patches hold NaN"):
+    with pytest.raises(InputError, match="p03: 3 of 3 patches contain NaN"):
         MILCox().fit(broken, y)
     lacking = {p: None if p == "p03" else data[p].patches for p in data.patients}
     with pytest.raises(InputError, match=r"patients without any patch: 1, e.g. p03"):
@@ -147,13 +147,15 @@ def test_what_a_study_would_refuse_is_refused_in_its_words(cohort):
 
 
 def test_new_patients_must_be_like_those_of_training(cox):
-    with pytest.raises(InputError, match="vectors of 5 numbers, and the model was trained on 6"):
+    with pytest.raises(
+        InputError, match="vectors have 5 numbers, but the model was trained on vectors of 6"
+    ):
         cox.predict([np.zeros((3, 5))])
-    with pytest.raises(InputError, match=r"one array of shape \(7, 6\).*\[X\] for one patient"):
+    with pytest.raises(InputError, match=r"one array of shape \(7, 6\).*for one patient, \[X\]"):
         cox.predict(np.zeros((7, 6)))
     with pytest.raises(InputError, match="`bag` has no patches"):
         cox.attention(PatientSample(None, None))
-    with pytest.raises(InputError, match="the model sees `bags`"):
+    with pytest.raises(InputError, match="the model needs `bags`"):
         cox.predict(SlideDataset(reports=[np.zeros(5)]))
 
 

@@ -238,7 +238,7 @@ def test_what_curves_refuse(tables):
     with pytest.raises(PredictionsError, match="positive time"):
         restricted_means(read_arms(predictions)[1], 0)
     split = predictions.table.assign(fold=[0, 1] * 5)
-    with pytest.raises(PredictionsError, match="one scale of risk"):
+    with pytest.raises(PredictionsError, match="a common scale of risk"):
         best_cuts(read_arms(Predictions(split))[1])
     with pytest.raises(InputError, match="between 0 and 1"):
         decision_curves(read_arms(predictions)[1], [3], thresholds=[1.0])

@@ -252,7 +252,7 @@ def test_all_problems_of_the_tables_at_once():
     scores.loc[scores["arm"] == "arm1", "inner_fold"] = "x"
     with pytest.raises(PredictionsError) as caught:
         read_inner_scores(scores, tables[2], panel)
-    assert "not one score by each inner model" in str(caught.value)
+    assert "there must be one score by each inner model" in str(caught.value)
     assert "no patient of the inner fold" in str(caught.value)
     with pytest.raises(PredictionsError, match=r"no column: 1, e[.]g[.] inner_fold"):
         read_inner_scores(tables[1].drop(columns="inner_fold"), tables[2], panel)

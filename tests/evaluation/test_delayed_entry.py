@@ -149,7 +149,7 @@ def test_tables_name_their_entry(table):
         evaluate(wrong, n_resamples=0)
     with pytest.raises(PredictionsError, match="cannot be evaluated with a column entry"):
         table_outcome(Predictions(table), landmark=20)
-    with pytest.raises(PredictionsError, match="not known under delayed entry"):
+    with pytest.raises(PredictionsError, match="unknown under delayed entry"):
         evaluate(table, risk_groups="maxstat", n_resamples=0)
 
 

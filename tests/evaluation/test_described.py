@@ -232,7 +232,7 @@ def test_a_covariate_of_many_levels_is_left_out_with_a_warning(rng):
     predictions = Predictions(table)
     outcome = described_outcome({"unit": "days"}, predictions)
     found = evaluate_study(predictions, outcome, patients=patients, n_resamples=0)
-    assert any("covariate text: more than 20 levels" in w for w in found.warnings)
+    assert any("covariate text has more than 20 levels" in w for w in found.warnings)
     assert set(found.further["effects"]["term"]) == {"risk", "age"}
 
 

@@ -159,7 +159,7 @@ def test_few_followed_to_a_horizon_is_said():
     table.loc[table["time"] >= 600, "event"] = 0
     late = float(table["time"].nlargest(3).iloc[-1])
     found = evaluate(Predictions(table.assign(survival_600=0.5)), horizons=[late], n_resamples=5)
-    assert "few are followed" in value(found, "arm0", f"auc_{horizon_name(late)}", "note")
+    assert "few patients are followed" in value(found, "arm0", f"auc_{horizon_name(late)}", "note")
 
 
 def test_identical_arms_do_not_differ():
@@ -168,7 +168,7 @@ def test_identical_arms_do_not_differ():
     row = evaluate(Predictions(both), baseline="arm0", n_resamples=20).comparisons.iloc[0]
     assert (row["difference"], row["p_value"], row["lower_fixed"]) == (0, 1, 0)
     assert -0.2 < row["lower"] == -row["upper"] < 0
-    assert "both arms rank all pairs alike" in row["note"]
+    assert "both arms rank all pairs identically" in row["note"]
 
 
 def test_arms_are_compared_on_common_patients():
@@ -202,7 +202,7 @@ def test_constant_risk_is_one_half_one_group_and_a_warning():
         row = [value(found, "arm0", metric, c) for c in fixed]
         assert row == pytest.approx([0.5, 0.5, 0.5, 0], abs=1e-12)
         assert np.isnan([value(found, "arm0", metric, c) for c in ("lower", "upper", "se")]).all()
-        assert "no patient moves" in value(found, "arm0", metric, "note")
+        assert "does not depend on any single patient" in value(found, "arm0", metric, "note")
     assert found.risk_groups["group"].tolist() == ["low"]
     assert "only one risk group" in found.risk_groups["note"].iloc[0]
     assert np.isnan(found.risk_groups["logrank_p"].iloc[0])
@@ -323,8 +323,8 @@ def test_metrics_and_comparisons_have_the_variance_of_the_inner_models():
     }
     wider = (plain.metrics["se"] - found.metrics["se"])[found.metrics["metric"].isin(moved)]
     assert (wider >= -1e-12).all()
-    assert "inner models show how much" in " ".join(found.notes)
-    assert "no scores by inner models" in " ".join(plain.notes)
+    assert "as estimated from the inner models" in " ".join(found.notes)
+    assert "no scores of inner models" in " ".join(plain.notes)
 
 
 def test_labels_have_the_variance_of_the_inner_models():
@@ -349,9 +349,9 @@ def test_five_patients_in_order_give_no_verdict(binary):
     assert np.isnan([row["se"], row["df"]]).all()
     assert "no discordant pair" in row["note"]
     assert "a verdict needs 10" in row["no_verdict"]
-    assert "25 or more" in row["untested"]
+    assert "at least 25 events" in row["untested"]
     assert any("no verdict" in w for w in found.warnings)
-    assert any("25 or more" in w for w in found.warnings)
+    assert any("at least 25 events" in w for w in found.warnings)
 
 
 def test_binary_metrics():
@@ -446,7 +446,7 @@ def test_probabilities_are_compared_on_patients_who_have_both():
     found = evaluate(Predictions(table), baseline="arm0", horizons=[200], n_resamples=50)
     row = found.comparisons.set_index("metric").loc["brier_200"]
     assert row["difference"] == 0
-    assert "survival_200: of patients whom both arms give one" in row["note"]
+    assert "survival_200: computed in patients with a value in both arms" in row["note"]
 
 
 def test_probabilities_that_a_whole_fold_lacks_are_not_compared_with_others():
@@ -458,7 +458,7 @@ def test_probabilities_that_a_whole_fold_lacks_are_not_compared_with_others():
     found = evaluate(Predictions(table), baseline="arm0", horizons=[200], n_resamples=50)
     row = found.comparisons.set_index("metric").loc["brier_200"]
     assert row["difference"] == 0
-    assert "of patients whom both arms give one" in row["note"]
+    assert "computed in patients with a value in both arms" in row["note"]
 
 
 def test_a_threshold_of_the_same_patients_has_no_interval():
@@ -480,13 +480,13 @@ def test_several_divisions_with_one_test_set_each_are_exploratory():
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
-        ({}, {"horizons": [500, 200]}, "not ascending"),
-        ({}, {"horizons": [200, 200]}, "not ascending"),
+        ({}, {"horizons": [500, 200]}, "must be ascending"),
+        ({}, {"horizons": [200, 200]}, "must be ascending"),
         ({}, {"horizons": [-1]}, "positive numbers"),
         ({}, {"baseline": "nobody"}, "'nobody' is not an arm"),
         ({}, {"n_resamples": -1}, "n_resamples"),
-        ({}, {"contrasts": [("arm0", "arm0")]}, "contrasts are not two arms"),
-        ({}, {"contrasts": [("arm0", "x")]}, "contrasts are not two arms"),
+        ({}, {"contrasts": [("arm0", "arm0")]}, "contrasts must be pairs of arms"),
+        ({}, {"contrasts": [("arm0", "x")]}, "contrasts must be pairs of arms"),
         ({}, {"unit": "weeks"}, "unit 'weeks' is unknown"),
         ({}, {"unit": "years"}, "more than 130 years"),
         ({"time": -1.0}, {}, "time is missing or negative: 240"),
@@ -535,7 +535,7 @@ def test_memory_does_not_grow_with_the_square_of_patients():
 
 def test_events_coded_1_and_2_are_refused():
     table = simulated(arms=1)
-    with pytest.raises(PredictionsError, match="event holds 1 and 2 and no 0"):
+    with pytest.raises(PredictionsError, match="event contains 1 and 2 but no 0"):
         evaluate(Predictions(table.assign(event=table["event"] + 1)))
 
 

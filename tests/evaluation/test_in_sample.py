@@ -75,4 +75,4 @@ def test_every_model_scoring_every_patient_is_refused_with_the_reason():
     rows = pd.concat([table(np.random.default_rng(0)).assign(fold=k) for k in range(2)])
     with pytest.raises(PredictionsError, match="by models of several folds") as refused:
         Predictions(rows)
-    assert "the row of its own test fold" in str(refused.value)
+    assert "the row of the patient's own test fold" in str(refused.value)

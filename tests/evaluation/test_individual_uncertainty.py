@@ -48,7 +48,7 @@ def test_the_least_certain_of_each_fold_are_set_aside():
     assert found.loc[0.5, "events"] == rows["event"].sum()
     assert found.loc[0.5, "predicted"] == pytest.approx(1 - rows["survival_500"].mean())
     alone = set_aside(*read_arms(Predictions(rows), horizons=[500]), {}, [500])
-    assert alone.empty  # no scores by inner models
+    assert alone.empty  # no scores of inner models
     assert (found["lower"] < found["estimate"]).all()
 
 

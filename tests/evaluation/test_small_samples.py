@@ -66,7 +66,7 @@ def test_a_constant_risk_has_no_interval():
     found = crossfit_estimate(panel, arm, harrell_in_fold)
     edge = edge_interval(found, disjoint_pairs_of(arm), cross_validated=False)
     assert np.isnan([edge.lower, edge.upper]).all()
-    assert "no patient moves" in edge.note
+    assert "does not depend on any single patient" in edge.note
 
 
 def test_labels_pair_a_positive_with_a_negative():
@@ -91,7 +91,7 @@ def test_verdicts_need_events_and_pairs():
     _, arms = read_arms(Predictions(thin))
     assert "comparable pairs per fold" in verdict_withheld(arms[0])
     _, arms = read_arms(Predictions(run_tables(n=30)[0]))
-    assert "checked in simulated cohorts of 25" in untested_below(arms[0])
+    assert "only in simulated cohorts with at least 25" in untested_below(arms[0])
 
 
 def test_auc_begins_with_the_tenth_event():

@@ -192,9 +192,9 @@ def test_a_constant_score_is_no_crash():
 @pytest.mark.parametrize(
     ("values", "reference", "said"),
     [
-        (["drug", "placebo"], "control", "does not hold the reference 'control'"),
-        (["control", "control"], "control", "holds one value only, control (120 patients)"),
-        (["control", "drug", "other"], "control", "holds more than two values"),
+        (["drug", "placebo"], "control", "does not contain the reference 'control'"),
+        (["control", "control"], "control", "contains only one value, control (120 patients)"),
+        (["control", "drug", "other"], "control", "contains more than two values"),
         (["", ""], "control", "is empty"),
     ],
 )

@@ -279,7 +279,7 @@ def test_a_map_lies_over_the_slide_where_openslide_opens_it(planted, tmp_path):
     other = outcome.attention(
         bundles["image"], study, slides=[slide], out=tmp_path / "p", images=tmp_path
     )
-    assert any("holds no slide" in w for w in other.warnings)
+    assert any("contains no slide" in w for w in other.warnings)
     assert (tmp_path / "p" / f"{slide}.png").is_file()
 
 

@@ -64,7 +64,7 @@ def test_slide_vectors_are_an_anndata_that_is_read_back(tmp_path):
     assert found.uns["vectors"] == "mean of patches"
     again = find_slide_files(tmp_path / "v.h5ad").files
     np.testing.assert_allclose(again["S42"].read().features[0], vectors["S42"], rtol=1e-5)
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="already exists"):
         export_study(study, tmp_path / "v.h5ad", "anndata", cache=tmp_path / "cache")
 
 
@@ -89,10 +89,10 @@ def test_predictions_are_the_tables_of_stamp(tmp_path):
     first = pd.read_csv(written[0])
     assert list(first) == ["PATIENT", "pred_score", "time", "event"]
     assert first["pred_score"].tolist() == [0.5, -1.0]
-    with pytest.raises(InputError, match="holds other files"):
+    with pytest.raises(InputError, match="contains other files"):
         export_predictions(tmp_path / "p.csv", tmp_path / "o")
     pd.concat([rows, rows.assign(arm="b")]).to_csv(tmp_path / "p.csv", index=False)
-    with pytest.raises(InputError, match="say which arm with `arm=`: image, b"):
+    with pytest.raises(InputError, match="give one of its arms with `arm=`: image, b"):
         export_predictions(tmp_path / "p.csv", tmp_path / "o2")
 
 
@@ -132,16 +132,18 @@ def test_a_table_of_tiles_goes_into_a_copy_of_a_store(store, tmp_path):
     assert float(table.uns["outcome"]["risk"]) == 1.5
     names = importlib.import_module("outcome.embeddings.patches.readers").Names()
     assert read_lazyslide(made, names).encoder == "musk"
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="already exists"):
         add_tile_table(path, patches, "outcome_image", copy_to=made)
 
 
 def test_the_store_itself_is_written_only_once(store):
     path, patches = store
     assert add_tile_table(path, patches, "outcome_image", copy_to=None) == path
-    with pytest.raises(InputError, match="'outcome_image' already, which is not overwritten"):
+    with pytest.raises(
+        InputError, match="already has a table 'outcome_image', which is not overwritten"
+    ):
         add_tile_table(path, patches, "outcome_image", copy_to=None)
-    with pytest.raises(InputError, match="1 of 6 patches are not at the place of a tile"):
+    with pytest.raises(InputError, match="1 of 6 patches are not at the position of a tile"):
         add_tile_table(path, patches.assign(x=[7.0, *patches["x"][1:]]), "other", copy_to=None)
     assert not (path / "tables" / "other").exists()
 

@@ -114,7 +114,7 @@ def test_parts_of_several_machines_are_joined(small, undisturbed, outcome, tmp_p
     assert refused.code == 2
     assert "training.epochs: 4 -> 5" in refused.err
     third = outcome("run", *words, "--shard", "3/3")
-    assert "part 3/3 is finished; 6 of 6 fits are there" in third.out, third.err
+    assert "part 3/3 is finished; 6 of 6 fits exist" in third.out, third.err
     assert not (out / "manifest.json").exists()
     assert outcome("run", *words).code == 0
     same(out, undisturbed.folder)

@@ -47,10 +47,10 @@ def test_the_run_carries_entry(registry):
     ]
     metrics = pd.read_csv(run / "metrics.csv").set_index("metric")
     assert metrics.loc["harrell_c", "estimate"] == pytest.approx(np.mean(own))
-    assert metrics.loc["uno_c", "note"].startswith("delayed entry: weights for censoring")
+    assert metrics.loc["uno_c", "note"].startswith("delayed entry: censoring weights")
     page = (run / "report.html").read_text()
-    assert "came under observation after the origin (delayed entry)" in page
-    assert "at risk only from their entry on (left truncation)" in page
+    assert "came under observation after the time origin (delayed entry)" in page
+    assert "at risk only from their entry (left truncation)" in page
 
 
 def test_a_model_is_validated_with_entry(registry, tmp_path):

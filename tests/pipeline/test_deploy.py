@@ -51,7 +51,7 @@ def test_fit_and_predict_as_typed(cohorts, outcome, tmp_path):
     done = outcome("fit", path, "--arm", "image", "--out", tmp_path / "b", "--jobs", 1)
     assert done.code == 0, done.err
     assert "150 patients" in done.out
-    assert "its performance is not known" in done.out
+    assert "its performance is unknown" in done.out
     done = outcome("predict", bundle, path, "--out", tmp_path / "p.csv", "--horizons", "200,400")
     assert done.code == 0, done.err
     assert "100 of 150 patients were in the training cohort" in done.out
@@ -64,7 +64,7 @@ def test_validate_as_typed(cohorts, outcome, tmp_path):
     path, bundle = cohorts
     done = outcome("validate", bundle, path, "--out", tmp_path / "v", "--resamples", 100)
     assert done.code == 0, done.err
-    assert "100 of 150 patients were in the training cohort, and are left out" in done.out
+    assert "100 of 150 patients were in the training cohort and are excluded" in done.out
     table = pd.read_csv(tmp_path / "v" / "predictions.csv", dtype={"patient_id": str})
     arms = ["image+report", "image+report, recalibrated in the large", "image+report, recalibrated"]
     assert table["arm"].unique().tolist() == arms
@@ -100,7 +100,7 @@ def test_validate_as_typed(cohorts, outcome, tmp_path):
     assert "one test set" in page
     assert "recalibrated in the large" in page
     assert "external validation" in page
-    assert "scored only by models that had not been trained on them" in page
+    assert "scored only by models that were not trained on this patient" in page
     roles = pd.read_csv(tmp_path / "v" / "splits.csv")["role"].value_counts()
     assert roles.to_dict() == {"development": 100, "test": 50}
 
@@ -248,7 +248,7 @@ def test_attention_as_typed(cohorts, outcome, tmp_path):
     slide = pd.read_csv(path.parent / "cohort.csv")["slide_id"][3]
     done = outcome("attention", bundle, path, "--slide", f"{slide}.svs", "--out", tmp_path / "a")
     assert done.code == 0, done.err
-    assert "What the risk comes from" in done.out
+    assert "Contributions to the risk" in done.out
     assert "Risk when patches are deleted" in done.out
     written = {p.name.removeprefix(slide) for p in (tmp_path / "a").iterdir()}
     assert written == {

@@ -71,7 +71,7 @@ def test_what_cannot_be_evaluated_is_refused(table):
         outcome.evaluate(table.drop(columns="risk"))
     with pytest.raises(InputError, match="`inner_scores` need `splits`"):
         outcome.evaluate(table, inner_scores=table)
-    with pytest.raises(InputError, match="`a` holds 2 arms"):
+    with pytest.raises(InputError, match="`a` contains 2 arms"):
         outcome.compare(table, table)
     other = table[table["arm"] == "image"].assign(patient_id=lambda t: "x" + t["patient_id"])
     with pytest.raises(InputError, match="no patient in common"):

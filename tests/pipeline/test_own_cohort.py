@@ -47,13 +47,16 @@ def test_two_resolutions(fresh, outcome, edit):
     coarse = two_folders(fresh, edit)
     done = outcome("check", fresh)
     assert done.code == 0, done.err
-    assert "patches of 2 folders (features_simulated, 10x) are put together by slide" in done.out
+    assert (
+        "patch features of 2 folders (features_simulated, 10x) are concatenated by slide"
+        in done.out
+    )
     total = [int(t.split("patches: total ")[1].split(",")[0]) for t in (before, done.out)]
     assert total[1] == total[0] + 5 * len(list(coarse.iterdir()))
     next(coarse.iterdir()).unlink()
     done = outcome("check", fresh)
     assert done.code == 2
-    assert "slides that are in some of the folders only" in done.err
+    assert "slides that are only in some of the folders" in done.err
     done = outcome("check", fresh, "--set", "on_missing={slide: drop}")
     assert done.code == 0, done.err
 
@@ -64,7 +67,7 @@ def test_a_layout_that_is_declared_is_shown(fresh, outcome):
     assert "layout: stamp" in done.out
     done = outcome("check", fresh, "--set", "embeddings.layout=numpy")
     assert done.code == 2
-    assert "holds no .npz, .npy file" in done.err
+    assert "contains no .npz, .npy file" in done.err
     done = outcome("check", fresh, "--set", "embeddings.layout={features: other}")
     assert done.code == 2
     assert "has no dataset 'other'" in done.err
@@ -118,7 +121,7 @@ def test_splits_of_a_run_are_splits_of_another(fresh, outcome, tmp_path, edit):
 def test_site_preserved_folds_say_what_they_cost(fresh, outcome):
     done = outcome("check", fresh, "--set", "split.site_preserved=true")
     assert done.code == 0, done.err
-    assert "whole sites are kept together: folds hold" in done.out
+    assert "sites are kept together: folds contain" in done.out
 
 
 @pytest.mark.parametrize("name", ["=cmd|x", "../../x", "a\nb", "x" * 10_000, "..", "+x"])

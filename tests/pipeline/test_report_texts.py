@@ -161,9 +161,9 @@ def test_reports_of_strangers_are_counted_and_texts_of_nobody_refused(texts, tmp
     frame.loc[len(frame)] = ["somebody else", "A text."]
     frame.to_csv(table, index=False)
     study_data = prepare(Study.read(path), tmp_path / "cache")
-    assert any(n.startswith("1 reports belong to no patient") for n in study_data.notes)
+    assert any(n.startswith("1 reports do not belong to a patient") for n in study_data.notes)
     frame.assign(who="x").to_csv(table, index=False)
-    with pytest.raises(CohortError, match="a report of none of the 60 patients"):
+    with pytest.raises(CohortError, match="no report of the 60 patients"):
         prepare(Study.read(path), tmp_path / "cache")
 
 
@@ -189,7 +189,7 @@ def test_check_shows_the_leak_and_run_warns_of_it_before_training(texts, outcome
     assert {"covariate age", "the site"} <= set(probes["probe"])
     refused = outcome("run", path, "--out", tmp_path / "strict", "--strict")
     assert refused.code == 2
-    assert "severe findings, nothing was trained: 58 of 58 reports" in refused.err
+    assert "severe findings, so nothing was trained: 58 of 58 reports" in refused.err
     assert not (tmp_path / "strict").exists()
     seen = []
     logging.getLogger("outcome").addHandler(handler := Recorder(seen))
@@ -202,7 +202,7 @@ def test_check_shows_the_leak_and_run_warns_of_it_before_training(texts, outcome
     assert any("severe: 58 of 58 reports" in w for w in results.warnings)
     assert "severe: 58 of 58 reports" in results.report.read_text()
     redacted = outcome("check", path, "--set", "embeddings.reports.redact=true")
-    assert "note: 58 sentences that tell the outcome were removed" in redacted.out
+    assert "note: 58 sentences that state the outcome were removed" in redacted.out
     assert "severe" not in redacted.out.split("Leak probes")[1].split("\n", 1)[1]
 
 
@@ -215,15 +215,15 @@ def test_embed_reports(texts, letters, outcome, tmp_path):
     )  # fmt: skip
     told = outcome(*words)
     assert told.code == 0
-    assert "warning: warning: 1 of 58 reports (1 sentences) tell" not in told.out
-    assert "warning: 1 of 58 reports (1 sentences) tell what became of the patient" in told.out
+    assert "warning: warning: 1 of 58 reports (1 sentences) state" not in told.out
+    assert "warning: 1 of 58 reports (1 sentences) state the outcome of the patient" in told.out
     assert "58 patients, 58 chunks of 5 numbers (58 patients encoded now)" in told.out
     with h5py.File(tmp_path / "reports.h5") as file:
         assert len(file) == 58
         assert dict(file.attrs)["encoder"] == "letters"
     assert "(0 patients encoded now)" in outcome(*words).out
     redacted = outcome(*words, "--redact", "--out", tmp_path / "redacted.h5")
-    assert "1 sentences that tell the outcome were removed from the reports of 1" in redacted.out
+    assert "1 sentences that state the outcome were removed from the reports of 1" in redacted.out
     # The file serves a study as any other does.
     study = Study.read(name_reports(path, str(tmp_path / "redacted.h5")))
     assert prepare(study, tmp_path / "cache").reports.encoder == "letters"

@@ -177,7 +177,7 @@ def test_resumes_and_refits_only_what_a_change_affects(finished, small, outcome,
     half += damaged[:2]
     done = outcome("run", small, "--out", folder, "--jobs", 1, "-v")
     assert done.code == 0, done.err
-    found = f"found {18 - len(half)} of 18 fits, finished by an earlier run: {len(half)} are left"
+    found = f"found {18 - len(half)} of 18 fits of an earlier run; {len(half)} remain"
     assert found in done.out
     assert found in (folder / "run.log").read_text()
     assert done.out.count("debug: fitted ") == len(half)
@@ -202,7 +202,7 @@ def test_another_study_does_not_get_into_the_folder(finished, small, outcome):
     before = sorted(p.name for p in finished.folder.iterdir())
     done = outcome("run", small, "--out", finished.folder, "--set", "name=other")
     assert done.code == 2
-    assert "holds a run of study 'simulated-survival', not of 'other'" in done.err
+    assert "contains a run of study 'simulated-survival', not of 'other'" in done.err
     assert sorted(p.name for p in finished.folder.iterdir()) == before
 
 
@@ -332,7 +332,7 @@ def test_what_an_earlier_state_left_is_removed_and_said(small, tmp_path, figures
     assert all(path.is_file() for path in [*left, figure])
     same = run(both, out=folder, jobs=1)
     assert all(path.is_file() for path in left)
-    assert not any("earlier state" in note for note in same.notes)
+    assert not any("earlier version" in note for note in same.notes)
     other = run(Study.read(small, ["arms=[image]"]), out=folder, jobs=1)
     assert not any(path.exists() for path in [*left, figure])
     assert own.is_file()

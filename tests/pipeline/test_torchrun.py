@@ -59,7 +59,7 @@ def test_a_study_of_two_processes_equals_one(small, tmp_path):
     words = [*COMMAND, small, "--out", tmp_path / "two", "--set", settings[0], "--set", settings[1]]
     done = start(words)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("18 of 18 fits are there") == 1
+    assert done.stdout.count("18 of 18 fits exist") == 1
     two = run(Study.read(small, settings), out=tmp_path / "two", jobs=1)
     assert two.manifest["fits"] == {"total": 18, "kept": 18, "trained": 0}
     one = run(Study.read(small, settings), out=tmp_path / "one", jobs=1)
@@ -87,7 +87,7 @@ def test_a_job_killed_right_after_its_claim_can_be_repeated(small, tmp_path):
     # A folder of the user's that holds a study file is none.
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "study.yaml").write_bytes(small.read_bytes())
-    with pytest.raises(RunFolderError, match="holds other files"):
+    with pytest.raises(RunFolderError, match="contains other files"):
         run(study, out=tmp_path / "mine", jobs=1)
 
 
@@ -136,4 +136,4 @@ def test_what_is_for_other_runs_is_refused(small, tmp_path, option, outcome, mon
         monkeypatch.setenv(name, value)
     done = outcome("run", small, "--out", tmp_path / "x", *option)
     assert done.code == 2
-    assert "torchrun trains only" in done.err
+    assert "torchrun only trains" in done.err

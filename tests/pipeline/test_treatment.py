@@ -49,8 +49,8 @@ def test_the_page_tells_prognostic_from_predictive(finished):
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", chapter))
     assert "A prognostic score need not be predictive" in text
     assert "1 patients without a known treatment" not in text
-    assert "1 patient without a known treatment is left out of this chapter" in text
-    assert "Treatments were drawn by lot (declared)" in text
+    assert "1 patient without a known treatment is excluded from this chapter" in text
+    assert "Treatments were randomised (as declared)" in text
     for name in ("treatment-curves-image", "treatment-effects-image", "treatment-by-score-image"):
         assert name in page or name in (finished.folder / "figures" / "drawn.txt").read_text()
     assert "Does the effect of drug depend on the score?" in page

@@ -101,7 +101,7 @@ def test_a_forest_of_an_evaluation_of_metrics_and_of_differences(scored, predict
     assert plotting.forest(single, Figure().subplots()).get_xlabel() == "harrell_c"
     with pytest.raises(InputError, match="there is no metric 'auroc': harrell_c"):
         plotting.forest(evaluation, metric="auroc")
-    with pytest.raises(InputError, match="needs label, estimate, lower and upper"):
+    with pytest.raises(InputError, match="needs the columns label, estimate, lower and upper"):
         plotting.forest(pd.DataFrame({"a": [1]}))
 
 
@@ -124,9 +124,11 @@ def test_attention_is_drawn_where_the_patches_are(ax):
         places, np.arange(12) - 6.0, Figure().subplots(), kind="contribution"
     )
     assert signed.collections[0].get_clim()[0] == -signed.collections[0].get_clim()[1]
-    with pytest.raises(InputError, match=r"`coords` has shape \(12, 2\) and `values` \(3,\)"):
+    with pytest.raises(
+        InputError, match=r"`coords` has shape \(12, 2\) and `values` has shape \(3,\)"
+    ):
         plotting.attention_map(places, [1, 2, 3])
-    with pytest.raises(InputError, match="holds NaN"):
+    with pytest.raises(InputError, match="contains NaN"):
         plotting.attention_map(np.full((2, 2), np.nan), [1, 2])
 
 

@@ -60,20 +60,20 @@ def test_one_table_and_one_forest_plot(three, tmp_path, figures):
     assert mean["estimate"] == pytest.approx(image["estimate"].mean())
     assert mean["lower"] < mean["estimate"] < mean["upper"]
     html = made.path.read_text(encoding="utf-8")
-    for part in ("brca", "Mean", "3 cohorts", "Differences to the baseline"):
+    for part in ("brca", "Mean", "3 cohorts", "Differences from the baseline"):
         assert part in html
     assert (tmp_path / "page" / "figures" / "cohorts-image.svg").is_file()
     assert "No patient id occurs in two cohorts." in html
     # Again into the same folder; but never over a run.
     write_cohorts(three[:2], tmp_path / "page")
-    with pytest.raises(RunFolderError, match="holds other files"):
+    with pytest.raises(RunFolderError, match="contains other files"):
         write_cohorts(three, three[0])
 
 
 def test_an_arm_that_some_cohorts_lack_is_said_to_be_so(three, tmp_path):
     other = survival_run(tmp_path / "small", n=40, arms={"image": ["image"]}, name="small")
     html = write_cohorts([*three, other], tmp_path / "page").path.read_text(encoding="utf-8")
-    assert "“image+report” could not be judged in every cohort" in html
+    assert "“image+report” could not be evaluated in every cohort" in html
 
 
 def test_shared_patients_are_a_caution(three, tmp_path):
@@ -94,7 +94,7 @@ def test_what_does_not_belong_together_is_refused(three, tmp_path):
     binary = binary_run(tmp_path / "binary", n=60)
     with pytest.raises(RunFolderError, match="different main metrics"):
         write_cohorts([three[0], binary], tmp_path / "page")
-    with pytest.raises(RunFolderError, match="named twice"):
+    with pytest.raises(RunFolderError, match="given twice"):
         write_cohorts([three[0], three[0]], tmp_path / "page")
     with pytest.raises(RunFolderError) as error:
         write_cohorts([tmp_path / "a", tmp_path / "b"], tmp_path / "page")
@@ -122,8 +122,8 @@ def test_the_command_makes_one_page_or_several(three, tmp_path, outcome, monkeyp
     ("words", "said"),
     [
         (("nowhere",), "nowhere"),
-        (("RUN", "--out", "x"), "--out is for a page over several runs"),
-        (("RUN", "RUN2", "--show-ids"), "--show-ids is for the page of one run"),
+        (("RUN", "--out", "x"), "--out is only for a page over several runs"),
+        (("RUN", "RUN2", "--show-ids"), "--show-ids is only for the page of one run"),
     ],
 )
 def test_bad_calls_end_with_status_2(three, outcome, words, said):

@@ -74,7 +74,7 @@ def test_first_screen_answers_with_the_numbers_of_the_run(survival):
     assert "C-index 0.72 (0.68 to 0.76)" in made.text
     assert "no evidence of a difference, C-index +0.050 (95% interval −0.020 to +0.120" in made.text
     assert "p = 0.02; p = 0.04 after Holm’s correction for 2 comparisons" in made.text
-    assert "count that other patients would also have trained other models" in made.text
+    assert "include the variation from training" in made.text
     assert "given these fitted models" not in made.text
 
 
@@ -148,8 +148,8 @@ def test_methods_say_what_the_manifest_says(survival):
         "available for 233 patients and missing for 7",
         "divided into 5 folds",
         "1,000 bootstrap resamples of patients, within folds",
-        "divide by the sum of the weights",
-        "Risk groups were cut at the median of the development patients’ risks",
+        "divided by the sum of the weights",
+        "Cut-offs of the risk groups were the median of the development patients’ risks",
     ):
         assert part in text
 
@@ -167,7 +167,7 @@ def test_intervals_of_an_older_folder_are_called_too_narrow(tmp_path):
     old = pd.read_csv(folder / "metrics.csv").drop(columns="variance")
     old.to_csv(folder / "metrics.csv", index=False)
     text = page(folder).text
-    assert "hold the fitted models fixed" in text
+    assert "treat the fitted models as fixed" in text
     assert "p = 0.02, exploratory" in text
     assert "given these fitted models" in text
 
@@ -201,7 +201,7 @@ def test_binary_outcome_has_roc_and_scores_and_no_survival_words(tmp_path):
 
 def test_a_response_is_associated_and_not_predictive(tmp_path):
     made = page(binary_run(tmp_path, favourable=True, probability=False))
-    assert "associated with outcome among treated patients" in made.text
+    assert "association with the outcome among treated patients" in made.text
     assert "Rank of the risk score" in " ".join(made.values("img", "alt"))
 
 
@@ -235,7 +235,7 @@ def test_a_complete_folder_is_rendered_as_it_is_and_a_missing_table_is_computed(
         ("comparisons.csv", "This run has no comparisons.csv"),
         ("cohort_flow.csv", "This run has no cohort_flow.csv"),
         ("history.csv", "loss curves cannot be shown"),
-        ("splits.csv", "no record of who was trained on"),
+        ("splits.csv", "no record of the training and test patients"),
         ("risk_groups.csv", "Risk groups"),
     ],
 )
@@ -254,7 +254,7 @@ def test_a_bare_folder_gives_a_page(tmp_path):
     manifest = json.loads((folder / "manifest.json").read_text())
     edit_manifest(folder, **{k: None for k in manifest if k not in needed})
     made = page(folder)
-    assert "nothing can be said about performance" in made.text
+    assert "performance is unknown" in made.text
     assert "None" not in made.text
     assert "nan" not in made.text.split()
 
@@ -280,7 +280,7 @@ def test_remarks_of_the_evaluation_are_shown(tmp_path):
     for name, note in (
         ("metrics.csv", "1 of 5 folds has no pairs"),
         ("comparisons.csv", "on 38 common patients"),
-        ("risk_groups.csv", "a group without events"),
+        ("risk_groups.csv", "a group has no events"),
     ):
         pd.read_csv(folder / name).assign(note=note).to_csv(folder / name, index=False)
         assert note in page(folder).text
@@ -297,7 +297,7 @@ def test_a_damaged_table_is_a_warning(tmp_path):
     folder = survival_run(tmp_path, n=40)
     (folder / "risk_groups.csv").write_text("arm,size\nimage,3\n")
     text = page(folder).text
-    assert "risk_groups.csv has no column group, n and is left out" in text
+    assert "risk_groups.csv has no column group, n and is not used" in text
     assert "This run gave 1 warning." in text
 
 
@@ -313,7 +313,7 @@ def test_metrics_that_cannot_be_estimated_are_said_to_be_so(tmp_path):
 
 def test_constant_risk_has_one_group_and_a_caution(tmp_path):
     text = page(survival_run(tmp_path, n=60, constant="report")).text
-    assert "“report” gives every patient the same risk: it learned nothing" in text
+    assert "“report” gives every patient the same risk: the model learned nothing" in text
     assert "so there is one group" in text
 
 

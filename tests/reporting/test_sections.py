@@ -123,10 +123,10 @@ def test_a_landmark_study_counts_events_by_then(tmp_path):
     events = int((by_then & (once["event"] == 1)).sum())
     lost = int((by_then & (once["event"] == 0)).sum())
     assert f"120 patients, {events} events" in text
-    assert f"he outcome of {lost} patients censored before then is unknown" in text
+    assert f"he outcome of {lost} patients censored before that time is unknown" in text
     assert "scores" in sections(folder)
     assert "auc-over-time" not in sections(folder)
-    assert "are those of the whole follow-up" in text
+    assert "cover the whole follow-up" in text
     assert "weighted by the inverse probability of censoring" in text
 
 
@@ -304,7 +304,7 @@ def test_covariates_that_cannot_be_used_are_a_warning(tmp_path):
     folder = survival_run(tmp_path, n=40, arms=ONE)
     (folder / "covariates.csv").write_text("who,age\na,1\n")
     text = text_of(folder)
-    assert "covariates.csv has not one row for each patient_id and is left out" in text
+    assert "covariates.csv does not have one row for each patient_id and is not used" in text
 
 
 def test_the_manifest_of_an_older_run_is_enough(tmp_path):
@@ -321,7 +321,7 @@ def test_a_category_of_many_levels_is_neither_shown_nor_modelled(tmp_path):
     covariates = add_patients(folder)
     covariates.assign(stage=covariates["patient_id"]).to_csv(folder / "covariates.csv", index=False)
     text = text_of(folder)
-    assert "covariate stage: more than 20 levels, so it is in no table" in text
+    assert "covariate stage has more than 20 levels and is not used in tables" in text
     assert "SIM-00" not in (folder / "report.html").read_text(encoding="utf-8")
     assert "multivariable" in text
     assert set(pd.read_csv(folder / "effects.csv")["term"]) == {"risk", "age"}
@@ -387,8 +387,8 @@ def test_divisions_with_one_test_set_each_are_not_called_folds(tmp_path):
     edit_predictions(folder, lambda t: t.assign(fold="s" + t["repeat"].astype(str)))
     text = text_of(folder)
     assert "-fold cross-validation" not in text
-    assert "3 divisions, one test set each" in text
-    assert "Patients were divided 3 times into a development and a test set" in text
+    assert "3 random divisions with one test set each" in text
+    assert "Patients were divided 3 times into a development set and a test set" in text
     assert "exploratory" in text
 
 

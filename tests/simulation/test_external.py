@@ -75,7 +75,7 @@ def test_what_cannot_be_asked_for(first, outcome, tmp_path):
         "relapse",
     )
     assert done.code == 2
-    assert "--dimension, --endpoint: with --external-to as in" in done.err
+    assert "--dimension, --endpoint: taken from" in done.err
     none = outcome("simulate", tmp_path / "a", "--external-to", tmp_path)
     assert none.code == 2
     assert "holds no world.npz: it is not a simulated cohort" in none.err

@@ -37,7 +37,7 @@ def test_what_may_be_another_patient_is_not_joined(name, known):
         ("P-1", "P_1", "hyphens"),
         ("s1.svs", "s1", "suffix"),
         ("P001", "1", "letters before it"),
-        ("P001", "P001_S2", "more at its end"),
+        ("P001", "P001_S2", "but is longer"),
     ],
 )
 def test_the_likely_reason_is_named(ids, known, words):

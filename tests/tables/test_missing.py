@@ -46,5 +46,5 @@ def test_words_are_counted_by_name():
     assert missing_words(column) == {"NA": 2, "'--": 1}
     assert without_missing(column).tolist() == ["", "", "", "", "1"]
     assert describe_missing({"a": missing_words(column), "b": missing_words(column[4:])}) == [
-        """column 'a': 3 cells are taken as missing ('NA' 2, "'--" 1)"""
+        """column 'a': 3 cells are read as missing ('NA' 2, "'--" 1)"""
     ]

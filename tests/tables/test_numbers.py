@@ -58,8 +58,8 @@ def test_two_ways_to_read_are_refused(cells, options):
 
 
 def test_what_is_read_otherwise_than_written_is_said():
-    assert read(["1,5"])[2] == ["column 'time': 1 numbers with a decimal comma are read as such"]
-    assert "separated thousands" in read(["1.801", "2,5"], semicolons=True)[2][0]
+    assert read(["1,5"])[2] == ["column 'time': 1 numbers are read with a decimal comma"]
+    assert "thousands separator" in read(["1.801", "2,5"], semicolons=True)[2][0]
     assert read(["1.5"])[2] == []
 
 

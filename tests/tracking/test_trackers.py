@@ -184,7 +184,7 @@ def test_a_client_that_is_missing_is_named_before_anything_is_done(small, outcom
 def test_a_tracker_that_does_not_take_the_run(run, monkeypatch):
     pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://nowhere")
-    with pytest.raises(InputError, match=r"MLflow did not take the run.*The results are in"):
+    with pytest.raises(InputError, match=r"MLflow did not accept the run.*The results are in"):
         log_run(run, "mlflow")
 
 

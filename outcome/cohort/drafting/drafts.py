@@ -88,8 +88,8 @@ def write_draft(draft: Draft, folder: Path, name: str = "study.yaml") -> tuple[P
     files[name] = _text(draft)
     if there := [f for f in files if (folder / f).exists()]:
         raise InputError(
-            f"{folder / there[0]} is there already. To do: name another place with `out=`, or"
-            " remove it"
+            f"{folder / there[0]} already exists. To do: give another place with `out=`, or "
+            "remove it"
         )
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in files.items():
@@ -117,14 +117,14 @@ def _problems(path: Path, spec: Mapping[str, Any]) -> list[str]:
     if open_codes or endpoint.get("positive") == UNDECLARED:
         named = f" ({', '.join(open_codes[:10])})" if open_codes else ""
         return [
-            f"codes of the outcome{named} are not declared: replace each {UNDECLARED} under"
-            f" `endpoint` in {path}"
+            f"codes of the outcome{named} are not declared; replace each {UNDECLARED} under "
+            f"`endpoint` in {path}"
         ]
     time = endpoint.get("time")
     if isinstance(time, Mapping) and time.get("dates") == UNDECLARED:
         return [
-            f"dates such as 03/04/2015 can be read in two ways: replace {UNDECLARED} behind `dates`"
-            f" by day-first or month-first in {path}"
+            f"dates such as 03/04/2015 can be read in two ways; replace {UNDECLARED} after "
+            f"`dates` by day-first or month-first in {path}"
         ]
     try:
         study = Study.read(path)

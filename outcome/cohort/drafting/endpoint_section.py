@@ -26,7 +26,7 @@ def binary_section(table: pd.DataFrame, label: str, positive: str) -> dict[str, 
     codes = set(table.loc[~is_missing(table[label]), label].map(canonical_code))
     if positive and canonical_code(positive) not in codes:
         shown = ", ".join(sorted(codes)[:10])
-        raise CohortError(f"column {label!r} never holds {positive!r} (it holds {shown})")
+        raise CohortError(f"column {label!r} does not contain {positive!r} (it contains {shown})")
     found: dict[str, Any] = {"kind": "binary", "label": label, "positive": positive or UNDECLARED}
     if positive and len(codes) > 2:
         found["negative"] = sorted(codes - {canonical_code(positive)})
@@ -82,6 +82,6 @@ def guessed_section(
     if found.label:
         return binary_section(table, found.label, positive)
     raise CohortError(
-        f"no column looks like an outcome (there are {', '.join(map(str, table.columns[:20]))})."
-        " To do: name it, with `time=` and `event=`, or `label=`"
+        f"no column looks like an outcome (columns: {', '.join(map(str, table.columns[:20]))}). "
+        "To do: give the column with `time=` and `event=`, or `label=`"
     )

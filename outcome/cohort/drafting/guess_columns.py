@@ -210,7 +210,7 @@ def _slide(table: pd.DataFrame, files: Collection[str], reasons: dict[str, str])
     hits = {c: int(table[c].map(_stem).isin(list(files)).sum()) for c in _columns(table)}
     best = max(hits, key=lambda c: hits[c])
     if files and hits[best]:
-        reasons["slide"] = f"{hits[best]} of {len(table)} rows name a feature file"
+        reasons["slide"] = f"{hits[best]} of {len(table)} rows contain the name of a feature file"
         return best
     if not files and (found := _first(table, lambda c: bool(SLIDE.search(words(c))), ())):
         reasons["slide"] = "by its name"
@@ -225,14 +225,18 @@ def _patient(
         hits = {c: len(slides_by_prefix(table[c].tolist(), files)) for c in _columns(table)}
         best = max(hits, key=lambda c: hits[c])
         if hits[best]:
-            reasons["patient"] = f"{hits[best]} of {len(files)} feature files begin with its values"
+            reasons["patient"] = (
+                f"the names of {hits[best]} of {len(files)} feature files begin with its values"
+            )
             return best
     if found := _first(table, lambda c: bool(PATIENT.search(words(c))), {slide}):
         reasons["patient"] = "by its name"
         return found
     if slide:
         named = (
-            "files are named by it" if PATIENT.search(words(slide)) else "no other looks like one"
+            "files are named after it"
+            if PATIENT.search(words(slide))
+            else "no other looks like one"
         )
         reasons["patient"] = f"{named}: one file per patient"
         return slide
@@ -271,7 +275,7 @@ def _follow_up(
     reasons.setdefault("event", "by its name and values")
     rivals = [f"{t} with {e}" for t, e in pairs if together((t, e)) == together(best)]
     if parts := _in_two_columns(table, best[0], times):
-        reasons["time"] = "two columns that complete each other, by their names and values"
+        reasons["time"] = "two columns that complement each other, by their names and values"
         return {"to": parts}, best[1]
     if len(rivals) > 1:
         reasons["time"] += f"; as likely: {', '.join(rivals[1:6])}"
@@ -289,9 +293,10 @@ def _refuse_unreadable_times(table: pd.DataFrame, taken: Collection[str], label:
         bad = text[numbers.isna()]
         if len(bad) and text.nunique() > 2 and text.str.contains(r"^\D{0,3}\d").mean() > MOSTLY:
             raise CohortError(
-                f"column {column!r} looks like follow-up, but {len(bad)} of its cells are not plain"
-                f" numbers, e.g. {bad.iloc[0]!r}. To do: write numbers alone (1801 or 1.801), or"
-                f" name {label!r} with `label=`, if the length of follow-up does not matter"
+                f"column {column!r} looks like follow-up, but {len(bad)} of its cells are not "
+                f"plain numbers, e.g. {bad.iloc[0]!r}. To do: write only numbers (1801 or "
+                f"1.801), or, if the length of follow-up is not relevant, give {label!r} with "
+                "`label=`"
             )
 
 

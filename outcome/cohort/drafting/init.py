@@ -114,23 +114,24 @@ def _comments(
 ) -> dict[str, str]:
     endpoint = study["endpoint"]
     comments = {
-        "name": "Written by `outcome init`. Which column is what was guessed: read it through.",
+        "name": "Written by `outcome init`. The roles of the columns are guesses: check them.",
         "columns": "patients and slides; slides and files are matched by name",
         "endpoint": "GUESSED. " + endpoint_comments(endpoint),
         "embeddings": "relative to this file",
         "arms": "each is one model; all are compared with the baseline on the same folds",
-        "split": "always by patient. `site_preserved: true` (with `site`) keeps hospitals whole",
+        "split": "always by patient. `site_preserved: true` (with `site`) keeps hospitals together",
     }
     if "event_codes" in endpoint:
         comments["endpoint"] += "\nevent_codes: 1 = event, 0 = none, 2 = a competing event"
     if endpoint["kind"] == "survival":
         comments["endpoint"] += "\nhorizons: [...] in the same unit would add risks by that time"
     if "contrasts" in study:
-        comments["contrasts"] = "does the image add to what is known without it?"
+        comments["contrasts"] = "does the image add to the clinical data?"
     if isinstance(endpoint.get("time"), dict):
         comments["endpoint"] += (
-            "\ntime: from one date to the first of others that a patient has; or the first of"
-            " several columns of times\ndates: day-first or month-first, if the year is not first"
+            "\ntime: from one date to the first available of several dates; or the first "
+            "available of several columns of times\ndates: day-first or month-first, if the "
+            "year is not first"
         )
     if not folders:
         comments["embeddings"] += ". CORRECT THIS: the folder of patch embeddings"

@@ -46,9 +46,9 @@ def with_slides(
     cohort = cohort.drop(columns="patient_" if "patient" in columns else "patient").fillna("")
     without = sorted(set(table[patient]) - set(owner.values()))
     notes = [
-        f"guess: {len(owner)} of {len(files)} feature files belong to the"
-        f" {len(set(owner.values()))} patients with whose id their names begin: in {written}"
+        f"guess: {len(owner)} of {len(files)} feature files belong to {len(set(owner.values()))} "
+        f"patients, because the file names begin with the patient ids; listed in {written}"
     ]
     if without:
-        notes.append(f"{len(without)} patients are without a file, e.g. {', '.join(without[:3])}")
+        notes.append(f"{len(without)} patients have no file, e.g. {', '.join(without[:3])}")
     return cohort, "slide_id", notes

@@ -188,7 +188,9 @@ def find_slide_files(folders: Path | Sequence[Path], layout: Layout = "auto") ->
             if folder.is_file():
                 table = read_table_of_vectors(folder, names)
                 per_folder.append({slide: (folder, slide) for slide in table.rows})
-                notes.append(f"{folder.name} holds one vector for each of {len(table.rows)} rows")
+                notes.append(
+                    f"{folder.name} contains one vector for each of {len(table.rows)} rows"
+                )
                 continue
             found = _in_folder(folder, OF_LAYOUT.get(declared, PREFERENCE), notes)
         except OSError as error:
@@ -201,9 +203,11 @@ def find_slide_files(folders: Path | Sequence[Path], layout: Layout = "auto") ->
     if any(len(p) > 1 for p in paths.values()):
         partial = frozenset(s for s in slides if len(paths[s]) < len(folders))
         shown = ", ".join(f.name for f in folders)
-        notes.append(f"patches of {len(folders)} folders ({shown}) are put together by slide")
+        notes.append(
+            f"patch features of {len(folders)} folders ({shown}) are concatenated by slide"
+        )
     elif len(folders) > 1:
-        notes.append(f"{len(folders)} folders hold different slides, and are used side by side")
+        notes.append(f"{len(folders)} folders contain different slides and are used together")
     files = {
         slide: SlideFiles(tuple(path for path, _ in places), names, declared, _rows(places))
         for slide, places in paths.items()
@@ -232,9 +236,9 @@ def _in_folder(folder: Path, suffixes: Sequence[str], notes: list[str]) -> dict[
             raise refuse_pickle(pickles[0].name)
         inside = ", ".join(sorted(p.name for p in folder.iterdir())[:3]) or "nothing"
         raise EmbeddingError(
-            f"embeddings.patches: {folder} holds no {', '.join(suffixes)} file (it holds {inside})."
-            " To do: point to the folder with one file per slide, or to a table of slide vectors"
-            " (.h5ad, .parquet, .csv)"
+            f"embeddings.patches: {folder} contains no {', '.join(suffixes)} file (it contains "
+            f"{inside}). To do: give the folder with one file per slide, or to a table of slide "
+            "vectors (.h5ad, .parquet, .csv)"
         )
     twins = 0
     for slide, paths in found.items():
@@ -243,8 +247,9 @@ def _in_folder(folder: Path, suffixes: Sequence[str], notes: list[str]) -> dict[
         found[slide] = kept
     if twins:
         notes.append(
-            f"{twins} slides are in {folder.name} as more than one kind of file: HDF5 is used"
-            " before tensors, and these before numpy (`embeddings: {layout: ...}` chooses)"
+            f"{twins} slides have more than one kind of file in {folder.name}. HDF5 files are "
+            "preferred to tensors, and tensors to numpy files (`embeddings: {layout: ...}` "
+            "overrides this)"
         )
     return found
 
@@ -272,8 +277,8 @@ def _feature_files(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
         seen += len(names)
         if seen > MOST_FILES:
             raise EmbeddingError(
-                f"embeddings.patches: {folder} holds more than {MOST_FILES:,} files. To do: point"
-                " to the folder with one file per slide"
+                f"embeddings.patches: {folder} contains more than {MOST_FILES:,} files. To do: "
+                "give the folder with one file per slide"
             )
         for name in sorted([*names, *stores]):
             lower = name.lower()

@@ -131,7 +131,10 @@ def _slide_files(study: Study, cohort: Cohort, notes: list[str], problems: Probl
     notes += found.notes
     known = join_ids(found.files, cohort.named)
     if unmatched := len(found.files) - len(known):
-        notes.append(f"{unmatched} feature files belong to no slide of the cohort table: not used")
+        notes.append(
+            f"{unmatched} feature files do not belong to a slide of the cohort table and are not "
+            "used"
+        )
     return found
 
 
@@ -144,9 +147,10 @@ def _link(
         f"{s} ({', '.join(map(str, found.doubled[s][:2]))})" for s in wanted if s in found.doubled
     ]:
         problems.add(
-            "several feature files have the name of one slide",
+            "several feature files have the name of the same slide",
             twice,
-            "point `patches` to one of the folders, or list several to put them together",
+            "set `patches` to one of the folders, or list several folders to concatenate their "
+            "features",
         )
     missing = [s for s in wanted if s not in found.files]
     folders = ", ".join(map(str, study.embeddings.patches or ()))
@@ -154,10 +158,10 @@ def _link(
         partly = [s for s in missing if s in found.partial]
         if partly:
             problems.add(
-                f"slides that are in some of the folders only ({folders})",
+                f"slides that are only in some of the folders ({folders})",
                 partly,
-                "extract them for every folder, or set `on_missing: {slide: drop}`; folders that"
-                " are parts of one cohort must not share a slide",
+                "extract them for every folder, or set `on_missing: {slide: drop}`; folders "
+                "with different parts of one cohort must not share a slide",
             )
         if absent := [s for s in missing if s not in found.partial]:
             problems.add(
@@ -247,14 +251,15 @@ def _notes(packed: Mapping[str, Packed]) -> list[str]:
     if repeated := {s: p for s, p in packed.items() if p.repeated}:
         shown = ", ".join(f"{s} ({p.repeated} of {p.n})" for s, p in list(repeated.items())[:3])
         notes.append(
-            f"{len(repeated)} slides hold patches more than once, e.g. {shown}: these weigh more"
-            " than others. Was extraction resumed into the same file? To do: extract these again"
+            f"{len(repeated)} slides contain patches more than once, e.g. {shown}. Repeated "
+            "patches get more weight. Was extraction resumed into the same file? To do: extract "
+            "these slides again"
         )
     if unreadable := {s: p.coords_problem for s, p in packed.items() if p.coords_problem}:
         slide, reason = next(iter(unreadable.items()))
         notes.append(
-            f"coordinates of {len(unreadable)} slides cannot be read, e.g. {slide} ({reason}):"
-            " training does without them, and no maps of these slides can be drawn"
+            f"coordinates of {len(unreadable)} slides cannot be read, e.g. {slide} ({reason}). "
+            "Training does not need them, but no maps of these slides can be drawn"
         )
     return notes
 

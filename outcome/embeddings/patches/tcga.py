@@ -60,8 +60,8 @@ def tcga_kinds(slides: Iterable[str]) -> dict[str, list[str]]:
 def describe_tcga(kinds: Mapping[str, list[str]]) -> list[str]:
     """Return a sentence for each kind that there is, with the option that leaves it out."""
     return [
-        f"{len(slides)} slides are {MEANING[kind]}, e.g. {', '.join(slides[:3])}:"
-        f" `embeddings: {{tcga_leave_out: [{kind}]}}` leaves them out"
+        f"{len(slides)} slides are {MEANING[kind]}, e.g. {', '.join(slides[:3])}; `embeddings: "
+        f"{{tcga_leave_out: [{kind}]}}` excludes them"
         for kind, slides in kinds.items()
         if slides
     ]

@@ -75,7 +75,7 @@ def embed_texts(
     limit = min(limit or encoder.limit, encoder.limit)
     about = {
         **encoder.about(),
-        "chunking": f"whole sentences, at most {limit} {encoder.unit} a chunk",
+        "chunking": f"whole sentences, at most {limit} {encoder.unit} per chunk",
         "format": str(FORMAT),
     }
     if not texts:
@@ -191,11 +191,13 @@ def _known(out: Path, about: Mapping[str, str]) -> dict[str, str]:
             if found == dict(about):
                 return {p: str(file[p].attrs.get("text", "")) for p in file}
     except OSError:
-        raise EmbeddingError(f"{out} exists and is no file of vectors: name another") from None
+        raise EmbeddingError(
+            f"{out} exists and is not a file of vectors; give another file"
+        ) from None
     differing = [k for k in about if found.get(k) != about[k]]
     raise EmbeddingError(
-        f"{out} exists and was made otherwise ({', '.join(differing)}): name another file with"
-        " `out=`, or remove it"
+        f"{out} exists and was made with other settings ({', '.join(differing)}); give another "
+        "file with `out=`, or remove it"
     )
 
 

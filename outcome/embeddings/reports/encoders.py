@@ -38,13 +38,12 @@ return the unknown token for every word.
 """
 
 MUSK_ABSENT = (
-    "encoder musk: the package {package!r} is not installed. MUSK is not on PyPI: clone"
-    " lilab-stanford/MUSK from GitHub, install its requirements and then the clone (pip install -e"
-    " MUSK), and ask for the weights on its hub page (xiangjx/musk), or name a file with"
-    " `weights=`. The"
-    " tokenizer needs slide-outcome[text]. MUSK's licence (CC-BY-NC-ND 4.0) allows"
-    " non-commercial academic research with attribution; commercial use, and passing on what is"
-    " derived from it, it does not allow"
+    "encoder musk: the package {package!r} is not installed. MUSK is not on PyPI: clone "
+    "lilab-stanford/MUSK from GitHub, install its requirements and then the clone (pip "
+    "install -e MUSK), and request the weights on its hub page (xiangjx/musk), or give a "
+    "file with `weights=`. The tokenizer needs slide-outcome[text]. MUSK's licence "
+    "(CC-BY-NC-ND 4.0) allows non-commercial academic research with attribution. It does "
+    "not allow commercial use or the distribution of derived works"
 )
 TEXT_ABSENT = (
     "encoder sentence-transformers: the package is not installed. To do: pip install"
@@ -144,7 +143,7 @@ class MuskEncoder:
         for row, text in enumerate(texts):
             tokens = [BEGIN, *self.tokens(text), END]
             if len(tokens) > ids.shape[1]:
-                raise ValueError(f"a chunk of {len(tokens) - 2} tokens, and MUSK takes 98")
+                raise ValueError(f"a chunk has {len(tokens) - 2} tokens, but MUSK takes at most 98")
             ids[row, : len(tokens)] = tokens
             mask[row, : len(tokens)] = 0
         return ids, mask
@@ -234,9 +233,9 @@ def make_encoder(
     """
     if spec == "tfidf-svd":
         raise EmbeddingError(
-            "tfidf-svd is learned from the development patients of each fold: one file for all"
-            " would let test patients shape their own vectors. To do: name the texts in the study"
-            " file, `reports: {texts: ..., encoder: tfidf-svd}`"
+            "tfidf-svd is learned from the development patients of each fold. With one file for "
+            "all folds, test patients would influence their own vectors. To do: give the texts "
+            "in the study file, `reports: {texts: ..., encoder: tfidf-svd}`"
         )
     name, colon, rest = spec.partition(":")
     device = choose_device(device)
@@ -267,8 +266,8 @@ def _musk(device: str, batch: int, half: bool, weights: str, tokenizer: Path | N
         tokenizer = Path(str(found["musk.modeling"].__file__)).parent / "models" / "tokenizer.spm"
     if not tokenizer.is_file():
         raise EmbeddingError(
-            f"MUSK's tokenizer is not at {tokenizer}: name tokenizer.spm of its repository with"
-            " `tokenizer=`"
+            f"MUSK's tokenizer is not at {tokenizer}; give tokenizer.spm of its repository with "
+            "`tokenizer=`"
         )
     model = found["timm.models"].create_model(MUSK_MODEL)
     if weights.startswith("hf_hub:"):
@@ -277,8 +276,8 @@ def _musk(device: str, batch: int, half: bool, weights: str, tokenizer: Path | N
         except Exception as error:  # noqa: BLE001 - whatever the hub's client raises
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise EmbeddingError(
-                f"MUSK's weights cannot be had from {weights} ({reason}): log in to the hub, or"
-                " name a downloaded file with `weights=`"
+                f"MUSK's weights cannot be loaded from {weights} ({reason}). Log in to the hub, "
+                "or give a downloaded file with `weights=`"
             ) from None
         identity = weights
     else:
@@ -320,11 +319,11 @@ def _load_weights(model: Any, path: Path) -> None:
         found = model.load_state_dict(state, strict=False)
     except (RuntimeError, AttributeError, TypeError) as error:
         reason = (str(error).splitlines() or [""])[0]
-        raise EmbeddingError(f"{path} does not hold MUSK's weights: {reason}") from None
+        raise EmbeddingError(f"{path} does not contain MUSK's weights: {reason}") from None
     missing = [k for k in found.missing_keys if "relative_position_index" not in k]
     if missing:
         raise EmbeddingError(
-            f"{path} does not hold MUSK's weights: {len(missing)} are missing, e.g. {missing[0]}"
+            f"{path} does not contain MUSK's weights: {len(missing)} are missing, e.g. {missing[0]}"
         )
 
 
@@ -341,8 +340,8 @@ def _sentence_transformers(name: str, device: str, batch: int, half: bool) -> Se
     except Exception as error:  # noqa: BLE001 - whatever the hub's client or a damaged model raises
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise EmbeddingError(
-            f"the sentence-transformers model {name!r} cannot be loaded ({reason}): name a folder"
-            " that holds a model, or a model's name where there is a connection"
+            f"the sentence-transformers model {name!r} cannot be loaded ({reason}). Give a "
+            "folder that contains a model, or, with an internet connection, the name of a model"
         ) from None
     model.eval()
     return SentenceEncoder(model.half() if half else model, name, batch)

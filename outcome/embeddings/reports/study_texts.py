@@ -40,9 +40,9 @@ class StudyTexts:
     @property
     def said(self) -> str:
         """What was removed, in a sentence."""
-        text = f"{self.removed} sentences that tell the outcome were removed from the reports of"
+        text = f"{self.removed} sentences that state the outcome were removed from the reports of"
         text += f" {self.shortened} patients"
-        return text + (f"; of {self.emptied} nothing was left" if self.emptied else "")
+        return text + (f"; {self.emptied} of them have no text left" if self.emptied else "")
 
 
 def redacted(table: ReportTable) -> StudyTexts:

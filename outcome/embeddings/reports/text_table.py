@@ -72,7 +72,7 @@ def read_report_texts(
         for column in missing:
             problems.add(
                 f"there is no column {column!r}",
-                remedy=f"name the columns of ids and texts; there are {columns}",
+                remedy=f"give the columns of ids and texts; the columns are {columns}",
             )
         problems.raise_if_any(EmbeddingError)
     nameless = is_blank(frame[patient])
@@ -87,18 +87,18 @@ def read_report_texts(
     texts = {str(p): str(t) for p, t in joined.items()}
     empty = sorted(set(frame[patient]) - set(texts))
     if not texts:
-        raise EmbeddingError(f"{path.name} holds no text in column {text!r}")
+        raise EmbeddingError(f"{path.name} has no text in column {text!r}")
     return ReportTable(texts, dates, tuple(empty))
 
 
 def _folder(path: Path, patient: str, text: str) -> TextTable:
     files = sorted(p for p in path.iterdir() if p.suffix.lower() == ".txt" and p.is_file())
     if not files:
-        raise EmbeddingError(f"{path} holds no file <patient id>.txt")
+        raise EmbeddingError(f"{path} contains no file <patient id>.txt")
     try:
         rows = [(f.stem, f.read_text(encoding="utf-8-sig")) for f in files]
     except UnicodeDecodeError as error:
-        raise EmbeddingError(f"{path} holds a file that is not UTF-8 text ({error})") from None
+        raise EmbeddingError(f"{path} contains a file that is not UTF-8 text ({error})") from None
     return as_text(pd.DataFrame(rows, columns=[patient, text]), path.name)
 
 

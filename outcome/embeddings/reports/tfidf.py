@@ -79,7 +79,7 @@ class TfidfSvd:
         try:
             counts = counter.fit_transform(flat).tocsr()
         except ValueError:
-            raise EmbeddingError("the report texts hold no words") from None
+            raise EmbeddingError("the report texts contain no words") from None
         owner = np.repeat(np.arange(len(reports)), [len(r) for r in reports])
         frequency = _reports_with(counts, owner, len(reports))
         names = counter.get_feature_names_out()
@@ -88,8 +88,8 @@ class TfidfSvd:
         known = np.sort(known[np.argsort(-frequency[known], kind="stable")][:MOST_TERMS])
         if len(known) < 2:
             raise EmbeddingError(
-                f"the reports of {len(reports)} development patients have hardly a word in common;"
-                " use an encoder that knows the language"
+                f"the reports of {len(reports)} development patients have hardly any words in "
+                "common; use an encoder for the language of the reports"
             )
         idf = np.log((1 + len(reports)) / (1 + frequency[known])) + 1
         weights = _weigh(counts[:, known], idf)
@@ -190,7 +190,7 @@ class TextReports:
 
     def vectors(self, patient: str) -> NDArray[np.float32] | None:
         """Refuse: vectors exist only once a development set is known (see `fitted`)."""
-        raise RuntimeError("these report vectors depend on the fold: use StudyData.of_fold")
+        raise RuntimeError("these report vectors depend on the fold; use StudyData.of_fold")
 
     def content(self, patient: str) -> bytes:
         """Return what a fit depends on, with the texts of the other development patients."""

@@ -141,7 +141,7 @@ def _texts(source: ReportTexts, study: Study, cohort: Cohort) -> TextReports:
     if not rows:
         reason = why_ids_differ(found.keys(), cohort.patients.index.tolist())
         raise EmbeddingError(
-            f"{source.texts.name} holds a report of none of the {len(cohort.patients)} patients"
+            f"{source.texts.name} contains no report of the {len(cohort.patients)} patients"
             + (f" ({reason})" if reason else "")
         )
     unmatched = sum(p not in cohort.named for p in found)
@@ -192,7 +192,7 @@ def _read_vectors(
         return None
     if not vectors:
         problems.add(
-            f"{path.name} holds a report of none of the {len(wanted)} patients"
+            f"{path.name} contains no report of the {len(wanted)} patients"
             + (f" ({reason})" if (reason := why_ids_differ(keys, wanted)) else ""),
             remedy="name each dataset by the patient id of the cohort table",
         )
@@ -232,7 +232,9 @@ def pack_reports(
     if not _one_dimension("`reports`", vectors, problems) or bad:
         return None
     if not vectors:
-        problems.add("`reports` holds no vector", remedy="give a vector per patient, or no reports")
+        problems.add(
+            "`reports` contains no vectors", remedy="give a vector per patient, or omit `reports`"
+        )
         return None
     return _packed(vectors, store, "", 0)
 
@@ -262,7 +264,7 @@ def _one_dimension(
 
 def _chunks(file: h5py.File, patient: str) -> NDArray[np.float32]:
     if not isinstance(file.get(patient, getlink=True), h5py.HardLink):
-        raise EmbeddingError("a link to somewhere else, and a dataset is needed")
+        raise EmbeddingError("a link to another place, but a dataset is needed")
     data = file[patient]
     if not isinstance(data, h5py.Dataset) or data.dtype.kind not in "fiu":
         raise EmbeddingError("not a dataset of numbers")
@@ -284,7 +286,7 @@ def report_vectors(data: Any) -> NDArray[np.float32]:
     if data.dtype.kind not in "fiu":
         raise EmbeddingError(f"vectors of {data.dtype}, not of numbers")
     if data.ndim not in (1, 2):
-        raise EmbeddingError(f"shape {data.shape}, and (d,) or (chunks, d) is needed")
+        raise EmbeddingError(f"shape {data.shape}, but (d,) or (chunks, d) is needed")
     with np.errstate(over="ignore"):
         values = np.asarray(data[()], dtype=np.float32)
     if not np.isfinite(values).all():

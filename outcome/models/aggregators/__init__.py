@@ -103,8 +103,8 @@ def make_aggregator(name: str, dimension: int, options: Mapping[str, Any]) -> nn
         ) from None
     if not isinstance(pool, nn.Module) or not hasattr(pool, "width"):
         raise StudyError(
-            f"{name!r} is not an aggregator: it does not make a torch.nn.Module with a `width`."
-            " To do: see `outcome.testing.check_aggregator`"
+            f"{name!r} is not an aggregator: it does not return a torch.nn.Module with a "
+            "`width`. To do: see `outcome.testing.check_aggregator`"
         )
     return pool
 
@@ -112,7 +112,9 @@ def make_aggregator(name: str, dimension: int, options: Mapping[str, Any]) -> nn
 def _outside(name: str) -> type[nn.Module]:
     module, _, attribute = name.partition(":")
     if not attribute:
-        raise StudyError(f"there is no aggregator {name!r}: {', '.join(AGGREGATORS)}")
+        raise StudyError(
+            f"there is no aggregator {name!r}; aggregators are {', '.join(AGGREGATORS)}"
+        )
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, TypeError, ValueError) as error:

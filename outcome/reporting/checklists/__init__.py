@@ -1,4 +1,4 @@
-"""Reporting checklists: their items, and what a run answers of each."""
+"""Reporting checklists: their items, and the items that a run can answer."""
 
 from outcome.reporting.checklists.items import Checklist, Item
 from outcome.reporting.checklists.probast import PROBAST

@@ -1,4 +1,4 @@
-"""What a checklist consists of, and conditions that its items share."""
+"""Items of a checklist, and shared conditions."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Item:
     Parameters
     ----------
     number : str
-        As the checklist numbers it.
+        Number in the checklist.
     asks : str
-        What it asks for, in our own words.
+        Topic of the item, paraphrased.
     where : str or callable
-        Id of the chapter that answers it; empty where a run cannot know the answer.
+        Id of the chapter that answers it; empty if a run cannot answer it.
     answer : callable, optional
-        Makes a short answer from the run; by default the title of the chapter.
+        Returns a short answer from the run; by default the title of the chapter.
     """
 
     number: str
@@ -34,7 +34,7 @@ class Item:
     answer: Callable[[Run], str] | None = field(default=None, compare=False)
 
     def anchor(self, run: Run) -> str:
-        """Id of the chapter that answers the item for this run; empty without one."""
+        """Id of the chapter that answers the item for this run; empty if there is none."""
         return self.where(run) if callable(self.where) else self.where
 
 
@@ -46,7 +46,7 @@ class Checklist:
     ----------
     name, source : str
     about : str
-        What it is for.
+        Purpose of the checklist.
     items : sequence of Item
     """
 
@@ -57,20 +57,20 @@ class Checklist:
 
 
 def where_trained(run: Run) -> str:
-    """Return the chapter of methods, where the run trained models."""
+    """Return the chapter of methods, if the run trained models."""
     return "methods" if run.part("training") else ""
 
 
 def has_table(file: str, anchor: str) -> Callable[[Run], str]:
-    """Return the chapter, where the run folder holds the table."""
+    """Return the chapter, if the run folder contains the table."""
     return lambda run: anchor if len(run.table(file)) else ""
 
 
 def has_sites(run: Run) -> str:
-    """Return the chapter of subgroups, where sites are known and compared."""
+    """Return the chapter of subgroups, if sites are known and compared."""
     return "subgroups" if "site" in run.acquisition and len(run.table("subgroups.csv")) else ""
 
 
 def weights_kept(run: Run) -> str:
-    """Return the chapter of reproducibility, where the folder holds the trained networks."""
+    """Return the chapter of reproducibility, if the folder contains the trained networks."""
     return "reproducibility" if (run.path / "fits").is_dir() else ""

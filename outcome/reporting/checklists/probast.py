@@ -17,7 +17,7 @@ def _events(run: Run) -> str:
 def _apart(run: Run) -> str:
     return {
         True: "yes; checked in splits.csv",
-        False: "no: some scored patients were trained on",
+        False: "no: some scored patients were also training patients",
         None: "not recorded",
     }[run.tested_apart]
 
@@ -47,25 +47,27 @@ def _new_patients(run: Run) -> str:
 PROBAST = Checklist(
     "PROBAST+AI",
     "Moons et al., BMJ 2025; 388: e082505",
-    "risk of bias of the evaluation; topics of its four domains in our own words, not its numbered "
-    "signalling questions",
+    "risk of bias of the evaluation. The topics of the four domains are paraphrased; the "
+    "numbered signalling questions are not reproduced",
     (
         Item("1 Participants", "Suitable source of data"),
         Item("1 Participants", "Suitable inclusion and exclusion of patients"),
-        Item("1 Participants", "Evaluation patients represent those of intended use"),
+        Item("1 Participants", "Evaluation patients represent the patients of the intended use"),
         Item(
             "2 Predictors",
-            "Defined and measured alike in all patients",
+            "Defined and measured in the same way in all patients",
             has_table("nuisance.csv", "nuisance"),
         ),
         Item("2 Predictors", "Measured without knowledge of the outcome"),
         Item("2 Predictors", "Available when the model is meant to be used"),
-        Item("3 Outcome", "Suitable definition, fixed beforehand", "methods"),
-        Item("3 Outcome", "Predictors are no part of its definition"),
-        Item("3 Outcome", "Determined alike in all patients, and blind to the predictors"),
+        Item("3 Outcome", "Suitable definition, fixed in advance", "methods"),
+        Item("3 Outcome", "The definition does not include predictors"),
+        Item(
+            "3 Outcome", "Determined in the same way in all patients, and blinded to the predictors"
+        ),
         Item("3 Outcome", "Suitable time between predictors and outcome"),
         Item("4 Analysis", "Enough patients with the outcome", "cohort", _events),
-        Item("4 Analysis", "Patients who were left out", "cohort", _left_out),
+        Item("4 Analysis", "Excluded patients", "cohort", _left_out),
         Item("4 Analysis", "Missing values handled suitably", "methods"),
         Item(
             "4 Analysis",
@@ -73,8 +75,13 @@ PROBAST = Checklist(
             lambda run: "methods" if run.endpoint.times else "",
             _censoring,
         ),
-        Item("4 Analysis", "Relevant measures of performance", "discrimination", _calibrated),
-        Item("4 Analysis", "Evaluated in patients whom no training step saw", "answers", _apart),
+        Item("4 Analysis", "Relevant performance measures", "discrimination", _calibrated),
+        Item(
+            "4 Analysis",
+            "Evaluated in patients who were not used in any training step",
+            "answers",
+            _apart,
+        ),
         Item("4 Analysis", "How the evaluation patients were obtained", "methods", _new_patients),
         Item(
             "4 Analysis",

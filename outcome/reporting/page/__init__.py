@@ -1,1 +1,1 @@
-"""What a page is made of: blocks, text, numbers, figures, and the template that joins them."""
+"""Elements of a page: blocks, text, numbers, figures, and the template."""

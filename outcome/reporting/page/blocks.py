@@ -1,4 +1,4 @@
-"""What a section of the report is made of; `templates/report.html.j2` draws each kind of block."""
+"""Blocks of a section of the report; `templates/report.html.j2` renders each kind of block."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Fact:
     good: bool
     text: str
     anchor: str = ""
-    """Id of the section that says more."""
+    """Id of the section with details."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """A list of points; with `mark`, each is named as in favour or as a caution."""
+    """A list of points; with `mark`, each is marked as in favour or as a caution."""
 
     kind: ClassVar[str] = "facts"
     items: Sequence[Fact]
@@ -66,12 +66,12 @@ class Picture:
     alt: str
     caption: str
     as_file: bool = True
-    """Whether it also lies in `figures/`."""
+    """Whether it is also saved in `figures/`."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One box of the cohort flow, with what was lost on the way to it."""
+    """One box of the cohort flow, with the exclusions before it."""
 
     title: str
     counts: str
@@ -81,7 +81,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Flow:
-    """The cohort, from the table that was read to the patients that were analysed."""
+    """The cohort flow, from the table to the analysed patients."""
 
     kind: ClassVar[str] = "flow"
     steps: Sequence[Step]
@@ -89,7 +89,7 @@ class Flow:
 
 @dataclass(frozen=True)
 class Tab:
-    """What is shown for one arm."""
+    """The content for one arm."""
 
     anchor: str
     title: str
@@ -115,7 +115,7 @@ class TableBlock:
 
 @dataclass(frozen=True)
 class Folded:
-    """Blocks that a reader opens on demand; always open on paper."""
+    """Blocks that are closed at first; always open in print."""
 
     kind: ClassVar[str] = "folded"
     title: str
@@ -136,7 +136,7 @@ class ReportSection:
     title : str
     blocks : list of Block
     folded : bool
-        Closed at first; a reader opens it by its title. Always open on paper.
+        Closed at first and opened by a click on the title. Always open in print.
     """
 
     anchor: str
@@ -145,19 +145,19 @@ class ReportSection:
     folded: bool = False
 
     def say(self, *paragraphs: str, quiet: bool = False) -> None:
-        """Append paragraphs, empty ones left out."""
+        """Append paragraphs; empty paragraphs are skipped."""
         if kept := [p for p in paragraphs if p]:
             self.blocks.append(Text(kept, quiet))
 
     def show(self, block: Block | Table) -> None:
-        """Append a block; a table without rows is left out."""
+        """Append a block; a table without rows is skipped."""
         if not isinstance(block, Table):
             self.blocks.append(block)
         elif block.rows:
             self.blocks.append(TableBlock(block.without_empty_columns()))
 
     def fold(self, title: str, *tables: Table) -> None:
-        """Append tables that a reader opens on demand; those without rows are left out."""
+        """Append tables that are closed at first; tables without rows are skipped."""
         made = [TableBlock(t.without_empty_columns()) for t in tables if t.rows]
         if made:
             self.blocks.append(Folded(title, made))
@@ -171,7 +171,7 @@ class Answer:
     ----------
     question, short : str
     sentences : sequence of str
-        The first is always shown, the others on demand.
+        The first sentence is always shown, the others on demand.
     """
 
     question: str

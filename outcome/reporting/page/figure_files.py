@@ -19,7 +19,7 @@ __all__ = ["FigureFiles", "plain_style"]
 
 DPI = 300
 INDEX = "drawn.txt"
-"""Names of the figures of the last report: only these may be removed by the next."""
+"""Names of the figures of the last report; the next report may remove only these."""
 SCALE = 1.25
 """Size in the page relative to the size on paper."""
 _DARK = {INK: "#e4e7ea", MUTED: "#98a1ab"}
@@ -27,7 +27,7 @@ _DARK = {INK: "#e4e7ea", MUTED: "#98a1ab"}
 
 @contextmanager
 def plain_style() -> Iterator[None]:
-    """Draw with matplotlib's defaults whatever the caller has set, and put that back afterwards."""
+    """Draw with matplotlib's defaults, and restore the settings of the caller afterwards."""
     defaults = {k: v for k, v in mpl.rcParamsDefault.items() if not k.startswith("backend")}
     with mpl.rc_context():
         mpl.rcParams.update(defaults)
@@ -84,7 +84,7 @@ class FigureFiles:
         )
 
     def close(self) -> None:
-        """Remove what an earlier report has drawn and this one has not; nothing else."""
+        """Remove only figures of an earlier report that this report does not have."""
         index = self.folder / INDEX
         before = index.read_text(encoding="utf-8").splitlines() if index.is_file() else []
         for name in set(before) - set(self.saved):
@@ -102,7 +102,7 @@ def _size(svg: str) -> tuple[float, float]:
 
 
 def _for_page(svg: str) -> str:
-    """Drop the prolog and metadata; repaint ink where the reader prefers a dark page."""
+    """Remove the prolog and metadata; change the colours if the reader prefers a dark page."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
     rules = "".join(

@@ -1,4 +1,4 @@
-"""What the figures of all chapters share: colours and file names of the arms, sizes, tabs."""
+"""Shared parts of the figures of all chapters: colours and file names of the arms, sizes, tabs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["MOST_ROWS", "WIDTH", "ReportFigures", "arm_tabs", "forest_heading"]
 WIDTH = 4.6
 """Inches."""
 MOST_ROWS = 40
-"""Of a forest plot."""
+"""Size of a forest plot."""
 
 
 class ReportFigures:
@@ -27,9 +27,9 @@ class ReportFigures:
     Parameters
     ----------
     run : Run
-        What is drawn.
+        The run to draw.
     gallery : FigureFiles
-        Where it is saved.
+        Where figures are saved.
     """
 
     def __init__(self, run: Run, gallery: FigureFiles) -> None:
@@ -45,7 +45,7 @@ class ReportFigures:
     ) -> Picture:
         """Draw on fresh Axes of a size in inches, save, and return the picture for the page.
 
-        A picture that several chapters show is drawn once.
+        A figure that is used in several chapters is drawn once.
         """
         if name not in self._drawn:
             figure = Figure(figsize=size)
@@ -57,14 +57,14 @@ class ReportFigures:
 def arm_tabs(
     run: Run, drawings: ReportFigures, prefix: str, make: Callable[[str], Sequence[Block]]
 ) -> Tabs:
-    """Make a tab for each arm that has something to show."""
+    """Make a tab for each arm that has content."""
     made = [(arm, list(make(arm))) for arm in run.arms]
     tabs = [Tab(f"{prefix}-{drawings.slugs[a]}", a, blocks) for a, blocks in made if blocks]
     return Tabs("Arm", tabs)
 
 
 def forest_heading(text: str) -> dict[str, object]:
-    """Return a row of a forest plot that is a line of text."""
+    """Return a row of a forest plot that contains only text."""
     missing = float("nan")
     return {
         "label": text,

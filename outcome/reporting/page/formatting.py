@@ -1,4 +1,4 @@
-"""Numbers as text, and tables as rows of cells that can be read, sorted and copied."""
+"""Numbers as text, and tables as rows of cells that can be sorted and copied."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Cell", "Table", "column", "entry", "joined", "quote", "slug"]
 
 
 def slug(text: str, taken: set[str]) -> str:
-    """Return a short file-name part for any text, unlike those in `taken`, and add it there.
+    """Return a short part of a file name for any text, not yet in `taken`, and add it there.
 
     Examples
     --------
@@ -34,7 +34,7 @@ def slug(text: str, taken: set[str]) -> str:
 
 
 def entry(row: Any, name: str) -> float:
-    """Return a number of a row, NaN where the row has none by that name.
+    """Return a number of a row; NaN if the row has no such entry.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def entry(row: Any, name: str) -> float:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: what is read, and what it is sorted by."""
+    """One cell: its text and its sort key."""
 
     text: str
     sort: float | None = None
@@ -54,7 +54,7 @@ class Cell:
     swatch: str = ""
     """CSS class of a colour mark before the text."""
     link: str = ""
-    """Id of a section of the page that the text leads to."""
+    """Id of the section of the page that the text links to."""
 
 
 @dataclass
@@ -64,11 +64,11 @@ class Table:
     Parameters
     ----------
     caption : str
-        What it shows; it is also the name that a screen reader gives.
+        Title of the table; also its name for screen readers.
     columns : sequence of str
         Headings.
     rows : list of list of Cell
-        Each as long as `columns`.
+        Rows; each has the length of `columns`.
     notes : list of str
         Footnotes.
     """
@@ -78,7 +78,7 @@ class Table:
     rows: list[list[Cell]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     numeric: set[int] = field(default_factory=set)
-    """Columns that are set flush right."""
+    """Right-aligned columns."""
 
     def add(self, *cells: Cell | str | float | int | None) -> None:
         """Append a row; plain values become cells, the first one a row heading."""
@@ -88,7 +88,7 @@ class Table:
         self.rows.append(row)
 
     def without_empty_columns(self) -> Table:
-        """Return the table without columns that say nothing in any row."""
+        """Return the table without columns that are empty in all rows."""
         full = [
             i
             for i in range(len(self.columns))
@@ -139,14 +139,14 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 
 
 def column(table: pd.DataFrame, name: str) -> pd.Series:
-    """Return a numeric column, all missing where the table lacks it."""
+    """Return a numeric column; all values are missing if the table has no such column."""
     if name in table:
         return pd.to_numeric(table[name], errors="coerce")
     return pd.Series(math.nan, index=table.index, dtype=float)
 
 
 def quote(arm: str) -> str:
-    """Set off the name of an arm."""
+    """Put the name of an arm in quotation marks."""
     return f"“{arm}”"
 
 

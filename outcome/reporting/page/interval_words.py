@@ -1,4 +1,4 @@
-"""What the page says of its intervals and p values, by where their variance comes from."""
+"""Explanations of intervals and p values, depending on the source of their variance."""
 
 from __future__ import annotations
 
@@ -19,51 +19,52 @@ __all__ = [
 
 FIXED = "fixed models"
 OLD = (
-    "The intervals of this folder hold the fitted models fixed: they leave out how much models "
-    "trained on other patients would differ, and are too narrow. Evaluate the run again for "
-    "intervals that count it."
+    "The intervals of this folder treat the fitted models as fixed. They ignore how much "
+    "models trained on other patients would differ, and are too narrow. Evaluate the run "
+    "again to get intervals that include this variation."
 )
 SHORT = {
     "inner models": (
-        "The intervals count that other patients would also have trained other models. In "
-        "simulated studies with 25 events or more, 95% to 98% of such intervals covered the "
-        "C-index of the fitted models on new patients."
+        "The intervals include the variation from training: models trained on other patients "
+        "would differ. In simulated studies with 25 events or more, 95% to 98% of such "
+        "intervals covered the C-index of the fitted models on new patients."
     ),
     "twice the fixed-model variance": (
-        "There are no scores by inner models here, so the intervals use twice the variance of "
-        "fixed models, to allow for the training. In simulated studies with 25 events or more, "
-        "96% to 99% of such intervals covered the C-index of the fitted models on new patients."
+        "This folder has no scores of inner models. The intervals therefore use twice the "
+        "variance of fixed models, to allow for the variation from training. In simulated "
+        "studies with 25 events or more, 96% to 99% of such intervals covered the C-index of "
+        "the fitted models on new patients."
     ),
 }
 
 
 def models_held_fixed(run: Run) -> bool:
-    """Whether intervals of a cross-validated run take its models as given: in older folders."""
+    """Whether intervals of a cross-validated run treat its models as fixed, as in older folders."""
     return run.cross_validated and not set(_sources(run)) & set(SHORT)
 
 
 def given_models(run: Run, table: pd.DataFrame) -> str:
-    """Words of a caption for intervals of a table that take the models as given."""
+    """Words of a caption for intervals that treat the models as fixed."""
     known = set(table["variance"]) & set(SHORT) if "variance" in table else set()
     return ", given these fitted models" if run.cross_validated and not known else ""
 
 
 def interval_summary(run: Run) -> str:
-    """Say in a sentence or two what the intervals cover; nothing for one test set."""
+    """Explain briefly what the intervals cover; empty for one test set."""
     if models_held_fixed(run):
         return OLD
     return " ".join(SHORT[source] for source in _sources(run) if source in SHORT)
 
 
 def interval_sentences(run: Run) -> list[str]:
-    """Say in full what the intervals cover, and how that was checked."""
+    """Explain in full what the intervals cover, and how this was validated."""
     if models_held_fixed(run):
         return [OLD]
     return [f"{COVERAGE[s][:1].upper()}{COVERAGE[s][1:]}." for s in _sources(run) if s in COVERAGE]
 
 
 def narrow_note(run: Run, rows: pd.DataFrame) -> str:
-    """Name the metrics of a table whose intervals take the models as given, where others do not."""
+    """Name metrics whose intervals treat the models as fixed, if those of others do not."""
     if not run.cross_validated or models_held_fixed(run) or "variance" not in rows:
         return ""
     keys = list(dict.fromkeys(rows.loc[rows["variance"] == FIXED, "metric"]))
@@ -72,7 +73,7 @@ def narrow_note(run: Run, rows: pd.DataFrame) -> str:
     labels = [metric(str(key), run.endpoint).label for key in keys]
     named = ", ".join(labels) if len(labels) <= 4 else plural(len(labels), "metric")
     return (
-        f"The intervals of {named} hold the fitted models fixed, and are too narrow in "
+        f"The intervals of {named} treat the fitted models as fixed and are too narrow in "
         "cross-validation."
     )
 

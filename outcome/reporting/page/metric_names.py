@@ -1,4 +1,4 @@
-"""What metrics are called on the page, and what they mean."""
+"""Names and explanations of metrics on the page."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ __all__ = ["Metric", "horizon_text", "main_metric", "main_scores", "metric", "ov
 
 @dataclass(frozen=True)
 class Metric:
-    """How one metric is presented.
+    """Presentation of one metric.
 
     Parameters
     ----------
     key : str
         Name in `metrics.csv`.
     label : str
-        Name for people.
+        Name on the page.
     family : str
-        `discrimination` (does it rank patients) or `probability` (are the probabilities right).
+        `discrimination` (ranking of patients) or `probability` (calibration of probabilities).
     chance : float
-        Value of a score that knows nothing; NaN where there is no fixed one.
+        Value of an uninformative score; NaN if there is no fixed value.
     meaning : str
         One sentence of explanation.
     higher_is_better : bool
@@ -49,13 +49,14 @@ class Metric:
 
     @property
     def fine(self) -> int:
-        """Decimal places of a difference: one more, so that rounding hides no sign."""
+        """Decimal places of a difference: one more, so that rounding does not hide the sign."""
         return self.digits + 1
 
 
 _C = (
-    "Of all pairs of patients of whom it is known who had the event first, the share in which "
-    "that patient had the higher risk score. 0.5 is guessing, 1 is perfect."
+    "Among all pairs of patients for whom it is known who had the event first: the "
+    "proportion in which that patient had the higher risk score. 0.5 is guessing, 1 is "
+    "perfect."
 )
 _FIXED = {
     m.key: m
@@ -65,27 +66,27 @@ _FIXED = {
             "harrell_c_pairs",
             "C-index, pairs pooled",
             chance=0.5,
-            meaning="The same, but every pair counts alike instead of every fold.",
+            meaning="The same, but every pair has the same weight, instead of every fold.",
         ),
         Metric(
             "uno_c",
             "Uno’s C",
             chance=0.5,
-            meaning="A C-index that allows for how early patients left follow-up.",
+            meaning="A C-index that allows for early censoring.",
         ),
         Metric("mean_auc", "mean AUC over time", chance=0.5),
         Metric(
             "auroc",
             "AUROC",
             chance=0.5,
-            meaning="Of all pairs of one patient with and one without the outcome, the share that "
-            "the score puts in the right order. 0.5 is guessing, 1 is perfect.",
+            meaning="Among all pairs of one patient with and one without the outcome: the "
+            "proportion that the score ranks correctly. 0.5 is guessing, 1 is perfect.",
         ),
         Metric(
             "auprc",
             "AUPRC",
-            meaning="Mean precision over all thresholds; guessing gives the share of positive "
-            "patients.",
+            meaning="Mean precision over all thresholds; guessing gives the proportion of "
+            "positive patients.",
         ),
         Metric("accuracy", "accuracy"),
         Metric("balanced_accuracy", "balanced accuracy", chance=0.5),
@@ -93,8 +94,8 @@ _FIXED = {
         Metric(
             "sensitivity_at_90_specificity",
             "sensitivity at 90% specificity",
-            meaning="At the threshold that reached it on development patients; what was achieved "
-            "here is in the remarks.",
+            meaning="At the threshold that reached it on development patients. The value "
+            "reached on test patients is in the remarks.",
         ),
         Metric("specificity_at_90_sensitivity", "specificity at 90% sensitivity"),
         Metric(
@@ -139,7 +140,7 @@ _PREFERRED = ("harrell_c", "auroc", "harrell_c_pairs", "uno_c", "mean_auc", "aup
 
 
 def metric(key: str, endpoint: EvaluatedOutcome) -> Metric:
-    """Describe a metric; an unknown one keeps its name, readably."""
+    """Describe a metric; an unknown metric keeps its name, in readable form."""
     if key in _FIXED:
         return _FIXED[key]
     if found := re.fullmatch(r"(.+?)_(\d+(?:\.\d+)?)", key):
@@ -152,7 +153,7 @@ def metric(key: str, endpoint: EvaluatedOutcome) -> Metric:
 
 
 def horizon_text(horizon: float, unit: str) -> str:
-    """Write a time with its unit, and whole years of days also as years.
+    """Write a time with its unit; days that are whole years are also given in years.
 
     Examples
     --------
@@ -167,7 +168,7 @@ def horizon_text(horizon: float, unit: str) -> str:
 
 
 def overall(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Rows about all patients, not those about strata."""
+    """Rows for all patients, without those for strata."""
     if "stratum" not in metrics:
         return metrics
     return metrics[metrics["stratum"].isin(["", "all", "overall"])]
@@ -179,16 +180,16 @@ def main_metric(declared: Any, present: Sequence[str], endpoint: EvaluatedOutcom
     Parameters
     ----------
     declared : object
-        What the manifest calls the primary metric, if it does.
+        The primary metric of the manifest, if given.
     present : sequence of str
         Metrics of the run.
     endpoint : EvaluatedOutcome
-        Its kind decides where nothing is declared.
+        Its kind decides if no metric is declared.
 
     Returns
     -------
     Metric or None
-        None where the run has no metric at all.
+        None if the run has no metrics.
     """
     order = [str(declared), endpoint.primary, *_PREFERRED, *present]
     return next((metric(key, endpoint) for key in order if key in present), None)
@@ -200,10 +201,10 @@ def main_scores(run: Run) -> tuple[Metric | None, pd.DataFrame]:
     Returns
     -------
     metric : Metric or None
-        None where the run has no metrics.
+        None if the run has no metrics.
     rows : DataFrame
-        `arm, estimate, lower, upper, n, events`, and `no_verdict` and `untested`: why the arm is
-        too small to be judged, or for intervals that were checked; else empty.
+        `arm, estimate, lower, upper, n, events`, and `no_verdict` and `untested`: the reason if the
+        arm is too small for a verdict or for validated intervals, else empty.
     """
     table = overall(run.table("metrics.csv"))
     declared = run.part("protocol").get("primary_metric")

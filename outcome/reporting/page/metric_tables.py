@@ -15,7 +15,7 @@ __all__ = ["metric_table", "only_covariates"]
 
 
 def metric_table(run: Run, metrics: pd.DataFrame, shown: list[Metric], caption: str) -> Table:
-    """Put metrics side by side, an arm in each row."""
+    """Make a table of metrics with one row per arm."""
     heads = [m.label[:1].upper() + m.label[1:] for m in shown]
     columns = ["Arm", *heads, "Patients", run.endpoint.counted]
     table = Table(caption, columns, numeric=set(range(1, len(columns))))
@@ -37,5 +37,5 @@ def metric_table(run: Run, metrics: pd.DataFrame, shown: list[Metric], caption: 
 
 
 def only_covariates(run: Run, arm: str) -> bool:
-    """Whether an arm sees nothing but the clinical covariates."""
+    """Whether an arm uses only the clinical covariates."""
     return set(run.inputs.get(arm, [])) == {"clinical"}

@@ -1,4 +1,4 @@
-"""Puts a page together from its template: one file that loads nothing."""
+"""Builds a page from its template: one file without external resources."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TEMPLATES = ("report.html.j2", "blocks.html.j2", "style.css", "script.js")
 
 @dataclass(frozen=True)
 class Page:
-    """What a page says.
+    """Content of a page.
 
     Parameters
     ----------
@@ -30,12 +30,12 @@ class Page:
     answers : sequence of Answer
         The first screen.
     headline : sequence of (str, Picture)
-        The figures of the first screen, each with a title; their captions stand in the chapters.
+        The figures of the first screen, each with a title; their captions are in the chapters.
     trust : sequence of Fact
-        What speaks for and against the numbers.
+        Points for and against the results.
     glossary : sequence of (str, str)
     simulated : bool
-        The patients do not exist.
+        Whether the data are simulated.
     """
 
     title: str
@@ -49,7 +49,7 @@ class Page:
 
 
 def render(page: Page) -> str:
-    """Return the page as HTML; every value on it is text, whatever it holds."""
+    """Return the page as HTML; all values are escaped."""
     texts = {name: _template(name) for name in TEMPLATES}
     environment = Environment(
         loader=DictLoader(texts),
@@ -74,7 +74,7 @@ def breakable(text: str) -> Markup:
 
 
 def write_page(path: Path, html: str) -> Path:
-    """Write a page, so that a reader finds the old one or the new one."""
+    """Write a page atomically: readers see the old page or the new one."""
     partial = path.with_name(f"{path.name}.part")
     partial.write_text(html, encoding="utf-8")
     partial.replace(path)
@@ -86,7 +86,7 @@ def _template(name: str) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """Allow this style, this script and inline pictures; nothing else, and no network."""
+    """Allow only this style, this script and inline pictures, and no network access."""
 
     def digest(text: str) -> str:
         value = base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")

@@ -11,15 +11,15 @@ from outcome.run_folder.folder import Run
 __all__ = ["HOW_TO_READ", "specific", "subdistribution_cell"]
 
 HOW_TO_READ = (
-    "A cause-specific hazard ratio compares the rates of the event among patients who have had no "
-    "event of either kind. A subdistribution hazard ratio (Fine-Gray) tells how the cumulative "
-    "incidence differs, to which competing events contribute: it is below 1 also for a group that "
-    "merely has more of them."
+    "A cause-specific hazard ratio compares the rates of the event among patients who have "
+    "had no event of either kind. A subdistribution hazard ratio (Fine-Gray) shows how the "
+    "cumulative incidence differs. Competing events contribute to it: it is also below 1 "
+    "for a group that merely has more competing events."
 )
 
 
 def specific(run: Run, words: str) -> str:
-    """Call ratios cause-specific where events compete.
+    """Call ratios cause-specific if there are competing events.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def specific(run: Run, words: str) -> str:
 
 
 def subdistribution_cell(run: Run, arm: str, model: str, term: str) -> Cell:
-    """Return the ratio of a term with its interval; empty where the run has none."""
+    """Return the ratio of a term with its interval; empty if the run has none."""
     table = run.table("subdistribution.csv")
     if table.empty:
         return Cell("")

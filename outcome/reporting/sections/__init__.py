@@ -1,1 +1,1 @@
-"""The chapters of the results page, one module each; every one is made from the run alone."""
+"""The chapters of the results page, one module each; each is made only from the run."""

@@ -1,4 +1,4 @@
-"""The chapter on discrimination by how the material was acquired."""
+"""The chapter on discrimination by acquisition variables."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ __all__ = ["nuisance"]
 
 
 def nuisance(run: Run, drawings: ReportFigures) -> ReportSection | None:
-    """Tell what could be predicted without looking at tissue or text."""
+    """Show how well the acquisition variables alone predict the outcome."""
     rows = run.table("nuisance.csv")
     if rows.empty:
         return None
     section = ReportSection("nuisance", "What could be predicted without looking")
     section.say(
-        "How the material was gathered may tell the outcome by itself: a hospital with sicker "
-        "patients, more slides of larger tumours, reports that are missing for a reason. A model "
-        "can pick that up. Each of these, alone, under the same folds:"
+        "How the material was collected may predict the outcome by itself: a hospital has "
+        "sicker patients, larger tumours have more slides, reports are missing for a reason. A "
+        "model can learn this. The table shows how well each of these predicts the outcome "
+        "alone, with the same folds."
     )
     main, _ = main_scores(run)
     label = main.label if main and main.key in set(rows["metric"]) else "C-index or AUROC"
@@ -40,10 +41,10 @@ def nuisance(run: Run, drawings: ReportFigures) -> ReportSection | None:
         note = row["note"] if isinstance(row["note"], str) else ""
         table.add(str(row["variable"]), Cell(text, row["estimate"]), *sizes, note)
     table.notes.append(
-        "The direction of a number and the rate of events of a site are learned from the other "
-        "folds. 0.5 is guessing. What tells nothing can fall somewhat below it, since the other "
-        "folds hold more of what a fold has less of; a value well above it asks how the arms reach "
-        "theirs."
+        "The direction of a number and the event rate of a site are learned from the other "
+        "folds. 0.5 is guessing. An uninformative variable can fall slightly below 0.5, because "
+        "a fold with few patients of a kind leaves more of them in the other folds. If a value "
+        "is well above 0.5, the arms may owe part of their performance to it."
     )
     section.show(table)
     return section

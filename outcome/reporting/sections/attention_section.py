@@ -1,4 +1,4 @@
-"""The chapter of attention examples: pictures that lie in `attention/` of the run folder."""
+"""The chapter of attention examples, with images from `attention/` of the run folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LARGEST = 900
 
 
 def attention(run: Run, drawings: ReportFigures) -> ReportSection | None:
-    """Show maps of where the models looked; only where the run folder holds any.
+    """Show attention maps, if the run folder contains any.
 
     Pictures are `attention/**/*.png` (or jpg). An optional `attention/examples.csv` has columns
     `file` and any of `arm`, `patient_id`, `slide_id`, `title`, `caption`; its order is that of
@@ -36,16 +36,19 @@ def attention(run: Run, drawings: ReportFigures) -> ReportSection | None:
     files.sort(key=lambda p: order.get(p.relative_to(folder).as_posix(), len(order)))
     section = ReportSection("attention", "Attention examples")
     section.say(
-        "Where a model looked in single slides, of test patients whom it had not been trained on. "
-        "Attention says what weighed in the score, not why. An example is not evidence: these "
-        "patients were picked for their high or low risk."
+        "The maps show which regions of a slide had most weight in the score. The slides are of "
+        "test patients, whom the model was not trained on. Attention shows what contributed to "
+        "the score, not why. An example is not evidence: these patients were selected for their "
+        "high or low risk."
     )
     for i, path in enumerate(files[:MOST], 1):
         name = path.relative_to(folder).as_posix()
         if (picture := _picture(run, path, i, about.get(name, {}))) is not None:
             section.show(picture)
     if len(files) > MOST:
-        section.say(f"The first {MOST} of {len(files)}; the others are in attention/.", quiet=True)
+        section.say(
+            f"The first {MOST} of {len(files)} maps; the others are in attention/.", quiet=True
+        )
     return section if len(section.blocks) > 1 else None
 
 

@@ -23,9 +23,9 @@ def auc_over_time(run: Run, drawings: ReportFigures) -> ReportSection | None:
         return None
     section = ReportSection("auc-over-time", "AUC over time")
     section.say(
-        "Early and late events may be predicted unequally well; a single C-index does not show it. "
-        "The curves begin at the tenth event. At both ends there are few events or few patients "
-        "left, and the curves are unsteady."
+        "A score may predict early and late events differently well. A single C-index does not "
+        "show this. The curves begin at the tenth event. They are imprecise at both ends, where "
+        "there are few events or few patients at risk."
     )
     section.show(draw_auc(drawings, table))
     return section
@@ -50,7 +50,7 @@ def draw_auc(d: ReportFigures, table: pd.DataFrame) -> Picture:
         (WIDTH, 2.8),
         alt=f"AUC over time of {', '.join(d.run.arms)}, from {table['time'].min():g} to "
         f"{table['time'].max():g} {end.unit}.",
-        caption="AUC over time: of pairs of a patient who had the event by then and one who was "
-        "still free of it, the share in the right order (censoring weighted, within folds). "
-        f"Dashed: guessing.{shaded}",
+        caption="AUC over time: among pairs of a patient who had the event by that time and one "
+        "who had not, the proportion ranked correctly (weighted for censoring, within "
+        f"folds). Dashed: guessing.{shaded}",
     )

@@ -56,13 +56,14 @@ def _brier_notes(run: Run) -> list[str]:
     found = []
     if run.endpoint.times:
         found.append(
-            "Brier scores weight patients for censoring, by curves of the other folds, and divide "
-            "by the sum of the weights, which then is not the number of patients."
+            "Brier scores weight patients for censoring, with censoring curves of the other "
+            "folds. They are divided by the sum of the weights, which differs from the number "
+            "of patients."
         )
     if not models_held_fixed(run):
         found.append(
-            "The intervals of Brier scores count the training of the models, but take the "
-            "calibration of their risks as given."
+            "The intervals of Brier scores include the variation from training, but take the "
+            "calibration of the risks as given."
         )
     return found
 
@@ -70,13 +71,13 @@ def _brier_notes(run: Run) -> list[str]:
 def _source(run: Run) -> str:
     how = run.part("protocol").get("calibration")
     made = (
-        "Risk scores were turned into probabilities on development patients alone"
-        f" ({how}); the test patients below played no part in it."
+        f"Risk scores were converted to probabilities on development patients only ({how}). The "
+        "test patients below were not used for this."
         if how
-        else "The probabilities are as they came with the predictions."
+        else "The probabilities are those given with the predictions."
     )
     if run.endpoint.competing:
-        made += " What was observed allows for competing events (Aalen-Johansen)."
+        made += " Observed proportions allow for competing events (Aalen-Johansen)."
     return made
 
 
@@ -109,16 +110,18 @@ def draw_calibration(d: ReportFigures, arm: str, table: pd.DataFrame) -> Picture
         f"calibration-{d.slugs[arm]}",
         alt=f"Calibration of {arm}{at}: observed against predicted probability.",
         caption=f"{arm}: observed against predicted probability{at}, pooled over folds. Dots: "
-        f"groups of about equal size{by}, with 95% intervals; line: smooth curve{weighted} (only "
-        "with 100 events or more); bars: how often each prediction was made. Dashed: perfect "
-        f"agreement.{_without_dot(table)}",
+        f"groups of about equal size{by}, with 95% intervals; line: smooth "
+        f"curve{weighted} (only with 100 events or more); bars: frequency of each "
+        f"prediction. Dashed: perfect agreement.{_without_dot(table)}",
     )
 
 
 def _without_dot(table: pd.DataFrame) -> str:
     n = int((table["kind"].eq("group") & table["observed"].isna()).sum())
     return (
-        f" No dot for {plural(n, 'group')} without a patient followed to the horizon." if n else ""
+        f" No dot for {plural(n, 'group')} in which no patient was followed to the horizon."
+        if n
+        else ""
     )
 
 

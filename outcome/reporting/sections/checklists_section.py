@@ -55,9 +55,10 @@ def checklists(table: pd.DataFrame, anchors: Collection[tuple[str, str]]) -> Rep
     """
     section = ReportSection("checklists", "Reporting checklists")
     section.say(
-        "What this page answers of three checklists, in our own words. A run knows nothing of "
-        "eligibility, dates, ethics or funding: these items are for the authors. “Answered” does "
-        "not mean “answered well”. The same table is in checklists.csv, for a submission."
+        "Items of three checklists, paraphrased, with the answers that this run can give. A run "
+        "has no information on eligibility, dates, ethics or funding; the authors must answer "
+        "these items. “Answered” does not mean “answered well”. The same table is in "
+        "checklists.csv, for a submission."
     )
     places = {title: anchor for anchor, title in anchors}
     for checklist in CHECKLISTS:
@@ -65,7 +66,7 @@ def checklists(table: pd.DataFrame, anchors: Collection[tuple[str, str]]) -> Rep
         answered = int((mine["chapter"] != "").sum())
         made = Table(
             f"{checklist.name}: {checklist.about}",
-            ["Item", "What it asks for", "Answer of this run"],
+            ["Item", "Item", "Answer of this run"],
         )
         for i, row in enumerate(mine.to_dict("records")):
             answer = str(row["answer"])

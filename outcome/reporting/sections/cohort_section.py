@@ -22,11 +22,11 @@ MOST_GROUPS = 5
 
 
 def cohort(run: Run, drawings: ReportFigures) -> ReportSection:
-    """Tell who was analysed, who was lost on the way, and how long they were followed."""
+    """Show the analysed patients, the exclusions, and the follow-up."""
     section = ReportSection("cohort", "Cohort")
     flow = run.table("cohort_flow.csv")
     if flow.empty:
-        section.say("This run has no cohort_flow.csv, so losses on the way cannot be shown.")
+        section.say("This run has no cohort_flow.csv, so exclusions cannot be shown.")
     else:
         section.show(Flow(_steps(flow, run.endpoint.word)))
     missing = run.part("cohort").get("reports")
@@ -44,15 +44,15 @@ def _show_characteristics(run: Run, section: ReportSection) -> None:
     table = run.table("characteristics.csv")
     if table.empty:
         section.say(
-            "The run folder names no covariates and nothing about sites or slides, so there is no "
-            "Table 1.",
+            "The run folder has no covariates and no information on sites or slides, so there "
+            "is no Table 1.",
             quiet=True,
         )
         return
     made = _characteristics(run, table, "Table 1. Patients by outcome")
     made.notes.append(
-        "Numbers: median (quartiles); categories: patients (% of those with a value). Without "
-        "tests: whether the groups of a sample differ is seen, and no hypothesis."
+        "Numbers: median (quartiles); categories: patients (% of those with a value). There are "
+        "no tests: the table describes the sample and tests no hypothesis."
     )
     section.fold("Patients by outcome (Table 1)", made)
     for name, what in (("fold", "test fold, first repeat"), ("site", "site")):
@@ -85,7 +85,7 @@ def _characteristics(run: Run, table: pd.DataFrame, caption: str) -> Table:
 
 
 def _size(rows: pd.DataFrame) -> int:
-    """Patients of a group: those with a value and those without, of any one variable."""
+    """Count the patients of a group: those with and without a value of any one variable."""
     first = rows[rows["variable"] == rows["variable"].iloc[0]]
     absent = first.loc[first["level"] == "missing", "n"]
     return int(absent.iloc[0]) if len(absent) else int(first["n"].iloc[0])
@@ -119,14 +119,14 @@ def _show_follow_up(run: Run, section: ReportSection) -> None:
         since = ", from entry on" if run.endpoint.late else ""
         text += f"Kaplan-Meier method (events count as censoring{since})."
     else:
-        text = "Median follow-up is not reached: too few patients are censored (reverse "
+        text = "Median follow-up is not reached, because too few patients are censored (reverse "
         text += "Kaplan-Meier method)."
     if (late := entry(row, "entered_late")) > 0:
         at = entry(row, "median_entry")
         text += (
-            f" {plural(int(late), 'patient')} came under observation after the origin (delayed"
-            f" entry), at a median of {number(at, 0 if at >= 100 else 1)} {unit}: patients are at"
-            " risk only from their entry on."
+            f" {plural(int(late), 'patient')} came under observation after the time origin "
+            f"(delayed entry), at a median of {number(at, 0 if at >= 100 else 1)} {unit}. "
+            "Patients are at risk only from their entry."
         )
     competing = entry(row, "competing")
     if competing > 0:
@@ -141,7 +141,7 @@ def _show_follow_up(run: Run, section: ReportSection) -> None:
             )
     late_too = ", and entered before" if run.endpoint.late else ""
     made.notes.append(
-        f"At risk just before that time: neither event nor end of follow-up before{late_too}."
+        f"At risk just before that time: no event and no end of follow-up before it{late_too}."
     )
     section.fold("Patients under observation at the horizons", made)
 

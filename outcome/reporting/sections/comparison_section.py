@@ -1,4 +1,4 @@
-"""The chapter on the comparison of arms, and on the value that a score adds to covariates."""
+"""The chapter on the comparison of arms, and on the added value of a score over covariates."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ def comparison(run: Run, drawings: ReportFigures) -> ReportSection | None:
         section.say("This run has no comparisons.csv.")
         return section
     section.say(
-        "Both arms are judged on the same patients and folds. A difference above zero favours "
-        "the first arm, except for errors such as the Brier score, where lower is better."
+        "Both arms are evaluated on the same patients and folds. A difference above zero "
+        "favours the first arm, except for error measures such as the Brier score, where lower "
+        "is better."
     )
     main, _ = main_scores(run)
     mine = rows[rows["metric"] == main.key] if main else rows.iloc[:0]
@@ -56,7 +57,7 @@ def comparison(run: Run, drawings: ReportFigures) -> ReportSection | None:
             title = f"{arm} against {base}"
             table = comparison_table(run, part, title).without_empty_columns()
             tabs.append(Tab(f"others-{len(tabs) + 1}", title, [TableBlock(table)]))
-        title = "The same for all other metrics: descriptive, without correction"
+        title = "Differences in all other metrics (descriptive, without correction)"
         section.show(Folded(title, [Tabs("Comparison", tabs)]))
     section.show(_added_value(run))
     return section
@@ -65,16 +66,17 @@ def comparison(run: Run, drawings: ReportFigures) -> ReportSection | None:
 def _about_p(run: Run) -> str:
     if models_held_fixed(run):
         return (
-            "All p values are exploratory: interval and test hold the fitted models fixed. They "
-            "ignore that other training patients give other models, and find differences too often."
+            "All p values are exploratory: intervals and tests treat the fitted models as "
+            "fixed. They ignore that other training patients would give other models, and find "
+            "differences too often."
         )
     if not run.cross_validated:
         return ""
     return (
-        "Interval and p come from one t test, whose variance includes that other training patients "
-        "would have given other models. It asks whether these fitted models differ on new "
-        "patients. The columns *_fixed of comparisons.csv hold the models fixed; that test finds "
-        "differences too often."
+        "Interval and p come from the same t test. Its variance includes the variation from "
+        "training: other training patients would have given other models. The test asks whether "
+        "these fitted models differ on new patients. The columns *_fixed of comparisons.csv "
+        "treat the models as fixed; that test finds differences too often."
     )
 
 
@@ -122,15 +124,15 @@ def _added_value(run: Run) -> Table:
         )  # fmt: skip
     model = run.endpoint.regression
     exploratory = (
-        "; p and intervals take the out-of-fold scores as given, and are exploratory"
+        "; p and intervals take the out-of-fold scores as given and are exploratory"
         if run.cross_validated
         else ""
     )
     table.notes.append(
         f"Likelihood-ratio test of the score added to a {model} model of the covariates, "
-        f"stratified by fold{exploratory}. C of the fitted models on the same patients "
-        "(apparent): compare them with each other, not with the tables above. Patients with "
-        "complete covariates."
+        f"stratified by fold{exploratory}. C-indices are apparent: the models were fitted on the "
+        "same patients. Compare them with each other, not with the tables above. Only patients "
+        "with complete covariates are included."
     )
     return table
 

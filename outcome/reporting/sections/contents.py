@@ -1,4 +1,4 @@
-"""The chapters of the report, each made from the run alone; None where it has no subject."""
+"""The chapters of the report, each made only from the run; None if it does not apply."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ SECTIONS: tuple[Maker, ...] = (
     reproducibility,
     patients,
 )
-"""In the order of the page; a further chapter is one more function here."""
+"""In the order of the page. A new chapter needs one more function here."""
 
 OPEN = (cohort, discrimination, comparison, risk_groups, treatment, calibration, warnings)
-"""Chapters that everybody reads; the others are closed at first, and open on paper."""
+"""Chapters that are open at first; the others are closed, but open in print."""
 
 
 def make_sections(run: Run, drawings: ReportFigures) -> tuple[list[ReportSection], pd.DataFrame]:
-    """Make every chapter that has a subject, and the checklists with where they are answered.
+    """Make every applicable chapter, and the checklists with the chapters that answer them.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The chapter on decision curves: are the probabilities of use."""
+"""The chapter on decision curves: the use of the probabilities for decisions."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ __all__ = ["decision"]
 
 
 def decision(run: Run, drawings: ReportFigures) -> ReportSection | None:
-    """Tell what acting on the probabilities would be worth."""
+    """Show the net benefit of decisions based on the probabilities."""
     table = run.table("decision_curves.csv")
     if table.empty:
         return None
     section = ReportSection("decision-curve", "Would acting on it help?")
     section.say(
         "Suppose patients are treated when their predicted probability reaches a threshold. The "
-        "threshold says how many treatments in vain one accepts for one that was needed; the net "
-        "benefit weighs both. It says nothing about how well a treatment works."
+        "threshold states how many unnecessary treatments are acceptable for one necessary "
+        "treatment. The net benefit weighs both. It does not show how well a treatment works."
     )
     if run.endpoint.favourable:
         section.say(
-            f"The probability here is that of the better outcome ({run.endpoint.positive_name}): "
-            "“acting” is then treating those who are expected to respond."
+            f"The probability here is that of the better outcome ({run.endpoint.positive_name}). "
+            "“Acting” then means treating the patients who are expected to respond."
         )
     tabs = []
     for i, h in enumerate(table["horizon"].drop_duplicates()):
@@ -54,12 +54,16 @@ def decision(run: Run, drawings: ReportFigures) -> ReportSection | None:
 def draw_decision(d: ReportFigures, table: pd.DataFrame, horizon: float, name: str) -> Picture:
     """Draw decision curves of all arms at one horizon."""
     end = d.run.endpoint
-    # Beyond the highest predictions the curves are those of a handful of patients.
+    # Above the highest predictions the curves depend on very few patients.
     arms = table[(table["arm"] != "treat all") & (table["net_benefit"] != 0)]
     arms = arms.dropna(subset="net_benefit")
     most = float(arms["threshold"].max()) if len(arms) else 0.5
     unknown = table["net_benefit"].isna().any()
-    gaps = " Not drawn where no patient above the threshold is followed so long." if unknown else ""
+    gaps = (
+        " Not drawn where no patient above the threshold was followed to the horizon."
+        if unknown
+        else ""
+    )
     at = "" if not np.isfinite(horizon) else f" at {horizon_text(horizon, end.unit)}"
     return d.save(
         lambda ax: plot_decision_curve(
@@ -68,7 +72,7 @@ def draw_decision(d: ReportFigures, table: pd.DataFrame, horizon: float, name: s
         name,
         (WIDTH - 0.4, 2.7),
         alt=f"Decision curves{at} of {', '.join(d.run.arms)}: net benefit over thresholds.",
-        caption=f"Decision curves{at}. Net benefit: true positives per patient, less false "
-        f"positives weighted by the odds of the threshold.{gaps} A score is of use at a "
-        "threshold only where it lies above both grey lines.",
+        caption=f"Decision curves{at}. Net benefit: true positives per patient, minus false "
+        f"positives weighted by the odds of the threshold.{gaps} A score is useful at a "
+        "threshold only if its curve lies above both grey lines.",
     )

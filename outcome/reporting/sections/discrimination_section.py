@@ -27,7 +27,7 @@ __all__ = ["discrimination"]
 
 
 def discrimination(run: Run, drawings: ReportFigures) -> ReportSection:
-    """Tell how well each arm ranks patients."""
+    """Show how well each arm ranks patients."""
     section = ReportSection("discrimination", "How well each arm ranks patients")
     metrics = overall(run.table("metrics.csv"))
     main, rows = main_scores(run)
@@ -56,7 +56,7 @@ def _spread(run: Run) -> str:
         return ""
     given = interval_summary(run)
     if run.repeats == 1:
-        return f"{given} Spread over repeats: not measured, since there was one repeat."
+        return f"{given} The spread over repeats was not measured, because there was one repeat."
     main, _ = main_scores(run)
     table = run.table("metrics.csv")
     rows = table[table["metric"] == main.key] if main else table.iloc[:0]
@@ -73,8 +73,8 @@ def _permutations(run: Run) -> Table:
     for _, row in run.table("permutations.csv").iterrows():
         table.add(str(row["arm"]), *_permuted(row))
     table.notes.append(
-        "All of cross-validation was repeated on permuted outcomes, so this p is an ordinary one; "
-        "it tests “no association”, not a difference between arms."
+        "The whole cross-validation was repeated on permuted outcomes, so this is an ordinary p "
+        "value. It tests “no association”, not a difference between arms."
     )
     return table
 
@@ -88,9 +88,10 @@ def _permuted_inputs(run: Run) -> Table:
         mean = Cell(number(row.get("permuted_mean"), 2))
         table.add(str(row["arm"]), str(row["exchanged"]), statistic, observed, mean, *rest)
     table.notes.append(
-        "The input was exchanged among patients, and the arm fitted again on the same folds. p is "
-        "one-sided: the share of permutations in which the arm does as well. It tests whether the "
-        "input adds information to the others of the arm, not whether the metric improves."
+        "The input was permuted among patients, and the arm was fitted again on the same folds. "
+        "p is one-sided: the proportion of permutations in which the arm performs at least as "
+        "well. It tests whether the input adds information to the other inputs of the arm, not "
+        "whether the metric improves."
     )
     return table
 
@@ -99,7 +100,7 @@ _PERMUTED = ["Arm", "Statistic", "Observed", "p", "Permutations", "Refitted"]
 
 
 def _permuted(row: pd.Series) -> list[Cell | str | float]:
-    """Give the cells that both tables of permutations share."""
+    """Return the cells shared by both tables of permutations."""
     words = {"harrell_c": "C-index", "auroc": "AUROC", "logrank": "log-rank"}
     name, p, model = str(row["statistic"]), entry(row, "p_value"), str(row.get("model", ""))
     refitted = {"linear": "linear models of the same inputs"}.get(model, model)

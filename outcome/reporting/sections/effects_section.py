@@ -30,7 +30,7 @@ __all__ = ["effects"]
 
 
 def effects(run: Run, drawings: ReportFigures) -> ReportSection | None:
-    """Tell hazard (odds) ratios of the score and the covariates, alone and together."""
+    """Show hazard (odds) ratios of the score and the covariates, univariable and multivariable."""
     table = run.table("effects.csv")
     if table.empty:
         return None
@@ -54,35 +54,35 @@ def effects(run: Run, drawings: ReportFigures) -> ReportSection | None:
     section.show(arm_tabs(run, drawings, "effects", make))
     if run.cross_validated:
         section.say(
-            "For out-of-fold scores the p of the score is exploratory: the folds share training "
-            "patients.",
+            "The p value of an out-of-fold score is exploratory, because the folds share "
+            "training patients.",
             quiet=True,
         )
     return section
 
 
 def _conditions(run: Run) -> list[str]:
-    """Say what has to be known to read the ratios of this endpoint."""
+    """Return the notes needed to interpret the ratios of this endpoint."""
     said, end = list[str](), run.endpoint
     if run.repeats > 1:
         said.append("The score is that of the first repeat.")
     if end.landmark is not None:
-        said.append("They are about the whole follow-up, not only the event by the landmark.")
+        said.append("They refer to the whole follow-up, not only to events up to the landmark.")
     if end.competing:
-        said.append("Competing events are censored in cause-specific hazard ratios.")
+        said.append("Cause-specific hazard ratios treat competing events as censoring.")
         if len(run.table("subdistribution.csv")):
             said.append(HOW_TO_READ)
     if end.favourable:
         said.append(
-            f"The odds are those of {end.positive_name}, the better outcome: a useful risk score "
-            "has an odds ratio below 1."
+            f"The odds are those of {end.positive_name}, the better outcome. A useful risk score "
+            "therefore has an odds ratio below 1."
         )
     if len(run.covariates.columns) < 2:
         said.append("The run folder has no covariates, so there is no multivariable model.")
     elif any(only_covariates(run, arm) for arm in run.arms):
         said.append(
-            "A score made of the covariates alone is left out of the multivariable model, where "
-            "their effects could not be separated."
+            "The multivariable model does not include a score that is computed from the "
+            "covariates alone, because their effects could not be separated."
         )
     return said
 
@@ -104,8 +104,8 @@ def _effect_table(run: Run, arm: str, rows: pd.DataFrame, ratio: str) -> Table:
         )  # fmt: skip
     if column(rows, "ph_p").notna().any():
         table.notes.append(
-            "A small p for proportional hazards (Grambsch-Therneau) means that the ratio changes "
-            "over time, and is an average."
+            "A small p for proportional hazards (Grambsch-Therneau) means that the ratio "
+            "changes over time; the value given is an average."
         )
     return table
 
@@ -139,8 +139,8 @@ def draw_effects(d: ReportFigures, arm: str, table: pd.DataFrame, ratio: str) ->
         (2.6, 0.7 + 0.27 * len(data)),
         alt=f"Forest plot of {ratio}s of {arm} and the covariates. Risk score: {listed}.",
         caption=f"{arm}: {ratio}s with 95% intervals, alone (univariable) and together "
-        "(multivariable). The risk score is per standard deviation within its fold; an indicator "
-        "is against the first level, a number per unit.",
+        "(multivariable). The risk score is per standard deviation within its fold; "
+        "categories are compared with their first level, numbers are per unit.",
     )  # fmt: skip
 
 

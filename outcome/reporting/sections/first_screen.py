@@ -16,9 +16,9 @@ __all__ = ["first_screen", "headline_arms"]
 
 
 def headline_arms(run: Run) -> list[str]:
-    """Return the best arm by the main metric and the baseline; where they are one, the next best.
+    """Return the best arm by the main metric and the baseline; if they are the same, the next best.
 
-    The best arm is picked for display after the fact; nothing is decided by it.
+    The best arm is selected afterwards, only for display; no decision depends on it.
     """
     main, rows = main_scores(run)
     known = rows[rows["estimate"].notna()] if main is not None else rows.iloc[:0]
@@ -52,7 +52,7 @@ def first_screen(run: Run, drawings: ReportFigures) -> list[tuple[str, Picture]]
 
 
 def _title(run: Run, arm: str, chosen: Sequence[str]) -> str:
-    """Name the arm, and say why it is shown."""
+    """Name the arm and the reason why it is shown."""
     if len(run.arms) == 1:
         return arm
     about = []

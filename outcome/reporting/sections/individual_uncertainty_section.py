@@ -1,4 +1,4 @@
-"""The chapter on how certain single predictions are."""
+"""The chapter on the uncertainty of individual predictions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def individual_uncertainty(run: Run, drawings: ReportFigures) -> ReportSection |
     spread, bounds = run.table("set_aside.csv"), run.table("survival_bounds.csv")
     if spread.empty and bounds.empty:
         return None
-    section = ReportSection("individual-uncertainty", "How certain single predictions are")
+    section = ReportSection("individual-uncertainty", "Uncertainty of individual predictions")
     if len(spread):
         _spread(run, drawings, section, spread)
     if len(bounds):
@@ -32,14 +32,14 @@ def individual_uncertainty(run: Run, drawings: ReportFigures) -> ReportSection |
 def _spread(run: Run, d: ReportFigures, section: ReportSection, table: pd.DataFrame) -> None:
     section.say(
         "Each fold has several inner models, trained on overlapping parts of the development "
-        "patients. The spread of their predictions for one patient shows how much the prediction "
-        "depends on who happened to be in the training data. It is not a confidence interval of "
-        "the patient’s outcome: models can agree and be wrong, and an outcome stays uncertain "
-        "where the risk is known.",
-        "The curves are of the patients who remain when those with the largest spread are set "
-        "aside, in each fold. The spread of a probability is largest near one half: a curve that "
-        "rises may only mean that the patients who remain are further apart. Nothing was chosen by "
-        "these curves.",
+        "patients. The spread of their predictions for one patient shows how much the "
+        "prediction depends on the choice of training patients. It is not a confidence interval "
+        "for the patient’s outcome: models can agree and be wrong, and the outcome remains "
+        "uncertain even if the risk is known.",
+        "The curves show the patients who remain when those with the largest spread in each "
+        "fold are set aside. The spread of a probability is largest near one half. A rising "
+        "curve may therefore only mean that the risks of the remaining patients are further "
+        "apart. These curves were not used to choose anything.",
     )
     what = "C-index" if run.endpoint.times else "AUROC"
     at = ""
@@ -56,9 +56,9 @@ def _spread(run: Run, d: ReportFigures, section: ReportSection, table: pd.DataFr
             "set-aside-discrimination",
             (WIDTH, 2.8),
             alt=f"{what} when the least certain patients are set aside. {ends}.",
-            caption=f"{what} (pairs of the same fold) of the patients who remain when those with "
-            f"the largest spread of the predicted probability{at} over the inner models are set "
-            "aside. Bands: 95% intervals, given the models. Dashed: guessing.",
+            caption=f"{what} (pairs of the same fold) of the remaining patients, when those with "
+            f"the largest spread of the predicted probability{at} over the inner models "
+            "are set aside. Bands: 95% intervals, given the models. Dashed: guessing.",
         )
     )
     if table["calibration_ratio"].notna().any():
@@ -71,16 +71,16 @@ def _spread(run: Run, d: ReportFigures, section: ReportSection, table: pd.DataFr
                 "set-aside-calibration",
                 (WIDTH, 2.6),
                 alt="Observed over expected events when the least certain patients are set aside.",
-                caption=f"Observed over expected events{at} of the same patients; 1 is right.",
+                caption=f"Observed over expected events{at} of the same patients; 1 is ideal.",
             )
         )  # fmt: skip
-    section.fold(f"{what} and calibration of the patients who remain", _table(run, table, what))
+    section.fold(f"{what} and calibration of the remaining patients", _table(run, table, what))
 
 
 def _table(run: Run, rows: pd.DataFrame, what: str) -> Table:
     columns = ["Arm", "Set aside", "Patients", run.endpoint.counted, "Largest spread (SD)"]
     columns += [f"{what} (95% interval)", "Mean predicted risk", "Observed / expected", "Note"]
-    table = Table("Patients who remain", columns, numeric=set(range(1, 8)))
+    table = Table("Remaining patients", columns, numeric=set(range(1, 8)))
     for row in rows.to_dict("records"):
         table.add(
             Cell(str(row["arm"]), header=True),
@@ -97,11 +97,11 @@ def _table(run: Run, rows: pd.DataFrame, what: str) -> Table:
 def _bounds(run: Run, section: ReportSection, rows: pd.DataFrame) -> None:
     nominal = f"{100 * rows['nominal'].iloc[0]:.0f}%"
     section.say(
-        f"A lower bound of the survival time is chosen such that {nominal} of patients have their "
-        "event at or after it (conformal prediction, calibrated on development patients). This "
-        "needs no right model, but censoring that does not depend on the covariates. It holds for "
-        "the average patient, not in every risk group. Each patient’s bound is in the column "
-        "survival_bound of predictions.csv."
+        f"A lower bound of the survival time is chosen such that {nominal} of patients have "
+        "their event at or after it (conformal prediction, calibrated on development patients). "
+        "The model need not be correct, but censoring must not depend on the covariates. The "
+        "coverage holds on average over patients, not in every risk group. Each patient’s bound "
+        "is in the column survival_bound of predictions.csv."
     )
     unit = f", {run.endpoint.unit}" if run.endpoint.unit else ""
     columns = ["Arm", "Covered, test patients (95% interval)", "Patients", run.endpoint.counted]

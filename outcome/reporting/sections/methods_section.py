@@ -1,4 +1,4 @@
-"""The methods paragraph: each clause comes from the manifest, or is left out."""
+"""The methods paragraph: each clause comes from the manifest, or is omitted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["methods"]
 
 
 def methods(run: Run) -> list[str]:
-    """Describe what was run, a paragraph per topic."""
+    """Describe the study, one paragraph per topic."""
     parts = (
         _cohort(run),
         _inputs(run),
@@ -50,8 +50,8 @@ def _cohort(run: Run) -> list[str]:
     said.append(f"The endpoint is {end.name}: {end.described}.")
     if end.landmark is not None:
         said.append(
-            f"The outcome of {plural(run.n_unknown, 'patient')} censored before then is unknown; "
-            "the others were weighted by the inverse probability of censoring."
+            f"The outcome of {plural(run.n_unknown, 'patient')} censored before that time is "
+            "unknown; the other patients were weighted by the inverse probability of censoring."
         )
     if end.favourable:
         said.append("The positive class is the better outcome; a higher risk score is worse.")
@@ -60,10 +60,11 @@ def _cohort(run: Run) -> list[str]:
         count = entry(follow.iloc[0], "entered_late") if len(follow) else np.nan
         who = f" ({plural(int(count), 'patient')})" if np.isfinite(count) else ""
         said.append(
-            f"Patients who came under observation after the origin{who} are at risk only from their"
-            " entry on (left truncation): in the Cox partial likelihood, baseline hazards,"
-            " Kaplan-Meier curves, log-rank tests, hazard ratios and the concordance, in which a"
-            " pair counts only if the later patient had entered before the earlier event."
+            f"Patients who came under observation after the time origin{who} are at risk only "
+            "from their entry (left truncation). This holds for the Cox partial likelihood, "
+            "baseline hazards, Kaplan-Meier curves, log-rank tests, hazard ratios and the "
+            "concordance. For the concordance, a pair counts only if the patient with the "
+            "longer time had entered before the earlier event."
         )
     if end.competing:
         count = int((run.status == "competing event").sum())
@@ -76,7 +77,9 @@ def _cohort(run: Run) -> list[str]:
         at = ", ".join(horizon_text(h, end.unit) for h in end.horizons)
         said.append(f"The declared horizons are {at}.")
     if end.strata:
-        said.append(f"Strata ({end.strata}) had their own baseline hazard and comparisons.")
+        said.append(
+            f"Each stratum ({end.strata}) had its own baseline hazard and was compared separately."
+        )
     return said
 
 
@@ -114,7 +117,7 @@ def _inputs(run: Run) -> list[str]:
 
 
 def _built(run: Run, arm: str) -> str:
-    """Name the inputs of an arm, and how they are put together."""
+    """Name the inputs of an arm, and how they are combined."""
     seen = ", ".join(run.inputs[arm])
     declared: list[dict[str, Any]] = run.manifest.get("arms", [])
     spec = next((a for a in declared if a.get("name") == arm), {})
@@ -127,28 +130,29 @@ def _validation(run: Run) -> list[str]:
     split, protocol, said = run.part("split"), run.part("protocol"), []
     if run.folds == 1 and run.repeats > 1:
         said.append(
-            f"Patients were divided {run.repeats} times into a development and a test set; each "
-            "test set was scored by models trained on its development set, and read once. The "
-            "development sets share patients."
+            f"Patients were divided {run.repeats} times into a development set and a test set. "
+            "Each test set was scored once, by models trained on its development set. The "
+            "development sets overlap."
         )
     if run.folds > 1:
         times = f", repeated {run.repeats} times" if run.repeats > 1 else ""
         said.append(
-            f"Patients were divided into {run.folds} folds{times}; each fold was scored by models "
-            "trained on the others, and read once."
+            f"Patients were divided into {run.folds} folds{times}. Each fold was scored once, by "
+            "models trained on the other folds."
         )
     if source := split.get("source"):
         said.append(f"Source of the folds: {source}.")
     if inner := split.get("inner_folds"):
         said.append(
-            f"All choices were made on development patients alone, in up to {inner} inner folds."
+            f"All choices were made on development patients only, in up to {inner} inner folds."
         )
     if cut := protocol.get("cutoffs"):
         said.append(
-            f"Risk groups were cut at {rule_words(cut)} of the development patients’ risks."
+            f"Cut-offs of the risk groups were {rule_words(cut)} of the development patients’ "
+            "risks."
         )
     if split.get("seed") is not None:
-        said.append(f"The seed of the division is {split['seed']}.")
+        said.append(f"The random seed of the division is {split['seed']}.")
     return said
 
 
@@ -158,7 +162,7 @@ def _training(run: Run) -> list[str]:
     for arm in run.arms:
         for name, records in models_of(run, arm):
             if words := _fitted(records):
-                # Arms share the fits of their models: what is the same is said once.
+                # Arms share the fits of their models; identical descriptions are given once.
                 fitted.setdefault(f"{name or joined([arm])} {words}", []).append(arm)
     for words, arms in fitted.items():
         within = f" (in {joined(arms)})" if not words.startswith("“") else ""
@@ -172,21 +176,21 @@ def _training(run: Run) -> list[str]:
         )
     if any(e.get("epochs") is not None for e in run.manifest.get("epochs") or []):
         said.append(
-            "The number of epochs minimised the loss over the inner folds; concordance was not "
-            "used."
+            "The number of epochs was chosen to minimise the loss over the inner folds; "
+            "concordance was not used."
         )
     if few := {(e["repeat"], e["fold"]) for e in run.manifest.get("epochs") or []
                if e.get("few_events")}:  # fmt: skip
         said.append(
-            f"In {plural(len(few), 'fold')} the development patients had too few events to choose "
-            "settings. There, half of the epochs (or a fixed penalty) and a calibration slope of 1 "
-            "were used."
+            f"In {plural(len(few), 'fold')} the development patients had too few events to "
+            "choose settings. In these folds, half of the epochs (or a fixed penalty) and a "
+            "calibration slope of 1 were used."
         )
     return said
 
 
 def _fitted(records: list[dict[str, Any]]) -> str:
-    """Say how the models of one kind were fitted, over the outer folds."""
+    """Describe how the models of one kind were fitted over the outer folds."""
     epochs = [float(e["epochs"]) for e in records if e.get("epochs") is not None]
     if epochs:
         middle = number(float(np.median(epochs)), 0 if np.median(epochs) % 1 == 0 else 1)
@@ -208,11 +212,11 @@ def _calibration(run: Run) -> list[str]:
     said = [f"Scores were calibrated on the out-of-fold risks of development patients: {how}."]
     if run.endpoint.competing and run.endpoint.ranks_times:
         said.append(
-            "Training censors competing events (cause-specific hazard); absolute risk combines "
-            "both hazards and is a cumulative incidence."
+            "Training treats competing events as censoring (cause-specific hazard). The "
+            "absolute risk is a cumulative incidence that combines both hazards."
         )
     if run.endpoint.ranks_times:
-        said.append("A slope of 0 or less was set to 0; the risk score itself is never reversed.")
+        said.append("Negative slopes were set to 0; the risk score itself is never reversed.")
     return said
 
 
@@ -224,26 +228,28 @@ def _evaluation(run: Run) -> list[str]:
     drawn = f"percentiles of {int(resamples or 0):,} bootstrap resamples of patients{per_fold}"
     if models_held_fixed(run) and resamples:
         said.append(
-            f"95% intervals of discrimination and of Brier scores are {drawn}, the same resamples "
-            "for every arm; those of calibration and of ratios are normal approximations."
+            f"95% confidence intervals of discrimination and of Brier scores are {drawn}, with "
+            "the same resamples for every arm. Intervals of calibration and of ratios are "
+            "normal approximations."
         )
     elif not models_held_fixed(run):
         said.append(
-            "Intervals of the concordance, of AUROC and AUC over time and of Brier scores are those"
-            " of a t distribution. Intervals of calibration and of ratios are normal"
-            " approximations, given the fitted models."
+            "Confidence intervals of the concordance, AUROC, AUC over time and Brier scores are "
+            "based on a t distribution. Intervals of calibration and of ratios are normal "
+            "approximations, given the fitted models."
         )
         if resamples:
-            only = "; AUPRC and sensitivity have no others" if "auprc" in present else ""
+            only = "; AUPRC and sensitivity have only these intervals" if "auprc" in present else ""
             said.append(
-                f"Intervals given the fitted models ({drawn}, the same resamples for every arm) "
-                f"are in the columns lower_fixed and upper_fixed of the tables{only}."
+                f"Intervals that treat the fitted models as fixed ({drawn}, with the same "
+                "resamples for every arm) are in the columns lower_fixed and upper_fixed of the "
+                f"tables{only}."
             )
     if present & {"harrell_c", "auroc"} and run.cross_validated:
         name = "C-index" if "harrell_c" in present else "AUROC"
         said.append(
-            f"Risk scores of different folds were never compared: the {name} was computed in each "
-            "test fold and averaged."
+            f"Risk scores of different folds were never compared. The {name} was computed in "
+            "each test fold and averaged."
         )
     if models_held_fixed(run):
         said.append("All p values are exploratory.")
@@ -258,8 +264,9 @@ def _statistics(run: Run) -> list[str]:
         held = f", with Holm’s correction over {pairs} comparisons" if pairs > 1 else ""
         test = "z" if models_held_fixed(run) else "t"
         said.append(
-            f"Arms were compared on the patients that both scored, by a {test} test of the "
-            f"difference with the standard error of the paired influence of each patient{held}."
+            f"Arms were compared on the patients scored by both, with a {test} test of the "
+            "difference. Its standard error comes from the paired influence values of the "
+            f"patients{held}."
         )
     if len(run.table("effects.csv")) and run.endpoint.times:
         said.append(
@@ -271,13 +278,13 @@ def _statistics(run: Run) -> list[str]:
     if len(run.table("subdistribution.csv")):
         said.append(
             "Subdistribution hazard ratios are from the model of Fine and Gray, with censoring "
-            "weights and baselines of each fold and stratum, and robust standard errors that count "
-            "that these weights are estimated."
+            "weights and baselines of each fold and stratum. Their robust standard errors "
+            "include the estimation of these weights."
         )
     if len(run.table("set_aside.csv")):
         said.append(
-            "The certainty of a prediction is the standard deviation of the predicted probability "
-            "over the inner models of the fold."
+            "The uncertainty of a prediction is the standard deviation of the predicted "
+            "probability over the inner models of the fold."
         )
     if len(bounds := run.table("survival_bounds.csv")):
         said.append(
@@ -298,8 +305,9 @@ def _statistics(run: Run) -> list[str]:
             " and ".join(tested["exchanged"].unique()),
         )
         said.append(
-            f"Whether an input ({names}) adds information to the others was tested by {count:,}"
-            " permutations of it among patients, with all models fitted again on the same folds."
+            f"Whether an input ({names}) adds information to the others was tested with "
+            f"{count:,} permutations of the input among patients. All models were fitted again "
+            "on the same folds."
         )
     if run.manifest.get("versions"):
         kept = ("slide-outcome", "outcome", "torch", "lifelines", "scikit-survival")

@@ -1,4 +1,4 @@
-"""The chapters of record: methods, warnings, reproducibility, the list of patients."""
+"""The chapters on methods, warnings, reproducibility, and the list of patients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_INPUTS = 40
 
 
 def how(run: Run, drawings: ReportFigures) -> ReportSection:
-    """Tell what was done, from the manifest."""
+    """Describe the methods, from the manifest."""
     section = ReportSection("methods", "Methods")
     section.say(*methods(run))
     settings = from_mapping("Protocol", ["Setting", "Value"], run.part("protocol"))
@@ -25,7 +25,7 @@ def how(run: Run, drawings: ReportFigures) -> ReportSection:
 
 
 def warnings(run: Run, drawings: ReportFigures) -> ReportSection:
-    """Tell what the run warned of, and what it noted."""
+    """List the warnings and notes of the run."""
     section = ReportSection("warnings", "Warnings and notes")
     found = [str(w) for w in run.manifest.get("warnings") or []] + list(run.problems)
     notes = [str(n) for n in run.manifest.get("notes") or []]
@@ -40,7 +40,7 @@ def warnings(run: Run, drawings: ReportFigures) -> ReportSection:
 
 
 def reproducibility(run: Run, drawings: ReportFigures) -> ReportSection:
-    """Tell what is needed to run it again."""
+    """List what is needed to reproduce the run."""
     section = ReportSection("reproducibility", "Reproducibility")
     about = {
         "Command": run.manifest.get("command"),
@@ -54,7 +54,7 @@ def reproducibility(run: Run, drawings: ReportFigures) -> ReportSection:
     }
     given = {k: v for k, v in about.items() if v not in (None, "")}
     if (run.path / "fits").is_dir():
-        given["Weights of the networks"] = "fits/, a folder for each fit"
+        given["Network weights"] = "fits/, one folder per fit"
     section.show(from_mapping("This run", ["What", "Value"], given))
     section.show(from_mapping("Versions", ["Package", "Version"], run.part("versions")))
     inputs = run.part("inputs")
@@ -62,7 +62,7 @@ def reproducibility(run: Run, drawings: ReportFigures) -> ReportSection:
     table = from_mapping("Input files", ["File", "SHA-256"], shown)
     if len(inputs) > len(shown):
         table.notes.append(
-            f"The first {len(shown)} of {len(inputs):,}; manifest.json lists all of them."
+            f"The first {len(shown)} of {len(inputs):,} files; manifest.json lists all of them."
         )
     section.show(table)
     return section
@@ -77,7 +77,7 @@ def _duration(seconds: object) -> str | None:
 
 
 def patients(run: Run, drawings: ReportFigures) -> ReportSection | None:
-    """List every patient with the scores of each arm; only when ids were asked for."""
+    """List every patient with the scores of each arm, if ids are requested."""
     if not run.show_ids:
         return None
     section = ReportSection("patients", "Patients")
@@ -100,6 +100,6 @@ def patients(run: Run, drawings: ReportFigures) -> ReportSection | None:
             risk, group = entry(here, "risk"), str(here.get("risk_group", ""))
             cells.append(Cell(number(risk, 3) + (f" ({group})" if group else ""), risk))
         table.add(str(patient), *cells)
-    table.notes.append("Risks of different folds have no common scale.")
+    table.notes.append("Risk scores of different folds have no common scale.")
     section.show(table)
     return section

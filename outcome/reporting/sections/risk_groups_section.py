@@ -41,15 +41,15 @@ def risk_groups(run: Run, drawings: ReportFigures) -> ReportSection | None:
     section.say(_grouping(run))
     if timed:
         section.say(
-            "Curves that lie apart mean that the groups fare differently; look at the numbers at "
-            "risk before reading the right end of a curve."
+            "Curves that lie apart mean that the outcomes of the groups differ. Check the "
+            "numbers at risk before interpreting the right end of a curve."
         )
     if run.cross_validated and timed:
         section.say(_what_the_test_counts(table))
     if timed and run.endpoint.landmark is not None:
         section.say(
-            "Curves, events and hazard ratios are those of the whole follow-up, not only up to "
-            f"{run.endpoint.landmark:g} {run.endpoint.unit}."
+            "Curves, events and hazard ratios cover the whole follow-up, not only the time up "
+            f"to {run.endpoint.landmark:g} {run.endpoint.unit}."
         )
     section.say(*_about_delayed_entry(run))
     section.say(*_about_competing_events(run))
@@ -74,54 +74,53 @@ def risk_groups(run: Run, drawings: ReportFigures) -> ReportSection | None:
 
 
 def _about_delayed_entry(run: Run) -> list[str]:
-    """Say how curves and tests are to be read where entry is delayed."""
+    """Explain how to interpret curves and tests under delayed entry."""
     if not run.endpoint.late:
         return []
     return [
-        "Entry is delayed: patients count as at risk only from their entry on, so that numbers "
-        "at risk may rise at first. Curves and tests need enough patients who enter early."
+        "Entry is delayed: patients are at risk only from their entry, so numbers at risk may "
+        "rise at first. Curves and tests need enough patients who enter early."
     ]
 
 
 def _about_competing_events(run: Run) -> list[str]:
-    """Say how curves and ratios are to be read where events compete."""
+    """Explain how to interpret curves and ratios with competing events."""
     if not run.endpoint.competing:
         return []
     said = [
-        "Events compete: the curves are cumulative incidences (Aalen-Johansen), in which the "
-        "competing event is allowed for. Hazard ratios and the log-rank test are cause-specific: "
-        "there, competing events end the follow-up."
+        "There are competing events. The curves are cumulative incidences that allow for them "
+        "(Aalen-Johansen). Hazard ratios and the log-rank test are cause-specific: they treat "
+        "competing events as censoring."
     ]
     return [*said, HOW_TO_READ] if len(run.table("subdistribution.csv")) else said
 
 
 def _what_the_test_counts(table: pd.DataFrame) -> str:
-    """Say how far the tests of a cross-validated study can be believed."""
+    """Explain how far the tests of a cross-validated study are valid."""
     if "logrank_p_fixed" not in table:
         return (
-            "The log-rank p and the hazard ratio are exploratory, although both are stratified by "
-            "fold: they take the groups as given, and find differences too often."
+            "The log-rank p and the hazard ratio are exploratory, although both are stratified "
+            "by fold. They take the groups as given and find differences too often."
         )
     return (
         "The groups come from several models that were trained on overlapping patients. The "
-        "log-rank p is stratified by fold and counts that other patients would also have trained "
-        "other models. In simulated studies of pure noise it was below .05 in 4% to 5%; where it "
-        "has to do without scores by inner models, in 3%. Hazard ratios and tests between two of "
-        "several groups take the groups as given: they are exploratory, to describe and not to "
-        "conclude."
+        "log-rank p is stratified by fold and includes the variation from training. In "
+        "simulated studies without any association it was below .05 in 4% to 5% of studies, and "
+        "in 3% if there were no scores of inner models. Hazard ratios and pairwise tests "
+        "between more than two groups take the groups as given. They are exploratory."
     )
 
 
 def draw_curves(d: ReportFigures, arm: str) -> Picture | None:
-    """Draw the curves of the risk groups of an arm; None where the run has no groups.
+    """Draw the curves of the risk groups of an arm; None if the run has no groups.
 
-    Kaplan-Meier curves, or cumulative incidences where events compete.
+    Kaplan-Meier curves, or cumulative incidences if there are competing events.
     """
     return draw_incidence(d, arm) if d.run.endpoint.competing else draw_kaplan_meier(d, arm)
 
 
 def _curve_note(run: Run, arm: str) -> str:
-    """Return the lines over the curves: hazard ratio with interval, and log-rank p."""
+    """Return the text above the curves: hazard ratio with interval, and log-rank p."""
     table = run.table("risk_groups.csv")
     rows = table[table["arm"] == arm] if len(table) else table
     specific = "cause-specific " if run.endpoint.competing else ""
@@ -140,20 +139,20 @@ def _curve_note(run: Run, arm: str) -> str:
 
 
 def _survival_axis(name: str) -> str:
-    """Name the vertical axis after the endpoint, where its name is that of a survival time."""
+    """Name the vertical axis after the endpoint, if its name is that of a survival time."""
     if name.lower().endswith("survival"):
         return f"{name[0].upper()}{name[1:]}"
     return "Probability of no event"
 
 
 def _exploratory(run: Run, note: str) -> str:
-    """Mark a p that takes the groups of a cross-validated study as given: in older folders."""
+    """Mark a p value of an older folder, which takes cross-validated groups as given."""
     counted = "logrank_p_fixed" in run.table("risk_groups.csv")
     return ", exploratory" if note and run.cross_validated and not counted else ""
 
 
 def _at_horizons(run: Run, arm: str) -> Table:
-    """Survival of the groups at the horizons; cumulative incidence where events compete."""
+    """Survival of the groups at the horizons, or cumulative incidence with competing events."""
     rows, unit = run.table("survival_at.csv"), run.endpoint.unit
     columns = ["Group", "Time", "Free of the event (95% interval)", "At risk"]
     table = Table(f"Risk groups of {arm} at the horizons", columns, numeric={2, 3})
@@ -164,7 +163,7 @@ def _at_horizons(run: Run, arm: str) -> Table:
         for row in mine[mine["group"].astype(str) == group].to_dict("records"):
             values = [100 * float(row[k]) for k in ("survival", "lower", "upper")]
             known = np.isfinite(values[0])
-            text = _percent(values) if known else "not followed so long"
+            text = _percent(values) if known else "not followed up to then"
             at = Cell(horizon_text(float(row["horizon"]), unit), float(row["horizon"]))
             table.add(group, at, Cell(text, values[0]), row["n_risk"])
     return table
@@ -187,7 +186,7 @@ def _incidence(run: Run, arm: str) -> Table:
         at = Cell(horizon_text(float(row["horizon"]), unit), float(row["horizon"]))
         what = {1: "event", 2: "competing event"}.get(int(row["cause"]), str(row["cause"]))
         p = float(row["gray_p"])
-        text = _percent(values) if np.isfinite(values[0]) else "not followed so long"
+        text = _percent(values) if np.isfinite(values[0]) else "not followed up to then"
         table.add(
             str(row["group"]), what, at, Cell(text, values[0]),
             row["n_risk"], Cell(p_number(p), p),
@@ -195,7 +194,9 @@ def _incidence(run: Run, arm: str) -> Table:
     if run.endpoint.late:
         table.notes.append("Gray’s test is not defined under delayed entry.")
     else:
-        table.notes.append("Gray’s test compares the groups over all of follow-up; not stratified.")
+        table.notes.append(
+            "Gray’s test compares the groups over the whole follow-up. It is not stratified."
+        )
     return table
 
 
@@ -219,12 +220,15 @@ def _pairs(run: Run, arm: str) -> Table:
 
 def _grouping(run: Run) -> str:
     if "risk_group" not in run.predictions.table:
-        return "Patients are grouped by their risk score; the predictions came without groups."
+        return "Patients are grouped by their risk score; the predictions contained no groups."
     cut = run.part("protocol").get("cutoffs")
     if said := str(run.part("protocol").get("risk groups") or ""):
         return f"{said[0].upper()}{said[1:]}."
     if not cut:
-        return "Patients are grouped by their risk score; the groups came with the predictions."
+        return (
+            "Patients are grouped by their risk score; the groups are those given with the "
+            "predictions."
+        )
     return (
         "Patients are grouped by their risk score, with cut-offs that were fixed on development "
         f"patients only ({rule_words(cut)})."
@@ -307,7 +311,7 @@ def _group_notes(run: Run, arm: str, rows: pd.DataFrame, table: Table, *, median
 
 
 def draw_kaplan_meier(d: ReportFigures, arm: str, endpoint: str = "") -> Picture | None:
-    """Draw curves of the risk groups of an arm; None where the run has no groups.
+    """Draw curves of the risk groups of an arm; None if the run has no groups.
 
     Parameters
     ----------

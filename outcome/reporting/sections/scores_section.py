@@ -31,15 +31,15 @@ def scores(run: Run, drawings: ReportFigures) -> ReportSection | None:
         return None
     section = ReportSection("scores", "Scores and outcome")
     section.say(
-        "A ROC curve shows, for every threshold on the score, how many positive patients are found "
-        "(sensitivity) and how many negative ones are called positive (1 − specificity). "
-        "Scores are compared within a test fold only."
+        "For every threshold of the score, a ROC curve shows the proportion of positive "
+        "patients who are detected (sensitivity) and the proportion of negative patients who "
+        "are called positive (1 − specificity). Scores are compared only within a test fold."
     )
     if run.endpoint.favourable:
         section.say(
-            "The outcome is a favourable one: without untreated patients for comparison, the score "
-            "is associated with outcome among treated patients; it does not show who benefits from "
-            "the treatment."
+            "The outcome is a favourable one. Without untreated patients for comparison, the "
+            "score shows an association with the outcome among treated patients. It does not "
+            "show who benefits from the treatment."
         )
     if len(run.arms) > 1:
         section.show(draw_mean_roc(drawings, curves))
@@ -129,6 +129,6 @@ def _weighted(run: Run) -> str:
     if run.endpoint.landmark is None:
         return ""
     return (
-        f" Event by {run.endpoint.landmark:g} {run.endpoint.unit}; patients censored before are "
-        "stood for by the others, weighted by the inverse probability of censoring."
+        f" Event by {run.endpoint.landmark:g} {run.endpoint.unit}; patients censored earlier are "
+        "represented by the other patients, weighted by the inverse probability of censoring."
     )

@@ -24,7 +24,7 @@ __all__ = ["secondary"]
 
 
 def secondary(run: Run, drawings: ReportFigures) -> ReportSection | None:
-    """Tell how the same scores do on further endpoints, and in strata."""
+    """Show the performance of the same scores on further endpoints, and in strata."""
     metrics = run.table("metrics.csv")
     strata = metrics.drop(index=overall(metrics).index)
     rest = pd.concat([run.others.get("metrics.csv", metrics.iloc[:0]), strata])
@@ -32,8 +32,8 @@ def secondary(run: Run, drawings: ReportFigures) -> ReportSection | None:
         return None
     section = ReportSection("secondary", "Other endpoints and strata")
     section.say(
-        "The same scores and risk groups judged on other outcomes or in parts of the cohort. "
-        "Nothing was trained or chosen on them; all of it is descriptive."
+        "The same scores and risk groups, evaluated on other outcomes or in parts of the "
+        "cohort. Nothing was trained or chosen on them. All results here are descriptive."
     )
     columns = ["Arm", "Endpoint", "Stratum", "Metric", "Estimate", "Patients", "Events"]
     table = Table("Other endpoints and strata (descriptive)", columns, numeric={4, 5, 6})
@@ -60,7 +60,7 @@ def secondary(run: Run, drawings: ReportFigures) -> ReportSection | None:
 
 def _other_groups(run: Run) -> Table:
     rows = run.others.get("risk_groups.csv", pd.DataFrame())
-    # Groups are described over the whole follow-up, which is not what such an endpoint asks.
+    # Groups are described over the whole follow-up, which does not apply to such an endpoint.
     by_horizon = [
         e.get("name") for e in run.manifest.get("secondary") or [] if e.get("kind") == "landmark"
     ]

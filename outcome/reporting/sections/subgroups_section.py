@@ -30,16 +30,17 @@ __all__ = ["subgroups"]
 
 
 def subgroups(run: Run, drawings: ReportFigures) -> ReportSection | None:
-    """Tell how the score does in parts of the cohort."""
+    """Show the performance of the score in parts of the cohort."""
     table = run.table("subgroups.csv")
     if table.empty:
         return None
     section = ReportSection("subgroups", "Subgroups and fairness")
     word = run.endpoint.limiting if not run.endpoint.times else "events"
     section.say(
-        "Does the score work alike in all patients? Each row is judged by itself. Subgroups with "
-        f"fewer than {FEWEST_EVENTS} {word} are named and not estimated. Nothing is corrected for "
-        "the number of subgroups: among many, some differ by chance."
+        "Does the score work equally well in all patients? Each row is evaluated separately. "
+        f"Subgroups with fewer than {FEWEST_EVENTS} {word} are listed but not estimated. There "
+        "is no correction for the number of subgroups: among many subgroups, some differ by "
+        "chance."
     )
     main, _ = main_scores(run)
     shown = metric(str(table["metric"].iloc[0]), run.endpoint)
@@ -75,8 +76,8 @@ def _subgroup_table(run: Run, arm: str, rows: pd.DataFrame) -> Table:
         )  # fmt: skip
     table.notes.append(
         f"Pairs of the same fold, pooled{given_models(run, rows)}. Numbers with more than five "
-        "values are cut at the median. Interaction p (likelihood ratio): does the effect of the "
-        "score differ between the levels?"
+        "values are divided at the median. Interaction p (likelihood ratio): does the effect of "
+        "the score differ between the levels?"
     )
     if column(rows, "calibration_ratio").notna().any():
         at = run.endpoint.horizons

@@ -1,4 +1,4 @@
-"""The answers of the first screen, in words that stay true whatever the numbers are."""
+"""The answers of the first screen, in wording that is correct for all results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from outcome.run_folder.folder import Run
 __all__ = ["Verdict", "answers", "judge", "p_text", "trust"]
 
 FEW_EVENTS = 100
-"""Fewer than these are commonly held too few to validate a score (Collins et al. 2016)."""
+"""Fewer events than this are commonly considered too few to validate a score (Collins et al.
+2016)."""
 
 Verdict = Literal["better", "worse", "none", "conflict", "fragile", "unknown"]
 
@@ -28,22 +29,22 @@ Verdict = Literal["better", "worse", "none", "conflict", "fragile", "unknown"]
 def judge(
     difference: float, lower: float, upper: float, p: float, adjusted: float, *, up: bool = True
 ) -> Verdict:
-    """Say what a difference with its interval and p-values amounts to.
+    """Classify a difference by its interval and p values.
 
     Parameters
     ----------
     difference, lower, upper : float
         Arm minus baseline; NaN bounds where there is no interval.
     p, adjusted : float
-        Two-sided p before and after correction for several comparisons; NaN where not computed.
+        Two-sided p before and after correction for several comparisons; NaN if not computed.
     up : bool
         Whether a higher metric is better.
 
     Returns
     -------
     str
-        `better` or `worse` only where interval and p agree, and hold after correction;
-        `fragile` where they do not hold after it, `conflict` where they disagree.
+        `better` or `worse` only if interval and p agree, also after correction; `fragile` if
+        significance is lost after correction; `conflict` if interval and p disagree.
 
     Examples
     --------
@@ -70,7 +71,7 @@ def judge(
 
 
 def p_text(run: Run, row: pd.Series, comparisons: int) -> str:
-    """Write both p-values of a comparison and what they are worth."""
+    """Write both p values of a comparison, and whether they are exploratory."""
     p = p_value(row.get("p_value"))
     if not p:
         return ""
@@ -82,10 +83,10 @@ def p_text(run: Run, row: pd.Series, comparisons: int) -> str:
 
 
 def answers(run: Run) -> list[Answer]:
-    """Answer: does the score work, how well, do inputs help, does treatment depend on it."""
+    """Answer: does the score work, do inputs help, and do treatment effects depend on it."""
     main, rows = main_scores(run)
     if main is None:
-        text = "This run has no metrics.csv, so nothing can be said about performance."
+        text = "This run has no metrics.csv, so performance is unknown."
         return [Answer("Does the score work?", "Not evaluated", [text])]
     found = [_works(run, main, rows), _how_well(run, main, rows), _helps(run)]
     about_treatment = treatment_answer(run)
@@ -101,24 +102,26 @@ def _works(run: Run, main: Metric, rows: pd.DataFrame) -> Answer:
     unknown = judged[~known]["arm"].tolist()
     too_small = rows[rows["no_verdict"] != ""]
     if math.isnan(chance):
-        text = f"{main.label} has no fixed value of guessing to compare with; see the table below."
+        text = f"{main.label} has no fixed value for guessing; see the table below."
         return Answer("Does the score work?", "See the table", [text])
     said = []
     if better:
         verb = "ranks" if len(better) == 1 else "rank"
-        said.append(f"{joined(better)} {verb} patients better than guessing does.")
+        said.append(f"{joined(better)} {verb} patients better than guessing.")
     if unsure:
         said.append(
-            f"For {joined(unsure)} there is no evidence of that: the interval includes "
-            f"{number(chance, 1)}, the value of guessing."
+            f"For {joined(unsure)} there is no evidence of this: the interval includes "
+            f"{number(chance, 1)}, the value for guessing."
         )
     if worse:
         said.append(
-            f"{joined(worse)} did worse than guessing here: patients with a higher risk score "
-            "did better. It must not be turned round after the fact."
+            f"{joined(worse)} performed worse than guessing: patients with a higher risk score "
+            "had better outcomes. The score must not be reversed afterwards."
         )
     if unknown:
-        said.append(f"For {joined(unknown)} no interval could be computed, so this stays open.")
+        said.append(
+            f"For {joined(unknown)} no interval could be computed, so the question remains open."
+        )
     for why, arms in too_small.groupby("no_verdict", sort=False)["arm"]:
         said.append(f"For {joined(arms.tolist())} there is no verdict: {why}.")
     few = len(better) < len(rows)
@@ -130,7 +133,7 @@ def _works(run: Run, main: Metric, rows: pd.DataFrame) -> Answer:
 
 
 def _yes(run: Run) -> str:
-    """Say yes as firmly as the number of events allows."""
+    """Say yes, as firmly as the number of events allows."""
     return "It seems so" if run.cross_validated and run.n_events < FEW_EVENTS else "Yes"
 
 
@@ -152,8 +155,8 @@ def _how_well(run: Run, main: Metric, rows: pd.DataFrame) -> Answer:
     if main.chance == 0.5:
         share = round(100 * float(top.estimate))
         said.append(
-            f"Of 100 pairs of patients that can be compared, about {share} are put in the right "
-            "order; guessing would manage 50."
+            f"Of 100 comparable pairs of patients, about {share} are ranked correctly; guessing "
+            "would rank 50 correctly."
         )
     others = known[known["arm"] != top.arm]
     if 0 < len(others) <= 4:
@@ -192,7 +195,7 @@ def _helps(run: Run) -> Answer:
             (verdicts if extends else others).append(verdict)
         said.append(_sentence(run, row, main, verdict, len(rows)))
     if models_held_fixed(run):
-        said.append("“Exploratory” because the p holds these fitted models fixed.")
+        said.append("“Exploratory” means that the p treats the fitted models as fixed.")
     first = _difference(run, rows, main, base)
     return Answer(question, _short(run, verdicts or others), [first, *said])
 
@@ -212,7 +215,7 @@ def _difference(run: Run, rows: pd.DataFrame, main: Metric, base: str) -> str:
 
 
 _NAMES = {"image": "the image", "report": "the report", "clinical": "clinical data"}
-"""Inputs as people speak of them."""
+"""Inputs in everyday words."""
 
 
 def _spoken(inputs: Sequence[str]) -> str:
@@ -276,25 +279,28 @@ def _sentence(run: Run, row: pd.Series, main: Metric, verdict: Verdict, count: i
     if verdict == "unknown":
         return f"{against}the difference could not be estimated."
     if verdict == "none":
-        reach = f"; the data fit with anything from {between}"
+        reach = f"; the data are compatible with any difference from {between}"
         return f"{against}no evidence of a difference, {numbers}{reach if between else ''}."
     if verdict == "conflict":
-        return f"{against}undecided, because interval and p disagree: {numbers}."
+        return f"{against}inconclusive, because interval and p disagree: {numbers}."
     if verdict == "fragile":
-        return f"{against}a difference that does not hold after correction: {numbers}."
+        return f"{against}a difference that is not significant after correction: {numbers}."
     return f"{against}{verdict}, {numbers}."
 
 
 def trust(run: Run) -> list[Fact]:
-    """List what speaks for the numbers of this run, and what against them."""
+    """List the points for and against the results of this run."""
     facts = []
     if run.manifest.get("simulated"):
-        facts.append(Fact(False, "The data are simulated: nothing here is about real patients."))
+        facts.append(
+            Fact(False, "The data are simulated: no result here applies to real patients.")
+        )
     facts += [*_split_facts(run), *_size_facts(run)]
     if constant := run.constant_arms:
         facts.append(
             Fact(
-                False, f"{joined(constant)} gives every patient the same risk: it learned nothing."
+                False,
+                f"{joined(constant)} gives every patient the same risk: the model learned nothing.",
             )
         )
     warned = len(run.manifest.get("warnings") or []) + len(run.problems)
@@ -308,27 +314,28 @@ def _split_facts(run: Run) -> list[Fact]:
     how = f" ({run.division})" if run.cross_validated else ""
     facts = []
     if apart:
-        text = f"Every patient was scored only by models that had not been trained on them{how}."
-        facts.append(Fact(True, f"{text} This was checked in the recorded division."))
-    elif apart is None:
-        facts.append(
-            Fact(False, f"There is no record of who was trained on and who was tested{how}.")
+        text = (
+            f"Every patient was scored only by models that were not trained on this patient{how}."
         )
+        facts.append(Fact(True, f"{text} This was checked in the recorded folds."))
+    elif apart is None:
+        facts.append(Fact(False, f"There is no record of the training and test patients{how}."))
     else:
         facts.append(Fact(False, "Some scored patients were not test patients of their fold."))
     if run.cross_validated:
         facts.append(
             Fact(
                 False,
-                "No patients from elsewhere: performance is often lower on those.",
+                "There was no external validation: performance is often lower on patients of "
+                "other hospitals.",
             )
         )
         if run.repeats == 1:
             facts.append(
                 Fact(
                     False,
-                    "How much the numbers would change with another division of the patients was "
-                    "not measured (one repeat).",
+                    "It was not measured how much the results would change with other folds "
+                    "(one repeat).",
                 )
             )
     return facts
@@ -341,11 +348,11 @@ def _size_facts(run: Run) -> list[Fact]:
     if n == 1:
         counted = counted.replace("patients", "patient")
     if n >= FEW_EVENTS:
-        return [Fact(True, f"{counted}: not fewer than the {FEW_EVENTS} commonly asked for.")]
+        return [Fact(True, f"{counted}: at least the {FEW_EVENTS} that are commonly recommended.")]
     return [
         Fact(
             False,
-            f"Only {counted}; {FEW_EVENTS} are commonly asked for. Small differences between arms "
-            "can be chance.",
+            f"Only {counted}; {FEW_EVENTS} are commonly recommended. Small differences between "
+            "arms may be due to chance.",
         )
     ]

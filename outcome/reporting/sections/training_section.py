@@ -29,14 +29,14 @@ def models_of(run: Run, arm: str) -> list[tuple[str, list[dict[str, Any]]]]:
 
 
 def penalties_of(record: Mapping[str, Any]) -> list[float]:
-    """Return the penalties of a linear model, one per input; none of a network."""
+    """Return the penalties of a linear model, one per input; empty for a network."""
     several = record.get("penalties")
     found = list(several.values()) if isinstance(several, dict) else [record.get("penalty")]
     return [float(p) for p in found if isinstance(p, int | float)]
 
 
 def training(run: Run, drawings: ReportFigures) -> ReportSection | None:
-    """Tell how the models of each arm were fitted, and how much the folds differ."""
+    """Show how the models of each arm were fitted, and how much the folds differ."""
     history = run.table("history.csv")
     scores = run.table("fold_scores.csv")
     models = _model_table(run)
@@ -49,8 +49,8 @@ def training(run: Run, drawings: ReportFigures) -> ReportSection | None:
         section.say("This run has no history.csv, so loss curves cannot be shown.")
     else:
         section.say(
-            "A tuning loss that falls and then rises shows overfitting; training stops being "
-            "useful where it is lowest. Test patients play no part here."
+            "A tuning loss that falls and then rises shows overfitting. Training beyond its "
+            "minimum is not useful. Test patients are not used here."
         )
 
         def make(arm: str) -> Sequence[Block]:
@@ -106,11 +106,14 @@ def _model_table(run: Run) -> Table:
             )  # fmt: skip
     if any(row[8].text for row in table.rows):
         table.notes.append(
-            "Calibration slope: what the risk of the arm was multiplied by, learned on development "
-            "patients; near 0 means that the score had no association with the outcome there."
+            "Calibration slope: the factor by which the risk of the arm was multiplied, "
+            "estimated on development patients. A slope near 0 means that the score had no "
+            "association with the outcome in these patients."
         )
     if any(row[7].text for row in table.rows):
-        table.notes.append("Weight: what the score of a model is multiplied by in its arm.")
+        table.notes.append(
+            "Weight: the factor by which the score of a model is multiplied in its arm."
+        )
     return table
 
 
@@ -139,22 +142,22 @@ def draw_folds(d: ReportFigures, table: pd.DataFrame, main: Metric) -> Picture:
         "folds",
         (max(2.6, 0.9 * table["arm"].nunique() + 0.8), 2.8),
         alt=f"{main.label} of each arm in every test fold: {listed}.",
-        caption=f"{main.label} in every test fold; a bigger dot is a bigger fold, the bar is the "
-        "mean of the folds. The spread over folds is not a confidence interval: folds are "
-        "small, and their models share training patients.",
+        caption=f"{main.label} in every test fold. Larger dots are larger folds; the bar is the "
+        "mean of the folds. The spread over folds is not a confidence interval: folds "
+        "are small, and their models share training patients.",
     )  # fmt: skip
 
 
 def draw_loss(d: ReportFigures, arm: str, history: pd.DataFrame, name: str = "") -> Picture:
-    """Draw the loss over epochs of one model of an arm, with the epochs that were chosen.
+    """Draw the loss over epochs of one model of an arm, with the chosen epochs.
 
     Parameters
     ----------
     arm : str
     history : DataFrame
-        Of one model.
+        Losses of one model.
     name : str
-        Ends the file's name, where the arm has several models.
+        Last part of the file name, if the arm has several models.
     """
     models = set(history["model"]) if "model" in history else set()
     model = f" ({next(iter(models))})" if len(models) == 1 and name else ""
@@ -172,6 +175,7 @@ def draw_loss(d: ReportFigures, arm: str, history: pd.DataFrame, name: str = "")
         (WIDTH - 0.4, 2.5),
         alt=f"Training and tuning loss of {arm}{model} over epochs.",
         caption=f"{arm}{model}: loss over epochs. Thin: one outer fold (mean over its inner "
-        f"folds); thick: their mean, as far as every fold was trained. "
-        f"Dotted, right axis: ranking of the tuning patients; nothing is chosen by it.{marks}",
+        "folds); thick: their mean, up to the last epoch that every fold reached. "
+        "Dotted, right axis: ranking of the tuning patients; it is not used to choose "
+        f"anything.{marks}",
     )

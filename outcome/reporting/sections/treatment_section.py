@@ -39,9 +39,9 @@ TERMS = {
 }
 FIRST = "score x treatment"
 CONFOUNDED = (
-    "Treatments were not drawn by lot. Patients with one and with the other may differ in what "
-    "also changes the outcome, and this may depend on the score: confounding may explain what is "
-    "shown here."
+    "Treatments were not randomised. Patients with different treatments may differ in other "
+    "factors that affect the outcome, and these differences may depend on the score. "
+    "Confounding may explain the results of this chapter."
 )
 
 
@@ -52,10 +52,11 @@ def treatment(run: Run, drawings: ReportFigures) -> ReportSection | None:
         return None
     section = ReportSection("treatment", "Treatment: is the score predictive of benefit?")
     section.say(
-        "A score is prognostic if patients with the same treatment fare differently with it. It is "
-        f"predictive if the effect of {assigned.other} against {assigned.reference} differs with "
-        "it: that is the interaction of score and treatment. A prognostic score need not be "
-        "predictive, and the effect of treatment in one risk group alone does not show that it is."
+        "A score is prognostic if the outcome of patients with the same treatment depends on "
+        f"the score. It is predictive if the effect of {assigned.other} against "
+        f"{assigned.reference} depends on the score; this is the interaction of score and "
+        "treatment. A prognostic score need not be predictive. A treatment effect in one risk "
+        "group alone does not show that a score is predictive."
     )
     section.say(*_conditions(run, assigned, table))
 
@@ -79,61 +80,63 @@ def treatment(run: Run, drawings: ReportFigures) -> ReportSection | None:
 
 
 def _conditions(run: Run, assigned: TreatmentAssignment, table: pd.DataFrame) -> list[str]:
-    """Say how treatments were given, who is left out, and how the numbers are to be read."""
+    """Describe the treatment assignment, the exclusions, and how to interpret the results."""
     said = []
     if assigned.randomised:
-        said.append("Treatments were drawn by lot (declared).")
+        said.append("Treatments were randomised (as declared).")
     else:
         said.append(CONFOUNDED)
         said.append(
-            "The weighted rows make the two treatments alike in the measured covariates; what was "
-            "not measured stays."
+            "The weights balance the measured covariates between the two treatments. Unmeasured "
+            "differences remain."
             if (table["model"] == "weighted").any()
-            else "Nothing is adjusted for: the run has no covariates that could be used."
+            else "There is no adjustment: the run has no usable covariates."
         )
     if unknown := int(table["unknown"].max()):
         verb = "is" if unknown == 1 else "are"
         said.append(
-            f"{plural(unknown, 'patient')} without a known treatment {verb} left out of this "
-            "chapter, and of no other."
+            f"{plural(unknown, 'patient')} without a known treatment {verb} excluded from this "
+            "chapter only."
         )
     if run.endpoint.favourable:
         said.append(
-            f"Odds are those of {run.endpoint.positive_name}, the better outcome: a ratio above 1 "
-            f"is a benefit of {assigned.other}."
+            f"Odds are those of {run.endpoint.positive_name}, the better outcome. A ratio above "
+            f"1 is a benefit of {assigned.other}."
         )
     else:
         said.append(f"A ratio below 1 is a benefit of {assigned.other}.")
     if run.endpoint.competing:
         said.append(
-            "Competing events are censored in ratios and restricted means, which are "
-            "cause-specific; curves and survival are those free of the event of interest."
+            "Ratios and restricted means are cause-specific: they treat competing events as "
+            "censoring. Curves and survival refer to the event of interest."
         )
     if run.endpoint.landmark is not None:
-        said.append("Hazard ratios are about the whole follow-up, not only the landmark.")
+        said.append(
+            "Hazard ratios refer to the whole follow-up, not only to the time up to the landmark."
+        )
     if run.repeats > 1:
         said.append("The score is that of the first repeat.")
     if run.cross_validated and assigned.randomised:
         said.append(
-            "Scores are out-of-fold. In simulated randomised trials without an interaction, its "
-            "test was below .05 in 4% to 6%."
+            "Scores are out-of-fold. In simulated randomised trials without an interaction, the "
+            "p value of the interaction test was below .05 in 4% to 6% of trials."
         )
     return said
 
 
 def _main_row(rows: pd.DataFrame) -> pd.Series:
-    """Return the interaction of the last model: weighted, where there is one."""
+    """Return the interaction of the last model, which is the weighted one if present."""
     return rows[rows["term"] == FIRST].iloc[-1]
 
 
 def _test(row: pd.Series) -> tuple[float, str]:
-    """Return the p of a test, and which test it is of."""
+    """Return the p value of a test, and the name of the test."""
     p = float(row["p_value"])
     return (p, "likelihood ratio") if np.isfinite(p) else (float(row["wald_p"]), "Wald")
 
 
 def _sentence(run: Run, assigned: TreatmentAssignment, row: pd.Series) -> str:
-    """Say in words what the interaction of an arm amounts to."""
+    """Describe the interaction of an arm in words."""
     arm = quote(str(row["arm"]))
     p, test = _test(row)
     if not np.isfinite(p):
@@ -147,30 +150,30 @@ def _sentence(run: Run, assigned: TreatmentAssignment, row: pd.Series) -> str:
     )
     numbers = f"ratio of {ratio}s {size} per SD; {test} {p_value(p)}{several}"
     if corrected < 0.05:
-        # The ratio moves towards the side of benefit as the score rises, or away from it.
+        # With an increasing score, the ratio moves towards benefit or away from it.
         higher = (float(row["ratio"]) > 1) == run.endpoint.favourable
         side = "greater" if higher else "smaller"
         return (
-            f"{arm}: the effect of {assigned.other} against {assigned.reference} differs with the "
-            f"score, and its benefit is {side} at higher scores ({numbers})."
+            f"{arm}: the effect of {assigned.other} against {assigned.reference} depends on the "
+            f"score; its benefit is {side} at higher scores ({numbers})."
         )
     fragile = p < 0.05
     return (
         f"{arm}: "
-        + ("a dependence that does not hold after correction" if fragile else "no evidence")
-        + f" that the effect of {assigned.other} against {assigned.reference} differs with the "
+        + ("no evidence, after Holm’s correction," if fragile else "no evidence")
+        + f" that the effect of {assigned.other} against {assigned.reference} depends on the "
         f"score ({numbers})."
     )
 
 
 def _first_ratio(run: Run, row: pd.Series) -> str:
-    """Write the interaction of the first arm, for a reader of the first screen."""
+    """Describe the interaction of the first arm, for the first screen."""
     if not np.isfinite(row["ratio"]):
         return f"For {quote(str(row['arm']))} it could not be estimated."
     size = estimate(row["ratio"], row["lower"], row["upper"])
     return (
         f"Ratio of {run.endpoint.ratio}s {size} per SD of the score of {quote(str(row['arm']))}; "
-        "1 is no dependence."
+        "1 means no dependence."
     )
 
 
@@ -346,7 +349,7 @@ def _interaction_table(
     )
     if several:
         table.notes.append(
-            "Weighted patients: robust (sandwich) errors, weights taken as known, and no "
+            "Weighted rows: robust (sandwich) standard errors, weights taken as known, no "
             "likelihood-ratio test."
         )
     return table
@@ -410,8 +413,8 @@ def _difference_table(run: Run, arm: str, assigned: TreatmentAssignment) -> Tabl
         )  # fmt: skip
     if len(rows):
         table.notes.append(
-            "Differences of shares are in percentage points. Pooled over folds; not corrected for "
-            "the number of rows."
+            "Differences of proportions are in percentage points. Pooled over folds; not "
+            "corrected for the number of rows."
         )
     return table
 
@@ -437,7 +440,7 @@ def _balance_table(run: Run, assigned: TreatmentAssignment) -> Table:
             *(Cell(signed(v), v) for v in gaps),
         )  # fmt: skip
     table.notes.append(
-        "In standard deviations, treated minus reference; below 0.1 is commonly held to be "
+        "In standard deviations, treated minus reference; below 0.1 is commonly regarded as "
         "balanced. The probability of treatment is from a logistic model of these covariates, "
         "fitted on the patients of the other folds."
     )
@@ -473,13 +476,13 @@ def treatment_methods(run: Run) -> list[str]:
         "Whether a score is predictive of benefit was tested by the interaction of score and "
         f"treatment in {model} stratified by fold"
         + (" and stratum" if end.strata else "")
-        + " (likelihood ratio and Wald), with the score as it is, as a restricted cubic spline "
-        "with three knots, and as risk groups.",
+        + " (likelihood ratio and Wald), with the score as a linear term, as a restricted cubic "
+        "spline with three knots, and as risk groups.",
     ]
     if (table["model"] == "weighted").any():
         said.append(
-            "Patients were also weighted by the stabilised inverse probability of their treatment, "
-            "from a logistic model of the covariates fitted out of fold, truncated at the 1st and "
-            "99th percentile; errors are robust."
+            "Patients were also weighted by the stabilised inverse probability of their "
+            "treatment, from a logistic model of the covariates fitted out of fold. Weights "
+            "were truncated at the 1st and 99th percentile; standard errors are robust."
         )
     return said

@@ -104,7 +104,7 @@ def test_a_file_cut_short(tmp_path, rng):
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        (np.array([[1.0, np.nan]]), "1 of 1 patches hold NaN"),
+        (np.array([[1.0, np.nan]]), "1 of 1 patches contain NaN"),
         (np.zeros((2, 3, 4)), "shape"),
         (np.array([b"text"]), "not numbers"),
     ],

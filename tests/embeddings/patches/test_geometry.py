@@ -62,7 +62,7 @@ SHOWN = {
         (GRID * np.float32(256.0127) + np.float32(50_000)).astype(np.float32), 256.0127,
     ),
     "one patch": (GRID[:1], 1),
-    "one place": (GRID[[0, 0, 0]], 1),
+    "the same position": (GRID[[0, 0, 0]], 1),
     "unknown places": (np.full((4, 2), np.nan), 1),
 }  # fmt: skip
 

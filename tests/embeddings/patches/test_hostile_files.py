@@ -175,7 +175,7 @@ def shared_tuples(depth):
 FOLLOWED = {
     "memory": (b"\x80\x02cbuiltins\nbytearray\n\x8a\x05\0\0\0\0\x10\x85R.", "would import"),
     "time": (shared_tuples(60), "refers back to a tuple"),
-    "stack": (b"\x80\x02})" + b"\x85" * 500_000 + b"K\x01s.", "holds more than a tensor"),
+    "stack": (b"\x80\x02})" + b"\x85" * 500_000 + b"K\x01s.", "contains more than a tensor"),
     "numbers elsewhere": (b"\x80\x02cnumpy\nfromfile\n)R.", "would import"),
 }
 
@@ -224,7 +224,7 @@ def test_a_stream_whose_numbers_are_not_read(tmp_path):
     content = path.read_bytes()
     keys = content.rindex(b"\x80\x02]q\x00")
     path.write_bytes(content[: keys + 5] + b"." + content[keys + 5 :])
-    with pytest.raises(EmbeddingError, match="goes on after its tensors"):
+    with pytest.raises(EmbeddingError, match="has data after its tensors"):
         read_file(path)
 
 

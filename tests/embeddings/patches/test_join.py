@@ -195,7 +195,9 @@ def test_repeated_patches_are_reported(tmp_path, study, case):
 
     notes = [n for n in study(write_slide).notes if "more than once" in n]
     if count:
-        assert notes[0].startswith(f"2 slides hold patches more than once, e.g. P00-S1 ({count})")
+        assert notes[0].startswith(
+            f"2 slides contain patches more than once, e.g. P00-S1 ({count})"
+        )
     else:
         assert not notes
 

@@ -55,7 +55,7 @@ def test_the_pair_of_clam_is_one_and_its_tensors_know_their_coordinates(tmp_path
     writers.clam(tmp_path, "P01-B", x, xy)
     both = find_slide_files(tmp_path)
     assert both.files["P01-B"].paths[0].name == "P01-B.h5"
-    assert "1 slides are in" in " ".join(both.notes)
+    assert "1 slides have more than one kind of file in" in " ".join(both.notes)
     tensors = find_slide_files(tmp_path / "pt_files").files["P01-B"]
     assert tensors.paths[0].suffix == ".pt"
     np.testing.assert_array_equal(tensors.read().coords, xy)
@@ -106,7 +106,7 @@ def two_resolutions(tmp_path, bags, second=SLIDES):
 
 def test_resolutions_are_put_together_by_slide(tmp_path, bags):
     found = find_slide_files(two_resolutions(tmp_path, bags))
-    assert found.notes == ("patches of 2 folders (10x, 20x) are put together by slide",)
+    assert found.notes == ("patch features of 2 folders (10x, 20x) are concatenated by slide",)
     x, xy = bags["P01-B"]
     patches = found.files["P01-B"].read()
     np.testing.assert_array_equal(patches.features, np.concatenate([x, x[:7] + 5]))
@@ -130,7 +130,7 @@ def test_folders_without_a_common_slide_are_parts_of_a_cohort(tmp_path, bags):
     found = find_slide_files([tmp_path / "P01", tmp_path / "P02"])
     assert sorted(found.files) == SLIDES
     assert not found.partial
-    assert "side by side" in found.notes[0]
+    assert "are used together" in found.notes[0]
 
 
 @pytest.mark.parametrize(("change", "message"), [("D", "dimension"), ("encoder", "encoder")])

@@ -204,7 +204,7 @@ def _replace(**changes):
         (_replace(encoder=["titan", "prism", "titan"]), r"several encoders \('prism', 'titan'\)"),
         (_replace(slide_id=["A.svs", "A.h5", "B"]), "in several rows: 'A'"),
         (_replace(slide_id=["A", "", "B"]), "in several rows: ''"),
-        (_replace(f2=[1, "x", 2]), r"1 rows hold cells that are no numbers \('P02-A'\)"),
+        (_replace(f2=[1, "x", 2]), r"1 rows have cells that are not numbers \('P02-A'\)"),
         (_replace(**{f"g{i}": 1.0 for i in range(D)}), r"several vectors per row \('f', 'g'\)"),
         (lambda t: t[["slide_id", "age"]], "has no columns of vectors"),
     ],
@@ -233,10 +233,10 @@ def test_one_of_several_arrays_of_a_table_can_be_named(tmp_path, vectors):
 
 def test_files_that_are_no_table_are_refused(tmp_path, slide):
     writers.stamp(tmp_path, "A", *slide)
-    with pytest.raises(EmbeddingError, match="no table of slide vectors"):
+    with pytest.raises(EmbeddingError, match="not a table of slide vectors"):
         find_slide_files(tmp_path / "A.h5")
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(EmbeddingError, match="is one file: a table of slide vectors is one of"):
+    with pytest.raises(EmbeddingError, match="is a single file, but not a table of slide vectors"):
         find_slide_files(tmp_path / "notes.txt")
     with h5py.File(tmp_path / "plain.h5ad", "w") as file:
         file["X"] = slide[0]

@@ -132,7 +132,7 @@ def test_a_folder_of_text_files(tmp_path):
         (None, "there is no table"),
         (b"patient_id,words\nA,b\n", "no column 'text'.*'words'"),
         (b"patient_id,text\n,b\nA,c\n", "is empty.*line 2"),
-        (b"patient_id,text\nA,\n", "holds no text"),
+        (b"patient_id,text\nA,\n", "has no text"),
         (b"patient_id,text\nA,b\0\n", "NUL"),
         (b"patient_id,text\nA,\x81\x02\n", "not UTF-8 text"),
         (b"patient_id,text,seen\nA,b,soon\n", "not a date.*soon"),

@@ -107,11 +107,11 @@ def test_half_precision_gives_nearly_the_same(musk):
 def test_weights_of_something_else_are_refused(musk, tmp_path):
     other = tmp_path / "other.safetensors"
     save_file({"tokens.bias": torch.zeros(3)}, other)
-    with pytest.raises(EmbeddingError, match=r"does not hold MUSK's weights: 1 are missing"):
+    with pytest.raises(EmbeddingError, match=r"does not contain MUSK's weights: 1 are missing"):
         make_encoder("musk", weights=str(other), device="cpu")
     with pytest.raises(EmbeddingError, match="there is no file"):
         make_encoder("musk", weights=str(tmp_path / "none.pt"), device="cpu")
-    with pytest.raises(EmbeddingError, match=r"cannot be had from hf_hub.*`weights=`"):
+    with pytest.raises(EmbeddingError, match=r"cannot be loaded from hf_hub.*`weights=`"):
         make_encoder("musk", device="cpu")
 
 

@@ -137,7 +137,7 @@ def _understood(found: Imported, notes: Sequence[str]) -> list[str]:
         said.append(f"outcome: column {endpoint['label']!r}, positive: {endpoint['positive']}")
         if endpoint["positive"] == UNDECLARED:
             codes = sorted(set(found.table[endpoint["label"]]) - {""})
-            said.append(f"its codes are {', '.join(codes[:10])}: say which is positive")
+            said.append(f"its codes are {', '.join(codes[:10])}; declare which is positive")
     else:
         time = endpoint["time"]
         named = time if isinstance(time, str) else " or ".join(time["to"])
@@ -148,7 +148,7 @@ def _understood(found: Imported, notes: Sequence[str]) -> list[str]:
             meaning = ", ".join(f"{code} = {value}" for code, value in codes.items())
             said.append(f"codes of {endpoint['event']!r}: {meaning}")
         elif "event_codes" in endpoint:
-            said.append(f"codes of {endpoint['event']!r} are for you to declare")
+            said.append(f"declare the codes of {endpoint['event']!r}")
         else:
             said.append(f"column {endpoint['event']!r}: 1 = event")
     if found.folds:

@@ -86,8 +86,8 @@ def _with_samples(table: pd.DataFrame, path: Path, notes: list[str]) -> pd.DataF
     single = [str(c) for c, most in values.nunique().max().items() if most <= 1]
     if left := [c for c in new if c not in single]:
         notes.append(
-            f"{len(left)} attributes differ between samples of a patient, and are left out, e.g."
-            f" {', '.join(left[:3])}"
+            f"{len(left)} attributes differ between samples of a patient and are not used, e.g. "
+            f"{', '.join(left[:3])}"
         )
     first = values.first()[single].reset_index()
     return table.merge(first, on=PATIENT, how="left").fillna("")

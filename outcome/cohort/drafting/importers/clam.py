@@ -20,7 +20,7 @@ def import_clam(source: Source) -> Imported:
     """Read the files; see the module."""
     found = find_table(source.path, lambda t: {"case_id", "slide_id", "label"} <= set(t))
     if found is None:
-        raise CohortError(f"{source.path} holds no table with case_id, slide_id and label")
+        raise CohortError(f"{source.path} contains no table with case_id, slide_id and label")
     path, table = found
     require_columns(table, ["case_id", "slide_id", "label"], path.name)
     endpoint = binary_section(table, "label", source.positive)

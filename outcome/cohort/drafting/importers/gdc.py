@@ -43,7 +43,7 @@ def import_gdc(source: Source) -> Imported:
         )
     found = find_table(source.path, lambda t: any(c in t for c in COLUMNS["vital_status"]))
     if found is None:
-        raise CohortError(f"{source.path} holds no table with vital_status")
+        raise CohortError(f"{source.path} contains no table with vital_status")
     path, whole = found
     names = {new: next((c for c in olds if c in whole), "") for new, olds in COLUMNS.items()}
     if absent := [new for new in NEEDED if not names[new]]:

@@ -49,7 +49,7 @@ def import_hancock(source: Source) -> Imported:
         more = read_table(clinical).with_plain_numbers().frame
         require_columns(more, ["patient_id"], clinical.name)
         if more["patient_id"].duplicated().any():
-            raise CohortError(f"{clinical.name} has a patient more than once")
+            raise CohortError(f"a patient occurs more than once in {clinical.name}")
         new = ["patient_id", *(c for c in more if c not in table)]
         table = table.merge(more[new], on="patient_id", how="left").fillna("")
     else:
@@ -64,7 +64,9 @@ def import_hancock(source: Source) -> Imported:
         if codes := CODES.get(endpoint["event"]):
             endpoint["event_codes"] = {code: v for code, v in codes.items() if code in held}
     else:
-        raise CohortError(f"{targets.name}: endpoint {name!r} is none of rfs, os, dss, recurrence")
+        raise CohortError(
+            f"{targets.name}: endpoint {name!r} is not one of rfs, os, dss, recurrence"
+        )
     covariates = {k: [c for c in names if c in table] for k, names in COVARIATES.items()}
     covariates = {kind: names for kind, names in covariates.items() if names}
     return Imported(table, "patient_id", "", endpoint, notes=notes, covariates=covariates)

@@ -33,14 +33,14 @@ def import_mcat(source: Source) -> Imported:
     found = find_table(source.path, fits)
     if found is None:
         raise CohortError(
-            f"{source.path} holds no table with case_id, slide_id and survival_months"
+            f"{source.path} contains no table with case_id, slide_id and survival_months"
         )
     path, table = found
     require_columns(table, ["case_id", "slide_id"], path.name)
     notes = []
     omics = [c for c in map(str, table) if OMICS.search(c)]
     if omics:
-        notes.append(f"{len(omics)} columns of molecular data are left out")
+        notes.append(f"{len(omics)} columns of molecular data are not used")
     blank = [c for c in map(str, table) if c == "" or c.startswith("Unnamed")]
     table = table.drop(columns=[*omics, *blank])
     endpoint = survival_section(table, source.endpoint, path.name)

@@ -24,7 +24,9 @@ def import_moozy(source: Source) -> Imported:
     if not path.is_file():
         found = sorted(source.path.rglob("task.csv"))
         some = ", ".join(str(p.parent.relative_to(source.path)) for p in found[:5]) or "none"
-        raise CohortError(f"{source.path} has no task.csv. To do: name the folder of one: {some}")
+        raise CohortError(
+            f"{source.path} has no task.csv. To do: give the folder of one task: {some}"
+        )
     table = read_table(path).with_plain_numbers().frame
     settings = read_settings(path.with_name("config.yaml"))
     require_columns(table, ["case_id", "filename"], path.name)
@@ -41,12 +43,12 @@ def import_moozy(source: Source) -> Imported:
         endpoint = binary_section(table, "label", source.positive)
     else:
         raise CohortError(
-            f"config.yaml: task_type is {kind!r}, and survival or classification is needed"
+            f"config.yaml: task_type is {kind!r}, but survival or classification is needed"
         )
     table = table.assign(filename=table["filename"].map(file_stem))
     blank = table["case_id"].str.lower().isin(["", "nan"])
     table["case_id"] = table["case_id"].where(~blank, table["filename"])
-    notes = [f"{int(blank.sum())} rows without a case: the slide is taken for it"] * bool(
+    notes = [f"{int(blank.sum())} rows have no case id; the slide id is used instead"] * bool(
         blank.any()
     )
     return Imported(table, "case_id", "filename", endpoint, notes=notes)

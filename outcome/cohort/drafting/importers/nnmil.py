@@ -37,7 +37,8 @@ def import_nnmil(source: Source) -> Imported:
     outcome = {"survival": ["event", "time"], "classification": ["label"]}.get(str(kind))
     if outcome is None:
         raise CohortError(
-            f"dataset.json: task_type is {kind!r}, and only survival and classification are read"
+            f"dataset.json: task_type is {kind!r}, but only survival and classification are "
+            "supported"
         )
     require_columns(table, ["slide_id", "patient_id", *outcome], path.name)
     labels = about.get("labels")
@@ -46,8 +47,8 @@ def import_nnmil(source: Source) -> Imported:
         unit = (source.columns or {}).get("unit") or str(stated).lower()
         if unit not in UNITS:
             raise CohortError(
-                "dataset.json does not say the unit of the times (labels: time_unit). To do: name"
-                " it with `unit=`"
+                "dataset.json does not state the unit of the times (labels: time_unit). To do: "
+                "give it with `unit=`"
             )
         endpoint: dict[str, Any] = {"kind": "survival", "time": "time", "event": "event"}
         endpoint["unit"] = unit

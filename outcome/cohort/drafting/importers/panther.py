@@ -32,7 +32,7 @@ def import_panther(source: Source) -> Imported:
             elif file.stem.startswith("test_") and f"cohort_{file.stem[5:]}.csv" not in others:
                 others[f"cohort_{file.stem[5:]}.csv"] = read_table(file).frame
     if not parts:
-        raise CohortError(f"{path} holds no folder with train.csv and test.csv")
+        raise CohortError(f"{path} contains no folder with train.csv and test.csv")
     table = pd.concat(parts, ignore_index=True).fillna("")
     require_columns(table, ["case_id", "slide_id"], "train.csv")
     table = once_per_slide(table, "slide_id", "train.csv and test.csv")

@@ -30,7 +30,7 @@ def import_pathbench_mil(source: Source) -> Imported:
     """Read the files; see the module."""
     found = find_table(source.path, lambda table: set(NEEDED) <= set(table))
     if found is None:
-        raise CohortError(f"{source.path} holds no table with slide, patient and dataset")
+        raise CohortError(f"{source.path} contains no table with slide, patient and dataset")
     path, table = found
     require_columns(table, NEEDED, path.name)
     notes = []
@@ -38,7 +38,9 @@ def import_pathbench_mil(source: Source) -> Imported:
         reasons: dict[str, str] = {}
         unit = (source.columns or {}).get("unit") or unit_of(table, "time", reasons)
         if reason := reasons.get("unit"):
-            notes.append(f"guess: times are in {unit} ({reason}); the table does not say it")
+            notes.append(
+                f"guess: times are in {unit} ({reason}); the table does not state the unit"
+            )
         endpoint: dict[str, Any] = {"kind": "survival", "time": "time", "event": "event"}
         endpoint["unit"] = unit
     else:
@@ -56,5 +58,7 @@ def import_pathbench_mil(source: Source) -> Imported:
             )
         folds = [GivenFold(0, "0", parts["train"], parts["test"])]
     else:
-        notes.append(f"datasets: {', '.join(sorted(parts)[:5])}; all are used, and folds are drawn")
+        notes.append(
+            f"datasets: {', '.join(sorted(parts)[:5])}; all are used, and folds are drawn at random"
+        )
     return Imported(table, "patient", "slide", endpoint, folds, notes=notes)

@@ -21,7 +21,9 @@ def import_patho_bench(source: Source) -> Imported:
         tables = [p for p in tables if p.name == "k=all.tsv"] or tables
         if len(tables) != 1:
             names = ", ".join(p.name for p in tables[:3]) or "none"
-            raise CohortError(f"{path} should hold one table of a task, k=all.tsv (found: {names})")
+            raise CohortError(
+                f"{path} should contain one table of a task, k=all.tsv (found: {names})"
+            )
         path = tables[0]
     table = read_table(path).frame
     require_columns(table, ["case_id", "slide_id"], path.name)
@@ -37,7 +39,7 @@ def import_patho_bench(source: Source) -> Imported:
         rest = [c for c in rest if not re.match(r"fold_?\d+$", c)]
         label = source.endpoint or (rest[0] if len(rest) == 1 else "")
         if label not in table:
-            raise CohortError(f"say which task with `endpoint=`: {', '.join(rest[:10])}")
+            raise CohortError(f"give one of the tasks with `endpoint=`: {', '.join(rest[:10])}")
         endpoint = binary_section(table, label, source.positive)
     outcome = [c for c in endpoint.values() if isinstance(c, str) and c in table]
     kept = ["case_id", "slide_id", *outcome]

@@ -27,12 +27,12 @@ def read_settings(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise CohortError(f"there is no file {path}")
     if path.stat().st_size > LARGEST:
-        raise CohortError(f"{path.name} is too large to hold settings")
+        raise CohortError(f"{path.name} is too large for a settings file")
     try:
         text = path.read_text(encoding="utf-8")
         found = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (ValueError, RecursionError, yaml.YAMLError):
         raise CohortError(f"{path.name} cannot be read as {path.suffix[1:].upper()}") from None
     if not isinstance(found, dict):
-        raise CohortError(f"{path.name} holds no settings")
+        raise CohortError(f"{path.name} contains no settings")
     return found

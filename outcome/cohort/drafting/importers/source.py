@@ -146,7 +146,7 @@ def numbered_splits(source: Source, table: Path) -> Path | None:
     if len(chosen) > 1:
         names = ", ".join(str(f.relative_to(start.parent)) for f in chosen[:3])
         raise CohortError(
-            f"{len(chosen)} folders hold splits_0.csv ({names}). To do: name one with `splits=`"
+            f"{len(chosen)} folders contain splits_0.csv ({names}). To do: give one with `splits=`"
         )
     return chosen[0] if chosen else None
 
@@ -168,7 +168,7 @@ def joined(table: pd.DataFrame, clinical: pd.DataFrame, name: str) -> pd.DataFra
     require_columns(clinical, ["case_id"], name)
     new = [c for c in clinical if c == "case_id" or c not in table]
     if clinical["case_id"].duplicated().any():
-        raise CohortError(f"{name} has a case more than once")
+        raise CohortError(f"a case occurs more than once in {name}")
     return table.merge(clinical[new], on="case_id", how="left").fillna("")
 
 

@@ -20,7 +20,7 @@ def import_stamp(source: Source) -> Imported:
     """Read the files; see the module."""
     clini = find_table(source.path, lambda t: "PATIENT" in t and "FILENAME" not in t)
     if clini is None:
-        raise CohortError(f"{source.path} holds no clinical table (with a column PATIENT)")
+        raise CohortError(f"{source.path} contains no clinical table (with a column PATIENT)")
     path, table = clini
     require_columns(table, ["PATIENT"], path.name)
     where = source.table or source.path
@@ -29,7 +29,7 @@ def import_stamp(source: Source) -> Imported:
     )
     slide, notes = "", []
     if slides is None:
-        notes.append("no slide table (with a column FILENAME): files are looked for by patient")
+        notes.append("no slide table (with a column FILENAME); files are matched by patient id")
     else:
         name, names = slides
         require_columns(names, ["PATIENT", "FILENAME"], name.name)
@@ -39,8 +39,8 @@ def import_stamp(source: Source) -> Imported:
         without = sorted(set(names["PATIENT"]) - set(table["PATIENT"]))
         if without:
             notes.append(
-                f"{len(without)} patients of {name.name} are not in {path.name}: left out, e.g."
-                f" {', '.join(without[:3])}"
+                f"{len(without)} patients of {name.name} are not in {path.name} and are "
+                f"excluded, e.g. {', '.join(without[:3])}"
             )
         if "FILENAME" in table:  # one table is both
             table = table.drop(columns="FILENAME").drop_duplicates()

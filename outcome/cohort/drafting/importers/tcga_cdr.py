@@ -49,8 +49,8 @@ def import_tcga_cdr(source: Source) -> Imported:
         table = table[rows].reset_index(drop=True)
     elif "type" in table and table["type"].nunique() > 1:
         notes.append(
-            f"{table['type'].nunique()} cancer types: each is a stratum, or name one with"
-            " `endpoint=`, as in os:LUAD"
+            f"{table['type'].nunique()} cancer types: each is a stratum; to use a single type, "
+            "give it with `endpoint=`, as in os:LUAD"
         )
     endpoint = {"kind": "survival", "time": f"{name}.time", "event": name, "unit": "days"}
     if notes:

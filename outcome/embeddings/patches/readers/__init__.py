@@ -96,7 +96,9 @@ def read_file(path: Path, names: Names | None = None, layout: str = "") -> Slide
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise EmbeddingError(f"{path.name} is of no known kind ({', '.join(SUFFIXES)} are)")
+        raise EmbeddingError(
+            f"{path.name} is not a known kind of file (known: {', '.join(SUFFIXES)})"
+        )
 
     def read() -> SlidePatches:
         raw = SUFFIXES[suffix](path, names or Names())
@@ -134,8 +136,8 @@ def _read_table(path: Path, size: int, changed: int, names: Names) -> VectorTabl
         raise refuse_pickle(path.name)
     if suffix not in TABLES:
         raise EmbeddingError(
-            f"{path.name} is one file: a table of slide vectors is one of {', '.join(TABLES)}. To"
-            " do: point to the folder with one file per slide"
+            f"{path.name} is a single file, but not a table of slide vectors "
+            f"({', '.join(TABLES)}). To do: give the folder with one file per slide"
         )
     return _readable(path, lambda: TABLES[suffix](path, names))
 

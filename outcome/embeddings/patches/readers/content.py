@@ -97,8 +97,8 @@ def check_claim(claimed: int, size: int, name: str) -> None:
     """
     if claimed > ROOM + EXPANSION * size:
         raise EmbeddingError(
-            f"{name}: claims {claimed:,} bytes of numbers, and the file has {size:,}: damaged, or"
-            " not what it says"
+            f"{name}: declares {claimed:,} bytes of numbers, but the file has {size:,} bytes; it "
+            "is damaged"
         )
 
 
@@ -111,7 +111,7 @@ def numbers(array: NDArray[Any], what: str, name: str) -> NDArray[Any]:
         It holds text, objects, records or complex numbers.
     """
     if array.dtype.kind not in "fiu":
-        raise EmbeddingError(f"{name}: {what} holds {array.dtype}, not numbers")
+        raise EmbeddingError(f"{name}: {what} contains {array.dtype}, not numbers")
     return array
 
 
@@ -152,7 +152,7 @@ def _features(array: NDArray[Any], name: str) -> NDArray[Any]:
     if len(shape) == 1:  # a slide-level vector is a bag of one
         shape = (1, shape[0])
     if len(shape) != 2:
-        raise EmbeddingError(f"{name}: features have shape {array.shape}, and (n, d) is needed")
+        raise EmbeddingError(f"{name}: features have shape {array.shape}, but (n, d) is needed")
     features = array.reshape(shape)
     if features.dtype.itemsize > 4 or features.dtype.kind != "f" or not features.dtype.isnative:
         with np.errstate(over="ignore"):
@@ -164,7 +164,7 @@ def _features(array: NDArray[Any], name: str) -> NDArray[Any]:
         int((~np.isfinite(part).all(axis=1)).sum()) for part in parts if not _all_finite(part)
     )
     if bad:
-        raise EmbeddingError(f"{name}: {bad} of {len(features)} patches hold NaN or infinity")
+        raise EmbeddingError(f"{name}: {bad} of {len(features)} patches contain NaN or infinity")
     return features
 
 
@@ -181,7 +181,7 @@ def _coords(array: NDArray[Any] | None, n: int) -> NDArray[np.float64] | None:
     if n == 0:
         return np.empty((0, 2))
     if array.dtype.kind not in "fiu":
-        raise EmbeddingError(f"'coords' holds {array.dtype}, not numbers")
+        raise EmbeddingError(f"'coords' contains {array.dtype}, not numbers")
     coords = array.reshape(-1, array.shape[-1]) if array.ndim == 3 else array
     if coords.ndim == 2 and len(coords) == n and coords.shape[1] in (2, 4):
         return coords[:, :2].astype(np.float64)

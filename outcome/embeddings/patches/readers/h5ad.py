@@ -34,7 +34,8 @@ def read_h5ad(path: Path, names: Names) -> VectorTable:
         features = _member(file, wanted, path.name)
         if isinstance(features, h5py.Group):
             raise EmbeddingError(
-                f"{path.name}: {wanted} is stored sparse. To do: store it as a dense array"
+                f"{path.name}: {wanted} is stored as a sparse array. To do: store it as a dense "
+                "array"
             )
         obs = _member(file, "obs", path.name)
         key = text_attribute(obs.attrs, heaps, "_index") if isinstance(obs, h5py.Group) else ""

@@ -42,8 +42,8 @@ def read_hdf5(path: Path, names: Names) -> Raw:
             tried = " or ".join(map(repr, names.features_tried))
             inside = ", ".join(list(file)[:8]) or "nothing"
             raise EmbeddingError(
-                f"{path.name} has no dataset {tried} (it has {inside}). To do: name the dataset:"
-                " `layout: {features: ..., coords: ...}` under `embeddings`"
+                f"{path.name} has no dataset {tried} (it has {inside}). To do: give the dataset: "
+                "`layout: {features: ..., coords: ...}` under `embeddings`"
             )
         data = file[key]
         features = read_dataset(data, path.name, size)
@@ -87,7 +87,7 @@ def _named(file: h5py.File, tried: Sequence[str], name: str) -> str | None:
         if link is None:
             continue
         if not isinstance(link, h5py.HardLink):
-            raise EmbeddingError(f"{name}: {key!r} is a link to somewhere else, not a dataset")
+            raise EmbeddingError(f"{name}: {key!r} is a link to another place, not a dataset")
         if isinstance(file[key], h5py.Dataset):
             return key
     return None
@@ -102,9 +102,9 @@ def read_dataset(data: h5py.Dataset, name: str, size: int) -> NDArray[Any]:
         It holds no numbers, or claims more than a file of `size` bytes can hold.
     """
     if data.is_virtual or data.external:
-        raise EmbeddingError(f"{name}: {data.name!r} keeps its numbers in another file")
+        raise EmbeddingError(f"{name}: {data.name!r} stores its numbers in another file")
     if data.shape is None or data.dtype.kind not in "fiu":
-        raise EmbeddingError(f"{name}: {data.name!r} holds {data.dtype}, not numbers")
+        raise EmbeddingError(f"{name}: {data.name!r} contains {data.dtype}, not numbers")
     if any(length > 1 << 40 for length in data.shape):
         check_claim(math.prod(data.shape), size, name)
     if 0 in data.shape:

@@ -42,7 +42,7 @@ def read_texts(data: h5py.Dataset | h5py.Group, heaps: Heaps) -> list[str]:
         or data.is_virtual
         or data.external
     ):
-        raise EmbeddingError(f"{name}: {data.name!r} holds no texts")
+        raise EmbeddingError(f"{name}: {data.name!r} contains no texts")
     check_claim(data.size * data.dtype.itemsize, heaps.path.stat().st_size, name)
     check_claim((data.chunks or (0,))[0] * data.dtype.itemsize, heaps.path.stat().st_size, name)
     if data.dtype.kind == "O":
@@ -69,8 +69,8 @@ def _references(data: h5py.Dataset, heaps: Heaps) -> Iterator[tuple[int, int, in
         return
     if data.compression not in (None, "gzip") or data.shuffle or data.fletcher32:
         raise EmbeddingError(
-            f"{heaps.path.name}: the texts of {data.name!r} are packed in a way that cannot be"
-            " checked. To do: write the file without compression, or with gzip"
+            f"{heaps.path.name}: the texts of {data.name!r} are compressed in a way that cannot "
+            "be checked. To do: write the file without compression, or with gzip"
         )
     wanted = data.chunks[0] * block
     for number in range(data.id.get_num_chunks()):
@@ -82,5 +82,5 @@ def _references(data: h5py.Dataset, heaps: Heaps) -> Iterator[tuple[int, int, in
 
 def _whole(content: bytes, block: int) -> bytes:
     if len(content) % block:
-        raise struct.error("a reference to a text is cut short")
+        raise struct.error("a reference to a text is truncated")
     return content

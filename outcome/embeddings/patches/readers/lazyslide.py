@@ -164,7 +164,7 @@ def _chosen(path: Path, names: Names) -> tuple[Path, str, str]:
             asked = f" {names.features!r}" if names.features else " of tile vectors"
             problem = f"{path.name} has no table{asked} (it has {has})"
         raise EmbeddingError(
-            f"{problem}. To do: name one: `layout: {{features: <table>}}` under `embeddings`"
+            f"{problem}. To do: give one: `layout: {{features: <table>}}` under `embeddings`"
         )
     region = regions[wanted]
     return tables[wanted], aggregated, region if isinstance(region, str) else ""
@@ -210,9 +210,9 @@ def _array(folder: Path, size: int) -> NDArray[Any]:
     new = folder / "zarr.json"
     about = read_json_settings(new if new.is_file() else folder / ".zarray")
     if about.get("node_type", "array") != "array":
-        raise EmbeddingError(f"{inside} is no array: sparse vectors are not read")
+        raise EmbeddingError(f"{inside} is not an array; sparse vectors are not supported")
     if strange := sorted(set(_codecs(about)) - CODECS):
-        raise EmbeddingError(f"{inside} is packed by {strange[0][:80]!r}, which is not run")
+        raise EmbeddingError(f"{inside} is compressed by {strange[0][:80]!r}, which is not run")
     shape = about.get("shape")
     grid = about.get("chunk_grid")
     settings = grid.get("configuration") if isinstance(grid, Mapping) else None
@@ -225,7 +225,7 @@ def _array(folder: Path, size: int) -> NDArray[Any]:
         check_claim(8 * math.prod(lengths), size, inside)
     array = zarr.open_array(str(folder), mode="r")
     if array.dtype.kind not in "fiu" or list(array.shape) != shape:
-        raise EmbeddingError(f"{inside} holds {array.dtype}, not numbers")
+        raise EmbeddingError(f"{inside} contains {array.dtype}, not numbers")
     return np.asarray(array[...])
 
 

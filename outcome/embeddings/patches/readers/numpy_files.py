@@ -67,23 +67,23 @@ def _array(file: IO[bytes], room: int, size: int, name: str) -> NDArray[Any]:
     """Read one array, its claimed shape checked against what there is."""
     version = npy.read_magic(file)
     if version not in ((1, 0), (2, 0)):
-        raise EmbeddingError(f"{name}: format {version} of numpy's files is not known")
+        raise EmbeddingError(f"{name}: version {version} of the numpy file format is not known")
     header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a damaged header, which is refused below
         shape, fortran, dtype = header(file)
     if dtype.hasobject:
-        raise EmbeddingError(f"{name} holds pickled objects, which are never loaded")
+        raise EmbeddingError(f"{name} contains pickled objects, which are never loaded")
     if dtype.kind not in "fiu":
-        raise EmbeddingError(f"{name} holds {dtype}, not numbers")
+        raise EmbeddingError(f"{name} contains {dtype}, not numbers")
     if any(not isinstance(n, int) or n < 0 for n in shape):
         raise EmbeddingError(f"{name} has an impossible shape {shape}")
     wanted = math.prod(shape) * dtype.itemsize
     check_claim(wanted, size, name)
     if wanted > room:
-        raise EmbeddingError(f"{name} is cut short: {wanted:,} bytes are claimed of {room:,}")
+        raise EmbeddingError(f"{name} is truncated: it declares {wanted:,} bytes but has {room:,}")
     content = file.read(wanted)
     if len(content) < wanted:
-        raise EmbeddingError(f"{name} is cut short: {len(content):,} bytes of {wanted:,}")
+        raise EmbeddingError(f"{name} is truncated: it has {len(content):,} of {wanted:,} bytes")
     flat = np.frombuffer(content, dtype=dtype)
     return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)

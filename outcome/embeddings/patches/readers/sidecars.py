@@ -51,7 +51,7 @@ def read_json_settings(path: Path) -> Mapping[str, Any]:
         It is too large, or no JSON.
     """
     if path.stat().st_size > LARGEST_SETTINGS:
-        raise EmbeddingError(f"{path.name} is too large to hold settings")
+        raise EmbeddingError(f"{path.name} is too large for a settings file")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):

@@ -44,9 +44,9 @@ def read_stamp_vectors(path: Path, names: Names) -> VectorTable:
         shapes = {d.shape[-1] for d in datasets if d.shape and np.prod(d.shape) == d.shape[-1]}
         if not encoder or names.features or len(datasets) < len(ids) or len(shapes) != 1:
             raise EmbeddingError(
-                f"{path.name} is no table of slide vectors (one dataset of shape (d,) for each"
-                " slide, and the attribute 'encoder'). To do: point to the folder with one file per"
-                " slide"
+                f"{path.name} is not a table of slide vectors (one dataset of shape (d,) for "
+                "each slide, and the attribute 'encoder'). To do: give the folder with one file "
+                "per slide"
             )
         size = path.stat().st_size
         vectors = [read_dataset(d, path.name, size).reshape(-1) for d in datasets]

@@ -74,8 +74,8 @@ def _list_columns(table: pd.DataFrame, names: Names, name: str) -> list[str]:
         return [c for c in lists if c == names.features]
     if len(lists) > 1:
         raise EmbeddingError(
-            f"{name} has several columns of vectors: {', '.join(lists[:5])}. To do: name one:"
-            " `layout: {features: ...}` under `embeddings`"
+            f"{name} has several columns of vectors: {', '.join(lists[:5])}. To do: give one: "
+            "`layout: {features: ...}` under `embeddings`"
         )
     return lists
 
@@ -98,8 +98,8 @@ def _vector_columns(table: pd.DataFrame, names: Names, name: str) -> list[str]:
     rivals = [word for word, found in groups.items() if len(found) == len(best)]
     if len(rivals) > 1:
         raise EmbeddingError(
-            f"{name} holds several vectors per row ({', '.join(map(repr, rivals[:5]))}). To do:"
-            " name one: `layout: {features: ...}` under `embeddings`"
+            f"{name} contains several vectors per row ({', '.join(map(repr, rivals[:5]))}). To "
+            "do: give one: `layout: {features: ...}` under `embeddings`"
         )
     return [best[number] for number in sorted(best)]
 
@@ -110,8 +110,8 @@ def _as_numbers(table: pd.DataFrame, ids: pd.Series, name: str) -> NDArray[Any]:
     if bad.any():
         shown = ", ".join(map(repr, ids[bad].tolist()[:3]))
         raise EmbeddingError(
-            f"{name}: {int(bad.sum())} rows hold cells that are no numbers ({shown}). To do:"
-            " remove the rows, or extract these slides again"
+            f"{name}: {int(bad.sum())} rows have cells that are not numbers ({shown}). To do: "
+            "remove the rows, or extract these slides again"
         )
     with np.errstate(over="ignore"):
         return np.asarray(values, dtype=np.float32)

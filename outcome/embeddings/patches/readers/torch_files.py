@@ -102,7 +102,8 @@ def _load(path: Path) -> Any:
             return _load_zip(path) if zipfile.is_zipfile(path) else _load_stream(path)
         except pickle.UnpicklingError:  # PyTorch advises to load the file unsafely
             raise EmbeddingError(
-                f"{path.name} is damaged, or holds more than tensors. To do: save the tensor itself"
+                f"{path.name} is damaged, or contains more than tensors. To do: save the tensor "
+                "itself"
             ) from None
 
 
@@ -112,15 +113,15 @@ def _load_zip(path: Path) -> Any:
         members = archive.infolist()
         inside = [m.filename.partition("/")[2].lower() for m in members]
         if "data.pkl" not in inside:
-            raise EmbeddingError(f"{path.name} is a zip, but not of a tensor")
+            raise EmbeddingError(f"{path.name} is a zip file, but does not contain a tensor")
         if len(set(inside)) < len(inside):
-            raise EmbeddingError(f"{path.name} is damaged: two of its parts have one name")
+            raise EmbeddingError(f"{path.name} is damaged: two of its parts have the same name")
         packed = [m.filename for m in members if m.compress_type != zipfile.ZIP_STORED]
         if packed or sum(m.file_size for m in members) > size:
-            raise EmbeddingError(f"{path.name} is compressed or cut short")
+            raise EmbeddingError(f"{path.name} is compressed or truncated")
         description = members[inside.index("data.pkl")]
         if description.file_size > LARGEST_DESCRIPTION:
-            raise EmbeddingError(f"{path.name} holds more than a tensor")
+            raise EmbeddingError(f"{path.name} contains more than a tensor")
         if (bad := archive.testzip()) is not None:
             raise EmbeddingError(f"{path.name} is damaged: {bad!r} disagrees with its checksum")
         _check_description(BytesIO(archive.read(description)), path.name)
@@ -142,7 +143,7 @@ def _load_stream(path: Path) -> Any:
 
     found = torch.load(stream, map_location="cpu", weights_only=True)
     if stream.read(1):  # a block that is not read leaves its tensor as memory happened to be
-        raise EmbeddingError(f"{path.name} is damaged: it goes on after its tensors")
+        raise EmbeddingError(f"{path.name} is damaged: it has data after its tensors")
     return found
 
 
@@ -170,7 +171,7 @@ def _check_description(stream: BytesIO, name: str) -> None:
         kind = operation.name
         made += kind in TUPLES
         if count > MOST_OPERATIONS or made > MOST_TUPLES:
-            raise EmbeddingError(f"{name} holds more than a tensor")
+            raise EmbeddingError(f"{name} contains more than a tensor")
         if kind.endswith("GLOBAL"):
             asked = str(argument).replace(" ", ".", 1)
             if asked not in NAMES:
@@ -190,7 +191,7 @@ def _array(value: Any, path: Path) -> NDArray[Any]:
     import torch
 
     if not isinstance(value, torch.Tensor):
-        raise EmbeddingError(f"{path.name} holds {type(value).__name__}, and a tensor is needed")
+        raise EmbeddingError(f"{path.name} contains {type(value).__name__}, but a tensor is needed")
     tensor = value.detach()
     if tensor.numel():
         _check_extent(tensor, path)
@@ -207,6 +208,6 @@ def _check_extent(tensor: torch.Tensor, path: Path) -> None:
     last = tensor.storage_offset() + sum((n - 1) * s for n, s in steps)
     if min(tensor.stride(), default=0) < 0 or max(tensor.numel() - 1, last) >= held:
         raise EmbeddingError(
-            f"{path.name} claims a tensor of shape {tuple(tensor.shape)}, and holds {held:,}"
-            " numbers: it is cut short or damaged"
+            f"{path.name} declares a tensor of shape {tuple(tensor.shape)}, but contains "
+            f"{held:,} numbers; it is truncated or damaged"
         )

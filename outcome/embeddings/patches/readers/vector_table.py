@@ -85,7 +85,8 @@ def one_encoder(found: Sequence[str], name: str) -> str:
     if len(named) > 1:
         shown = ", ".join(map(repr, named[:MOST_SHOWN]))
         raise EmbeddingError(
-            f"{name} mixes the vectors of several encoders ({shown}). To do: keep the rows of one"
+            f"{name} contains vectors of several encoders ({shown}). To do: keep the rows of one "
+            "encoder"
         )
     return named[0] if named else ""
 
@@ -101,7 +102,7 @@ def refuse_pickle(name: str) -> EmbeddingError:
         ".to_parquet('titan.parquet')"
     )
     return EmbeddingError(
-        f"{name} is a pickle: reading it would run the code inside, so it is not read. To do: if"
-        " you trust where it comes from, convert it once, and point to the result. For TITAN's"
-        f' features of TCGA: python -c "{code}"'
+        f"{name} is a pickle file. It is not read, because reading would run the code inside. To "
+        "do: if you trust its source, convert it once and use the result. For TITAN's features "
+        f'of TCGA: python -c "{code}"'
     )
