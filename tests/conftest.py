@@ -1,12 +1,15 @@
 """A small simulated study, R's reference values, and the commands as a user types them."""
 
 import json
+import multiprocessing
 import os
+import runpy
 import shutil
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 # A worker of pytest has a processor of its own: threads of numpy would wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is imported
@@ -185,3 +188,82 @@ def outcome(monkeypatch, capsys):
         return Finished(code, *capsys.readouterr())
 
     return command
+
+
+FORKED = Path(__file__).with_name("forked_process.py")
+IMPORTED = [
+    "distributed.cli.dask_worker",
+    "outcome.commands.studies",
+    "outcome.crossval.scheduler",
+    "outcome.pipeline.run",
+    "outcome.reporting.report",
+]
+
+
+@dataclass
+class Forked:
+    """A process that was started by `forked`."""
+
+    process: Any
+    output: Path
+    pid: int = field(init=False)
+
+    def __post_init__(self):
+        self.pid = self.process.pid
+
+    def running(self) -> bool:
+        return self.process.exitcode is None
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+
+    def wait(self, seconds: float = 100) -> Finished:
+        self.process.join(seconds)
+        if self.running():
+            self.kill()
+            raise TimeoutError(f"{self.output} took more than {seconds} s")
+        out, err = (Path(f"{self.output}.{name}").read_text("utf-8") for name in ("out", "err"))
+        return Finished(self.process.exitcode, out, err)
+
+
+@pytest.fixture(scope="session")
+def _importer():
+    """The process that imports everything once, of which others are copies."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(IMPORTED)
+    return context
+
+
+@pytest.fixture
+def forked(_importer, tmp_path):
+    """Start a program in a process of its own that has imported everything already.
+
+    `forked("outcome", "run", study)` is the command as typed, `forked("distributed.cli.dask_worker")`
+    what `python -m` does, `forked("helper.py")` a script. To start Python and import PyTorch takes
+    longer than most of what is tested.
+    """
+    started = []
+
+    def start(program, *words, environment=None, largest_file=None) -> Forked:
+        output = tmp_path / f"process-{len(started)}"
+        names = {
+            "PROGRAM": str(program),
+            "WORDS": [str(word) for word in words],
+            "ENVIRONMENT": {**os.environ, **(environment or {})},
+            "OUTPUT": str(output),
+            "LARGEST_FILE": largest_file,
+        }
+        process = _importer.Process(
+            target=runpy.run_path,
+            args=(str(FORKED),),
+            kwargs={"init_globals": names, "run_name": "forked"},
+        )
+        process.start()
+        started.append(Forked(process, output))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.running():
+            process.kill()

@@ -2,21 +2,19 @@
 
 import json
 import os
-import resource
+import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
+from threading import Thread
 
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 from outcome import Study, run
 
-HELPER = Path(__file__).with_name("crash_helper.py")
 TABLES = ["predictions", "development", "metrics", "risk_groups", "history"]
 ARMS = "arms=[image]"
-COMMAND = [sys.executable, "-c", "from outcome.cli import main; main()", "run"]
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +32,17 @@ def hidden(folder):
     return [str(p) for p in folder.rglob(".*")]
 
 
-def test_killed_at_twenty_random_moments_and_resumed(small, undisturbed, tmp_path):
+def test_killed_at_random_moments_and_resumed(small, undisturbed, forked, tmp_path):
     out, cache = tmp_path / "run", tmp_path / "cache"
-    words = [small, out, cache, 7, 20, 0.7]
-    done = subprocess.run(
-        [sys.executable, HELPER, *map(str, words)], capture_output=True, text=True, check=True
-    )
-    killed = int(done.stdout.splitlines()[-1])
-    assert killed >= 10, "too few were killed while they worked"
+    chance, killed = random.Random(7), 0
+    for _ in range(15):
+        process = forked(
+            "outcome", "run", small, "--out", out, "--cache", cache, "--jobs", 1, "--set", ARMS
+        )
+        time.sleep(chance.uniform(0, 0.9))
+        killed += process.running()
+        process.kill()
+    assert killed >= 8, "too few were killed while they worked"
     again = run(Study.read(small, [ARMS]), out=out, cache=cache, jobs=1)
     same(out, undisturbed.folder)
     assert again.manifest["fits"]["total"] == 6
@@ -50,15 +51,11 @@ def test_killed_at_twenty_random_moments_and_resumed(small, undisturbed, tmp_pat
 
 
 def test_a_killed_worker_is_replaced(small, undisturbed, tmp_path):
-    words = [*COMMAND, small, "--out", tmp_path / "run", "--jobs", 2, "--set", ARMS]
-    words += ["--set", "training.epochs=4"]
-    with subprocess.Popen(
-        [str(w) for w in words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        victim = _worker(process.pid)
-        os.kill(victim, signal.SIGKILL)
-        printed, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, printed
+    get_reusable_executor().shutdown(kill_workers=True)  # those of other tests
+    killer = Thread(target=lambda: os.kill(_worker(os.getpid()), signal.SIGKILL))
+    killer.start()
+    run(Study.read(small, [ARMS]), out=tmp_path / "run", jobs=2)
+    killer.join()
     same(tmp_path / "run", undisturbed.folder)
 
 
@@ -79,44 +76,33 @@ def _worker(parent: int) -> int:
 
 
 def test_a_full_disk_is_an_error_and_the_run_goes_on_when_there_is_room(
-    small, undisturbed, tmp_path
+    small, undisturbed, forked, tmp_path
 ):
-    def small_disk():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-
-    words = [*COMMAND, small, "--out", tmp_path / "run", "--jobs", 1, "--set", ARMS]
-    words = [str(w) for w in words]
-    full = subprocess.run(words, capture_output=True, text=True, preexec_fn=small_disk)
-    assert full.returncode == 2, full.stderr
-    assert "cannot be read or written" in full.stderr
-    assert "Traceback" not in full.stderr
+    words = ["run", small, "--out", tmp_path / "run", "--jobs", 1, "--set", ARMS]
+    full = forked("outcome", *words, largest_file=20_000).wait()
+    assert full.code == 2, full.err
+    assert "cannot be read or written" in full.err
+    assert "Traceback" not in full.err
     run(Study.read(small, [ARMS]), out=tmp_path / "run", jobs=1)
     same(tmp_path / "run", undisturbed.folder)
     assert not hidden(tmp_path / "run")
 
 
-def test_parts_of_several_machines_are_joined(small, undisturbed, outcome, tmp_path):
+def test_parts_of_several_machines_are_joined(small, undisturbed, outcome, forked, tmp_path):
     """Two parts at the same time, on a cache that is empty at first; then the third; then all."""
     out, cache = tmp_path / "run", tmp_path / "cache"
-    words = [small, "--out", out, "--cache", cache, "--jobs", 1, "--set", ARMS]
-    both = [
-        subprocess.Popen(
-            [str(w) for w in [*COMMAND, *words, "--shard", f"{k}/3"]],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
-        for k in (1, 2)
-    ]  # fmt: skip
+    words = ["run", small, "--out", out, "--cache", cache, "--jobs", 1, "--set", ARMS]
+    both = [forked("outcome", *words, "--shard", f"{k}/3") for k in (1, 2)]
     for process in both:
-        printed, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, printed
-    refused = outcome("run", *words, "--shard", "3/3", "--set", "training.epochs=5")
+        done = process.wait()
+        assert done.code == 0, done.err
+    refused = outcome(*words, "--shard", "3/3", "--set", "training.epochs=5")
     assert refused.code == 2
     assert "training.epochs: 4 -> 5" in refused.err
-    third = outcome("run", *words, "--shard", "3/3")
+    third = outcome(*words, "--shard", "3/3")
     assert "part 3/3 is finished; 6 of 6 fits exist" in third.out, third.err
     assert not (out / "manifest.json").exists()
-    assert outcome("run", *words).code == 0
+    assert outcome(*words).code == 0
     same(out, undisturbed.folder)
     assert json.loads((out / "manifest.json").read_text())["fits"] == {
         "total": 6, "kept": 6, "trained": 0,

@@ -1,5 +1,6 @@
 """One model over two processes, started by torchrun as a user would."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -20,10 +21,30 @@ HELPER = Path(__file__).with_name("ranks_helper.py")
 NAMES = ("attention", "abmil", "transformer", "prototypes")
 
 
-def start(words):
-    return subprocess.run(
-        [str(w) for w in words], capture_output=True, text=True, timeout=300, check=False
-    )
+@pytest.fixture
+def two(forked):
+    """Start a program twice, in processes as torchrun makes them; the words may depend on the rank.
+
+    What torchrun itself does is in the one test that starts it.
+    """
+
+    def start(program, *words, of_rank=([], [])):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        group = {
+            "TORCHELASTIC_RUN_ID": "test", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
+            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+        }  # fmt: skip
+        both = [
+            forked(
+                program, *words, *own, environment={**group, "RANK": str(k), "LOCAL_RANK": str(k)}
+            )
+            for k, own in enumerate(of_rank)
+        ]
+        return [process.wait() for process in both]
+
+    return start
 
 
 def test_shares_are_even_and_whole():
@@ -35,10 +56,9 @@ def test_shares_are_even_and_whole():
     assert Ranks().share(sizes) == list(range(7))
 
 
-def test_gradient_and_training_of_two_processes_equal_those_of_one(tmp_path):
-    for words in ([*TORCHRUN, HELPER, tmp_path], [sys.executable, HELPER, tmp_path]):
-        done = start(words)
-        assert done.returncode == 0, done.stderr
+def test_gradient_and_training_of_two_processes_equal_those_of_one(two, forked, tmp_path):
+    for done in (*two(HELPER, tmp_path), forked(HELPER, tmp_path).wait()):
+        assert done.code == 0, done.err
     one, *both = (torch.load(tmp_path / f"{k}.pt") for k in ("0 of 1", "0 of 2", "1 of 2"))
     for name in NAMES:
         alone = one[name]
@@ -57,7 +77,9 @@ def test_gradient_and_training_of_two_processes_equal_those_of_one(tmp_path):
 def test_a_study_of_two_processes_equals_one(small, tmp_path):
     settings = ["arms=[image, image+report]", "training.epochs=5"]
     words = [*COMMAND, small, "--out", tmp_path / "two", "--set", settings[0], "--set", settings[1]]
-    done = start(words)
+    done = subprocess.run(
+        [str(w) for w in words], capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("18 of 18 fits exist") == 1
     two = run(Study.read(small, settings), out=tmp_path / "two", jobs=1)
@@ -67,16 +89,12 @@ def test_a_study_of_two_processes_equals_one(small, tmp_path):
     np.testing.assert_allclose(two.predictions["risk"], one.predictions["risk"], rtol=0, atol=0.003)
 
 
-def test_processes_with_other_settings_are_refused(small, tmp_path):
-    code = (
-        "import os, sys; epochs = 3 + int(os.environ['RANK']);"
-        "sys.argv += ['--set', f'training.epochs={epochs}'];"
-        "from outcome.cli import main; main()"
-    )
-    words = [*TORCHRUN, "--no-python", sys.executable, "-c", code, "run", small]
-    done = start([*words, "--out", tmp_path / "x"])
-    assert done.returncode != 0
-    assert "processes of torchrun differ" in done.stderr
+def test_processes_with_other_settings_are_refused(small, two, tmp_path):
+    other = ["--set", "training.epochs=3"], ["--set", "training.epochs=4"]
+    first, second = two("outcome", "run", small, "--out", tmp_path / "x", of_rank=other)
+    assert first.code != 0
+    assert second.code != 0
+    assert "processes of torchrun differ" in first.err
     assert not (tmp_path / "x").exists()
 
 
@@ -122,11 +140,12 @@ def test_devices_that_would_be_shared_are_refused(second_of_two, asked, gpus, sa
         device_of_rank(asked)
 
 
-def test_bad_input_is_said_once(small, tmp_path):
-    done = start([*COMMAND, small, "--out", tmp_path / "x", "--set", "cohort=nowhere.csv"])
-    assert done.returncode != 0
-    assert done.stderr.count("error: ") == 1, done.stderr
-    assert "nowhere.csv" in done.stderr
+def test_bad_input_is_said_once(small, two, tmp_path):
+    both = two("outcome", "run", small, "--out", tmp_path / "x", "--set", "cohort=nowhere.csv")
+    assert all(done.code != 0 for done in both)
+    said = "".join(done.err for done in both)
+    assert said.count("error: ") == 1, said
+    assert "nowhere.csv" in said
     assert not (tmp_path / "x").exists()
 
 
