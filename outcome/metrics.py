@@ -141,7 +141,7 @@ def uno_c(
 ) -> MetricValue:
     """Uno's C: Harrell's C with pairs weighted by the inverse probability of censoring.
 
-    Parameters and result are those of `harrell_c`. Follow-up is truncated at the time when the
+    Parameters and result are as for `harrell_c`. Follow-up is truncated at the time when the
     probability of being uncensored falls below 0.1. With groups, censoring is estimated on the
     other groups.
 
@@ -348,7 +348,7 @@ def auroc(
 def average_precision(
     y: Any, score: ArrayLike, *, groups: Any = None, n_resamples: int = 1000, seed: int = 0
 ) -> MetricValue:
-    """Area under the precision-recall curve of labels. Parameters are those of `auroc`.
+    """Area under the precision-recall curve of labels; parameters as for `auroc`.
 
     Returns
     -------

@@ -37,8 +37,8 @@ def test_text_comes_back_as_text(value):
     [
         ("name: a\nname: b", "'name' is given twice"),
         ("endpoint: {kind: survival, kind: binary}", "'kind' is given twice"),
-        (BOMB, "unfold"),
-        (MERGES, "unfold"),
+        (BOMB, "expand"),
+        (MERGES, "expand"),
         ("a: &a [*a]", "contains itself"),
         ("a: [" + "1," * 30_000 + "1]", "more than 20,000 entries"),
         ("a: '" + "x" * 600_000 + "'", "larger than"),

@@ -1,5 +1,5 @@
-"""A trained model in use: fitted on all patients, saved, applied to new ones.
+"""A trained model for use: fitted on all patients, saved, and applied to new patients.
 
-In: a study, or a folder that an earlier fit wrote. Out: a `Bundle`, predictions of new
-patients, and how far these patients lie outside the training data.
+In: a study, or the folder of an earlier fit. Out: a `Bundle`, predictions for new patients, and the
+distance of these patients from the training data.
 """

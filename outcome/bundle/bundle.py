@@ -1,4 +1,4 @@
-"""A trained model: weights, calibration, cut-offs, preprocessing and what they expect.
+"""A trained model: weights, calibration, cut-offs, preprocessing and requirements for the inputs.
 
 `outcome.bundle.serialization` writes and reads it.
 """
@@ -35,15 +35,15 @@ class BundleMember:
     ----------
     member : Member
     weight : float
-        What its centred risk is multiplied with.
+        Factor of its centred risk.
     step : float, or mapping of input to float
-        Epochs, or the penalty of a linear model; of several inputs, one each.
+        Number of epochs, or the penalty of a linear model (one per input, if there are several).
     centres : tuple of float
-        Mean risk of each inner model on the patients that were held out from it.
+        Mean risk of each inner model on its held-out patients.
     models : tuple of dict
         Arrays of each inner model.
     plain : bool
-        The network can be applied with numpy; checked against torch when it was fitted.
+        Whether the network can be applied with numpy; checked against torch when it was fitted.
     """
 
     member: Member
@@ -61,7 +61,7 @@ class Bundle:
     Parameters
     ----------
     name : str
-        Of the study.
+        Name of the study.
     arm : Arm
     endpoint : Endpoint
     columns : Columns
@@ -77,17 +77,17 @@ class Bundle:
         negative; patients are called positive above it, or below it where the positive label is
         the better outcome.
     horizons : tuple of float
-        Where absolute risk is given by default.
+        Default horizons of absolute risk.
     strata : tuple of str
-        Seen in training.
+        Strata of the training patients.
     contracts : mapping of input to Contract
     ranges : mapping of input to VectorRange or ClinicalRange
-        What training patients looked like.
+        Ranges of the training patients.
     salt : str
     known : frozenset of str
         Salted hashes of the ids of training patients and of their slides.
     facts : dict
-        Counts, versions, cross-validated performance, notes: for people.
+        Counts, versions, cross-validated performance and notes, as information for users.
     """
 
     name: str
@@ -112,17 +112,17 @@ class Bundle:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """What the arm sees."""
+        """Inputs of the arm."""
         return tuple(self.arm.inputs)
 
     def horizons_for(self, asked: Sequence[float]) -> list[float]:
-        """Return horizons at which absolute risk is given; those of the bundle where none is asked.
+        """Return horizons at which absolute risk is given; by default those of the bundle.
 
         Raises
         ------
         BundleError
-            The endpoint has no free horizons; or they are not positive and increasing, or lie
-            beyond the follow-up of training.
+            Horizons cannot be chosen for the endpoint, are not positive and increasing, or are
+            beyond the follow-up of the training cohort.
         """
         if not asked:
             return list(self.horizons)
@@ -142,15 +142,15 @@ class Bundle:
         return [float(h) for h in asked]
 
     def knows(self, text: str) -> bool:
-        """Whether this is the id of a training patient, or of one of their slides."""
+        """Whether this is the id of a training patient, or of a slide of one."""
         return fingerprint(self.salt, text) in self.known
 
 
 def fingerprint(salt: str, text: str) -> str:
-    """Salted hash of an id: with the id one can test whether it is there, and no more."""
+    """Salted hash of an id. It only allows testing whether a given id is included."""
     return hashlib.sha256(f"{salt}|{text}".encode()).hexdigest()[:24]
 
 
 def with_facts(bundle: Bundle, **facts: Any) -> Bundle:
-    """Return the bundle with further facts."""
+    """Return the bundle with additional facts."""
     return replace(bundle, facts=bundle.facts | facts)

@@ -1,4 +1,4 @@
-"""What the vectors of new patients must be: those of the encoder that the model was trained on."""
+"""Requirements for the vectors of new patients: the encoder that the model was trained on."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ __all__ = ["Contract", "Part", "contracts_of"]
 
 
 class Part(BaseModel):
-    """A field that a later release of the same format adds is not known here, and no error."""
+    """A field added by a later release of the same format is ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class Contract(Part):
-    """What vectors of one input must be.
+    """Requirements for the vectors of one input.
 
     Parameters
     ----------
     dimension : int
     encoder : str
-        As the files name it; empty where they do not.
+        Encoder named in the files; empty if they do not name it.
     layout, dtype : str
-        Of the training files; others are read too.
+        Of the training files; other layouts and types are also read.
     geometry : mapping
-        Magnification and patch size, where the files say them.
+        Magnification and patch size, if given in the files.
     """
 
     dimension: int
@@ -48,16 +48,16 @@ class Contract(Part):
         Parameters
         ----------
         where : str
-            File that holds them.
+            File with the vectors, for messages.
         dimension : int
-            Their length.
+            Length of the vectors.
         encoder : str
-            As the file names it; empty where it does not.
+            Encoder named in the file; empty if the file does not name it.
 
         Raises
         ------
         BundleError
-            The length or the encoder is another one.
+            The length or the encoder differs.
         """
         if dimension != self.dimension:
             raise BundleError(
@@ -72,12 +72,12 @@ class Contract(Part):
             )
 
     def check_geometry(self, files: Sequence[Path]) -> None:
-        """Compare the patches of every file: cohorts with several magnifications exist.
+        """Compare the patches of every file, because cohorts with several magnifications exist.
 
         Raises
         ------
         BundleError
-            Magnification or patch size is another one.
+            Magnification or patch size differs.
         """
         if not self.geometry:
             return
@@ -98,7 +98,7 @@ class Contract(Part):
 
 
 def contracts_of(study: Study, study_data: StudyData, arm: Arm) -> dict[str, Contract]:
-    """Return what the vectors of each input of an arm were in training."""
+    """Return the properties of the vectors of each input of an arm in training."""
     found = {}
     if "image" in arm.inputs:
         slides = [s for own in study_data.slides.values() for s in own if s.n]

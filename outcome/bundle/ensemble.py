@@ -1,8 +1,8 @@
-"""Apply a trained model to one patient at a time, with numpy where that is enough.
+"""Apply a trained model to one patient at a time, with numpy if possible.
 
-A patient's numbers depend on nothing but the patient: not on who else is scored, nor on the
-number of processes. Torch takes longer to import than a patient takes to score, so networks with
-built-in pooling are applied with numpy; `outcome.bundle.fit` checks that both agree.
+The predictions for a patient depend only on this patient, not on other patients or the number of
+processes. Importing torch takes longer than scoring a patient, so networks with built-in pooling
+are applied with numpy. `outcome.bundle.fit` checks that both agree.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PLAIN = {
     "attention": {"content.weight", "content.bias", "gate.weight", "gate.bias", "score.weight"},
     "mean": set[str](),
 }
-"""Aggregators that are applied with numpy, and the arrays that they have."""
+"""Aggregators that are applied with numpy, and their arrays."""
 
 
 class LinearModel:
@@ -79,14 +79,14 @@ class PlainNetwork:
 
     @staticmethod
     def possible(member: BundleMember) -> bool:
-        """Whether these are networks that this class knows, array for array."""
+        """Whether this class supports these networks and all of their arrays."""
         m = member.member
         if m.aggregator not in PLAIN or m.fusion not in ("early", "gated"):
             return False
         expected = {"readout.weight", "readout.bias"}
         for name in m.inputs:
             expected |= {f"absent.{name}", f"mean_{name}", f"gain_{name}"}
-            if name != "clinical":  # a single vector: there is nothing to pool
+            if name != "clinical":  # a single vector needs no pooling
                 expected |= {f"pools.{name}.{part}" for part in PLAIN[m.aggregator]}
         if m.fusion == "gated" and len(m.inputs) > 1:
             expected |= {"gate.weight", "gate.bias"}
@@ -129,7 +129,7 @@ class PlainNetwork:
         return normal
 
     def gates(self, vectors: Mapping[str, Array]) -> dict[str, float]:
-        """Return what each input's term is multiplied with; 1 without gated fusion."""
+        """Return the factor of the term of each input; 1 without gated fusion."""
         if not self.gated:
             return dict.fromkeys(self.inputs, 1.0)
         joined = np.concatenate([vectors[name] for name in self.inputs])
@@ -137,7 +137,7 @@ class PlainNetwork:
         return dict(zip(self.inputs, (2 / (1 + np.exp(-logits))).tolist(), strict=True))
 
     def readout(self, name: str) -> Array:
-        """Weights of the read-out for one input's vector."""
+        """Weights of the linear output layer for the vector of one input."""
         start = 0
         for other in self.inputs:
             if other == name:
@@ -148,7 +148,7 @@ class PlainNetwork:
 
 
 class Ensemble:
-    """Every inner model of a bundle, ready to score.
+    """All inner models of a bundle, ready for scoring.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ class Ensemble:
     def see(
         self, image: Array | None = None, report: Array | None = None, clinical: Array | None = None
     ) -> PatientVectors:
-        """Project what the files hold of a patient.
+        """Project the vectors of a patient.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Apply networks with torch: aggregators that have no numpy form, and gradients."""
+"""Apply networks with torch: aggregators without a numpy version, and gradients."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TorchNetwork:
     network : OutcomeNetwork
     dimensions : mapping of input to int
     threads : int
-        As in training: a sum depends on it.
+        The same number as in training, on which the result of a sum depends.
     """
 
     def __init__(
@@ -45,9 +45,9 @@ class TorchNetwork:
     def contributions(self, patient: PatientVectors, steps: int) -> NDArray[np.float64]:
         """Integrated gradients of the output along the patches, shape (n,) [1]_.
 
-        From a bag in which every patch is the mean patch of training (the origin of the projected
-        vectors) to the patient's; they add up to the difference of the two outputs, but for the
-        error of so many steps.
+        The path goes from a bag in which every patch is the mean patch of training (the origin of
+        the projected vectors) to the bag of the patient. The gradients add up to the difference of
+        the two outputs, except for the discretisation error.
 
         References
         ----------

@@ -1,4 +1,4 @@
-"""A trained model on patients with outcomes: its predictions, and recalibrated versions of them."""
+"""Predictions of a trained model for patients with outcomes, and recalibrated versions."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class External:
     Parameters
     ----------
     table : DataFrame
-        As `predictions.csv`: the arm as it was trained, and its recalibrated versions.
+        As `predictions.csv`: the original arm and its recalibrated versions.
     recalibration : DataFrame
-        `version, slope`, and of logistic models `intercept`: what recalibration found on all
-        patients. The slope multiplies the calibrated log hazard or logit; 1 is right. Of the
-        model as trained it is 1, since nothing is changed.
+        `version, slope`, and for logistic models `intercept`, estimated on all patients. The slope
+        multiplies the calibrated log hazard or logit; 1 is ideal. For the original model it is 1,
+        because nothing is changed.
     notes : list of str
     """
 
@@ -55,12 +55,12 @@ class External:
 
 
 def check_endpoint(bundle: Bundle, new: NewPatients) -> tuple[NewPatients, list[str]]:
-    """Bring follow-up into the unit of the bundle.
+    """Convert follow-up to the unit of the bundle.
 
     Raises
     ------
     BundleError
-        The study predicts something else.
+        The study has a different kind of endpoint.
     """
     ours, theirs = bundle.endpoint, new.study.endpoint
     if not same_question(ours, theirs):
@@ -74,7 +74,7 @@ def check_endpoint(bundle: Bundle, new: NewPatients) -> tuple[NewPatients, list[
         notes.append(
             f"follow-up was converted from {theirs.unit} to {ours.unit}, the unit of training"
         )
-    # Horizons, and how outcomes are weighted, are those of the model.
+    # Horizons and the weighting of outcomes are those of the model.
     converted = theirs.in_unit_of(ours, new.cohort.patients)
     asked = ours.model_copy(update={"entry": theirs.entry}) if ours.unit else ours
     cohort = replace(new.cohort, patients=converted, endpoint=asked)
@@ -84,12 +84,12 @@ def check_endpoint(bundle: Bundle, new: NewPatients) -> tuple[NewPatients, list[
 def without_training_patients(
     new: NewPatients, met: Sequence[str]
 ) -> tuple[NewPatients, list[str]]:
-    """Leave out the patients that the model was trained on.
+    """Exclude the patients that the model was trained on.
 
     Raises
     ------
     BundleError
-        No patient is left.
+        No patient remains.
     """
     if not met:
         return new, []
@@ -122,15 +122,16 @@ def external_predictions(
         With outcomes, in the unit of the bundle.
     scored : Scored
     table : DataFrame
-        What `prediction_table` made.
+        The table returned by `prediction_table`.
     horizons : sequence of float
 
     Notes
     -----
-    `recalibrated in the large` keeps the slope and takes baseline hazard (or intercept) from
-    these patients; `recalibrated` takes the slope too, shrunk towards 1 as in training. Each
-    patient's recalibrated prediction is made without the fifth of the patients they are in, since
-    a calibration fitted on the very patients that it is judged on looks better than it is.
+    `recalibrated in the large` keeps the slope and estimates the baseline hazard (or intercept) on
+    these patients; `recalibrated` also estimates the slope, shrunk towards 1 as in training.
+    Recalibration is cross-fitted in five parts: each patient's prediction is made without the part
+    that contains the patient, because a calibration that is fitted and evaluated on the same
+    patients is optimistic.
     """
     patients = scored.patients
     outcomes = cohort.outcomes(patients, patients)
@@ -170,7 +171,7 @@ def _as_trained(bundle: Bundle) -> dict[str, object]:
 
 
 def replace_slope(calibration: Calibration) -> Calibration:
-    """Return a calibration of calibrated scores that changes nothing."""
+    """Return the identity calibration of calibrated scores."""
     if isinstance(calibration, LogisticCalibration):
         return LogisticCalibration(0.0, 1.0)
     return SurvivalCalibration(1.0, calibration.baselines, calibration.longest)
@@ -210,7 +211,7 @@ def _recalibrated(
 
 
 def usable_horizons(horizons: Sequence[float], cohort: Cohort) -> tuple[list[float], list[str]]:
-    """Leave out horizons beyond the follow-up of the cohort, with a note."""
+    """Remove horizons beyond the follow-up of the cohort, with a note."""
     longest = cohort.endpoint.longest_follow_up(cohort.patients)
     if longest is None:
         return [], []

@@ -62,7 +62,7 @@ def fit_bundle(
     jobs: int,
     progress: Progress = no_progress,
 ) -> Bundle:
-    """Fit an arm on the development patients of a fold, and gather what predicting needs.
+    """Fit an arm on the development patients of a fold, and collect the parts of the bundle.
 
     Parameters
     ----------
@@ -70,9 +70,9 @@ def fit_bundle(
         As for a run.
     arm : Arm
     fold : Fold
-        Its development patients are trained on; it has no test patients.
+        The model is trained on its development patients; it has no test patients.
     fits : Path
-        Folder of finished fits: those of a run are used where they are the same.
+        Folder of finished fits; fits of a run are reused if they are the same.
     device : str
     jobs : int
     progress : callable
@@ -80,7 +80,7 @@ def fit_bundle(
     Raises
     ------
     StudyError
-        The arm cannot be stored: its report vectors are learned anew for every fold.
+        The arm cannot be stored, because its report vectors are learned separately in every fold.
     """
     _check_storable(study, arm)
     study = resolved(study, device)
@@ -105,7 +105,7 @@ def fit_bundle(
 
 
 def _projected(grid: Grid, fold: Fold, arm: Arm) -> FoldData:
-    """Project every input of vectors, including those that only a linear model sees."""
+    """Project the vectors of every input, including inputs used only by a linear model."""
     inputs = [name for name in arm.inputs if name != "clinical"]
     pooled = tuple(Arm(name=name, inputs=(name,), aggregator="mean") for name in inputs)
     study = grid.study.model_copy(update={"arms": pooled})
@@ -113,7 +113,7 @@ def _projected(grid: Grid, fold: Fold, arm: Arm) -> FoldData:
 
 
 def _member(grid: Grid, fold: Fold, member: Member) -> tuple[BundleMember, MemberScores]:
-    """Return a member's inner models, and their risks of the patients held out from them."""
+    """Return the inner models of a member, and their risks for held-out patients."""
     if member.linear:
         step, raw, models = _linear(grid, fold, member)
     else:
@@ -150,7 +150,7 @@ def _linear(grid: Grid, fold: Fold, member: Member) -> Models:
 def _ranges(
     study: Study, study_data: StudyData, fold: Fold, data: FoldData, arm: Arm
 ) -> dict[str, VectorRange | ClinicalRange]:
-    """Measure where training patients lie, with distances of patients held out."""
+    """Estimate the range of the training patients, with distances of held-out patients."""
     found: dict[str, VectorRange | ClinicalRange] = {}
     for name in arm.inputs:
         if name == "clinical":
@@ -211,7 +211,7 @@ def _bundle(
 
 
 def _checked(bundle: Bundle, study_data: StudyData, fold: Fold) -> Bundle:
-    """Apply networks with numpy where that gives what torch gives, for some patients."""
+    """Apply networks with numpy if the results agree with torch for some patients."""
     some = fold.development[:: max(1, len(fold.development) // 5)][:5]
     ensemble = Ensemble(replace(bundle, members=()))
     seen = [_vectors(ensemble, bundle, study_data, p) for p in some]

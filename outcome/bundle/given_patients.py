@@ -1,4 +1,4 @@
-"""New patients of a trained model whose data are in memory."""
+"""New patients for a trained model, with data in memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Array = NDArray[Any]
 
 
 class ScoredPatients(Protocol):
-    """What scoring needs of new patients."""
+    """Interface of new patients for scoring."""
 
     @property
     def ids(self) -> list[str]:
@@ -35,13 +35,13 @@ class ScoredPatients(Protocol):
         ...
 
     def given(self, patient: str) -> dict[str, Array | None]:
-        """Return what there is of a patient: `image`, `report`, `clinical`."""
+        """Return the available inputs of a patient: `image`, `report`, `clinical`."""
         ...
 
 
 @dataclass(frozen=True)
 class GivenPatients:
-    """Patients of a dataset, as a trained model needs them.
+    """Patients of a dataset, prepared for a trained model.
 
     Parameters
     ----------
@@ -65,16 +65,16 @@ class GivenPatients:
 
     @property
     def strata(self) -> list[str]:
-        """Stratum of each patient; empty where the model has none."""
+        """Stratum of each patient; empty if the model has none."""
         return self.cohort.strata(self.ids)
 
     def given(self, patient: str) -> dict[str, Array | None]:
-        """Return what there is of a patient: `image`, `report`, `clinical`.
+        """Return the available inputs of a patient: `image`, `report`, `clinical`.
 
         Raises
         ------
         EmbeddingError, BundleError
-            Vectors cannot be used, or have another length than in training.
+            Vectors cannot be used, or their length differs from training.
         """
         found: dict[str, Array | None] = {}
         if "image" in self.bundle.inputs:
@@ -104,19 +104,19 @@ class GivenPatients:
 
 
 def given_patients(bundle: Bundle, data: SlideDataset, where: str) -> GivenPatients:
-    """Check a dataset against what a model was trained on.
+    """Check a dataset against the requirements of a trained model.
 
     Parameters
     ----------
     bundle : Bundle
     data : SlideDataset
     where : str
-        For messages: what was called.
+        Name of the calling function, for messages.
 
     Raises
     ------
     CohortError
-        Covariates are missing or cannot be used; all problems at once.
+        Covariates are missing or cannot be used; the message lists all problems.
     BundleError
         The dataset lacks an input, or has a stratum that the model does not know.
     """

@@ -1,4 +1,4 @@
-"""The model card of a bundle: what it is, how well it did, what it must not be used for."""
+"""The model card of a bundle: description, performance and limits of use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["about_bundle", "model_card"]
 
 
 def model_card(bundle: Bundle) -> str:
-    """Write the card as Markdown, from the bundle alone."""
+    """Write the card as Markdown, only from the bundle."""
     parts = [
         f"# {bundle.arm.name} of {bundle.name}",
         _what(bundle),
@@ -114,7 +114,7 @@ def _made(bundle: Bundle) -> str:
 
 
 def about_bundle(bundle: Bundle) -> dict[str, Any]:
-    """Return what the manifest of a validation says of the model."""
+    """Return the description of the model in the manifest of a validation."""
     endpoint, facts = bundle.endpoint, bundle.facts
     return {
         "simulated": bool(facts.get("simulated")),

@@ -1,4 +1,4 @@
-"""New patients of a trained model: read, and checked against what the model was trained on."""
+"""New patients for a trained model, read and checked against its requirements."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ Slides = Mapping[str, tuple[tuple[str, SlideFiles], ...]]
 
 @dataclass(frozen=True)
 class NewPatients:
-    """New patients and where their vectors are; patches are read one patient at a time.
+    """New patients and the location of their vectors; patches are read one patient at a time.
 
     Parameters
     ----------
     study : Study
-        As it was read.
+        The study as read.
     cohort : Cohort
     slides : mapping of patient to tuple of (slide, files)
-        Empty where the model sees no image.
+        Empty if the model uses no images.
     reports : Reports or None
     clinical : mapping of patient to array
         Coded rows.
     contract : Contract or None
-        What patch vectors must be.
+        Requirements for patch vectors.
     warnings : list of str
     """
 
@@ -67,12 +67,12 @@ class NewPatients:
         return [str(p) for p in self.cohort.patients.index]
 
     def given(self, patient: str, image: Array | None = None) -> dict[str, Array | None]:
-        """Read what there is of a patient: `image` (unless it is given), `report`, `clinical`.
+        """Read the inputs of a patient: `image` (unless it is given), `report`, `clinical`.
 
         Raises
         ------
         EmbeddingError, BundleError
-            A file is damaged, or was made by another encoder.
+            A file is damaged, or comes from another encoder.
         """
         report = self.reports.vectors(patient) if self.reports is not None else None
         return {
@@ -118,12 +118,12 @@ def as_study(
     source : Study or path
         A study file (`.yaml`), or a cohort table.
     patches, reports : path, optional
-        Where vectors are, instead of what the study says.
+        Location of the vectors, instead of that given in the study.
 
     Raises
     ------
     StudyError
-        The study file cannot be understood.
+        The study file is invalid.
     CohortError
         With a cohort table, the vectors of an input of the model were not given.
     """
@@ -189,24 +189,24 @@ def read_new_patients(
     *,
     with_outcomes: bool,
 ) -> NewPatients:
-    """Read a cohort as the model needs it; patches stay in their files.
+    """Read the parts of a cohort that the model needs; patches stay in their files.
 
     Parameters
     ----------
     bundle : Bundle
     study : Study
-        See `as_study`. Only columns and folders that the bundle's arm uses are read.
+        See `as_study`. Only columns and folders used by the arm of the bundle are read.
     cache : path, optional
-        Where report vectors are kept; by default the user's cache.
+        Folder for report vectors; by default the cache of the user.
     with_outcomes : bool
         Also read the outcomes of the study's endpoint.
 
     Raises
     ------
     CohortError
-        With every problem of table and files at once.
+        The table or the files are invalid; the message lists all problems.
     BundleError
-        The files are not what the model was trained on.
+        The files do not match the training data.
     """
     problems = Problems(_where(bundle, study.name, study.cohort))
     _check_given(bundle, study.embeddings, problems)
@@ -226,7 +226,7 @@ def patients_of_study(
     patients: Sequence[str],
     cache: str | Path | None = None,
 ) -> NewPatients:
-    """Return patients of a study's own cohort as new patients of a model of that study.
+    """Return patients of the cohort of a study as new patients for a model of this study.
 
     Parameters
     ----------
@@ -234,16 +234,16 @@ def patients_of_study(
         Trained without these patients.
     study : Study
     cohort : Cohort
-        The study's.
+        Cohort of the study.
     patients : sequence of str
-        Whose vectors are located.
+        Patients whose vectors are located.
     cache : path, optional
         As for `read_new_patients`.
 
     Raises
     ------
     CohortError, BundleError
-        Files are gone or changed.
+        Files are missing or changed.
     """
     problems = Problems(_where(bundle, study.name, study.cohort))
     kept = cohort.keep(list(patients), "patients to explain", "not to be explained")
@@ -257,7 +257,7 @@ def _located(
     cache: str | Path | None,
     problems: Problems,
 ) -> NewPatients:
-    """Find the vectors of a cohort, and check them against what the model was trained on."""
+    """Find the vectors of a cohort, and check them against the requirements of the model."""
     warnings: list[str] = []
     slides: Slides = {}
     reports = None
@@ -281,7 +281,7 @@ def _located(
 
 
 def _needed(bundle: Bundle, study: Study, *, with_outcomes: bool) -> Study:
-    """Leave out of the study what the model does not need."""
+    """Remove the parts of the study that the model does not need."""
     inputs = {"patches": "image", "reports": "report"}
     unused = {key: None for key, name in inputs.items() if name not in bundle.inputs}
     changed: dict[str, Any] = {
@@ -297,7 +297,7 @@ def _needed(bundle: Bundle, study: Study, *, with_outcomes: bool) -> Study:
 def _slides(
     study: Study, cohort: Cohort, problems: Problems, warnings: list[str]
 ) -> tuple[Cohort, Slides]:
-    """Find the files of every slide; patients left without any are dropped and counted."""
+    """Find the files of every slide; patients without any are dropped and counted."""
     cohort = leave_out_by_barcode(study, cohort, warnings)
     cohort, files = locate_slides(study, cohort, [], problems)
     slides = {
@@ -327,7 +327,7 @@ def _slides(
 
 
 def _check_slides(contract: Contract, slides: Slides, warnings: list[str]) -> None:
-    """Look at the geometry of every file, and at the vectors of the first one."""
+    """Check the geometry of every file, and the vectors of the first file."""
     contract.check_geometry([files.first for own in slides.values() for _, files in own])
     files = next(iter(slides.values()))[0][1]
     slide = files.read()
@@ -349,7 +349,7 @@ def _check_reports(
 
 
 def check_strata(bundle: Bundle, cohort: Cohort) -> None:
-    """Refuse strata that were not trained on: their baseline hazard is not known."""
+    """Refuse strata without training patients, because their baseline hazard is unknown."""
     strata = set(cohort.strata(cohort.patients.index.tolist()))
     if bundle.endpoint.strata and (new := sorted(strata - set(bundle.strata))):
         raise BundleError(

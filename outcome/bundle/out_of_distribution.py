@@ -1,4 +1,4 @@
-"""Range of the training data, to recognise patients outside of it."""
+"""Range of the training data, to detect patients outside of it."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class VectorRange:
-    """Where the mean vectors of training patients lie.
+    """Distribution of the mean vectors of training patients.
 
     Parameters
     ----------
     centre : array, shape (k,)
-        Of the projected mean vectors.
+        Mean of the projected mean vectors.
     precision : array, shape (k, k)
         Their inverse covariance between patients (Ledoit and Wolf's shrinkage).
     mean, inverse_sd : array, shape (d,)
-        Of the mean vectors as the files hold them, between patients.
+        Mean and inverse standard deviation between patients of the original mean vectors.
     scales : array, shape (2,)
-        Median of either distance.
+        Median of each of the two distances.
     quantiles : array, shape (201,)
-        Of the joint distance of training patients.
+        Quantiles of the joint distance of training patients.
 
     Notes
     -----
-    There are two distances: Mahalanobis' among the components that the model sees, and the root
-    mean square z of all features, which also tells what the components leave out, such as vectors
-    of another encoder. Each is divided by its median, and the larger counts: a training patient's
-    is about 1.
+    There are two distances: the Mahalanobis distance in the components that the model uses, and the
+    root mean square z value of all features. The second also detects differences outside the
+    components, such as vectors of another encoder. Each is divided by its median, and the larger
+    one is used. It is about 1 for a training patient.
 
-    Distances of patients from a centre that they helped to place are too short, the more so the
-    more components there are. Those of training patients are therefore each measured without the
-    patient's inner fold, as a new patient is.
+    Distances of patients from a centre that was computed from them are too short, especially with
+    many components. Distances of training patients are therefore computed without the patient's
+    inner fold, as for a new patient.
     """
 
     centre: Array
@@ -60,14 +60,14 @@ class VectorRange:
 
     @classmethod
     def fit(cls, seen: Array, raw: Array, held_out: Sequence[NDArray[np.int64]]) -> VectorRange:
-        """Measure it.
+        """Compute the range from training patients.
 
         Parameters
         ----------
         seen : array, shape (n, k)
             Mean projected vector of each training patient.
         raw : array, shape (n, d)
-            Mean vector as the files hold it.
+            Original mean vector of each training patient.
         held_out : sequence of int array
             Rows of each inner fold.
         """
@@ -88,16 +88,16 @@ class VectorRange:
         return np.asarray((self._both(seen, raw) / self.scales[:, None]).max(axis=0))
 
     def percentile(self, distance: Array) -> Array:
-        """Share of training patients who are nearer, in percent, shape (n,)."""
+        """Percentage of training patients with a smaller distance, shape (n,)."""
         return np.asarray(100 * np.interp(distance, self.quantiles, QUANTILES))
 
     def beyond(self, distance: Array) -> NDArray[np.bool_]:
-        """Whether farther than 99 of 100 training patients."""
+        """Whether a patient is farther away than 99% of training patients."""
         limit = float(np.interp(BEYOND, QUANTILES, self.quantiles))
         return np.asarray(distance > limit)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what is written."""
+        """Return the serialised form."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @classmethod
@@ -134,7 +134,7 @@ class ClinicalRange(BaseModel):
 
     @classmethod
     def of(cls, patients: pd.DataFrame, covariates: Covariates) -> ClinicalRange:
-        """Take it from columns `column:<name>`, as text."""
+        """Compute the ranges from columns `column:<name>`, as text."""
         numeric, categorical = {}, {}
         for name in covariates.numeric:
             value = _numbers(patients, name)
@@ -148,7 +148,7 @@ class ClinicalRange(BaseModel):
         return cls(numeric=numeric, categorical=categorical)
 
     def warnings(self, patients: pd.DataFrame) -> list[str]:
-        """Say how many patients have values that training never saw, and of which column."""
+        """Return warnings with the number of patients outside the training range, per column."""
         found = []
         for name, (low, high) in self.numeric.items():
             value = _numbers(patients, name)

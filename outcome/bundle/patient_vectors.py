@@ -17,12 +17,12 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class PatientVectors:
-    """One patient as a model sees them.
+    """Input vectors of one patient.
 
     Parameters
     ----------
     raw : mapping of input to array, shape (n, d), or None
-        As the files hold them; clinical columns coded, shape (1, k). None: not there.
+        Original vectors; clinical columns are coded, shape (1, k). None if missing.
     seen : mapping of input to array, shape (n, k), or None
         Projected, for networks.
     """
@@ -32,19 +32,19 @@ class PatientVectors:
 
     @cached_property
     def means(self) -> dict[str, Array | None]:
-        """Mean vector of each input as the files hold it."""
+        """Original mean vector of each input."""
         return {
             name: None if bag is None else bag.mean(axis=0, dtype=np.float64)
             for name, bag in self.raw.items()
         }
 
     def only(self, inputs: frozenset[str]) -> PatientVectors:
-        """Return the patient as if the other inputs were not there."""
+        """Return the patient without the other inputs."""
         raw = {k: v if k in inputs else None for k, v in self.raw.items()}
         return PatientVectors(raw, {k: v if k in inputs else None for k, v in self.seen.items()})
 
     def keep(self, rows: NDArray[np.bool_]) -> PatientVectors:
-        """Return the patient with some of the patches only."""
+        """Return the patient with only some of the patches."""
         raw, seen = self.raw["image"], self.seen["image"]
         assert raw is not None
         assert seen is not None

@@ -45,7 +45,7 @@ class Scored:
     patients : list of str
     risks : array, shape (patients, inner models)
     distances : mapping of input to array, shape (patients,)
-        From the training patients; NaN without the input.
+        Distance from the training patients; NaN without the input.
     shifts : mapping of input to float
         Distance of the mean of these patients.
     """
@@ -70,13 +70,13 @@ def score_patients(
     bundle : Bundle
     new : NewPatients or GivenPatients
     jobs : int, optional
-        Processes; None is one for fewer than 200 patients, and else one per processor.
+        Number of processes; by default one for fewer than 200 patients, else one per processor.
     progress : callable
 
     Raises
     ------
     EmbeddingError
-        Every file that cannot be used.
+        Some files cannot be used; the message lists them.
     """
     patients = new.ids
     if jobs is None:
@@ -111,7 +111,7 @@ class MeanVectors:
     ----------
     distances : array, shape (n,)
     sums : tuple of array, shape (k,) and (d,)
-        Projected, and as the files hold them.
+        Sums of the projected and of the original vectors.
     """
 
     distances: Array
@@ -120,7 +120,7 @@ class MeanVectors:
 
 def _processes_for(patients: int) -> int:
     if patients < MANY_PATIENTS:
-        return 1  # a pool takes longer to start than so few patients take
+        return 1  # for few patients, starting a pool takes longer than the predictions
     from outcome.processes import available_cpus
 
     return available_cpus()
@@ -137,7 +137,7 @@ def _map(
         ensemble = Ensemble(bundle)
         yield from (_score(ensemble, new, part) for part in parts)
         return
-    # Late: one patient is predicted without them.
+    # Imported here, because the prediction of one patient does not need them.
     import joblib
 
     from outcome.processes import in_processes
@@ -150,7 +150,7 @@ def _map(
 def _score(
     ensemble: Ensemble, new: ScoredPatients, patients: Sequence[str]
 ) -> tuple[Array, dict[str, MeanVectors], list[str]]:
-    """Score some patients; one BLAS thread, since a sum depends on their number."""
+    """Score some patients with one BLAS thread, because a sum depends on the number of threads."""
     bundle = ensemble.bundle
     ranges = _vector_ranges(bundle)
     risks = np.full((len(patients), len(bundle.members[0].centres)), np.nan)
@@ -181,7 +181,7 @@ def _score(
 def prediction_table(
     bundle: Bundle, new: NewPatients, scored: Scored, horizons: Sequence[float]
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Make the table of predictions, and say what a reader must know.
+    """Make the table of predictions, and the warnings about them.
 
     Parameters
     ----------
@@ -193,8 +193,8 @@ def prediction_table(
     table : DataFrame
         `patient_id, risk, risk_lowest, risk_highest, linear_predictor, risk_group`; per horizon
         `survival_<h>, lowest_survival_<h>, highest_survival_<h>`, or the same with `probability`;
-        `distance_percentile, outside, in_training`. Lowest and highest are over the inner models:
-        a range, not a confidence interval.
+        `distance_percentile, outside, in_training`. Lowest and highest values are over the inner
+        models. They are a range, not a confidence interval.
     warnings : list of str
     """
     risk = scored.risks.mean(axis=1)
@@ -224,7 +224,7 @@ def prediction_table(
 
 
 def training_patients(bundle: Bundle, new: NewPatients) -> list[str]:
-    """Return the patients whose id, or a slide's id, belonged to the training cohort."""
+    """Return the patients whose id, or the id of a slide, belongs to the training cohort."""
     ids = {p: [p, *(s for s, _ in new.slides.get(p, ()))] for p in new.ids}
     return [p for p, own in ids.items() if any(bundle.knows(i) for i in own)]
 
@@ -232,7 +232,7 @@ def training_patients(bundle: Bundle, new: NewPatients) -> list[str]:
 def _add_distances(
     bundle: Bundle, new: NewPatients, scored: Scored, table: pd.DataFrame
 ) -> list[str]:
-    """Add columns of distance from the training patients; warn of a cohort that lies outside."""
+    """Add columns with the distance from the training patients; warn if the cohort is outside."""
     found: list[str] = []
     percentile = np.full(len(table), np.nan)
     outside = np.zeros(len(table), dtype=bool)
@@ -253,12 +253,13 @@ def _add_distances(
 
 
 def _outside(name: str, shift: float, n: int, beyond: int) -> list[str]:
-    """Warn where more lie beyond the training range than chance lets, or all lie to one side.
+    """Warn if many patients are outside the training range, or if their mean is shifted.
 
-    The mean of n patients like those of training lies about 1 / sqrt(n) as far as one of them.
+    The distance of the mean of n patients like the training patients is about 1 / sqrt(n) of that
+    of one patient.
     """
     tail = 1 - sum(_binomial(n, k, 0.01) for k in range(beyond))
-    many = beyond > 0 and tail <= 0.011  # one patient alone who lies beyond is worth a word
+    many = beyond > 0 and tail <= 0.011  # a single patient who is outside also gives a warning
     aside = n >= FEWEST_TO_SHIFT and shift > LARGEST_SHIFT
     if not many and not aside:
         return []

@@ -1,4 +1,4 @@
-"""What a bundle says about its training: counts, versions, cross-validated performance."""
+"""Information on the training of a bundle: counts, versions, cross-validated performance."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def training_facts(
 
 
 def performance(run: Path, study: Study, arm: Arm) -> list[dict[str, Any]]:
-    """Return what a run of the same study measured for the arm; empty where there is none.
+    """Return the performance of the arm in a run of the same study; empty without such a run.
 
     Parameters
     ----------

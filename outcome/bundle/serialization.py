@@ -1,7 +1,7 @@
 """A bundle on disk: a folder with `bundle.json`, `weights.safetensors` and `MODEL_CARD.md`.
 
-It can be read without the training data and without torch. Nothing in it is code, and nothing is
-unpickled. Later releases read older formats, and a format newer than this release is refused.
+It can be read without the training data and without torch. It contains no code, and nothing is
+unpickled. Later releases read older formats; a format newer than this release is refused.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Arrays = dict[str, Array]
 
 
 def bundle_digest(bundle: Bundle) -> str:
-    """Return a hash of everything that predictions depend on."""
+    """Return a hash of all parts that predictions depend on."""
     document, weights = _parts(bundle)
     document.pop("facts")
     text = json.dumps(document, sort_keys=True) + hashlib.sha256(save(weights)).hexdigest()
@@ -46,12 +46,12 @@ def bundle_digest(bundle: Bundle) -> str:
 
 
 def write_bundle(bundle: Bundle, folder: Path, card: str) -> None:
-    """Leave the bundle in a folder, whole or not at all; an older bundle there is replaced.
+    """Write the bundle to a folder atomically; an older bundle in it is replaced.
 
     Raises
     ------
     BundleError
-        The folder holds something else.
+        The folder contains other files.
     """
     check_place(folder)
     document, weights = _parts(bundle)
@@ -63,7 +63,7 @@ def write_bundle(bundle: Bundle, folder: Path, card: str) -> None:
     files = {WEIGHTS: packed, CARD: card.encode(), DOCUMENT: text.encode()}
     for name, content in files.items():
         (folder / f".{name}.part").write_bytes(content)
-    # The document goes last: its hash would not agree with old weights.
+    # The document is written last, because its hash would not agree with old weights.
     for name in files:
         (folder / f".{name}.part").replace(folder / name)
 
@@ -81,7 +81,7 @@ class _Member(Part):
 
     @classmethod
     def of(cls, m: BundleMember) -> _Member:
-        """Describe a member; its arrays lie elsewhere."""
+        """Describe a member; its arrays are stored separately."""
         return cls(
             inputs=m.member.inputs,
             aggregator=m.member.aggregator,
@@ -95,7 +95,7 @@ class _Member(Part):
         )
 
     def member(self) -> Member:
-        """Return what the arm is made of."""
+        """Return the description of the arm."""
         options = tuple(sorted(self.options.items()))
         changes = tuple(self.changes.items())
         return Member(self.inputs, self.aggregator, self.fusion, options, changes)
@@ -121,13 +121,13 @@ class _Calibration(Part):
 
     @classmethod
     def of(cls, calibration: Calibration) -> _Calibration:
-        """Describe it; baseline hazards lie with the arrays."""
+        """Describe the calibration; baseline hazards are stored with the arrays."""
         if isinstance(calibration, LogisticCalibration):
             return cls(kind="logistic", slope=calibration.slope, intercept=calibration.intercept)
         return cls(kind="survival", slope=calibration.slope, longest=dict(calibration.longest))
 
     def calibration(self, arrays: Mapping[str, Array]) -> Calibration:
-        """Join it with its arrays."""
+        """Combine a description with its arrays."""
         if self.kind == "logistic":
             return LogisticCalibration(self.intercept, self.slope)
         baselines = {s: arrays[f"baseline/{s}"] for s in self.longest}
@@ -201,13 +201,13 @@ def read_bundle(folder: str | Path, *, allow_import: bool = False) -> Bundle:
     ----------
     folder : path
     allow_import : bool
-        Import an aggregator named `package.module:Class`: that runs code from outside.
+        Import an aggregator named `package.module:Class`. This runs external code.
 
     Raises
     ------
     BundleError
-        It is no bundle, was changed or cut short, is of a newer version, or needs an aggregator
-        from outside that was not allowed.
+        The folder is not a bundle, was changed or truncated, has a newer version, or needs an
+        external aggregator that was not allowed.
     """
     folder = Path(folder)
     data = _read_document(folder)
@@ -235,7 +235,7 @@ def read_bundle(folder: str | Path, *, allow_import: bool = False) -> Bundle:
 
 
 def as_bundle(bundle: str | Path | Bundle, *, allow_import: bool = False) -> Bundle:
-    """Return a bundle as it is, that of an estimator, or one read from its folder."""
+    """Return a bundle unchanged, that of an estimator, or one read from its folder."""
     bundle = getattr(bundle, "bundle_", bundle)
     return bundle if isinstance(bundle, Bundle) else read_bundle(bundle, allow_import=allow_import)
 
@@ -324,7 +324,7 @@ def _digest(document: Mapping[str, Any]) -> str:
 
 
 def check_place(folder: Path) -> None:
-    """Refuse to write among files that are not a bundle."""
+    """Refuse a folder with files that do not belong to a bundle."""
     if folder.is_file():
         raise BundleError(f"{folder} is a file; give another folder")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / DOCUMENT).is_file():

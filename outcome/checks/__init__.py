@@ -1,4 +1,4 @@
-"""Checks of a study before training: what limits it, and whether the outcome has leaked into it."""
+"""Checks of a study before training: its limits, and leakage of the outcome into the inputs."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class StudyCheck:
-    """What the checks of a study have found.
+    """Results of the checks of a study.
 
     Parameters
     ----------
     scan : LeakScan
-        Whether the outcome is hidden in what a model sees.
+        Findings on leakage of the outcome into the inputs.
     limits : list of str
         Few events, few inner folds, sites spread over folds.
     """
@@ -39,7 +39,7 @@ class StudyCheck:
 
     @property
     def warnings(self) -> list[str]:
-        """What a reader of the results must know, in sentences."""
+        """Warnings about the results, as sentences."""
         return [*self.scan.warnings, *self.limits]
 
 
@@ -50,6 +50,6 @@ def check_study(study: Study, study_data: StudyData) -> StudyCheck:
     ----------
     study : Study
     study_data : StudyData
-        Its patients, joined.
+        The joined data of its patients.
     """
     return StudyCheck(scan_leaks(study, study_data), study_limits(study, study_data))

@@ -14,13 +14,13 @@ from outcome.dataset.study_data import StudyData
 __all__ = ["foreign_slide_ids", "identical_bags", "identical_reports"]
 
 SHORTEST_ID = 4
-LONG_REPORT = 40  # words; shorter ones are alike because templates are
+LONG_REPORT = 40  # words; shorter reports are often identical because of templates
 LONG_BAG = 3  # chunks
 PART = re.compile(r"[^\W_]+")
 
 
 def _shared(keys: Iterable[tuple[str, Hashable]]) -> list[list[str]]:
-    """Group patients with the same key, in order of the first."""
+    """Group patients with the same key, in the order of the first patient."""
     groups: dict[Hashable, list[str]] = defaultdict(list)
     for patient, key in keys:
         if patient not in groups[key]:
@@ -29,7 +29,7 @@ def _shared(keys: Iterable[tuple[str, Hashable]]) -> list[list[str]]:
 
 
 def identical_bags(study_data: StudyData) -> list[Finding]:
-    """Find slides whose patches are the same, to the last digit, under different patients."""
+    """Find slides of different patients with exactly the same patches."""
     bags = [(p, s.content) for p, slides in study_data.slides.items() for s in slides if s.n]
     groups = _shared(bags)
     if not groups:
@@ -46,7 +46,7 @@ def identical_bags(study_data: StudyData) -> list[Finding]:
 
 
 def identical_reports(study_data: StudyData, texts: Mapping[str, str]) -> list[Finding]:
-    """Find reports that are the same under different patients; severe where they are long."""
+    """Find identical reports of different patients; long ones are severe findings."""
     if texts:
         keys = [(p, " ".join(t.split())) for p, t in texts.items()]
         long_ones = {k for _, k in keys if len(k.split()) >= LONG_REPORT}
@@ -74,7 +74,7 @@ def _same_reports(groups: list[list[str]], severity: Severity, name: str) -> lis
 
 
 def foreign_slide_ids(slides: pd.DataFrame) -> list[Finding]:
-    """Find slides whose id holds the id of another patient, and not that of their own."""
+    """Find slides whose id contains the id of another patient, but not that of their own."""
     split = {p: tuple(PART.findall(p.lower())) for p in slides["patient_id"].unique()}
     parts = {who: p for p, who in split.items() if len(p) >= SHORTEST_ID}
     lengths = sorted({len(who) for who in parts})

@@ -25,8 +25,8 @@ class Finding:
     Parameters
     ----------
     severity : str
-        `severe`: results with this input would be wrong; `warning`: look at it; `note`: it is as
-        well to know.
+        `severe`: results with this input would be wrong; `warning`: should be checked; `note`: for
+        information.
     what : str
         A sentence, with counts and no ids.
     examples : tuple of str
@@ -54,9 +54,9 @@ class Finding:
 
 
 class Examples:
-    """Makes short examples of texts from which no patient can be recognised.
+    """Makes short, pseudonymised examples of texts.
 
-    Digits become `#`, and a word that fewer than 5 patients' texts have becomes `…`: names and
+    Digits become `#`, and words in the texts of fewer than 5 patients become `…`, because names and
     ids are rare.
 
     Parameters
@@ -71,7 +71,7 @@ class Examples:
         self._common = {w for w, n in counts.items() if n >= COMMON}
 
     def around(self, sentence: str, start: int, stop: int) -> str:
-        """Return what matched and a few words before and after."""
+        """Return the match with a few words before and after it."""
         before = sentence[:start].split()[-CONTEXT:]
         after = sentence[stop:].split()[:CONTEXT]
         matched = re.sub(r"\d", "#", sentence[start:stop])
@@ -84,5 +84,5 @@ class Examples:
         return WORD.sub(lambda m: m.group() if m.group().lower() in self._common else "…", bare)
 
     def some(self, found: Iterable[str]) -> tuple[str, ...]:
-        """Return at most three different ones."""
+        """Return at most three different examples."""
         return tuple(list(dict.fromkeys(found))[:3])

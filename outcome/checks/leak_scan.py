@@ -1,4 +1,4 @@
-"""The leak scan: whether the outcome is hidden in what a model sees."""
+"""The leak scan: checks whether the inputs contain the outcome."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ BOUNDS = {
     "feature": 0.85,
     "nuisance": 0.75,
 }
-"""C-index or AUROC that is implausible. Severe: the whole interval is above; a warning: the value
-is, and the interval is wholly in the upper half of what lies between it and chance."""
+"""C-index or AUROC above which a value is implausible. A finding is severe if the whole interval is
+above the bound. It is a warning if the value is above the bound and the whole interval is in the
+upper half of the range from chance to the bound."""
 REMEDY = {
     "token": "check where this word occurs in the texts; remove text that was written later",
     "text": "check the texts for passages that were written after the outcome was known",
@@ -50,7 +51,7 @@ LEVEL_FOLDS, SHRINKAGE = 5, 5
 
 @dataclass(frozen=True)
 class Probe:
-    """How well one variable predicts the outcome, compared with what is plausible.
+    """How well one variable predicts the outcome, compared with a plausible bound.
 
     Parameters
     ----------
@@ -66,12 +67,12 @@ class Probe:
 
     @property
     def bound(self) -> float:
-        """What is implausible for it."""
+        """Bound of implausible values."""
         return BOUNDS[self.kind]
 
     @property
     def severity(self) -> Severity | None:
-        """`severe`, `warning`, or None where it is believable."""
+        """`severe`, `warning`, or None if the value is plausible."""
         if self.accuracy.lower > self.bound:
             return "severe"
         halfway = (0.5 + self.bound) / 2
@@ -81,14 +82,14 @@ class Probe:
 
 @dataclass(frozen=True)
 class LeakScan:
-    """What the scan found.
+    """Results of the scan.
 
     Parameters
     ----------
     findings : tuple of Finding
         Most severe first.
     probes : tuple of Probe
-        Every statistical probe, found or not.
+        All statistical probes, with or without a finding.
     metric : str
         `C-index` or `AUROC`.
     """
@@ -99,12 +100,12 @@ class LeakScan:
 
     @property
     def severe(self) -> list[Finding]:
-        """Findings with which the results would be wrong."""
+        """Findings that would make the results wrong."""
         return [f for f in self.findings if f.severity == "severe"]
 
     @property
     def warnings(self) -> list[str]:
-        """Findings that a reader of the results must know, in sentences."""
+        """Findings that are warnings, as sentences."""
         return [f"Leak scan, {f}" for f in self.findings if f.severity != "note"]
 
     def table(self) -> pd.DataFrame:
@@ -128,9 +129,9 @@ def scan_leaks(study: Study, study_data: StudyData) -> LeakScan:
 
     Notes
     -----
-    Only the texts that a study names can be read; of report vectors alone, chunks that several
-    patients share to the last digit stand in for tokens, since a leak that is plain in a word can
-    be all but invisible in the mean of the vectors.
+    Only texts named in the study can be read. If there are only report vectors, chunks that are
+    identical in several patients replace tokens, because a leak that is obvious in a word can be
+    almost invisible in the mean of the vectors.
     """
     patients = study_data.cohort.patients
     table = _texts(study, study_data)
@@ -212,16 +213,17 @@ def text_probes(texts: Mapping[str, str], outcomes: ProbeOutcomes) -> Iterator[P
     shown: set[str] = set()
     for found in tokens(present, outcomes):
         said = str(words[found.index])
-        # One finding a word: its pairs with its neighbours say the same.
+        # One finding per word: pairs with neighbouring words give the same information.
         if len(shown) < SHOWN_TOKENS and not shown & set(said.split()):
             shown.update(said.split())
             masked = "".join("#" if c.isdigit() else c for c in said)
             yield Probe("token", f"“{masked}” in the reports", found)
-    # Weights need no outcome, so they may be fitted on all patients; the regression may not.
+    # TF-IDF weights do not depend on the outcome and may be fitted on all patients, unlike the
+    # regression.
     weigh = TfidfVectorizer(sublinear_tf=True, min_df=3, ngram_range=(1, 2), max_features=20_000)
     try:
         x = weigh.fit_transform(ordered).tocsr()
-    except ValueError:  # no word that three reports share
+    except ValueError:  # no word occurs in three reports
         return
     yield Probe("text", "all words of the reports together (TF-IDF, ridge)", joint(x, outcomes))
 
@@ -238,7 +240,7 @@ def _report_probes(study_data: StudyData, outcomes: ProbeOutcomes) -> Iterator[P
 
 
 def _shared_chunks(study_data: StudyData, outcomes: ProbeOutcomes) -> sparse.csc_matrix:
-    """Which patients have which chunk vector; of vectors that are the same to three digits."""
+    """Patients with each chunk vector; vectors that agree to three digits count as identical."""
     index: dict[bytes, int] = {}
     rows, columns = [], []
     for row, patient in enumerate(outcomes.patients):
@@ -261,7 +263,8 @@ def _one(kind: str, name: str, x: Array, outcomes: ProbeOutcomes) -> Iterator[Pr
 def _levels(levels: NDArray[Any], outcomes: ProbeOutcomes) -> Accuracy:
     """Accuracy of the mean outcome of other patients of the same level.
 
-    On folds of its own: where those of the study keep sites together, a site is never seen twice.
+    This uses separate folds: if the folds of the study keep sites together, no site is in two
+    folds.
     """
     n = len(levels)
     fold = np.random.default_rng(0).permutation(n) % LEVEL_FOLDS
@@ -280,7 +283,7 @@ def _levels(levels: NDArray[Any], outcomes: ProbeOutcomes) -> Accuracy:
 def _nuisances(
     study_data: StudyData, rows: pd.DataFrame, outcomes: ProbeOutcomes
 ) -> Iterator[Probe]:
-    """Probe what should tell nothing: where, and how much, was collected."""
+    """Probe acquisition variables, which should be uninformative: site and amount of material."""
     patients = outcomes.patients
     if "site" in rows:
         levels = rows["site"].astype(str).to_numpy()

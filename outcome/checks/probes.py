@@ -1,8 +1,8 @@
-"""How well something predicts the outcome, out of fold: quick probes, no training.
+"""Quick probes of how well a variable predicts the outcome out of fold, without training.
 
-A probe asks one thing: is it too good to be true? Outcomes enter as residuals of a model without
-covariates (survival: event less the Nelson-Aalen hazard passed, the martingale residual; a label:
-less its mean), to which ridge regression is fitted. That is one step of a Cox or logistic model.
+A probe asks whether a prediction is too good to be true. Ridge regression is fitted to residuals of
+a model without covariates (survival: the martingale residual, event minus Nelson-Aalen cumulative
+hazard; label: minus its mean). This is one step of a Cox or logistic model.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Accuracy:
     value, lower, upper : float
         The interval is 95%, corrected for `tested` (Bonferroni).
     index : int
-        Which of the things that were tested it is.
+        Index of the variable among those tested.
     tested : int
     """
 
@@ -55,7 +55,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class ProbeOutcomes:
-    """Outcomes of patients, and the folds of one repeat that a probe is cross-validated on.
+    """Outcomes of patients, and the folds of one repeat for the cross-validation of probes.
 
     Parameters
     ----------
@@ -63,11 +63,11 @@ class ProbeOutcomes:
     time : array, shape (n,), optional
         None for a label.
     event : bool array, shape (n,)
-        Event seen, or the label positive.
+        Whether the event was observed, or the label is positive.
     fold : int array, shape (n,)
     stratum : str array, shape (n,)
     entry : array, shape (n,), optional
-        Start of observation, where it is delayed.
+        Start of observation, if it is delayed.
     """
 
     patients: tuple[str, ...]
@@ -79,7 +79,7 @@ class ProbeOutcomes:
 
     @classmethod
     def of(cls, study_data: StudyData) -> ProbeOutcomes:
-        """Take them from the first repeat; of a single division, its inner folds count too."""
+        """Use the first repeat; for a single division, also its inner folds."""
         first = [f for f in study_data.folds if f.repeat == study_data.folds[0].repeat]
         parts = [f.test for f in first]
         if len(first) == 1:
@@ -92,11 +92,11 @@ class ProbeOutcomes:
 
     @property
     def group(self) -> list[str]:
-        """Only pairs of one fold and stratum are compared."""
+        """Groups in which pairs are compared: fold and stratum."""
         return [f"{f}|{s}" for f, s in zip(self.fold, self.stratum, strict=True)]
 
     def residual(self, learn: NDArray[np.bool_]) -> Array:
-        """Outcome less what a model without covariates expects; higher is worse (or positive).
+        """Residual of a model without covariates; higher is worse (or positive).
 
         The model is fitted to the patients of `learn`.
         """
@@ -112,7 +112,7 @@ class ProbeOutcomes:
     def difference(self, has: NDArray[np.bool_]) -> float:
         """Standardised difference of two groups: the log-rank or hypergeometric z.
 
-        Positive where those who have it fare worse (or are positive more often).
+        Positive if patients with the token have worse outcomes (or are positive more often).
         """
         n = len(has)
         if self.time is None:
@@ -150,7 +150,7 @@ def joint(x: Any, outcomes: ProbeOutcomes) -> Accuracy:
     Parameters
     ----------
     x : array or sparse matrix, shape (n, d)
-        Dense columns are standardised; missing values count as the mean.
+        Dense columns are standardised; missing values are replaced by the mean.
     outcomes : ProbeOutcomes
     """
     score = np.zeros(len(outcomes.event))
@@ -176,17 +176,17 @@ def _ridge(x: Any, learn: NDArray[np.bool_], residual: Array) -> Array:
 
 
 def single(x: Array, outcomes: ProbeOutcomes) -> Accuracy | None:
-    """Accuracy of the best single column, its direction taken from the other folds.
+    """Accuracy of the best single column, with its direction estimated on the other folds.
 
     Parameters
     ----------
     x : array, shape (n, d)
-        Missing values count as the median.
+        Missing values are replaced by the median.
 
     Returns
     -------
     Accuracy or None
-        None where no column varies. The interval is corrected for the number of columns.
+        None if all columns are constant. The interval is corrected for the number of columns.
     """
     known = np.flatnonzero(np.nanstd(x, axis=0) > 0) if len(x) else np.array([], dtype=int)
     if not len(known):
@@ -211,10 +211,10 @@ def single(x: Array, outcomes: ProbeOutcomes) -> Accuracy | None:
 
 
 def tokens(present: sparse.csc_matrix, outcomes: ProbeOutcomes) -> list[Accuracy]:
-    """Accuracy of single tokens among the pairs of patients of whom one has the token.
+    """Accuracy of single tokens, among pairs of patients in which only one has the token.
 
-    A token that few have leaves most pairs tied, so that its plain C stays near 0.5 however much
-    it gives away; among the pairs that it does tell apart, it does not.
+    A rare token leaves most pairs tied, so its ordinary C-index is near 0.5 even if it reveals the
+    outcome. Restricting to untied pairs avoids this.
 
     Parameters
     ----------
@@ -223,10 +223,11 @@ def tokens(present: sparse.csc_matrix, outcomes: ProbeOutcomes) -> list[Accuracy
     Returns
     -------
     list of Accuracy
-        Of the most telling tokens, best lower limit first. Intervals are Wilson's, with as many
-        observations as there are patients who have it, who have it not, or events, whichever is
-        fewest; corrected for the number of tokens that 10 patients have and 10 have not. It reaches
-        0.5 where the log-rank (label: hypergeometric) test, so corrected, finds no difference.
+        Accuracy of the most informative tokens, highest lower limit first. Intervals are Wilson's.
+        The number of observations is the smallest of: patients with the token, patients without it,
+        and events. Intervals are corrected for the number of tokens that at least 10 patients have
+        and 10 do not have. An interval includes 0.5 if the log-rank test (label: hypergeometric
+        test), with the same correction, finds no difference.
     """
     n = present.shape[0]
     with_it = np.asarray(present.sum(axis=0)).ravel()
@@ -250,7 +251,7 @@ def tokens(present: sparse.csc_matrix, outcomes: ProbeOutcomes) -> list[Accuracy
 
 
 def _among_differing(has: NDArray[np.bool_], outcomes: ProbeOutcomes) -> tuple[float, int]:
-    """Share of pairs in which the patient with the token is worse off, and how many events."""
+    """Proportion of pairs in which the patient with the token is worse, and number of events."""
     score = has.astype(float)
     if outcomes.time is None:
         area = roc_area(score, outcomes.event, ~outcomes.event).area
@@ -264,7 +265,7 @@ def _among_differing(has: NDArray[np.bool_], outcomes: ProbeOutcomes) -> tuple[f
 
 
 def wilson(share: float, n: int, alpha: float) -> tuple[float, float]:
-    """Wilson's interval of a share of n observations, of confidence 1 - alpha."""
+    """Wilson's interval of a proportion of n observations, with confidence 1 - alpha."""
     if n < 1:
         return 0.0, 1.0
     z = NormalDist().inv_cdf(1 - alpha / 2)

@@ -1,4 +1,4 @@
-"""What report texts say that a report cannot know: outcome words, later dates, follow-up times."""
+"""Signs of leakage in report texts: outcome words, later dates, follow-up times."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ NUMBER = re.compile(r"(?<![\w.,])\d+(?:\.\d+)?(?![\w])")
 
 
 def scan_words(texts: Mapping[str, str], dates: Mapping[str, date] | None = None) -> list[Finding]:
-    """Look for sentences that tell the outcome; and, with the reports' dates, for later ones.
+    """Look for sentences that state the outcome, and for dates after that of the report.
 
     Parameters
     ----------
@@ -61,8 +61,8 @@ def scan_words(texts: Mapping[str, str], dates: Mapping[str, date] | None = None
     Returns
     -------
     list of Finding
-        Statements of the outcome are severe in 5% of the reports (and at least 3), a warning in
-        fewer. Words that may tell it or not, such as *recurrence*, are noted.
+        Statements of the outcome are a severe finding in at least 5% of the reports (and at least
+        3), else a warning. Ambiguous words, such as *recurrence*, give a note.
     """
     examples = Examples(texts)
     parts = {p: sentences(t) for p, t in texts.items()}
@@ -102,7 +102,7 @@ def _plain(word: str) -> str:
 def scan_dates(
     parts: Mapping[str, list[str]], dates: Mapping[str, date], examples: Examples
 ) -> list[Finding]:
-    """Look for dates more than a month after the report's own: an addendum with follow-up."""
+    """Look for dates more than a month after that of the report, e.g. in an addendum."""
     late = {p: list(late_dates(parts[p], dates[p])) for p in parts if p in dates}
     late = {p: found for p, found in late.items() if found}
     if not late:
@@ -122,9 +122,9 @@ def scan_dates(
 
 
 def scan_follow_up(texts: Mapping[str, str], patients: pd.DataFrame) -> list[Finding]:
-    """Look for numbers that are the patient's own follow-up time.
+    """Look for numbers equal to the follow-up time of the patient.
 
-    Chance is what the times of the other patients give: it is compared with ten of them.
+    The number expected by chance is estimated with the times of ten other patients.
     """
     columns = [c for c in patients.columns if str(c) == "time" or str(c).endswith("_time")]
     ids = [p for p in patients.index if p in texts]
@@ -149,13 +149,13 @@ def scan_follow_up(texts: Mapping[str, str], patients: pd.DataFrame) -> list[Fin
 
 
 def _matches(numbers: list[set[float]], time: np.ndarray, usable: np.ndarray, shift: int) -> int:
-    """How many texts hold the time of the patient `shift` places further on."""
+    """Count the texts that contain the time of the patient `shift` positions further on."""
     moved, known = np.roll(time, shift), np.roll(usable, shift)
     return sum(bool(k) and float(t) in own for own, t, k in zip(numbers, moved, known, strict=True))
 
 
 def scan_language(texts: Mapping[str, str]) -> list[Finding]:
-    """Note texts that do not look English: the outcome words would not be found in them."""
+    """Note texts that do not seem to be English, in which outcome words would not be found."""
     foreign = 0
     for text in texts.values():
         words = re.findall(r"[^\W\d_]+", text.lower())

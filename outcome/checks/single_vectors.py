@@ -9,7 +9,7 @@ __all__ = ["single_vectors"]
 
 
 def single_vectors(study: Study, study_data: StudyData) -> list[str]:
-    """Say which inputs have one vector per patient, so that there is nothing to pool.
+    """Return which inputs have one vector per patient and need no pooling.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def single_vectors(study: Study, study_data: StudyData) -> list[str]:
     Returns
     -------
     list of str
-        One sentence per input that some arm uses; empty where patients have several vectors.
+        One sentence per input used by an arm; empty if patients have several vectors.
     """
     used = {name for arm in study.arms for name in arm.inputs}
     found = []
@@ -40,7 +40,7 @@ def _lengths(study_data: StudyData, name: str) -> list[int]:
         return [sum(slide.n for slide in slides) for slides in study_data.slides.values() if slides]
     if not study_data.folds:
         return []
-    # Vectors learned from texts need a fold; how many there are does not depend on which.
+    # Vectors learned from texts need a fold, but their number is the same in every fold.
     reports = study_data.of_fold(study_data.folds[0]).reports
     if reports is None:
         return []

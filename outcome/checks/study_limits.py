@@ -1,4 +1,4 @@
-"""What limits a study: few events, few inner folds, sites spread over folds."""
+"""Limits of a study: few events, few inner folds, sites in several folds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FEW_EVENTS = 50
 
 
 def study_limits(study: Study, study_data: StudyData) -> list[str]:
-    """Return what limits a study, in sentences; empty where nothing does.
+    """Return the limits of a study as sentences; empty if there are none.
 
     Parameters
     ----------

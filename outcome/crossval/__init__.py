@@ -1,5 +1,5 @@
-"""Cross-validation of a study: the grid of fits, over processes or a cluster, and their ensembles.
+"""Cross-validation of a study: the grid of fits, on processes or a cluster, and the ensembles.
 
-In: a study and its patients, joined. Out: predictions of test patients, and what was fixed on
-development patients. Nothing is chosen by concordance.
+In: a study and its joined data. Out: predictions for test patients, and the choices made on
+development patients. Concordance is not used to choose anything.
 """

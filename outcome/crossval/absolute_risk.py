@@ -1,4 +1,4 @@
-"""Columns of calibrated absolute risk, as each kind of endpoint has them."""
+"""Columns of calibrated absolute risk for each kind of endpoint."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ def absolute_risk(
     strata : sequence of str
         Of the same patients.
     horizons : sequence of float
-        In the unit of the endpoint; used where absolute risk is known at any horizon.
+        In the unit of the endpoint; used if absolute risk can be computed at any horizon.
 
     Returns
     -------
     dict of column to array, shape (n,)
-        `probability` of the positive label, or per horizon `survival_<h>`, the probability of no
-        event by then.
+        `probability` of the positive label, or `survival_<h>`, the probability of no event by each
+        horizon.
     """
     return COLUMNS[type(endpoint)](endpoint, calibration, risk, strata, horizons)

@@ -1,4 +1,4 @@
-"""One arm on one outer fold: members joined, calibrated, cut into risk groups."""
+"""One arm on one outer fold: combination of members, calibration, risk groups."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["ArmFold", "DevelopmentFit", "fit_on_development", "predict_arm_fold"
 
 @dataclass(frozen=True)
 class ArmFold:
-    """One arm on one outer fold, finished.
+    """Results of one arm on one outer fold.
 
     Parameters
     ----------
@@ -40,14 +40,15 @@ class ArmFold:
         Losses and ranking of tune patients per model, inner fold and epoch; empty for a linear
         arm.
     models : list of dict
-        Per member: `model`, `epochs` or `penalty` (of several inputs `penalties`), `weight`.
+        Per member: `model`, `epochs` or `penalty` (`penalties` for several inputs), `weight`.
     calibration : Calibration
     cuts : dict of stratum to tuple of float
     cut_p : float
-        Of a maximally selected cut, in development, corrected for the search; else NaN.
+        p value of a maximally selected cut-off in development patients, corrected for the
+        selection; else NaN.
     inner_folds : int
     few : bool
-        Too few development events to calibrate, or to choose anything by.
+        Whether there are too few development events for calibration and choices.
     """
 
     arm: str
@@ -67,7 +68,7 @@ class ArmFold:
 
 @dataclass(frozen=True)
 class DevelopmentFit:
-    """Everything that is fixed on an arm's development patients.
+    """All choices for an arm that are made on development patients.
 
     Parameters
     ----------
@@ -76,9 +77,9 @@ class DevelopmentFit:
     test : array
         Risks of the test patients.
     test_by_inner : array, shape (inner models, n)
-        The same by each inner model.
+        Risks of the test patients by each inner model.
     weights : list of float
-        Of each member's centred risk.
+        Weight of the centred risk of each member.
     calibration : Calibration
     cuts : dict of stratum to tuple of float
     cut_p : float
@@ -107,7 +108,7 @@ def fit_on_development(
     *,
     few: bool,
 ) -> DevelopmentFit:
-    """Join the members of an arm, calibrate it and cut it; parameters as `predict_arm_fold`."""
+    """Combine, calibrate and set cut-offs of an arm; parameters as `predict_arm_fold`."""
     patients = [p for i in fold.inner for p in i.tune]
     outcomes = study_data.cohort.outcomes(patients, fold.development)
     tune, risk, by_inner, weights = fuse(
@@ -139,14 +140,15 @@ def predict_arm_fold(
     *,
     few: bool,
 ) -> ArmFold:
-    """Join the members of an arm; nothing here sees a test outcome.
+    """Combine the members of an arm, without using test outcomes.
 
     Parameters
     ----------
     scores : sequence of MemberScores
         In the order of `members(arm)`.
     few : bool
-        Too few development events to calibrate: slope 1, equal weights.
+        Whether there are too few development events for calibration; then slope 1 and equal
+        weights.
     """
     found = fit_on_development(study, study_data, fold, arm, scores, few=few)
     tune, risk, calibration, cuts = found.tune, found.test, found.calibration, found.cuts
@@ -194,7 +196,7 @@ def predict_arm_fold(
 
 
 def _history(arm: Arm, scores: Sequence[MemberScores]) -> pd.DataFrame:
-    """Join the learning curves of the members; those of linear models have no rows."""
+    """Combine the learning curves of the members; linear models have no rows."""
     found = [s.history for s in scores if len(s.history)]
     if not found:
         return pd.DataFrame(columns=HISTORY)

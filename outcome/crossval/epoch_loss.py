@@ -1,6 +1,6 @@
 """Loss of every epoch on the inner folds, and centred scores of the inner models.
 
-Nothing here sees a test outcome, and nothing chooses by concordance.
+Test outcomes are not used here, and concordance is not used to choose anything.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 def epoch_losses(
     raw: Sequence[NDArray[np.float64]], targets: Sequence[Target], head: Head
 ) -> Array:
-    """Judge every epoch by the inner folds, shape (epochs,); all inner models use the best.
+    """Loss of every epoch on the inner folds, shape (epochs,); all inner models use the best epoch.
 
     Parameters
     ----------
@@ -40,10 +40,10 @@ def epoch_losses(
 
     Notes
     -----
-    It is the loss summed over the inner folds, after the calibration that follows anyway: the
-    outputs, centred within each inner fold, times one slope for all folds (not below 0). The
-    loss without it mostly says how soon a network becomes overconfident, which calibration
-    mends, and stops long before the ranking is learned. One epoch for all is far less prone to
+    The loss is summed over the inner folds after calibration: the outputs are centred within each
+    inner fold and multiplied by one non-negative slope for all folds. The loss without calibration
+    mainly shows when a network becomes overconfident, which calibration corrects, and would stop
+    training long before the ranking is learned. One epoch for all folds is much less sensitive to
     noise than one per inner fold.
     """
     usable = [k for k, t in enumerate(targets) if head.usable(t)]
@@ -66,7 +66,7 @@ def epoch_losses(
 
 
 def combine(tune: Sequence[Array], test: Sequence[Array]) -> tuple[list[Array], Array]:
-    """Put the scores of inner models on one scale.
+    """Convert the scores of inner models to a common scale.
 
     Parameters
     ----------
@@ -76,11 +76,11 @@ def combine(tune: Sequence[Array], test: Sequence[Array]) -> tuple[list[Array], 
     Returns
     -------
     tune : list of array
-        Centred: each less its mean.
+        Scores minus their mean, per inner model.
     test : array, shape (models, n)
-        Each centred by the mean of its own tune patients; their mean over models is the risk.
-        Scores are never divided by their spread, which would inflate a model that found next to
-        nothing.
+        Scores centred by the mean of the tune patients of the model. Their mean over models is the
+        risk. Scores are never divided by their spread, which would inflate a model that found
+        almost no association.
     """
     centres = [float(r.mean()) for r in tune]
     centred = [r - c for r, c in zip(tune, centres, strict=True)]

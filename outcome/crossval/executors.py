@@ -1,4 +1,4 @@
-"""Where the work is done: in this process, in several of this machine, or on a Dask cluster."""
+"""Execution of tasks in this process, in several processes, or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ MOST_FAILURES = 3
 
 
 class Workers(Protocol):
-    """Runs `work(grid, *task)` for many tasks. What it returns never depends on where it ran."""
+    """Runs `work(grid, *task)` for many tasks. Results do not depend on where a task ran."""
 
     def map(self, work: Work, grid: Grid, tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
-        """Yield results as they come, in any order."""
+        """Yield results in the order of completion."""
         ...
 
 
@@ -43,18 +43,18 @@ class LocalProcesses:
     Parameters
     ----------
     jobs : int
-        One needs no pool.
+        With one process, no pool is used.
     """
 
     jobs: int = 1
 
     def map(self, work: Work, grid: Grid, tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
-        """Yield results as they come; tasks of a worker that was killed are done by another.
+        """Yield results in the order of completion; tasks of a killed worker are repeated.
 
         Raises
         ------
         WorkersError
-            Workers were killed again and again before any further task was done.
+            Workers were killed repeatedly before a further task was finished.
         """
         if self.jobs == 1 or len(tasks) < 2:
             yield from (_pinned(work, grid, task) for task in tasks)
@@ -84,7 +84,7 @@ class LocalProcesses:
 
 @dataclass(frozen=True)
 class TorchrunProcesses:
-    """The processes that torchrun has started: each does a part of every task, all in step.
+    """The processes started by torchrun. Each does a part of every task, synchronously.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class TorchrunProcesses:
 
 @dataclass(frozen=True)
 class DaskCluster:
-    """Workers of a Dask scheduler; every path of the run must be the same for all of them.
+    """Workers of a Dask scheduler. All paths of the run must be the same on all workers.
 
     Parameters
     ----------
@@ -113,28 +113,28 @@ class DaskCluster:
     address: str
 
     def check(self) -> None:
-        """Find out whether a scheduler with a worker is there, before anything is written.
+        """Check that there is a scheduler with a worker, before anything is written.
 
         Raises
         ------
         WorkersError
-            There is none.
+            There is no scheduler or no worker.
         """
         with self._connected():
             pass
 
     def map(self, work: Work, grid: Grid, tasks: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
-        """Yield results as they come; the scheduler gives tasks of a lost worker to another.
+        """Yield results in the order of completion; tasks of a lost worker are repeated.
 
         Raises
         ------
         WorkersError
             There is no such scheduler, or no worker; a worker has other versions, several threads,
-            or does not see the run folder; a task lost its worker again and again.
+            or no access to the run folder; a task lost its worker repeatedly.
         """
         with self._connected() as client:
             versions = _versions()
-            # Made on a worker rather than sent to it, so that it is not lost with the worker.
+            # Created on a worker instead of sent to it, so that it is not lost with the worker.
             held = client.submit(_itself, grid, pure=False)
             futures = [
                 client.submit(partial(_checked, versions, work), held, task, pure=False)
@@ -176,7 +176,7 @@ class DaskCluster:
 
 
 def _pinned(work: Work, grid: Grid, task: tuple[Any, ...]) -> Any:
-    """Do a task with the threads of the settings: the result of a sum depends on their number."""
+    """Run a task with the number of threads of the settings: results of sums depend on it."""
     with threadpool_limits(grid.study.training.threads):
         return work(grid, *task)
 
@@ -194,7 +194,7 @@ def _versions() -> tuple[str, str, str]:
 
 
 def _checked(versions: tuple[str, str, str], work: Work, grid: Grid, task: tuple[Any, ...]) -> Any:
-    """Do a task on a worker of a cluster, if the worker is as it must be."""
+    """Run a task on a worker of a cluster, after a check of the worker."""
     worker = importlib.import_module("distributed").get_worker()
     if _versions() != versions:
         raise WorkersError(

@@ -15,7 +15,7 @@ MOST_NAMED = 5
 
 
 def fit_warnings(finished: Sequence[ArmFold]) -> list[str]:
-    """Return what makes predictions of some folds worthless as probabilities."""
+    """Return warnings about folds whose predicted probabilities are not informative."""
     found = []
     for arm in dict.fromkeys(f.arm for f in finished):
         mine = [f for f in finished if f.arm == arm]
@@ -29,13 +29,13 @@ def fit_warnings(finished: Sequence[ArmFold]) -> list[str]:
 
 
 def fit_notes(finished: Sequence[ArmFold], asked: int) -> list[str]:
-    """Return how few events changed the protocol, and how test patients fell into risk groups.
+    """Return notes on changes due to few events, and on the sizes of risk groups in test patients.
 
     Parameters
     ----------
     finished : sequence of ArmFold
     asked : int
-        Inner folds that the study asks for.
+        Number of inner folds in the study.
     """
     one = [f for f in finished if f.arm == finished[0].arm]
     found = []
@@ -60,7 +60,7 @@ def fit_notes(finished: Sequence[ArmFold], asked: int) -> list[str]:
 
 
 def _cuts(finished: Sequence[ArmFold]) -> list[str]:
-    """Say how sure maximally selected cuts are."""
+    """Return a note with the p values of maximally selected cut-offs."""
     return [
         f"arm {arm}, maximally selected cut-off in development patients, p corrected for the "
         "selection, per fold: " + ", ".join(f"{f.cut_p:.2g}" for f in finished if f.arm == arm)

@@ -1,4 +1,4 @@
-"""The grid of fits: what a worker process needs to know."""
+"""The grid of fits: the data of a worker process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Grid", "network_errors"]
 
 @dataclass(frozen=True)
 class Grid:
-    """Everything a worker process needs; small, since vectors stay in the packed store.
+    """All data of a worker process. It is small, because vectors stay in the packed store.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Grid:
         Folder of finished fits.
     device : str
     save_vectors : bool
-        Keep the pooled vectors of test patients and slides.
+        Whether pooled vectors of test patients and slides are kept.
     """
 
     study: Study
@@ -44,33 +44,33 @@ class Grid:
 
     @property
     def head(self) -> Head:
-        """What the endpoint means to a network."""
+        """Output head for the endpoint."""
         return head_of(self.study.endpoint)
 
     @property
     def members(self) -> list[Member]:
-        """Every model that some arm is made of, each once."""
+        """All models of all arms, without duplicates."""
         return _members(self.study)
 
     def variants(self, member: Member) -> list[Member]:
-        """Return the member with each of the settings that a search tries, the study's first."""
+        """Return the member with each setting of a search, starting with that of the study."""
         if member.linear:
             return [member]
         return [replace(member, changes=c) for c in candidates(self.study.training)]
 
     @property
     def inputs(self) -> list[str]:
-        """Every input that some network sees."""
+        """All inputs of networks."""
         return sorted({i for m in self.members if not m.linear for i in m.inputs})
 
     @property
     def scratch(self) -> Path:
-        """Projected vectors, while a run lasts."""
+        """Projected vectors, kept during a run."""
         return self.fits / SCRATCH
 
     @property
     def tasks(self) -> list[tuple[Fold, Member, int]]:
-        """Every network to be trained: outer fold, member, number of the inner fold."""
+        """All networks to be trained: outer fold, member, number of the inner fold."""
         return [
             (fold, variant, i)
             for fold in self.study_data.folds
@@ -81,21 +81,21 @@ class Grid:
         ]
 
     def data(self, fold: Fold, inputs: Sequence[str] | None = None) -> FoldData:
-        """Return the fold's vectors, of every input that some network sees."""
+        """Return the vectors of the fold, for all inputs of networks."""
         wanted = self.inputs if inputs is None else inputs
         return fold_data(self.study_data, fold, wanted, self.study, self.scratch)
 
     def folder(self, fold: Fold, member: Member, inner_index: int) -> FitFolder:
-        """Return where a fit is, or will be."""
+        """Return the path of a fit."""
         inner = fold.inner[inner_index]
         key = fit_key(self.study_data, self.study, member, fold, inner, self.device)
         return FitFolder(self.fits / key)
 
 
 def network_errors(study: Study) -> list[StudyError]:
-    """Make every network once, and return why some cannot be: before anything is read or written.
+    """Make every network once, before anything is read or written, and return the failures.
 
-    Aggregators of one's own are imported.
+    User-defined aggregators are imported.
     """
     found: dict[str, StudyError] = {}
     for member in _members(study):

@@ -1,7 +1,7 @@
-"""Scores of test patients by each inner model, as `inner_scores.csv` holds them.
+"""Scores of test patients by each inner model, as in `inner_scores.csv`.
 
-Each inner model left one inner fold of the development patients out. With `splits.csv` the table
-says for every pair of patients how the score of one depends on the other, as a training patient;
+Each inner model was trained without one inner fold of the development patients. Together with
+`splits.csv`, the table shows how the score of one patient depends on another as a training patient;
 see `outcome.statistics.crossfit_variance`.
 """
 
@@ -30,18 +30,17 @@ def inner_scores(
     arm : str
     fold : Fold
     risks : array, shape (inner models, test patients)
-        Centred as in the ensemble, members weighed as in the arm: the mean over inner models is
-        the `risk` of `predictions.csv`.
+        Centred as in the ensemble, with the weights of members as in the arm. The mean over inner
+        models is the `risk` of `predictions.csv`.
     absolute : callable
-        Risk -> calibrated columns. The calibrator is the one of the fold, fitted on all of its
-        development patients: the mean over inner models of a probability is not that of the
-        ensemble.
+        Risk -> calibrated columns. The calibrator of the fold, fitted on all of its development
+        patients. The mean of a probability over inner models differs from that of the ensemble.
 
     Returns
     -------
     DataFrame
         `arm, patient_id, repeat, fold, inner_fold, risk`, and `survival_<h>` or `probability`.
-        `inner_fold` is the one that the model left out of its training.
+        `inner_fold` is the fold that was not used to train the model.
     """
     where = {"arm": arm, "patient_id": fold.test, "repeat": fold.repeat, "fold": fold.name}
     rows = [

@@ -25,7 +25,7 @@ def joined_predictions(
     finished : sequence of ArmFold
     study_data : StudyData
     secondary : sequence of Endpoint
-        Their outcomes are columns too, as `<name>_time` and so on.
+        Their outcomes are also columns, `<name>_time` and so on.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def joined_predictions(
     known = pd.concat([outcome, cohort.patients.loc[patients, columns]], axis=1)
     joined = pd.concat([scores, known.reset_index(drop=True)], axis=1)
     names = list(outcome.columns)
-    # Outcomes are looked at here for the first time: the predictions are made.
+    # Test outcomes are used here for the first time, after all predictions are made.
     folds = {fold.key: fold for fold in study_data.folds}
     tested = [
         (f, cohort.outcomes(f.test["patient_id"].tolist(), folds[f.repeat, f.fold].development))

@@ -31,13 +31,13 @@ class MemberScores:
     history : DataFrame
         Losses per inner fold and epoch; empty for a linear model.
     epochs : int, optional
-        The epoch that every inner network uses.
+        The epoch used by every inner network.
     penalties : mapping of input to float
-        The penalties that every inner linear model uses; empty for a network.
+        The penalties used by every inner linear model; empty for a network.
     changes : mapping
-        Training settings that a search has chosen instead of the study's.
+        Training settings chosen by a search, instead of those of the study.
     vectors : mapping of "patients" or "slides" to (ids, array)
-        Pooled vectors of test patients, where they were asked for.
+        Pooled vectors of test patients, if requested.
     """
 
     tune: list[Array]
@@ -67,20 +67,21 @@ def fuse(
     learned: bool,
     fixed_slope: bool,
 ) -> tuple[list[Array], Array, Array, list[float]]:
-    """Join the members of an arm into one risk.
+    """Combine the members of an arm into one risk.
 
     Parameters
     ----------
     scores : sequence of MemberScores
     outcomes : Outcomes
-        Of the development patients, in the order of `tune`.
+        Outcomes of the development patients, in the order of `tune`.
     head : Head
     learned : bool
-        Weights fitted on development patients (not below 0, ridged towards equal ones); else the
-        plain mean of the calibrated log hazards or logits. A member without which the loss of the
-        inner folds is lower has the weight 0: an input that says nothing must not cost.
+        Use weights fitted on development patients (non-negative, with a ridge penalty towards equal
+        weights), else the mean of the calibrated log hazards or logits. A member gets weight 0 if
+        the loss of the inner folds is lower without it, so that an uninformative input does no
+        harm.
     fixed_slope : bool
-        Too few events to calibrate: nothing is learned.
+        Whether there are too few events for calibration; then no weights are learned.
 
     Returns
     -------
@@ -88,9 +89,9 @@ def fuse(
         Per inner fold.
     test : array
     test_by_inner : array, shape (inner models, n)
-        By the inner models of all members that left the same patients out.
+        Combined over the inner models of all members with the same held-out patients.
     weights : list of float
-        What each member's centred risk was multiplied with; 1 for a single member.
+        Factor of the centred risk of each member; 1 for a single member.
     """
     if len(scores) == 1:
         return scores[0].tune, scores[0].test, scores[0].test_by_inner, [1.0]
@@ -113,7 +114,7 @@ def fuse(
 
 
 def held_out_loss(scores: Sequence[MemberScores], outcomes: Outcomes, head: Head) -> float:
-    """Loss of members joined by learned weights, on patients whom the weights have not seen.
+    """Loss of members combined with learned weights, on patients not used to learn the weights.
 
     The weights of each inner fold are learned on the others; the loss is that of an epoch: see
     `outcome.crossval.epoch_loss.epoch_losses`. Parameters as `fuse`.
@@ -127,12 +128,12 @@ def held_out_loss(scores: Sequence[MemberScores], outcomes: Outcomes, head: Head
             for k in range(len(sizes))
         ]
     targets = [Target.of(outcomes[owner == k]) for k in range(len(sizes))]
-    # A head's risk is its raw output or the negative of it, and so the other way round.
+    # The risk of a head is its raw output or the negative of it; the conversion is its own inverse.
     return float(epoch_losses([head.risk(t)[None] for t in tune], targets, head)[0])
 
 
 def _worth_keeping(scores: Sequence[MemberScores], outcomes: Outcomes, head: Head) -> list[int]:
-    """Leave members out, the weakest first, where the loss is lower without."""
+    """Remove members, the weakest first, if the loss is lower without them."""
     alone = [held_out_loss([s], outcomes, head) for s in scores]
     kept = list(range(len(scores)))
     best = held_out_loss(scores, outcomes, head)
@@ -152,7 +153,7 @@ def _risks(scores: Sequence[MemberScores]) -> Array:
 
 
 def _weights(risks: Array, outcomes: Outcomes, *, learned: bool) -> Array:
-    """Calibrate each member, and weigh the calibrated scores."""
+    """Calibrate each member, and compute weights of the calibrated scores."""
     m = risks.shape[1]
     slopes: Array = np.array([fit_calibration(r, outcomes).slope for r in risks.T])
     if not learned:

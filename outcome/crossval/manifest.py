@@ -1,4 +1,4 @@
-"""What was run, on what, with what: the manifest."""
+"""The manifest of a run: settings, inputs, versions."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def describe(
 
 
 def epochs(finished: Sequence[ArmFold]) -> list[dict[str, Any]]:
-    """Return what each model of each arm and fold used: epochs or penalty, weight, calibration."""
+    """Return the choices per model, arm and fold: epochs or penalty, weight, calibration."""
     return [
         {
             "arm": f.arm,

@@ -1,4 +1,4 @@
-"""One member on one outer fold: its epoch or penalty is fixed, then its test patients are read."""
+"""One member on one outer fold: choice of epoch or penalty, then scores of the test patients."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def member_scores(grid: Grid, fold: Fold, member: Member) -> MemberScores:
 
 
 def few_events(grid: Grid, fold: Fold) -> bool:
-    """Whether the development patients have too few events to choose or calibrate by."""
+    """Whether the development patients have too few events for choices and calibration."""
     outcomes = grid.study_data.cohort.outcomes(fold.development, fold.development)
     return int(outcomes.event.sum()) < FEW_EVENTS
 
@@ -72,7 +72,7 @@ def _network(grid: Grid, fold: Fold, member: Member) -> MemberScores:
 
 
 def chosen_network(grid: Grid, fold: Fold, member: Member) -> tuple[Member, int]:
-    """Return the settings and the epoch with the least loss on the held-out inner folds."""
+    """Return the settings and the epoch with the lowest loss on the held-out inner folds."""
     best: tuple[float, Member, int] | None = None
     for variant in grid.variants(member):
         raw = [grid.folder(fold, variant, i).tune_raw() for i in range(len(fold.inner))]
@@ -84,7 +84,7 @@ def chosen_network(grid: Grid, fold: Fold, member: Member) -> tuple[Member, int]
 
 
 def _linear(grid: Grid, fold: Fold, member: Member) -> MemberScores:
-    """Fit, choose the penalties as an epoch is chosen, and score."""
+    """Fit, choose the penalties by the inner loss, and score."""
     head, losses = grid.head, linear_losses(grid, fold)
     with pinned_threads(grid.study.training.threads):
         found = fit_linear_fold(grid.study_data, grid.study, member.inputs, fold, head, losses)
@@ -96,7 +96,7 @@ def _linear(grid: Grid, fold: Fold, member: Member) -> MemberScores:
 
 
 def linear_losses(grid: Grid, fold: Fold) -> Losses | None:
-    """Return what judges linear models by the inner folds; None with too few events to choose."""
+    """Return the function for the inner loss of linear models; None with too few events."""
     if few_events(grid, fold):
         return None
     targets = _targets(grid, fold)
@@ -112,7 +112,7 @@ def _targets(grid: Grid, fold: Fold) -> list[Target]:
 def _judged(grid: Grid, fold: Fold, raw: Sequence[NDArray[np.float64]]) -> tuple[int, float]:
     """Return the best step and its loss."""
     if few_events(grid, fold):
-        # Too few to choose by: half of the epochs, whatever the losses say.
+        # Too few events for a choice: half of the epochs are used, regardless of the losses.
         return max(1, len(raw[0]) // 2), 0.0
     losses = epoch_losses(raw, _targets(grid, fold), grid.head)
     best = int(np.argmin(losses))

@@ -1,4 +1,4 @@
-"""Permutation tests: outcomes or one input exchanged among patients, everything fitted again."""
+"""Permutation tests: outcomes or one input are permuted among patients, and all models refitted."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ OUTCOMES = "outcomes"
 
 
 def check_permutations(study: Study, n: int, inputs: Sequence[str]) -> None:
-    """Refuse a test that cannot be done, before anything is fitted.
+    """Refuse an impossible test before anything is fitted.
 
     Parameters
     ----------
     study : Study
     n : int
-        Permutations; 0 for none.
+        Number of permutations; 0 for none.
     inputs : sequence of str
         Inputs to be permuted.
 
@@ -86,43 +86,42 @@ def permutation_test(
     jobs: int,
     progress: CountProgress,
 ) -> pd.DataFrame:
-    """Compare each arm's discrimination with that where outcomes, or one input, are permuted.
+    """Compare the discrimination of each arm with that after permutation of outcomes or one input.
 
     Parameters
     ----------
     study, study_data
-        As they were run.
+        The study and its data, as run.
     n : int
         Permutations.
     exchanged : {"outcomes", "image", "report", "clinical"}
-        What is permuted among the patients of one stratum and site. With an input, the arms that
-        have it are tested, the folds stay, and so do the other inputs and the outcomes.
+        What is permuted among patients of the same stratum and site. If an input is permuted, the
+        arms that have it are tested; folds, other inputs and outcomes are unchanged.
     networks : bool
-        Refit the arms as they are; else linear models of the same inputs, which take seconds
-        instead of the time of the study.
+        Refit the arms themselves; else linear models of the same inputs, which take seconds.
     device : str
     jobs : int
-        Processes. The results do not depend on it.
+        Number of processes. Results do not depend on it.
     progress : callable
-        Called with permutations done, and in all.
+        Called with the number of finished permutations, and of all permutations.
 
     Returns
     -------
     DataFrame
         `arm, exchanged, statistic, observed, permuted_mean, p_value, n_permutations, model`: the
-        main metric and, where outcomes are permuted, the log-rank test of the risk groups [1]_.
-        p = (b + 1) / (n + 1) for b permutations that reach the observed value; it is one-sided.
+        main metric and, if outcomes are permuted, the log-rank test of the risk groups [1]_. p = (b
+        + 1) / (n + 1), where b permutations reach the observed value; the test is one-sided.
 
     Notes
     -----
-    Where outcomes are permuted, folds are drawn anew. The hypothesis is that the inputs of the arm
-    have nothing to do with the outcome; it says nothing of the difference between two arms.
-
-    Where an input is permuted, the hypothesis is that it has nothing to do with the outcome nor
-    with the other inputs. It is not that the metric gains nothing: an input of many numbers may
-    tell something and yet cost more by its noise. In simulations with 200 patients and 80 events
-    this test found a real gain two to three times as often as the test of the difference in C.
-    If the input repeats what the others tell, the p is approximate: 7% of p were below .05.
+    If outcomes are permuted, folds are drawn again. The null hypothesis is that the inputs of the
+    arm are not associated with the outcome; the test does not compare two arms. If an input is
+    permuted, the null hypothesis is that it is associated neither with the outcome nor with the
+    other inputs. This differs from the hypothesis that the metric does not improve: a
+    high-dimensional input may contain information and still lower the metric by its noise. In
+    simulations with 200 patients and 80 events, this test detected a real gain two to three times
+    as often as the test of the difference in C. If the input repeats the information of the others,
+    p is approximate: 7% of p values were below .05.
 
     References
     ----------
@@ -140,7 +139,7 @@ def permutation_test(
     for k, found in LocalProcesses(jobs).map(_one, grid, tasks):
         drawn[k] = found
         progress(len(drawn), n)
-    # In their order: the mean does not depend on which process was first.
+    # In their order, so that the mean does not depend on which process was first.
     table = pd.DataFrame([drawn[k] for k in range(n)])
     rows = []
     for (arm, statistic), value in observed.items():
@@ -157,14 +156,14 @@ def permutation_test(
 
 
 def permutation_p_value(observed: float, drawn: NDArray[np.float64]) -> float:
-    """Share of permutations that reach what was observed; one without a value may have."""
+    """Proportion of permutations that reach the observed value, or have no value."""
     if np.isnan(observed):
         return np.nan
     return (1 + int(np.sum(~(drawn < observed - 1e-12)))) / (len(drawn) + 1)
 
 
 def permutation_notes(tested: pd.DataFrame) -> list[str]:
-    """Return the result in sentences for the report."""
+    """Return the result as sentences for the report."""
     words = {"harrell_c": "C-index", "auroc": "AUROC", "logrank": "log-rank"}
     notes = []
     for (exchanged, arm), rows in tested.groupby(["exchanged", "arm"], sort=False):
@@ -182,7 +181,7 @@ def permutation_notes(tested: pd.DataFrame) -> list[str]:
 
 
 def exchange(cohort: Cohort, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw whose row each patient gets: someone's of the same stratum and site, shape (n,)."""
+    """Draw a permutation of rows within stratum and site, shape (n,)."""
     patients = cohort.patients
     groups = [patients[c] for c in ("strata", "site") if c in patients]
     codes = pd.Series(0, index=patients.index)
@@ -196,7 +195,7 @@ def exchange(cohort: Cohort, rng: np.random.Generator) -> NDArray[np.int64]:
 
 
 def permuted(cohort: Cohort, rng: np.random.Generator) -> Cohort:
-    """Exchange the outcomes of patients of the same stratum and site."""
+    """Permute the outcomes of patients of the same stratum and site."""
     columns = list(cohort.endpoint.outcome_columns)
     changed = cohort.patients.copy()
     changed[columns] = cohort.patients[columns].to_numpy()[exchange(cohort, rng)]
@@ -218,12 +217,12 @@ def _exchanged(grid: Grid, exchanged: str, rng: np.random.Generator) -> StudyDat
     cohort = permuted(study_data.cohort, rng)
     problems = Problems("permutation")
     folds = make_folds(cohort, study.split, problems, networks=study.networks)
-    # A fold that permutation leaves without enough events is skipped, as it would be in a study.
+    # A fold without enough events after permutation is skipped, as in a study.
     return replace(study_data, cohort=cohort, folds=tuple(folds))
 
 
 def _statistics(grid: Grid, study_data: StudyData, exchanged: str) -> dict[tuple[str, str], float]:
-    """Return the main metric of every arm, and of outcomes the log-rank statistic (-log10 p)."""
+    """Return the main metric of every arm, and for outcomes the log-rank -log10 p."""
     study = grid.study
     with TemporaryDirectory() as scratch:
         refit = Grid(study, study_data, Path(scratch), grid.device)

@@ -16,21 +16,21 @@ from outcome.study import Study
 
 __all__ = ["changes_since_last_run", "claim"]
 
-# Paths depend on where the command is typed; what they lead to is compared by its content.
+# Paths depend on the working directory; files are compared by their content.
 PATHS = ("cohort", "embeddings.patches", "embeddings.reports")
 REPORT_ONLY = ("endpoint.horizons", "secondary", "risk_groups", "contrasts", "baseline")
 
 
 def changes_since_last_run(folder: Path, study: Study, inputs: Mapping[str, str]) -> list[str]:
-    """Name each setting, input and version that differs from the last run in this folder.
+    """Name all settings, inputs and versions that differ from the last run in this folder.
 
     Parameters
     ----------
     folder : Path
-        The run folder; a folder without a run gives no differences.
+        The run folder; without a run there are no differences.
     study : Study
     inputs : mapping of input to hash
-        As the manifest keeps them.
+        Hashes as in the manifest.
     """
     found = [f"{key}: {old} -> {new}" for key, old, new in _settings(folder, study)]
     before = _manifest(folder)
@@ -40,7 +40,8 @@ def changes_since_last_run(folder: Path, study: Study, inputs: Mapping[str, str]
         for name in inputs
         if known.get(name, inputs[name]) != inputs[name]
     ]
-    # As in a fit's key, without the build: metadata of the CUDA build from PyPI do not name it.
+    # As in the key of a fit, without the build, which is missing in the metadata of the CUDA build
+    # from PyPI.
     now = torch.__version__.partition("+")[0]
     version = before.get("versions", {}).get("torch", now).partition("+")[0]
     if version != now:
@@ -49,12 +50,12 @@ def changes_since_last_run(folder: Path, study: Study, inputs: Mapping[str, str]
 
 
 def claim(folder: Path, study: Study) -> None:
-    """Note the settings of a run that several machines do in parts.
+    """Write the settings of a run that is divided among several machines.
 
     Raises
     ------
     RunFolderError
-        The folder holds parts made with other settings, which are named.
+        The folder contains parts made with other settings, which are named.
     """
     changed = [
         f"{key}: {old} -> {new}"
@@ -66,7 +67,8 @@ def claim(folder: Path, study: Study) -> None:
             f"{folder} was started with other settings ({'; '.join(changed)}), and parts with "
             "different settings cannot be combined. Use the original settings, or another folder"
         )
-    # First what distinguishes a run from a folder of the user's that holds a study file.
+    # This file is written first: it distinguishes a run folder from another folder with a study
+    # file.
     (folder / "fits").mkdir(parents=True, exist_ok=True)
     if not (folder / "study.yaml").exists():
         building = folder / f".study.yaml.{uuid4().hex}"

@@ -1,8 +1,8 @@
-"""The grid of fits: members x outer folds x inner folds, over processes, resumable.
+"""The grid of fits: members x outer folds x inner folds, on several processes, resumable.
 
-Three passes. The first projects the vectors of every outer fold, once for all of its fits. The
-second trains every network and reads development patients only. The third reads the test patients,
-once, with the epoch that the second has fixed.
+There are three passes. The first projects the vectors of every outer fold, once for all of its
+fits. The second trains all networks and reads only development patients. The third reads the test
+patients once, with the epoch fixed by the second.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Shard:
     Parameters
     ----------
     number : int
-        From 1.
+        Number of the part, from 1.
     of : int
     """
 
@@ -58,7 +58,7 @@ class Shard:
         Raises
         ------
         InputError
-            It is no such part.
+            The text is not a valid part.
         """
         number, _, of = text.partition("/")
         if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
@@ -66,13 +66,13 @@ class Shard:
         return cls(int(number), int(of))
 
     def rows(self, n: int) -> range:
-        """Which of n tasks: neighbours, which share an outer fold and so its vectors."""
+        """Tasks of this part: neighbouring tasks, which share the vectors of an outer fold."""
         edges = np.linspace(0, n, self.of + 1).round().astype(int).tolist()
         return range(edges[self.number - 1], edges[self.number])
 
 
 def train(grid: Grid, workers: Workers, progress: Progress, shard: Shard | None = None) -> int:
-    """Train every fit (of a shard) that is not there yet; returns how many were trained."""
+    """Train all missing fits (of a shard); returns the number of trained fits."""
     tasks = grid.tasks
     if shard is not None:
         tasks = [tasks[row] for row in shard.rows(len(tasks))]
@@ -88,20 +88,21 @@ def train(grid: Grid, workers: Workers, progress: Progress, shard: Shard | None 
 
 
 def run_grid(grid: Grid, workers: Workers, progress: Progress = no_progress) -> list[ArmFold]:
-    """Train every fit that is not there yet, then predict every test fold.
+    """Train all missing fits, then predict every test fold.
 
     Parameters
     ----------
     grid : Grid
     workers : Workers
-        Where the work is done. The results do not depend on it.
+        Executor of the tasks. Results do not depend on it.
     progress : callable
-        Called with what is being done, how much of it is done, and how much there is.
+        Called with the name of the stage, the number of finished items, and the number of all
+        items.
     """
     folds = grid.study_data.folds
     train(grid, workers, progress)
     _prepare(grid, folds, workers, progress)
-    # Members of one fold lie together, so that a worker maps the fold's vectors only once.
+    # Members of one fold are adjacent, so that a worker maps the vectors of the fold only once.
     cells = [(fold, member) for fold in folds for member in grid.members]
     scores: dict[tuple[tuple[int, str], Member], MemberScores] = {}
     progress("predicting", 0, len(cells))
@@ -132,7 +133,7 @@ def run_grid(grid: Grid, workers: Workers, progress: Progress = no_progress) -> 
 
 
 def _prepare(grid: Grid, folds: Sequence[Fold], workers: Workers, progress: Progress) -> None:
-    """Project the vectors that the fits of a fold share, before several of them need it at once."""
+    """Project the shared vectors of a fold, before several fits need them at once."""
     tasks = [(fold, name) for fold in folds for name in grid.inputs if name != "clinical"]
     progress("projecting", 0, len(tasks))
     for done, _ in enumerate(workers.map(_project, grid, tasks), 1):
@@ -146,7 +147,7 @@ def _project(grid: Grid, fold: Fold, name: str) -> None:
 
 
 def _fit(grid: Grid, fold: Fold, member: Member, inner_index: int) -> str:
-    """Train one network and leave it on disk; returns which one, and how long it took."""
+    """Train one network and save it; returns its identity and the time taken."""
     started = monotonic()
     inner, settings = fold.inner[inner_index], member.settings(grid.study.training)
     with pinned_threads(settings.threads):
@@ -176,9 +177,9 @@ def _fit(grid: Grid, fold: Fold, member: Member, inner_index: int) -> str:
 def _with_tune_metrics(
     grid: Grid, fold: Fold, member: Member, scores: MemberScores
 ) -> MemberScores:
-    """Add to the learning curves how well tune patients are ranked after every epoch.
+    """Add the ranking of tune patients after every epoch to the learning curves.
 
-    It is done here, once, since torchmetrics takes seconds to be imported in every process.
+    This is done once here, because importing torchmetrics takes seconds in every process.
     """
     from outcome.crossval.tune_metrics import tune_metrics
 

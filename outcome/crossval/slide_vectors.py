@@ -1,4 +1,4 @@
-"""Out-of-fold slide and patient vectors: what the networks made of the test patients."""
+"""Out-of-fold slide and patient vectors of the test patients, pooled by the networks."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ Vectors = tuple[list[str], NDArray[np.float32]]
 def held_out_vectors(
     data: FoldData, member: Member, networks: Sequence[OutcomeNetwork], device: torch.device
 ) -> dict[str, Vectors]:
-    """Pool the test patients of a fold, and each of their slides alone.
+    """Pool the patches of each test patient of a fold, and of each single slide.
 
     Returns
     -------
     dict
-        `patients`: ids and vectors, shape (n, width), inputs side by side, mean over the inner
-        networks. `slides`: the same of each slide, of the image part only; not there for a member
-        that sees no image.
+        `patients`: ids and vectors, shape (n, width), with the inputs concatenated, averaged over
+        the inner networks. `slides`: the same for each slide, only with the image part; absent for
+        a member without images.
     """
     patients = list(data.fold.test)
     seen = data.test(member, patients)
@@ -75,7 +75,7 @@ def write_vectors(
 
 def _append(file: h5py.File, arm: str, member: Member, fold: Fold, scores: MemberScores) -> None:
     for level, (ids, vectors) in scores.vectors.items():
-        # A slash would open a group of its own.
+        # A slash would create a new group.
         names = [part.replace("/", "_") for part in (arm, f"repeat {fold.repeat}", member.name)]
         group = file.require_group("/".join([*names, level]))
         _extend(group, "vectors", vectors, np.dtype("f4"))

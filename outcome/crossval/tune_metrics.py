@@ -1,11 +1,11 @@
-"""How well networks rank their tune patients after every epoch: the learning curves.
+"""Learning curves: ranking of the tune patients after every epoch.
 
-They follow from the outputs that every fit keeps, for all tune patients, without random numbers.
-Nothing is chosen by them: the epoch minimises the loss.
+They are computed from the stored outputs of every fit, for all tune patients, without random
+numbers. They are not used to choose anything: the epoch minimises the loss.
 
-torchmetrics has no concordance of follow-up; its AUROC and average precision take no weights of
-patients and compute in single precision. The metrics here are torchmetrics, and give the numbers of
-`outcome.statistics`, which the test patients are evaluated by.
+torchmetrics has no concordance for censored times; its AUROC and average precision have no patient
+weights and use single precision. The metrics here are subclasses of torchmetrics and give the same
+values as `outcome.statistics`, which is used for the test patients.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ __all__ = ["AveragePrecision", "ConcordanceIndex", "RocAuc", "tune_metrics"]
 
 
 class _Ranking(Metric):
-    """A metric of the order of scores, which needs all patients at once: it keeps them.
+    """A ranking metric. It needs all patients at once, and therefore stores them.
 
-    Several scores of the same patients, such as those after each epoch, are measured in one pass.
+    Several scores of the same patients, such as those after each epoch, are evaluated in one pass.
     """
 
     is_differentiable = False
@@ -49,7 +49,7 @@ class _Ranking(Metric):
             getattr(self, name).append(value.detach().double())
 
     def _kept(self) -> list[NDArray[np.float64]]:
-        """Return each state, of all patients so far."""
+        """Return each state, for all patients so far."""
         kept = [getattr(self, name) for name in self._names]
         return [(torch.cat(k) if isinstance(k, list) else k).cpu().numpy() for k in kept]
 
@@ -62,7 +62,7 @@ class ConcordanceIndex(_Ranking):
     Parameters
     ----------
     **kwargs
-        Of `torchmetrics.Metric`.
+        Arguments of `torchmetrics.Metric`.
 
     Examples
     --------
@@ -92,25 +92,25 @@ class ConcordanceIndex(_Ranking):
         time : Tensor, shape (n,)
             Follow-up, any unit.
         event : Tensor, shape (n,)
-            True or 1 where the event was seen.
+            True or 1 if the event was observed.
         stratum : integer Tensor, shape (n,), optional
             Only patients of one stratum are compared.
         entry : Tensor, shape (n,), optional
-            Start of observation, where it is delayed.
+            Start of observation, if it is delayed.
         """
         stratum = torch.zeros_like(time) if stratum is None else stratum
         entry = torch.full_like(time, torch.nan) if entry is None else entry
         self._keep(risk, time, event, stratum, entry)
 
     def compute(self) -> Tensor:
-        """Return C of all patients so far, a number or one of each score."""
+        """Return C of all patients so far: one value, or one per score."""
         risk, time, event, stratum, entry = self._kept()
         begun = None if np.isnan(entry).all() else np.nan_to_num(entry)
         return _of_each(risk, lambda r: harrell(time, event, r, group=stratum, entry=begun).c)
 
 
 class _LabelRanking(_Ranking):
-    """A ranking metric of a label, patients weighted."""
+    """A ranking metric of a label, with patient weights."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("score", "label", "weight", **kwargs)
@@ -121,11 +121,11 @@ class _LabelRanking(_Ranking):
         Parameters
         ----------
         score : Tensor, shape (n,) or (n, scores)
-            Any scale; higher is expected in positives.
+            On any scale; higher predicts the positive class.
         label : Tensor, shape (n,)
             True or 1 for positives.
         weight : Tensor, shape (n,), optional
-            Of each patient; 0 where the outcome is unknown.
+            Weight of each patient; 0 if the outcome is unknown.
         """
         self._keep(score, label, torch.ones(len(label)) if weight is None else weight)
 
@@ -138,7 +138,7 @@ class RocAuc(_LabelRanking):
     Parameters
     ----------
     **kwargs
-        Of `torchmetrics.Metric`.
+        Arguments of `torchmetrics.Metric`.
 
     Examples
     --------
@@ -149,7 +149,7 @@ class RocAuc(_LabelRanking):
     """
 
     def compute(self) -> Tensor:
-        """Return the area of all patients so far, a number or one of each score."""
+        """Return the area of all patients so far: one value, or one per score."""
         score, label, weight = self._kept()
         case, control = weight * label, weight * (1 - label)
         return _of_each(score, lambda s: roc_area(s, case, control).area)
@@ -164,7 +164,7 @@ class AveragePrecision(_LabelRanking):
     Parameters
     ----------
     **kwargs
-        Of `torchmetrics.Metric`.
+        Arguments of `torchmetrics.Metric`.
 
     Examples
     --------
@@ -175,30 +175,30 @@ class AveragePrecision(_LabelRanking):
     """
 
     def compute(self) -> Tensor:
-        """Return the average precision of all patients so far, a number or one of each score."""
+        """Return the average precision of all patients so far: one value, or one per score."""
         score, label, weight = self._kept()
         case, once = weight * label, np.ones((1, len(score)))
         return _of_each(score, lambda s: float(average_precision_draws(s, case, weight, once)[0]))
 
 
 def tune_metrics(raw: NDArray[np.float64], outcomes: Outcomes) -> pd.DataFrame:
-    """Measure the ranking of tune patients after every epoch.
+    """Compute the ranking of tune patients after every epoch.
 
     Parameters
     ----------
     raw : array, shape (epochs, n)
         Outputs of the network: log hazards, or logits of the event or positive label.
     outcomes : Outcomes
-        Of these patients. Follow-up is compared within strata; labels, and events by a horizon,
-        are weighted.
+        Outcomes of these patients. Follow-up is compared within strata; labels and events by a
+        horizon are weighted.
 
     Returns
     -------
     DataFrame
-        One row per epoch: `tune_concordance` where the outcome is a time, else `tune_auroc` and
-        `tune_average_precision`. NaN where a metric is undefined.
+        One row per epoch: `tune_concordance` for times, else `tune_auroc` and
+        `tune_average_precision`. NaN if a metric is undefined.
     """
-    # Every process of torchrun has all patients, so there is nothing to be put together.
+    # Every process of torchrun has all patients, so nothing has to be gathered.
     alone = {"sync_on_compute": False}
     metrics: dict[str, _Ranking]
     seen: tuple[Tensor, ...]
@@ -225,7 +225,7 @@ def tune_metrics(raw: NDArray[np.float64], outcomes: Outcomes) -> pd.DataFrame:
 def _of_each(
     scores: NDArray[np.float64], measure: Callable[[NDArray[np.float64]], float]
 ) -> Tensor:
-    """Measure a score of shape (n,), or each column of scores of shape (n, k)."""
+    """Evaluate a score of shape (n,), or each column of scores of shape (n, k)."""
     if scores.ndim == 1:
         return torch.tensor(measure(scores), dtype=torch.float64)
     return torch.tensor([measure(s) for s in scores.T], dtype=torch.float64)

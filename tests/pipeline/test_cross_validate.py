@@ -120,7 +120,7 @@ def test_an_event_by_a_time_is_a_yes_or_no(arrays):
     assert found.study.endpoint.horizon == 60
     assert "survival_60" in found.predictions
     assert found.bundle("linear", "1").arm.name == "linear"
-    with pytest.raises(InputError, match="there is no fold '7' of repeat 0: 0"):
+    with pytest.raises(InputError, match="there is no fold '7' of repeat 0; folds are 0"):
         found.bundle("linear", "7")
 
 

@@ -51,7 +51,7 @@ def test_run_folder_holds_everything_and_says_where_the_report_is(small, outcome
     for text in (done.err, (tmp_path / "run" / "run.log").read_text()):
         assert re.search(r"^.*\d\d:\d\d:\d\d.*  training 18/18 \(100%\), elapsed", text, re.M), text
     log = (tmp_path / "run" / "run.log").read_text().splitlines()
-    assert "begun: outcome run " in log[0]
+    assert "started: outcome run " in log[0]
     assert log[-1].endswith("  finished")
     assert "found" not in done.out
 

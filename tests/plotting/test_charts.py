@@ -99,7 +99,7 @@ def test_a_forest_of_an_evaluation_of_metrics_and_of_differences(scored, predict
     plotting.forest(evaluation.risk_groups, Figure().subplots(), log=True)
     single = {"ours": metrics.harrell_c(y, risk, n_resamples=20)}
     assert plotting.forest(single, Figure().subplots()).get_xlabel() == "harrell_c"
-    with pytest.raises(InputError, match="there is no metric 'auroc': harrell_c"):
+    with pytest.raises(InputError, match="there is no metric 'auroc'; metrics are harrell_c"):
         plotting.forest(evaluation, metric="auroc")
     with pytest.raises(InputError, match="needs the columns label, estimate, lower and upper"):
         plotting.forest(pd.DataFrame({"a": [1]}))

@@ -20,7 +20,7 @@ def test_nothing_is_written_before_the_input_has_been_checked(tmp_path):
         logging.getLogger("outcome").warning("few events")
         assert not path.exists()
         log.open(path)
-    assert said(path)[0].startswith("begun: outcome run study.yaml; slide-outcome ")
+    assert said(path)[0].startswith("started: outcome run study.yaml; slide-outcome ")
     assert said(path)[1:] == ["warning: few events", "finished"]
 
 

@@ -78,5 +78,5 @@ def test_what_cannot_be_asked_for(first, outcome, tmp_path):
     assert "--dimension, --endpoint: taken from" in done.err
     none = outcome("simulate", tmp_path / "a", "--external-to", tmp_path)
     assert none.code == 2
-    assert "holds no world.npz: it is not a simulated cohort" in none.err
+    assert "contains no world.npz: it is not a simulated cohort" in none.err
     assert not (tmp_path / "a").exists()

@@ -78,7 +78,7 @@ def test_command(outcome, small, tmp_path):
     done = outcome("simulate", tmp_path / "x", "--study", small, "--patches", 10,
                    "--dimension", 16)  # fmt: skip
     assert done.code == 0, done.err
-    assert "the images carry" in done.out
+    assert "true score of the images" in done.out
     assert "next: outcome run" in done.out
 
 

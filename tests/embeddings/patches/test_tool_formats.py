@@ -160,7 +160,7 @@ def test_what_could_run_code_or_lead_elsewhere_in_a_store_is_refused(tmp_path, s
     about = tmp_path / "A.zarr" / "tables" / "musk_tiles" / "X" / ".zarray"
     whole = json.loads(about.read_text())
     about.write_text(json.dumps(whole | {"filters": [{"id": "pickle", "protocol": 5}]}))
-    with pytest.raises(EmbeddingError, match="packed by 'pickle', which is not run"):
+    with pytest.raises(EmbeddingError, match="compressed by 'pickle', which is not run"):
         read_file(tmp_path / "A.zarr")
     about.write_text(json.dumps(whole | {"shape": [1 << 30, D]}))
     with pytest.raises(EmbeddingError, match="claims"):

@@ -89,7 +89,7 @@ def test_a_file_made_otherwise_is_not_overwritten(tmp_path):
     with pytest.raises(EmbeddingError, match="chunking"):
         embed_texts(TEXTS, LetterCounts(), out, limit=8)
     out.with_name("foreign.h5").write_text("mine")
-    with pytest.raises(EmbeddingError, match="no file of vectors"):
+    with pytest.raises(EmbeddingError, match="not a file of vectors"):
         embed_texts(TEXTS, LetterCounts(), out.with_name("foreign.h5"))
     assert out.read_bytes() == before
 
