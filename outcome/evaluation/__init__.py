@@ -1,4 +1,4 @@
-"""Every number of a study: metrics, comparisons, risk groups and the tables of the report.
+"""All results of a study: metrics, comparisons, risk groups and the tables of the report.
 
-In: a table of predictions, from this program or another. Out: tables. Needs no torch.
+In: a table of predictions of this package or another tool. Out: tables. Needs no torch.
 """

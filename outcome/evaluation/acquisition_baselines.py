@@ -1,4 +1,4 @@
-"""Discrimination by how the material was acquired, without looking at tissue or text."""
+"""Discrimination by acquisition variables, without tissue or text."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def nuisance_baselines(
     outcome: EvaluatedOutcome,
     acquisition: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Discrimination of site, numbers of patches and slides, and a missing report, each alone.
+    """Discrimination by site, numbers of patches and slides, and a missing report, each alone.
 
-    The sign of a number, and the event rate of a category, are learned from the other folds of
-    the repeat, never from the patients that are judged. A value well away from 0.5 means that
-    a model can profit from how the material was acquired.
+    The sign of a number, and the event rate of a category, are learned from the other folds of the
+    repeat, never from the evaluated patients. A value clearly different from 0.5 means that a model
+    can profit from the way the material was acquired.
 
     Parameters
     ----------
     panel : Panel
     arm : ArmScores
-        Cross-validated; its outcomes and folds are used.
+        A cross-validated arm whose outcomes and folds are used.
     outcome : EvaluatedOutcome
     acquisition : DataFrame
         `patient_id` and the variables; text is a category.
@@ -44,8 +44,8 @@ def nuisance_baselines(
     Returns
     -------
     DataFrame
-        `NUISANCE_COLUMNS`; empty for a single fold, where there are no others to learn from. The
-        intervals use twice the variance of fixed models, since the sign or rate is learned.
+        `NUISANCE_COLUMNS`; empty for a single fold, because there are no other folds to learn from.
+        Intervals use twice the variance of fixed models, because the sign or rate is learned.
     """
     if len({f.fold for f in arm.folds}) < 2:
         return pd.DataFrame(columns=NUISANCE_COLUMNS)
@@ -70,7 +70,7 @@ def nuisance_baselines(
 
 
 def _scored_by(arm: ArmScores, column: pd.Series, *, favourable: bool) -> ArmScores:
-    """Replace the risks of an arm by what the variable predicts."""
+    """Replace the risks of an arm by the predictions of the variable."""
     bare, folds = arm.without_probabilities(), []
     for fold in bare.folds:
         others = [f for f in bare.folds if f.repeat == fold.repeat and f.fold != fold.fold]
@@ -95,7 +95,7 @@ def _learned(
 
 
 def _outcomes(fold: FoldScores, *, favourable: bool) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return times and bad events; a label is a follow-up in which the bad ones come first."""
+    """Return times and unfavourable events; labels become times at which these come first."""
     if not np.isnan(fold.time).all():
         return fold.time, fold.event
     bad = np.asarray(fold.event != favourable)
@@ -110,13 +110,13 @@ def _expected(time: Floats, event: NDArray[np.bool_], entry: Floats | None) -> F
 
 
 def _rates(seen: pd.Series, event: NDArray[np.bool_], exposure: Floats, asked: pd.Series) -> Floats:
-    """Events per exposure of each level; a level that was not seen has the average."""
+    """Events per exposure of each level; an unknown level gets the average."""
     total = float(exposure.sum())
     rate = float(event.sum()) / total if total > 0 else 0.0
     worth = total / max(len(seen), 1)
     levels = seen.astype(str).to_numpy()
     table = pd.DataFrame({"e": event.astype(float), "x": exposure, "level": levels})
     sums = table.groupby("level")[["e", "x"]].sum()
-    # The average exposure of one patient keeps a site of two patients from being certain.
+    # Adding the average exposure of one patient avoids extreme rates of small sites.
     rates = (sums["e"] + rate * worth) / (sums["x"] + worth) if worth > 0 else sums["e"] * 0
     return asked.astype(str).map(rates).fillna(rate).to_numpy(dtype=float)

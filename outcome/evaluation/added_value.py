@@ -1,4 +1,4 @@
-"""The value that a score adds to clinical covariates: models with it and without."""
+"""Added value of a score over clinical covariates: models with and without the score."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def added_value(panel: Panel, arms: Sequence[ArmScores], covariates: pd.DataFram
     """Likelihood-ratio test of each arm's score added to the covariates.
 
     Cox models are stratified by fold and stratum, logistic models have an intercept for each.
-    Patients of the first repeat with complete covariates. The change in C is between the two
-    fitted models on the patients they were fitted to (apparent), within folds; the interval is
-    a normal one from the paired influence values. For out-of-fold scores the p value is
-    exploratory, since the folds share training patients.
+    Patients of the first repeat with complete covariates are used. The change in C is that between
+    the two fitted models on the same patients (apparent), within folds. Its normal interval is
+    computed from the paired influence values. For out-of-fold scores the p value is exploratory,
+    because the folds share training patients.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Panel:
-    """The patients scored by any arm, and the resamples that all metrics share.
+    """The patients scored by any arm, and the resamples used for all metrics.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Panel:
         return len(self.counts)
 
     def without_resamples(self) -> Panel:
-        """Return the same patients, for intervals that need no bootstrap."""
+        """Return the same patients without resamples, for intervals without bootstrap."""
         return Panel(self.ids, self.counts[:0])
 
 
@@ -73,9 +73,9 @@ class FoldScores:
     survival : dict of float to ndarray
         Predicted event-free probability at each horizon; may hold NaN.
     probability, weight, threshold, survival_at_time, event_at_time : ndarray, shape (m,)
-        NaN where the table has no such column; weight is then 1.
+        NaN if the table has no such column; weight is then 1.
     entry : ndarray, shape (m,), or None
-        Start of observation, where it is delayed.
+        Start of observation, if it is delayed.
     """
 
     repeat: str
@@ -128,7 +128,7 @@ class ArmScores:
 
     @property
     def first_folds(self) -> list[FoldScores]:
-        """Folds of the first repeat, which hold each patient once."""
+        """Folds of the first repeat, which contain each patient once."""
         return [f for f in self.folds if f.repeat == self.repeats[0]]
 
     @property
@@ -155,7 +155,7 @@ class ArmScores:
         return {(f.repeat, int(p)): (f.repeat, f.fold) for f in self.folds for p in f.patient}
 
     def lacks(self, other: ArmScores) -> list[str]:
-        """Name the columns in which this arm has gaps where the other has probabilities."""
+        """Return the columns with probabilities missing in this arm but not in the other."""
         if not (self._has_gaps() or other._has_gaps()):
             return []
         mine, theirs, scored = self._given(), other._given(), self.rows()
@@ -164,7 +164,7 @@ class ArmScores:
         ]
 
     def hide(self, other: ArmScores) -> ArmScores:
-        """Remove the probabilities of patients for whom the other arm has a gap."""
+        """Remove the probabilities of patients for whom they are missing in the other arm."""
         theirs = other._given()
 
         def masked(fold: FoldScores, name: str, values: Floats) -> Floats:
@@ -220,7 +220,7 @@ def blocks(folds: Sequence[FoldScores]) -> Ints:
     Parameters
     ----------
     folds : sequence of FoldScores
-        Of one repeat.
+        Folds of one repeat.
 
     Returns
     -------
@@ -233,7 +233,7 @@ def blocks(folds: Sequence[FoldScores]) -> Ints:
 
 
 def entries(folds: Sequence[FoldScores]) -> Floats | None:
-    """Start of observation of the patients of some folds, one after the other; None without."""
+    """Start of observation of the patients of some folds, concatenated; None if not delayed."""
     known = [f.entry for f in folds if f.entry is not None]
     return np.concatenate(known) if known else None
 
@@ -249,13 +249,13 @@ def read_arms(
     """Check the table and divide it into arms and folds.
 
     Patients are resampled within the folds of the first repeat (sorted), and one resample
-    serves all repeats, arms and metrics. Times of the whole table that differ by rounding alone,
-    from each other or from a horizon, are made equal: `outcome.statistics.ties`.
+    serves all repeats, arms and metrics. Times in the table that differ only by rounding, from each
+    other or from a horizon, are made equal: `outcome.statistics.ties`.
 
     Raises
     ------
     PredictionsError
-        Values that cannot be evaluated; all problems at once.
+        Values cannot be evaluated; the message lists all problems.
     """
     table = _clean(predictions, unit, horizons)
     ids = np.unique(table["patient_id"].to_numpy(dtype=str))
@@ -354,7 +354,7 @@ def _add_outcome(
 
 
 def _tie(table: pd.DataFrame, horizons: Sequence[float], problems: Problems) -> None:
-    """Make times equal that differ by rounding alone; refuse entry after the end of follow-up."""
+    """Equalise times that differ only by rounding; refuse entry after the end of follow-up."""
     if "entry" not in table:
         table["time"] = tie_times(table["time"], horizons)
         return
@@ -381,7 +381,7 @@ def _one_outcome_each(table: pd.DataFrame, problems: Problems) -> None:
 
 
 def _natural_order(values: Sequence[str]) -> list[str]:
-    """Numbers by size, then names by letter."""
+    """Sort key: numbers by value, then names alphabetically."""
 
     def rank(value: str) -> tuple[int, float, str]:
         try:

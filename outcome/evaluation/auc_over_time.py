@@ -32,9 +32,8 @@ def auc_over_time(
     """Cumulative/dynamic AUC on a grid of times, and at the horizons.
 
     The grid is that of `outcome.evaluation.small_samples.auc_times`: from the tenth event to the
-    time of 95% of the events, or the last event time at which the censoring weights are
-    dependable (G(t-) of at least 0.1) if that is earlier, so that both ends have cases and
-    controls.
+    time of 95% of the events, or the last event time at which the censoring weights are reliable
+    (G(t-) of at least 0.1) if that is earlier. Both ends therefore have cases and controls.
 
     Parameters
     ----------
@@ -42,7 +41,7 @@ def auc_over_time(
     arms : sequence of ArmScores
         Times to an event.
     horizons : sequence of float
-        Further times; those before the tenth event are left out.
+        Further times; those before the tenth event are skipped.
     cross_validated : bool
         As for `outcome.evaluation.evaluation.evaluate`.
     inner : mapping, optional
@@ -52,9 +51,10 @@ def auc_over_time(
     -------
     DataFrame
         `AUC_COLUMNS`; higher is better, 0.5 is chance. Pointwise 95% intervals with the variance
-        of `outcome.statistics.crossfit_variance`, censoring weights taken as known; NaN where no
-        patient moves the AUC. `events` counts cases of the first repeat by then, `variance` says
-        where the variance comes from. Times at which AUC cannot be estimated are left out.
+        of `outcome.statistics.crossfit_variance`, with censoring weights taken as known; NaN if the
+        AUC does not depend on any single patient. `events` counts cases of the first repeat by that
+        time; `variance` is the source of the variance. Times at which the AUC cannot be estimated
+        are skipped.
     """
     weights = censoring_weights(arms, horizons, cross_validated=cross_validated)
     had = np.sort(list(_event_times(arms).values()))

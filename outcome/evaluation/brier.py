@@ -1,7 +1,8 @@
 """Brier scores, and weighted means over patients.
 
-scikit-survival's Brier scores weight an event at t by G(t), where R's riskRegression has G(t-): on
-R's reference values they are off by up to 4e-5. They also have no influence values or resamples.
+scikit-survival's Brier scores weight an event at t by G(t), but R's riskRegression by G(t-). They
+differ from the reference values of R by up to 4e-5. They also have no influence values or
+resamples.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ def pooled_mean(
     Parameters
     ----------
     terms : callable
-        Fold -> numerator and denominator of each patient, shape (m,); patients whose terms
-        are NaN are left out and counted in the note.
+        Fold -> numerator and denominator of each patient, shape (m,); patients whose terms are NaN
+        are skipped and counted in the note.
     """
     repeats, left_out = [], 0
     for repeat in arm.repeats:
@@ -62,10 +63,10 @@ def pooled_mean(
 def brier_at(panel: Panel, arm: ArmScores, weights: CensoringWeights, horizon: float) -> Estimate:
     """Brier score of the predicted survival at a horizon, weighted for censoring [1]_.
 
-    Pooled over folds, since calibrated probabilities share a scale. Lower is better; 0.25 is
-    what a constant 0.5 reaches. Censoring weights are taken as known and the score is divided
-    by their sum, which is the number of patients where they come from the same patients, and
-    takes out most of their noise where they do not.
+    Pooled over folds, because calibrated probabilities share a scale. Lower is better; a constant
+    0.5 gives 0.25. Censoring weights are taken as known, and the score is divided by their sum. The
+    sum is the number of patients if the weights come from the same patients; otherwise, dividing by
+    it removes most of the noise of the weights.
 
     References
     ----------
@@ -85,7 +86,7 @@ def brier_at(panel: Panel, arm: ArmScores, weights: CensoringWeights, horizon: f
 def integrated_brier(scores: Sequence[Estimate], horizons: Sequence[float]) -> Estimate:
     """Trapezoid mean of the Brier score from the first horizon to the last.
 
-    Horizons at which it is unknown are left out; two are needed.
+    Horizons at which it is unknown are skipped; two are needed.
     """
     known = [k for k, m in enumerate(scores) if not np.isnan(m.value)]
     if len(known) < 2:
@@ -99,5 +100,5 @@ def integrated_brier(scores: Sequence[Estimate], horizons: Sequence[float]) -> E
 
 
 def binary_brier(panel: Panel, arm: ArmScores) -> Estimate:
-    """Mean squared distance of probability and label, pooled over folds; lower is better."""
+    """Mean squared difference of probability and label, pooled over folds; lower is better."""
     return pooled_mean(panel, arm, lambda f: (f.weight * (f.probability - f.event) ** 2, f.weight))

@@ -1,4 +1,4 @@
-"""Whether calibrated probabilities agree with what happened, and the points of its plot."""
+"""Calibration of predicted probabilities, and the points of the calibration plot."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ class Pooled:
     def observed(self, horizon: float) -> tuple[float, float, float, float]:
         """Event probability by the horizon, its standard error and interval.
 
-        Kaplan-Meier, or Aalen-Johansen where events compete. NaN beyond the last follow-up of
-        these patients, where either curve only carries its last value forward.
+        Kaplan-Meier, or Aalen-Johansen with competing events. NaN beyond the last follow-up of
+        these patients, where a curve would only carry its last value forward.
         """
         if self.competing:
             code = self.event + 2 * (self.ended & ~self.event)
@@ -96,12 +96,12 @@ def survival_calibration(arm: ArmScores, horizons: Sequence[float]) -> dict[str,
     Returns
     -------
     dict
-        `calibration_slope` (1 is right, below 1 too extreme; at the last horizon that is within
-        follow-up, Wald interval; unknown where events compete); per horizon
-        `calibration_ratio_<h>`, observed over expected events (1 is right, above 1 the risk is
+        `calibration_slope` (1 is ideal, below 1 too extreme; at the last horizon within the
+        follow-up, Wald interval; unknown with competing events); per horizon
+        `calibration_ratio_<h>`, observed over expected events (1 is ideal, above 1 the risk is
         underestimated; log interval of the observed) and `ici_<h>`, the mean distance to a smooth
-        curve (0 is right; no interval); `dcal_p` where the table has `survival_at_time`. Empty
-        for a table without such columns. Under delayed entry, ratio and `dcal_p` are unknown.
+        curve (0 is ideal; no interval); `dcal_p` if the table has `survival_at_time`. Empty for a
+        table without such columns. Under delayed entry, ratio and `dcal_p` are unknown.
     """
     found: dict[str, Estimate] = {}
     inside = [h for h in horizons if h in arm.folds[0].survival]
@@ -119,7 +119,7 @@ def survival_calibration(arm: ArmScores, horizons: Sequence[float]) -> dict[str,
 
 
 def _too_late(arm: ArmScores, horizon: float) -> Estimate | None:
-    """Give an unknown with its reason where follow-up does not go beyond the horizon."""
+    """Return an unknown metric with its reason if follow-up does not exceed the horizon."""
     longest = max(float(f.time.max()) for f in arm.folds)
     if horizon < longest:
         return None
@@ -131,8 +131,8 @@ def landmark_calibration(
 ) -> dict[str, Estimate]:
     """Calibration of the probability of the event by a horizon, yes or no.
 
-    What happens after the horizon does not matter, and a competing event before it is a "no".
-    The patients whose outcome is known stand for the others, by the weights of AUROC and Brier.
+    Events after the horizon do not count, and a competing event before it is a "no". Patients with
+    a known outcome represent the others, with the weights of AUROC and Brier score.
 
     Returns
     -------
@@ -157,7 +157,7 @@ def landmark_calibration(
 
 
 def _by_horizon(arm: ArmScores, weights: CensoringWeights, horizon: float) -> ArmScores:
-    """Turn follow-up into a label by the horizon and the weight of knowing it."""
+    """Convert follow-up to a label at the horizon and its weight for censoring."""
     folds = []
     for fold in arm.folds:
         case, control = weights.status_weights(fold, horizon)
@@ -175,13 +175,13 @@ def binary_calibration(arm: ArmScores, *, robust: bool = False) -> dict[str, Est
     Parameters
     ----------
     robust : bool
-        Intervals from the sandwich covariance, for weights that are no counts.
+        Intervals come from the sandwich covariance, because weights are not counts.
 
     Returns
     -------
     dict
-        `calibration_slope` (1 is right) and `calibration_intercept`, calibration in the large:
-        the intercept with the slope held at 1 (0 is right, above 0 the probability is too low).
+        `calibration_slope` (1 is ideal) and `calibration_intercept`, calibration in the large: the
+        intercept with the slope fixed at 1 (0 is ideal, above 0 the probability is too low).
     """
 
     def intercept(pooled: Pooled, _: float) -> Estimate:
@@ -241,7 +241,8 @@ def _wald(value: float, se: float, otherwise: str) -> Estimate:
 
 def _slope(pooled: Pooled, horizon: float) -> Estimate:
     if pooled.competing:
-        # a cumulative incidence is no cause-specific hazard: even a perfect one has a slope above 1
+        # a cumulative incidence is not a cause-specific hazard: even a perfect one has a slope
+        # above 1
         return unknown("the slope of a Cox model does not account for competing events")
     value, se = statistics.calibration_slope(
         pooled.time, pooled.event, pooled.probability, entry=pooled.entry
@@ -328,7 +329,7 @@ def calibration_points(
     landmark: float | None = None,
     cross_validated: bool = True,
 ) -> pd.DataFrame:
-    """Give the points of a calibration plot, from the first repeat.
+    """Return the points of a calibration plot, from the first repeat.
 
     Parameters
     ----------
@@ -340,17 +341,17 @@ def calibration_points(
         Groups of about equal size by predicted probability.
     landmark : float, optional
         The outcome is the event by this time, the only horizon: the smooth curve is that of the
-        status by then, weighted by the inverse probability of knowing it.
+        status at this time, weighted by the inverse probability that it is known.
     cross_validated : bool
         Those weights come from the other folds.
 
     Returns
     -------
     DataFrame
-        `CALIBRATION_COLUMNS`: `kind` is `group` (observed with its 95% interval; NaN
-        where no patient of the group is followed to the horizon) or `smooth` (a
-        curve over the range of predictions, only with 100 events or more; of a landmark, by then).
-        Under delayed entry there are no groups: a mean over the patients seen is not one over all.
+        `CALIBRATION_COLUMNS`: `kind` is `group` (observed with its 95% interval; NaN if no patient
+        of the group is followed to the horizon) or `smooth` (a curve over the range of predictions,
+        only with 100 events or more; for a landmark, events by then). Under delayed entry there are
+        no groups, because a mean over the observed patients is not a mean over all.
     """
     weights = None
     if landmark is not None:

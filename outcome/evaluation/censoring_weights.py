@@ -1,4 +1,4 @@
-"""Censoring weights of test patients, estimated on others where a table allows it."""
+"""Censoring weights of test patients, estimated on other patients if possible."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from outcome.statistics.censoring import Censoring, censoring_curve, choose_tau
 __all__ = ["LARGEST_WEIGHT", "CensoringWeights", "censoring_weights", "fixed_horizon_weights"]
 
 Floats = NDArray[np.float64]
-LARGEST_WEIGHT = 10.0  # of a patient whose event by a fixed horizon is known
-_FEWEST = 20  # patients from whom a stratum's own curve is estimated
+LARGEST_WEIGHT = 10.0  # maximum weight of a patient whose event by a fixed horizon is known
+_FEWEST = 20  # minimum number of patients for a separate curve of a stratum
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,14 @@ class CensoringWeights:
     tau : float or None
         The same for all arms; None if no event time has enough patients under observation.
     source : str
-        Where the curves come from, in words.
+        Source of the curves, in words.
     cap : float
         Largest weight of a patient.
     closed : bool
-        Someone censored exactly at a horizon has been seen event-free at it: so it is where the
-        outcome is the event by the horizon, yes or no. AUC(t) and Brier of a time to event follow
-        the definition of R and scikit-survival, where this patient tells nothing.
+        A patient censored exactly at a horizon was observed event-free at it. If the outcome is the
+        event by the horizon, yes or no, this patient counts as event-free. AUC(t) and Brier score
+        of a time to event follow the definition of R and scikit-survival, in which this patient is
+        uninformative.
     """
 
     curves: dict[tuple[str, str, int], Censoring]
@@ -64,9 +65,9 @@ class CensoringWeights:
     def status_weights(self, fold: FoldScores, horizon: float) -> tuple[Floats, Floats]:
         """Weight of each patient as a case by the horizon, and as a control.
 
-        Cases had the event by the horizon: 1 / G(t-). Controls are seen free of it beyond the
-        horizon (closed: at it), by `at`, or had a competing event before, 1 / G(t-). Those
-        censored earlier weigh nothing.
+        Cases had the event by the horizon: 1 / G(t-). Controls are observed event-free beyond the
+        horizon (closed: at it), weighted by `at`, or had a competing event before it, 1 / G(t-).
+        Patients censored earlier have weight 0.
         """
         own, there = self.at_event(fold), self.at(fold, horizon)
         by_then = fold.time <= horizon
@@ -86,9 +87,9 @@ def censoring_weights(
 ) -> CensoringWeights:
     """Estimate G for every fold.
 
-    In a cross-validated table the patients of the same repeat's other folds are used: those
-    are the development patients of the fold. Otherwise, or with a single fold, it is the table
-    itself. Each stratum has its own curve if it has 20 patients, else all strata share one.
+    In a cross-validated table, G is estimated on the other folds of the same repeat, which are the
+    development patients of the fold. Otherwise, or with a single fold, the whole table is used. A
+    stratum has its own curve if it has at least 20 patients; else all strata share one.
 
     Tau is the largest horizon, or without horizons the largest event time, at which every
     G(t-) is at least 0.1.

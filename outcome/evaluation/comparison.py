@@ -29,10 +29,10 @@ def compare_arms(
 ) -> pd.DataFrame:
     """Compare arms in pairs, metric by metric.
 
-    Only patients that both arms scored count: where an arm lost some, both are measured again
-    on the common ones. The difference is arm minus baseline; its interval and its p come from
+    Only patients scored by both arms are used; if an arm lacks some, both are evaluated again on
+    the common patients. The difference is arm minus baseline; its interval and p come from
     `outcome.evaluation.estimate.difference`. Holm's correction is over pairs, for the primary
-    metric; all else is descriptive. Columns `*_fixed` take the fitted models as given: the
+    metric; everything else is descriptive. Columns `*_fixed` treat the fitted models as fixed: the
     interval of the paired resamples, and a z test.
 
     Parameters
@@ -41,9 +41,9 @@ def compare_arms(
     pairs : sequence of (str, str)
         Names of an arm and of its baseline.
     metrics : MetricSet
-        What to measure.
+        Metrics to compute.
     measured : mapping
-        Metrics of each arm on its own patients, to be reused.
+        Metrics of each arm on its own patients, for reuse.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def _against(
 
 
 def _same_folds(arm: ArmScores, reference: ArmScores, common: set[tuple[str, int]]) -> bool:
-    """Whether both divide the common patients in the same way, whatever the folds are called."""
+    """Whether both divide the common patients in the same way, whatever the names of the folds."""
     mine, theirs = arm.fold_of(), reference.fold_of()
     pairs = {(mine[row], theirs[row]) for row in common}
     return len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})

@@ -35,14 +35,14 @@ class FirstRepeat:
     ----------
     patient, time, event : ndarray, shape (n,)
     risk : ndarray, shape (n,)
-        As given; comparable within a block.
+        Original risk, comparable within a block.
     scaled : ndarray, shape (n,)
         Risk centred in each block and divided by its standard deviation within the fold, so that
-        hazard and odds ratios are per SD. Models of different folds have no common scale: one
-        standard deviation for all would let the fold with the largest scores decide. 0 in a fold
-        where all patients of a block have the same risk.
+        hazard and odds ratios are per SD. Models of different folds have no common scale; with one
+        standard deviation for all, the fold with the largest scores would dominate. 0 in a fold if
+        all patients of a block have the same risk.
     block : ndarray of int, shape (n,)
-        Fold and stratum: what models are stratified by.
+        Fold and stratum, by which models are stratified.
     entry : ndarray, shape (n,), or None
         Start of observation, where it is delayed.
     """
@@ -62,7 +62,7 @@ class FirstRepeat:
 
     @property
     def ranked_time(self) -> Floats:
-        """Time; of labels, a follow-up in which all positives come first."""
+        """Times; labels become times at which all positives come first."""
         return self.time if self.timed else np.where(self.event, 0.0, 1.0)
 
     def take(self, keep: NDArray[np.bool_]) -> FirstRepeat:
@@ -102,7 +102,7 @@ def first_repeat(arm: ArmScores) -> FirstRepeat:
 
 
 def align(covariates: pd.DataFrame, panel: Panel) -> pd.DataFrame:
-    """Rows of the covariate table in the order of the panel; NaN for patients it lacks.
+    """Rows of the covariate table in the order of the panel; NaN for missing patients.
 
     Raises
     ------
@@ -127,15 +127,15 @@ def align(covariates: pd.DataFrame, panel: Panel) -> pd.DataFrame:
 
 
 def design(table: pd.DataFrame) -> tuple[Floats, list[str], list[str]]:
-    """Numbers as they are, everything else as indicators against the first level.
+    """Numbers unchanged, everything else as indicators against the first level.
 
     Returns
     -------
     matrix : ndarray, shape (n, p)
-        NaN where a covariate is missing; columns that do not vary are dropped.
+        NaN if a covariate is missing; constant columns are dropped.
     names : list of str
     variables : list of str
-        The column of the table that each column of the matrix is made of.
+        The column of the table for each column of the matrix.
     """
     columns: dict[str, Floats] = {}
     source: dict[str, str] = {}
@@ -157,7 +157,7 @@ def design(table: pd.DataFrame) -> tuple[Floats, list[str], list[str]]:
 
 
 def levels(values: pd.Series) -> pd.Series:
-    """Text levels of a covariate; numbers with more than five values are cut at the median."""
+    """Text levels of a covariate; numbers with more than five values are divided at the median."""
     if pd.api.types.is_bool_dtype(values) or not pd.api.types.is_numeric_dtype(values):
         return values.astype("string")
     if values.nunique() <= 5:
@@ -170,7 +170,7 @@ def levels(values: pd.Series) -> pd.Series:
 def patient_values(
     table: pd.DataFrame, patients: Sequence[str], numeric: Sequence[str] | None
 ) -> pd.DataFrame:
-    """Bring a table with a row per patient into one form, whether it was read or made in memory.
+    """Convert a table with one row per patient, from a file or memory, to a common form.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def patient_values(
     patients : sequence of str
         Rows of the result.
     numeric : sequence of str, optional
-        Columns of numbers; by default those that hold nothing else (a site is never one).
+        Numeric columns; by default the columns with only numbers (never a site).
 
     Returns
     -------
@@ -198,7 +198,7 @@ def patient_values(
 
 
 def without_many_levels(covariates: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Leave out categories with nearly one level per patient: free text, dates, identifiers.
+    """Remove categories with almost one level per patient: free text, dates, identifiers.
 
     Returns
     -------

@@ -4,8 +4,8 @@ A metric of one fold (`outcome.evaluation.fold_metrics`) is evaluated on the sco
 ensemble, and on those of each inner model. The variance is that of
 `outcome.statistics.crossfit_variance`.
 
-Inner scores of probabilities come from the fold's one calibrator, applied to the risk by the inner
-model. The variance of Brier scores therefore takes the calibrator as fixed.
+Probabilities of inner models come from the calibrator of the fold, applied to the risk by the inner
+model. The variance of Brier scores therefore treats the calibrator as fixed.
 """
 
 from __future__ import annotations
@@ -56,14 +56,15 @@ class InnerScores:
     patient : ndarray, shape (m,)
         Position in the panel, ascending.
     risk : ndarray, shape (a, m)
-        By inner model; centred as in the ensemble, so that the mean over models is its risk.
+        Risk by each inner model, centred as in the ensemble, so that the mean over models is the
+        risk of the ensemble.
     survival : dict of float to ndarray, shape (a, m)
         Event-free probability at each horizon.
     probability : ndarray, shape (a, m)
-        NaN where the table has no such column.
+        NaN if the table has no such column.
     left_out : ndarray of int, shape (n,)
-        Inner model that left each patient of the panel out of its training; -1 for patients that
-        are not development patients of the fold.
+        Inner model that was trained without each patient of the panel; -1 for patients that are not
+        development patients of the fold.
     """
 
     patient: Ints
@@ -78,9 +79,9 @@ class InnerScores:
         return len(self.risk)
 
     def under(self, model: int, fold: FoldScores) -> FoldScores:
-        """Give the fold as one inner model scores it; a subset of its patients is enough.
+        """Return the fold with the scores of one inner model, also for a subset of its patients.
 
-        Probabilities that the ensemble lacks stay unknown.
+        Probabilities missing in the ensemble stay unknown.
         """
         at = np.searchsorted(self.patient, fold.patient)
         survival = {
@@ -99,14 +100,14 @@ class InnerScores:
 
 @dataclass(frozen=True)
 class CrossfitEstimate:
-    """A metric, or a difference, with the variance that counts testing and training.
+    """A metric, or a difference, with the variance from test sampling and training.
 
     Attributes
     ----------
     found : CrossfitVariance or None
-        None where it cannot be estimated; `note` says why.
+        None if it cannot be estimated; `note` gives the reason.
     repeats : tuple of CrossfitInfluence
-        By repeat, over the panel.
+        Influence values of each repeat, over the panel.
     difference : bool
     note : str
     """
@@ -118,12 +119,12 @@ class CrossfitEstimate:
 
     @property
     def value(self) -> float:
-        """The estimate; NaN where it is unknown."""
+        """The estimate; NaN if it is unknown."""
         return float("nan") if self.found is None else self.found.estimate
 
     @property
     def se(self) -> float:
-        """Standard error; NaN where the estimate is unknown."""
+        """Standard error; NaN if the estimate is unknown."""
         return float("nan") if self.found is None else self.found.se
 
     @property
@@ -139,7 +140,7 @@ class CrossfitEstimate:
         return t_test(self.found)
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Give the t interval, within [0, 1] for an arm and [-1, 1] for a difference."""
+        """Return the t interval, within [0, 1] for an arm and [-1, 1] for a difference."""
         if self.found is None:
             return float("nan"), float("nan")
         limits = (-1.0, 1.0) if self.difference else (0.0, 1.0)
@@ -152,27 +153,28 @@ def crossfit_estimate(
     metric: FoldMetric,
     inner: Mapping[FoldKey, InnerScores] | None = None,
 ) -> CrossfitEstimate:
-    """Measure an arm: the mean over folds by their size, then over repeats.
+    """Evaluate an arm: mean over folds weighted by their size, then over repeats.
 
     Parameters
     ----------
     panel : Panel
     arm : ArmScores
-        Restricted, where only some of its patients count.
+        Restricted, if only some of its patients count.
     metric : callable
         Fold -> value and influence; see `outcome.evaluation.fold_metrics`.
     inner : mapping of (repeat, fold) to InnerScores, optional
-        Of this arm. Where a fold lacks them, the variance is twice that of fixed models, or that
-        of fixed models for one test set.
+        Inner scores of this arm. For folds without them, the variance is twice that of fixed
+        models, or that of fixed models for one test set.
 
     Returns
     -------
     CrossfitEstimate
-        Folds in which the metric is unknown are left out and counted in the note.
+        Folds in which the metric is unknown are skipped and counted in the note.
     """
     repeats, skipped, notes = [], 0, []
     for repeat in arm.repeats:
-        # By their first patient: arms of the same folds then agree, whatever the folds are called.
+        # Sorted by their first patient, so that arms with the same folds agree, whatever the names
+        # of the folds.
         folds = sorted((f for f in arm.folds if f.repeat == repeat), key=lambda f: f.patient[0])
         values = [metric(f) for f in folds]
         skipped += sum(bool(np.isnan(v.value)) for v in values)
@@ -190,12 +192,12 @@ def crossfit_estimate(
 def crossfit_difference(first: CrossfitEstimate, second: CrossfitEstimate) -> CrossfitEstimate:
     """Metric of one arm minus that of another, paired.
 
-    Both arms must have been restricted to the patients that both scored, and have the same folds.
+    Both arms must be restricted to their common patients and have the same folds.
 
     Raises
     ------
     InputError
-        The arms have other patients or folds.
+        The arms have different patients or folds.
     """
     if first.found is None or second.found is None:
         reasons = sorted({e.note for e in (first, second) if e.found is None and e.note})
@@ -226,12 +228,12 @@ def weighted_sum(
 
 @dataclass(frozen=True)
 class InnerModelTables:
-    """What a run folder holds about its inner models.
+    """The tables of inner models in a run folder.
 
     Attributes
     ----------
     scores : DataFrame
-        `inner_scores.csv`, of the arms for which it counts.
+        `inner_scores.csv`, for the arms to which it applies.
     splits : DataFrame
         `splits.csv`.
     """
@@ -243,7 +245,7 @@ class InnerModelTables:
 def inner_scores_by_arm(
     tables: Sequence[InnerModelTables], panel: Panel
 ) -> dict[str, dict[FoldKey, InnerScores]]:
-    """Arrange the inner scores of one or several runs; no arm is in two of them.
+    """Arrange the inner scores of one or several runs; an arm must be in only one of them.
 
     Raises
     ------
@@ -266,15 +268,15 @@ def read_inner_scores(
     table : DataFrame
         `arm, patient_id, repeat, fold, inner_fold, risk`, and `survival_<h>` or `probability`.
     splits : DataFrame
-        `patient_id, repeat, outer_fold, role, inner_fold`: in which inner fold each development
-        patient was held out from the inner model of that name.
+        `patient_id, repeat, outer_fold, role, inner_fold`: the inner fold of each development
+        patient, that is, the inner model trained without this patient.
     panel : Panel
 
     Raises
     ------
     PredictionsError
-        A column is missing, a score is no number, or a patient of a fold was not scored once by
-        each of its inner models; all problems at once.
+        A column is missing, a score is not a number, or a patient of a fold does not have exactly
+        one score by each of its inner models. The message lists all problems.
     """
     problems = Problems("inner scores")
     for what, given, wanted in (
@@ -301,7 +303,7 @@ def read_inner_scores(
         key = (str(repeat), str(fold))
         of_fold = groups.get(key, {})
         if of_fold and not any(len(held_out) for held_out in of_fold.values()):
-            # One test set: no training patient is scored, so the models are taken as given.
+            # With one test set no training patient is scored, so the models are treated as fixed.
             continue
         if scores := _arranged(part, of_fold, horizons, panel.n, problems):
             found.setdefault(str(arm), {})[key] = scores
@@ -316,7 +318,7 @@ def _repeat(
     metric: FoldMetric,
     inner: Mapping[FoldKey, InnerScores],
 ) -> CrossfitInfluence:
-    """Give the mean over folds, and what each patient does to it."""
+    """Return the mean over folds, and the influence of each patient on it."""
     total = sum(v.size for _, v in kept)
     value = sum(v.size * v.value for _, v in kept) / total
     influence, place = np.zeros(panel.n), np.full(panel.n, -1)
@@ -342,7 +344,7 @@ def _repeat(
 
 
 def _inner_folds(splits: pd.DataFrame, panel: Panel) -> dict[FoldKey, dict[str, Ints]]:
-    """Positions of the scored patients that each inner fold held out, by (repeat, fold)."""
+    """Positions of the scored patients held out in each inner fold, by (repeat, fold)."""
     rows = splits[splits["role"] == "development"]
     ids = rows["patient_id"].to_numpy(dtype=str)
     columns = {c: rows[c].astype(str).to_numpy() for c in ("repeat", "outer_fold", "inner_fold")}

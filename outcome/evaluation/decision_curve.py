@@ -23,11 +23,11 @@ def decision_curves(
     *,
     thresholds: Sequence[float] = THRESHOLDS,
 ) -> pd.DataFrame:
-    """Net benefit of treating those at or above a threshold probability [1]_.
+    """Net benefit of treating patients at or above a threshold probability [1]_.
 
     Calibrated probabilities of the first repeat, pooled over folds; for survival, the event
     probability among those above the threshold is a Kaplan-Meier estimate [2]_
-    (Aalen-Johansen where events compete).
+    (Aalen-Johansen with competing events).
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ def decision_curves(
     -------
     DataFrame
         `DECISION_COLUMNS`. Net benefit is in true positives per patient, higher is better;
-        arm `treat all` treats every patient, and treating none is 0. NaN where no patient
-        above the threshold is followed to the horizon, or none has any weight.
+        arm `treat all` treats every patient, and treating none is 0. NaN if no patient above the
+        threshold is followed to the horizon, or none has a positive weight.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def decision_curves(
 
 
 def net_benefit(pooled: Pooled, horizon: float, threshold: float) -> float:
-    """Subtract false positives, at the odds of the threshold, from true ones; per patient."""
+    """Subtract false positives, weighted by the odds of the threshold; per patient."""
     flagged = pooled.probability >= threshold
     if not flagged.any():
         return 0.0

@@ -1,8 +1,8 @@
-"""What delayed entry (left truncation) means for an evaluation: what is left out, and why.
+"""Effects of delayed entry (left truncation) on an evaluation: omitted results and reasons.
 
-Patients who had the event before they could enter are never seen, so those seen are not a sample
-of all. Estimates from risk sets allow for that: a patient is at risk only after the entry. Shares
-of the patients seen do not, nor do weights for censoring alone [1]_.
+Patients who had the event before entry are never observed, so the observed patients are not a
+random sample of all. Estimates from risk sets account for this: a patient is at risk only after
+entry. Proportions of the observed patients do not, and neither do censoring weights [1]_.
 
 References
 ----------
@@ -31,24 +31,24 @@ __all__ = [
 WEIGHTS = (
     "delayed entry: censoring weights do not represent patients who had the event before entry"
 )
-"""Why there is no Uno's C, AUC(t) or Brier score."""
+"""Reason why there is no Uno's C, AUC(t) or Brier score."""
 SHARES = (
     "delayed entry: only patients who were event-free until entry are observed, so a mean "
     "over them is not the mean over all patients"
 )
-"""Why there is no ratio of observed to expected events, nor net benefit."""
+"""Reason why there is no ratio of observed to expected events, and no net benefit."""
 DISTRIBUTION = (
     "delayed entry: among patients who were event-free until entry, predicted survival at "
     "the patient's own time is not uniformly distributed"
 )
-"""Why there is no D-calibration."""
+"""Reason why there is no D-calibration."""
 TREATMENT = (
     "delayed entry: treatment effects are not estimated, because their models do not "
     "support risk sets with delayed entry yet"
 )
-"""Why there are no tables of treatment."""
+"""Reason why there are no treatment tables."""
 UNDEFINED = frozenset({WEIGHTS, SHARES, DISTRIBUTION})
-"""Reasons why a metric is left out of every evaluation with delayed entry."""
+"""Reasons why a metric is omitted in evaluations with delayed entry."""
 
 
 def entry_times(arms: Sequence[ArmScores]) -> dict[int, tuple[float, float]]:
@@ -62,7 +62,7 @@ def entry_times(arms: Sequence[ArmScores]) -> dict[int, tuple[float, float]]:
 
 
 def describe_delayed_entry(arms: Sequence[ArmScores], unit: str) -> str:
-    """Say how many entered late, how that is allowed for, and what is left out."""
+    """Describe delayed entry: number of patients, handling, and omitted results."""
     entry, _ = (np.array(column) for column in zip(*entry_times(arms).values(), strict=True))
     late = entry > 0
     text = f"Delayed entry: {int(late.sum())} of {len(entry)} patients came under observation"

@@ -1,4 +1,4 @@
-"""How well risk ranks patients: concordance, AUC(t), and the binary curves."""
+"""Discrimination: concordance, AUC(t), and areas under binary curves."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def concordance_measures(
     Parameters
     ----------
     weights : CensoringWeights or None
-        None under delayed entry, where there is no Uno's C.
+        None under delayed entry, for which Uno's C is not defined.
 
     Returns
     -------
@@ -131,13 +131,13 @@ def horizon_auc(
 
 
 def thin_follow_up(arm: ArmScores, weights: CensoringWeights, horizon: float) -> str:
-    """Say that few patients carry much weight at a horizon, or nothing."""
+    """Return a remark if few patients carry much weight at a horizon; else empty."""
     least = min(float(weights.at(f, horizon).min()) for f in arm.folds)
     return f"few patients are followed to the horizon (G = {least:.3f})" if least < 0.1 else ""
 
 
 def beyond_follow_up(arm: ArmScores, weights: CensoringWeights, horizon: float) -> str:
-    """Say why nothing can be said at a horizon, or nothing."""
+    """Return the reason why a horizon cannot be evaluated; else empty."""
     longest = max(float(f.time.max()) for f in arm.folds)
     if weights.closed and horizon > longest:
         return f"the horizon is beyond the last follow-up ({longest:g})"
@@ -158,14 +158,15 @@ def _fold_area(panel: Panel, fold: FoldScores, case: Floats, control: Floats) ->
 
 
 def mean_auc(areas: Sequence[Estimate], survival: Sequence[float]) -> Estimate:
-    """Mean of AUC(t) over horizons, each weighted by the events that fall before it.
+    """Mean of AUC(t) over horizons, weighted by the events since the previous horizon.
 
     Parameters
     ----------
     areas : sequence of Estimate
         AUC at each horizon.
     survival : sequence of float
-        Kaplan-Meier survival at each horizon: the weight is its fall since the last one [1]_.
+        Kaplan-Meier survival at each horizon; the weight is its decrease since the previous horizon
+        [1]_.
 
     References
     ----------
@@ -188,7 +189,7 @@ def roc_measure(panel: Panel, arm: ArmScores, *, favourable: bool = False) -> Es
     Parameters
     ----------
     favourable : bool
-        The positive label is the good outcome: low risk is then expected in positives.
+        The positive label is the better outcome, so positives are expected to have a low risk.
     """
     parts = []
     for fold in arm.folds:
@@ -201,9 +202,9 @@ def roc_measure(panel: Panel, arm: ArmScores, *, favourable: bool = False) -> Es
 def average_precision(panel: Panel, arm: ArmScores, *, favourable: bool = False) -> Estimate:
     """Area under the precision-recall curve within folds, mean of the folds.
 
-    The step-wise sum over distinct risks, without interpolation. Chance is the share of
-    positives, which differs between folds. Folds of one class are skipped: without positives
-    precision is undefined, and without negatives it is 1 whatever the risks are.
+    The step-wise sum over distinct risks, without interpolation. Chance is the proportion of
+    positives, which differs between folds. Folds with one class are skipped: without positives
+    precision is undefined, and without negatives it is always 1.
     """
     parts = []
     for fold in arm.folds:

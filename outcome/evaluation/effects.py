@@ -30,7 +30,7 @@ def effects(
     *,
     made_of_covariates: Collection[str] = (),
 ) -> pd.DataFrame:
-    """Hazard or odds ratios of the score and of the covariates, alone and together.
+    """Hazard or odds ratios of the score and covariates, univariable and multivariable.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ def effects(
     covariates : DataFrame, optional
         As for `added_value`.
     made_of_covariates : collection of str
-        Arms whose score is a function of the covariates alone: their effects cannot be separated,
-        so that they have no multivariable model.
+        Arms whose score is a function of the covariates alone. They have no multivariable model,
+        because the effects cannot be separated.
 
     Returns
     -------
@@ -76,9 +76,9 @@ class EffectModel:
     x : ndarray, shape (n, p)
         Values of the terms.
     endless : ndarray of bool, shape (p,)
-        Indicators of a level without event (or without anything else), whose coefficient is not
-        finite. Its patients say nothing about the other levels: the fit without them is the limit
-        of the joint one.
+        Indicators of a level in which no patient or every patient has the event, whose coefficient
+        is not finite. Its patients contribute nothing to the other levels; the fit without them is
+        the limit of the joint fit.
     """
 
     arm: str
@@ -90,12 +90,12 @@ class EffectModel:
 
     @property
     def fitted(self) -> tuple[NDArray[np.bool_], Floats]:
-        """Patients who enter the fit, and their values of the terms that have a coefficient."""
+        """Patients used in the fit, and their values of the terms with a coefficient."""
         others = np.asarray(~self.x[:, self.endless].any(axis=1))
         return others, self.x[others][:, ~self.endless]
 
     def note(self, j: int, coefficient: float) -> str:
-        """Say why the j-th term has no ratio; empty if it has one."""
+        """Return the reason why the j-th term has no ratio; empty if it has one."""
         if self.endless[j]:
             return "no finite ratio: all patients at this level have the event, or none"
         return "the model did not converge" if np.isnan(coefficient) else ""
@@ -112,7 +112,7 @@ def effect_models(
     matrix, names, variables = np.empty((panel.n, 0)), list[str](), list[str]()
     if covariates is not None:
         matrix, names, variables = design(align(covariates, panel))
-    # no covariate is called by the empty text, so the risk is a variable of its own
+    # no covariate has an empty name, so it can denote the risk
     terms, variables = ["risk", *names], ["", *variables]
     for arm in arms:
         rows = first_repeat(arm)
@@ -120,7 +120,7 @@ def effect_models(
         risk[rows.patient] = rows.scaled
         table = np.column_stack([risk, matrix])[rows.patient]
         for variable in dict.fromkeys(variables):
-            # each indicator alone would be against all other patients, not against the first level
+            # a single indicator would be compared with all other patients, not with the first level
             mine = [j for j, v in enumerate(variables) if v == variable]
             found = [terms[j] for j in mine]
             yield _complete(arm.name, "univariable", found, rows, table[:, mine])
@@ -131,7 +131,7 @@ def effect_models(
 def _complete(
     arm: str, name: str, terms: list[str], rows: FirstRepeat, table: Floats
 ) -> EffectModel:
-    """Leave out patients with a missing value."""
+    """Remove patients with a missing value."""
     keep = np.asarray(~np.isnan(table).any(axis=1))
     kept, x = rows.take(keep), table[keep]
     endless = np.zeros(len(terms), dtype=bool)

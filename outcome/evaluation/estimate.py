@@ -1,4 +1,4 @@
-"""What every metric is made of: a value, its influence by patient, and its resamples."""
+"""Parts of every metric: a value, the influence of each patient, and resamples."""
 
 from __future__ import annotations
 
@@ -34,35 +34,35 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 FIXED = "fixed models"
-"""Source of a variance that takes the models as given."""
+"""Source of a variance that treats the models as fixed."""
 
 
 @dataclass(frozen=True)
 class Estimate:
     """A metric of one arm, or a difference between two.
 
-    The interval and the standard error are those of `crossfit`, where there is one; else they
-    take the fitted models as given.
+    The interval and the standard error are those of `crossfit`, if present; else they treat the
+    fitted models as fixed.
 
     Attributes
     ----------
     value : float
-        NaN where it cannot be estimated; `note` says why.
+        NaN if it cannot be estimated; `note` gives the reason.
     influence : ndarray, shape (n,), or None
-        Infinitesimal-jackknife values over the panel; 0 for patients that were not scored.
-        Squares sum to the variance. None where there is no closed form.
+        Infinitesimal-jackknife values over the panel; 0 for patients that were not scored. Their
+        squares sum to the variance. None if there is no closed form.
     draws : ndarray, shape (r,), or None
         The metric in every resample of patients.
     bounds : tuple of float, optional
-        An interval that comes from theory and not from the resamples.
+        An interval from theory instead of resamples.
     note : str
     by_repeat : tuple of float
-        The metric in each repeat, where `value` is their mean.
+        The metric in each repeat, if `value` is their mean.
     crossfit : CrossfitEstimate, optional
-        The same metric with a variance that counts testing and training.
+        The same metric with a variance from test sampling and training.
     pairs : callable, optional
-        Disjoint comparable pairs of each fold, for an interval where no patient moves the
-        metric; None for what is not a mean of concordances over folds.
+        Disjoint comparable pairs of each fold, for an interval if the metric does not depend on any
+        single patient; None for metrics that are not a mean of concordances over folds.
     """
 
     value: float
@@ -81,7 +81,7 @@ class Estimate:
 
     @property
     def se(self) -> float:
-        """Standard error; NaN where no patient moves the metric."""
+        """Standard error; NaN if the metric does not depend on any single patient."""
         if self.crossfit is None or np.isnan(self.value):
             return self.fixed_se
         return float("nan") if at_edge(self.crossfit) else self.crossfit.se
@@ -95,21 +95,21 @@ class Estimate:
 
     @property
     def source(self) -> str:
-        """Where the variance comes from: see `CrossfitVariance`; empty without an interval."""
+        """Source of the variance, see `CrossfitVariance`; empty without an interval."""
         if self._found is not None:
             return self._found.source
         return FIXED if self.crossfit is None and not np.isnan(self.interval()).any() else ""
 
     @property
     def remarks(self) -> str:
-        """`note`, and what there is to say about the interval."""
+        """`note`, and remarks about the interval."""
         edge = self._edge
         unknown_variance = self.crossfit.note if self.crossfit and self._found is None else ""
         parts = [self.note, edge.note if edge else "", unknown_variance]
         return "; ".join(dict.fromkeys(filter(None, parts)))
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Give the t interval of `crossfit`, exact limits at the edge, or `fixed_interval`."""
+        """Return the t interval of `crossfit`, exact limits at the edge, or `fixed_interval`."""
         if self.crossfit is None or np.isnan(self.value):
             return self.fixed_interval(level)
         if edge := self._edge:
@@ -118,7 +118,7 @@ class Estimate:
 
     @property
     def fixed_se(self) -> float:
-        """Standard error given the models: by influence, else by resamples."""
+        """Standard error for fixed models: by influence, else by resamples."""
         if np.isnan(self.value):
             return float("nan")
         if self.influence is not None:
@@ -128,7 +128,7 @@ class Estimate:
         return float(np.nanstd(self.draws, ddof=1))
 
     def fixed_interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Percentile interval of the resamples, or the one from theory: given the models."""
+        """Interval for fixed models: percentiles of the resamples, or from theory."""
         if np.isnan(self.value):
             return float("nan"), float("nan")
         if self.bounds is not None:
@@ -143,7 +143,7 @@ class Estimate:
 
     @property
     def _edge(self) -> EdgeInterval | None:
-        """The interval where the variance is 0; None where it is not."""
+        """The interval if the variance is 0, else None."""
         if self.crossfit is None or self._found is None or not at_edge(self.crossfit):
             return None
         if self.pairs is None:
@@ -160,9 +160,9 @@ class PairedDifference:
     ----------
     change : Estimate
     p : float
-        Two-sided, by the variance of `change`.
+        Two-sided p value, by the variance of `change`.
     p_fixed : float
-        Two-sided z test given the fitted models.
+        Two-sided p value of a z test that treats the fitted models as fixed.
     """
 
     change: Estimate
@@ -171,12 +171,12 @@ class PairedDifference:
 
 
 def unknown(note: str) -> Estimate:
-    """Give a metric that cannot be estimated, with the reason."""
+    """Return a metric that cannot be estimated, with the reason."""
     return Estimate(float("nan"), note=note)
 
 
 def with_note(measure: Estimate, note: str) -> Estimate:
-    """Add a remark to a metric that is known."""
+    """Add a remark to a known metric."""
     if not note or np.isnan(measure.value):
         return measure
     return replace(measure, note="; ".join(filter(None, [measure.note, note])))
@@ -208,8 +208,8 @@ def mean_of_repeats(measures: Sequence[Estimate], note: str = "") -> Estimate:
 def mean_over_folds(panel: Panel, arm: ArmScores, parts: Sequence[Estimate]) -> Estimate:
     """Unweighted mean over the folds of a repeat, then over repeats.
 
-    Folds in which the metric cannot be estimated are left out. In a resample that leaves a
-    fold without comparable patients, the mean is over the other folds.
+    Folds in which the metric cannot be estimated are skipped. If a fold has no comparable patients
+    in a resample, the mean is over the other folds.
 
     Parameters
     ----------
@@ -255,8 +255,8 @@ def difference(arm: Estimate, baseline: Estimate) -> PairedDifference:
     """Paired difference of two metrics of the same panel.
 
     The p value is that of a t test by the variance of `outcome.statistics.crossfit_variance`.
-    Metrics without one have a z test given the fitted models: with the influence of the
-    difference, else with the standard deviation of its paired resamples. Two arms that never
+    Metrics without one have a z test that treats the fitted models as fixed, with the influence of
+    the difference, else with the standard deviation of its paired resamples. Two arms that never
     differ have p = 1.
     """
     value, nothing = arm.value - baseline.value, float("nan")
@@ -284,12 +284,12 @@ def difference(arm: Estimate, baseline: Estimate) -> PairedDifference:
 def _two_sided(value: float, se: float) -> float:
     if np.isnan(se):
         return float("nan")
-    if se < 1e-12:  # rounding: the arms rank every pair alike
+    if se < 1e-12:  # rounding: the arms rank all pairs identically
         return 1.0 if abs(value) < 1e-12 else float("nan")
     return float(2 * ndtr(-abs(value) / se))
 
 
 def wald(value: float, se: float, level: float = 0.95) -> tuple[float, float]:
-    """Give the normal interval around an estimate."""
+    """Return the normal interval of an estimate."""
     half = float(ndtri(0.5 + level / 2)) * se
     return value - half, value + half

@@ -70,7 +70,7 @@ class Evaluation:
     risk_groups : DataFrame
         One row per arm and group; see `outcome.evaluation.risk_groups.risk_group_table`.
     notes : tuple of str
-        How the numbers were computed, and how to read them.
+        How the results were computed and how to interpret them.
     warnings : tuple of str
         Warnings about the results.
     further : mapping of str to DataFrame
@@ -118,7 +118,7 @@ class Evaluation:
 
     @property
     def manifest_part(self) -> dict[str, list[str]]:
-        """Notes and warnings, and the names of the tables, as a manifest holds them."""
+        """Notes, warnings and names of the tables, as in a manifest."""
         return {
             "notes": list(self.notes),
             "warnings": list(self.warnings),
@@ -128,7 +128,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class PatientTables:
-    """Tables of patients that go with predictions.
+    """Tables of patients that accompany predictions.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a notebook shows of an evaluation."""
+"""Display of an evaluation in a notebook."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Metrics within one test fold: a value, and the influence of each patient on it.
 
-These are the terms of `outcome.evaluation.crossfit_estimates`. Every influence carries the factor
-for small samples: a variance that is plugged in from d cases is too small by (d - 1) / d.
+These are the terms of `outcome.evaluation.crossfit_estimates`. Every influence value includes a
+factor for small samples: a plug-in variance from d cases is too small by (d - 1) / d.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class FoldValue:
     Attributes
     ----------
     value : float
-        NaN where it cannot be estimated; `note` says why.
+        NaN if it cannot be estimated; `note` gives the reason.
     influence : ndarray, shape (m,)
         Derivative of `value` by each patient's weight, times the small-sample factor.
     size : float
-        Weight of the fold in the mean over folds; 1 where all folds count alike.
+        Weight of the fold in the mean over folds; 1 for equal weights.
     size_influence : ndarray, shape (m,), or None
-        Derivative of `size` by each patient's weight; None where it is fixed.
+        Derivative of `size` by each patient's weight; None if it is fixed.
     note : str
     """
 
@@ -82,12 +82,12 @@ def uno_in_fold(weights: CensoringWeights) -> FoldMetric:
 
 
 def pairs_in_fold(fold: FoldScores) -> FoldValue:
-    """Harrell's C with folds weighed by their comparable pairs: over folds, all pairs pooled."""
+    """Harrell's C with folds weighted by comparable pairs, i.e. pooled over all pairs."""
     found = concordance(fold.time, fold.event, fold.risk, group=fold.stratum, entry=fold.entry)
     if not found.comparable:
         return _unknown(fold, f"no comparable pair in fold {fold.fold}")
     factor = small_sample_factor(int(fold.event.sum()))
-    # The weights of both patients of a single pair cancel in the share of concordant pairs.
+    # The weights of both patients of a single pair cancel in the proportion of concordant pairs.
     moved = found.influence if found.n_pairs > 1 else np.zeros(len(fold.patient))
     c = found.agreeing / found.comparable
     return FoldValue(c, factor * moved, found.comparable, factor * found.pairs)
@@ -106,7 +106,7 @@ def area_at_horizon(weights: CensoringWeights, horizon: float) -> FoldMetric:
 
 
 def area_of_labels(*, favourable: bool = False) -> FoldMetric:
-    """Area under the ROC curve within strata; `favourable`: the positive label is the good one."""
+    """Area under the ROC curve in strata; `favourable`: the positive label is the better one."""
 
     def metric(fold: FoldScores) -> FoldValue:
         positive, negative = fold.weight * fold.event, fold.weight * ~fold.event
@@ -118,8 +118,8 @@ def area_of_labels(*, favourable: bool = False) -> FoldMetric:
 def brier_at_horizon(weights: CensoringWeights, horizon: float) -> FoldMetric:
     """Brier score of the survival at a horizon, weighted for censoring; lower is better.
 
-    Folds weigh as the sum of their patients' censoring weights, so that over folds it is the
-    pooled mean. Patients without a predicted survival are left out.
+    The weight of a fold is the sum of the censoring weights of its patients, so the mean over folds
+    is the pooled mean. Patients without a predicted survival are skipped.
     """
 
     def metric(fold: FoldScores) -> FoldValue:
@@ -131,7 +131,7 @@ def brier_at_horizon(weights: CensoringWeights, horizon: float) -> FoldMetric:
 
 
 def brier_of_labels(fold: FoldScores) -> FoldValue:
-    """Mean squared distance of probability and label, pooled over folds; lower is better."""
+    """Mean squared difference of probability and label, pooled over folds; lower is better."""
     return _mean(fold, fold.weight * (fold.probability - fold.event) ** 2, fold.weight)
 
 
@@ -150,7 +150,7 @@ def _concordance(fold: FoldScores, weight: Floats) -> FoldValue:
 
 
 def _area(fold: FoldScores, case: Floats, control: Floats) -> FoldValue:
-    """Cases are averaged over cases, controls over controls: each has a count of its own.
+    """Cases are averaged over cases and controls over controls, with separate counts.
 
     With weights of 1 the variance is DeLong's.
     """
@@ -163,7 +163,7 @@ def _area(fold: FoldScores, case: Floats, control: Floats) -> FoldValue:
 
 
 def _mean(fold: FoldScores, above: Floats, below: Floats) -> FoldValue:
-    """Ratio of two sums over the patients for whom both terms are known."""
+    """Ratio of two sums over the patients with both terms known."""
     known = ~np.isnan(above) & ~np.isnan(below)
     above, below = np.where(known, above, 0.0), np.where(known, below, 0.0)
     total = float(below.sum())

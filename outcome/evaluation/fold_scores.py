@@ -24,12 +24,12 @@ def fold_scores(
     *,
     cross_validated: bool = True,
 ) -> pd.DataFrame:
-    """Give the primary metric in every test fold.
+    """Return the primary metric in every test fold.
 
     Returns
     -------
     DataFrame
-        `FOLD_COLUMNS`; NaN where a fold has too few pairs. The spread over folds is no standard
+        `FOLD_COLUMNS`; NaN if a fold has too few pairs. The spread over folds is not a standard
         error: folds are small, and their models share training patients.
     """
     metrics, _ = outcome.discrimination(panel, arms, cross_validated=cross_validated)
@@ -63,7 +63,7 @@ def fold_spread(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def risk_range(arms: Sequence[ArmScores]) -> pd.DataFrame:
-    """Lowest and highest risk in every test fold; equal where a model learned nothing.
+    """Lowest and highest risk in every test fold; equal if a model learned nothing.
 
     Returns
     -------

@@ -1,11 +1,11 @@
 """Log-rank test of risk groups under cross-validation.
 
 The groups of a cross-validated study come from models that were trained on each other's test
-patients. The variance of the log-rank test takes the groups as fixed, and so the test finds a
-difference in 13 to 14% of simulated studies of pure noise. Here the variance of
-`outcome.statistics.crossfit_variance` takes its place: the groups that each inner model would have
-given show how training moves the difference between observed and expected events. It finds a
-difference in 4 to 5% of them.
+patients. The variance of the log-rank test treats the groups as fixed, so the test finds a
+difference in 13 to 14% of simulated studies without any association. Here it is replaced by the
+variance of `outcome.statistics.crossfit_variance`: the groups that each inner model would have
+given show how training changes the difference between observed and expected events. This test finds
+a difference in 4 to 5% of these studies.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class GroupTest:
-    """A test that risk groups fare alike.
+    """A test of equal survival in risk groups.
 
     Attributes
     ----------
     p : float
     source : str
-        Where the variance comes from, see `CrossfitVariance`.
+        Source of the variance, see `CrossfitVariance`.
     """
 
     p: float
@@ -62,16 +62,16 @@ def crossfit_logrank(
     Returns
     -------
     GroupTest
-        NaN with one group, or where too few patients with an event make up the difference.
+        NaN with one group, or if too few patients with an event contribute to the difference.
 
     Notes
     -----
-    Inner model a puts as many patients of a fold and stratum into each group as the ensemble does,
-    by its own scores. With two groups, U observed less expected events, and t_i the influence of
-    patient i on U, the test is U^2 / (V0 + (J + Q) / 2) against F with 1 degree of freedom, as a
-    difference of two arms is tested. With more groups U is a vector: it is divided by the root of
-    its matrix V0, and the mean of J and of Q over the components inflates the variance. The
-    degrees of freedom of the denominator are the fewest of the components.
+    Inner model a assigns the same number of patients of a fold and stratum to each group as the
+    ensemble, by its own scores. With two groups, U observed minus expected events, and t_i the
+    influence of patient i on U, the test is U^2 / (V0 + (J + Q) / 2) against F with 1 degree of
+    freedom, as for a difference of two arms. With more groups U is a vector: it is divided by the
+    root of its matrix V0, and the mean of J and of Q over the components inflates the variance. The
+    degrees of freedom of the denominator are the smallest of the components.
     """
     n = 1 + max(int(f.patient.max()) for f in folds)
     groups = np.unique(np.concatenate(codes))
@@ -114,7 +114,7 @@ def crossfit_logrank(
 
 
 def _influence(fold: FoldScores, codes: Ints, groups: Ints) -> Floats:
-    """Influence on observed less expected events of every group, in the order of `groups`."""
+    """Influence on observed minus expected events of every group, in the order of `groups`."""
     found = np.zeros((len(codes), len(groups)))
     here = np.searchsorted(groups, np.unique(codes))
     found[:, here] = logrank_influence(

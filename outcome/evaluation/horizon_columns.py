@@ -1,4 +1,4 @@
-"""Names of columns that carry a horizon, and columns read as numbers."""
+"""Names of columns with a horizon, and columns read as numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PREFIX = "survival_"
 
 
 def horizon_name(horizon: float) -> str:
-    """How a horizon is written in the names of columns and metrics.
+    """Write a horizon as in the names of columns and metrics.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def number_column(
     low: float = -np.inf,
     high: float = np.inf,
 ) -> NDArray[np.float64]:
-    """Read a column as numbers: NaN where it is empty or absent, a problem where it is wrong.
+    """Read a column as numbers: NaN if empty or absent, a problem if invalid.
 
     Parameters
     ----------

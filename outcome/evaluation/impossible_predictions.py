@@ -1,4 +1,4 @@
-"""Predictions that cannot all be true, whatever the outcomes are."""
+"""Detection of contradictory predictions, independent of the outcomes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from outcome.statistics.concordance import concordance
 __all__ = ["impossible_predictions"]
 
 FEWEST_PAIRS = 10
-"""Pairs of different predictions in a fold, below which their order says nothing."""
+"""Minimum number of pairs of different predictions in a fold for a judgement of their order."""
 ROUNDING = 1e-9
-"""Largest rise of a survival probability that rounding explains."""
+"""Largest rise of a survival probability that rounding can explain."""
 
 Floats = NDArray[np.float64]
 
@@ -25,23 +25,23 @@ Floats = NDArray[np.float64]
 def impossible_predictions(
     panel: Panel, arms: Sequence[ArmScores], *, favourable: bool = False
 ) -> list[str]:
-    """Warn of predicted survival that rises with time, and of probabilities that contradict risks.
+    """Warn of survival that rises with time, and of probabilities that contradict risks.
 
     Parameters
     ----------
     panel : Panel
-        For the ids of patients.
+        Panel with the ids of patients.
     arms : sequence of ArmScores
     favourable : bool
-        The positive label is the better outcome: `probability` should then fall with the risk.
+        The positive label is the better outcome; `probability` should then decrease with the risk.
 
     Returns
     -------
     list of str
         For each arm, the patients whose survival at a later time is higher than at an earlier
-        one (`survival_<h>`, and `survival_at_time` at the own time); and the folds in which, of
-        two patients, the one with the higher risk has the better probability more often than
-        not. Pairs are of one fold and stratum, since risks are comparable within these only.
+        one (`survival_<h>`, and `survival_at_time` at the own time); and the folds in which, in
+        most pairs, the patient with the higher risk has the better probability. Pairs are within
+        fold and stratum, because risks are comparable only within these.
     """
     found = []
     for arm in arms:
@@ -55,7 +55,7 @@ def _rising(panel: Panel, arm: ArmScores) -> list[str]:
     several = set[int]()
     for fold in arm.folds:
         times, survival = _curves(fold)
-        # Gaps are passed over: each value is compared with the lowest one before it.
+        # Missing values are skipped: each value is compared with the lowest one before it.
         known = np.where(np.isnan(survival), np.inf, survival)
         lowest = np.minimum.accumulate(known, axis=1)[:, :-1]
         rises = survival[:, 1:] > lowest + ROUNDING
@@ -81,8 +81,8 @@ def _rising(panel: Panel, arm: ArmScores) -> list[str]:
 def _curves(fold: FoldScores) -> tuple[Floats, Floats]:
     """Return times and predicted survival of each patient, by time; shape (m, horizons + 1).
 
-    The survival at the own time is left out where it falls on a horizon: an event at that very
-    time may be counted in one of the two only.
+    The survival at the patient's own time is skipped if it is a horizon, because an event at
+    exactly that time may be counted in only one of the two.
     """
     m, horizons = len(fold.patient), sorted(fold.survival)
     times = np.column_stack([np.broadcast_to(np.array(horizons), (m, len(horizons))), fold.time])
@@ -93,7 +93,7 @@ def _curves(fold: FoldScores) -> tuple[Floats, Floats]:
 
 
 def _reversed(arm: ArmScores, *, favourable: bool) -> list[str]:
-    # Folds by column; columns that are wrong in the same folds are named together.
+    # Folds by column; columns with problems in the same folds are named together.
     wrong: dict[str, list[FoldScores]] = {}
     for fold in arm.folds:
         better = {f"survival_{horizon_name(h)}": s for h, s in fold.survival.items()}

@@ -1,8 +1,9 @@
-"""Predictions that look as if a model had scored the patients that it was trained on.
+"""Detection of predictions by models for their own training patients.
 
-Two signs, neither of them a proof: one model of a cross-validation scored the patients of several
-folds; or discrimination over all patients is far above the mean over folds. Out-of-fold risks
-come from a model per fold, whose scales differ, so that pooling them rather loses discrimination.
+There are two signs, neither of which is a proof: one model of a cross-validation scored patients of
+several folds; or discrimination over all patients is far above the mean over folds. Out-of-fold
+risks come from one model per fold. Their scales differ, so pooling them usually lowers
+discrimination.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ def models_of_several_folds(table: pd.DataFrame) -> list[str]:
     Parameters
     ----------
     table : DataFrame
-        Predictions with `arm, repeat, fold`, and where there is one a column `model`, `checkpoint`
-        or `model_fold` that names the model of each row.
+        Predictions with `arm, repeat, fold`, and optionally a column `model`, `checkpoint` or
+        `model_fold` with the model of each row.
 
     Returns
     -------
     list of str
-        A warning per arm. A column with one value that names no fold is taken for the name of a
-        method, and says nothing.
+        A warning per arm. A column with a single value that is not a fold is assumed to be the name
+        of a method and is ignored.
 
     Examples
     --------
@@ -73,13 +74,13 @@ def pooled_excess(arm: ArmScores, metric: FoldMetric) -> tuple[float, float, flo
     ----------
     arm : ArmScores
     metric : callable
-        Of one fold.
+        Metric in one fold.
 
     Returns
     -------
     pooled, mean, difference, error : float
-        `error` is the standard error of the difference, for patients drawn anew and models as they
-        are; all are NaN where fewer than two folds can be measured.
+        `error` is the standard error of the difference, for new patients and fixed models. All are
+        NaN if fewer than two folds can be evaluated.
     """
     folds = arm.first_folds
     values = [metric(fold) for fold in folds]
@@ -94,7 +95,7 @@ def pooled_excess(arm: ArmScores, metric: FoldMetric) -> tuple[float, float, flo
 
 
 def pooled_notices(arms: Sequence[ArmScores], *, favourable: bool = False) -> list[str]:
-    """Warn where discrimination over all patients is far above the mean over folds.
+    """Warn if discrimination over all patients is far above the mean over folds.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How certain single predictions are: spread over inner models, and bounds of survival times."""
+"""Uncertainty of individual predictions: spread over inner models, survival bounds."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def inner_model_spread(
 ) -> pd.DataFrame:
     """Spread of each patient's predicted probability over the inner models of the fold.
 
-    Inner models were trained on overlapping parts of the same development patients, so that the
-    spread shows how much a prediction depends on who happened to be in the training data. It is
-    not a confidence interval of the patient's outcome.
+    Inner models were trained on overlapping parts of the same development patients, so the spread
+    shows how much a prediction depends on the choice of training patients. It is not a confidence
+    interval for the patient's outcome.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def inner_model_spread(
     inner : mapping
         Scores by inner models, by arm.
     horizons : sequence of float
-        Where event-free probability is given; none for labels.
+        Times at which event-free probability is given; none for labels.
 
     Returns
     -------
@@ -114,8 +114,8 @@ def set_aside(
     """Discrimination and calibration when the least certain patients are set aside.
 
     In each fold the patients with the largest `sd` of `inner_model_spread`, at the last horizon,
-    are left out. The spread of a probability is largest where it is near one half: that those who
-    remain are easier to rank may only mean that they are further apart.
+    are set aside. The spread of a probability is largest near one half. If the remaining patients
+    are easier to rank, this may only mean that their risks are further apart.
 
     Parameters
     ----------
@@ -174,9 +174,9 @@ def survival_bounds(predictions: Predictions) -> pd.DataFrame:
     -------
     DataFrame
         `BOUND_COLUMNS`, one row per arm, first repeat. `coverage` is the share of patients whose
-        event comes at or after their bound: events before it count by the inverse probability of
-        not being censored, from all patients of the table. Wald interval. Empty for a table
-        without bounds.
+        event is at or after their bound. Events before it are weighted by the inverse probability
+        of not being censored, estimated on all patients of the table. Wald interval. Empty for a
+        table without bounds.
 
     Raises
     ------

@@ -14,11 +14,11 @@ Z = 1.959963984540054
 
 
 def mean_over_cohorts(table: pd.DataFrame, value: str, by: Sequence[str]) -> pd.DataFrame:
-    """Take the unweighted mean over cohorts, with a normal interval.
+    """Compute the unweighted mean over cohorts, with a normal interval.
 
-    Every cohort counts alike, as where cancer types are compared. The interval is about these
-    cohorts (no further ones), which are independent: its variance is the sum of theirs over the
-    number of cohorts squared.
+    Every cohort has the same weight, e.g. for a comparison over cancer types. The interval applies
+    to these cohorts only. They are independent: the variance is the sum of their variances divided
+    by the squared number of cohorts.
 
     Parameters
     ----------
@@ -31,8 +31,8 @@ def mean_over_cohorts(table: pd.DataFrame, value: str, by: Sequence[str]) -> pd.
     Returns
     -------
     DataFrame
-        `by`, `estimate, lower, upper, cohorts`, where there are two cohorts or more; no interval
-        where a standard error is missing.
+        `by`, `estimate, lower, upper, cohorts`, if there are at least two cohorts; no interval if a
+        standard error is missing.
     """
     rows = []
     for key, part in table.dropna(subset=value).groupby(list(by), sort=False):

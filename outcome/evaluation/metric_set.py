@@ -1,4 +1,4 @@
-"""The metrics of each kind of outcome, measured on one arm at a time."""
+"""The metrics of each kind of outcome, computed for one arm at a time."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class MetricSet:
 
     @staticmethod
     def is_compared(metric: str) -> bool:
-        """Whether a difference between arms says which is better: not so for calibration."""
+        """Whether a difference between arms shows which is better; not for calibration."""
         return not metric.startswith(("calibration_", "ici_", "dcal_"))
 
 
@@ -86,7 +86,7 @@ def with_training(
     inner: InnerByArm | None,
     pairs: Callable[[], list[int]] | None = None,
 ) -> Estimate:
-    """Give a metric the variance that counts testing and training; one that is unknown stays so.
+    """Add the variance from test sampling and training to a metric, unless it is unknown.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def survival_metrics(
 
 
 def _unweighted(arm: ArmScores, horizons: Sequence[float]) -> dict[str, Estimate]:
-    """Name the metrics that need weights for censoring, as unknown."""
+    """Return the metrics that need censoring weights, as unknown."""
     names = [f"auc_{horizon_name(h)}" for h in horizons] + ["mean_auc"] * bool(horizons)
     predicted = [h for h in horizons if h in arm.folds[0].survival]
     names += [f"brier_{horizon_name(h)}" for h in predicted] + ["ibs"] * (len(predicted) > 1)
@@ -159,7 +159,7 @@ def _unweighted(arm: ArmScores, horizons: Sequence[float]) -> dict[str, Estimate
 def landmark_metrics(
     panel: Panel, weights: CensoringWeights, horizon: float, inner: InnerByArm | None = None
 ) -> MetricSet:
-    """Metrics of the event by a horizon, yes or no, weighted for those censored before.
+    """Metrics of the event by a horizon, yes or no, weighted for earlier censoring.
 
     `auroc` is the cumulative/dynamic AUC at the horizon; `brier` and calibration are those of
     the column `survival_<horizon>`.

@@ -1,4 +1,4 @@
-"""Notes and warnings for readers of the numbers."""
+"""Notes and warnings about the results."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ __all__ = [
 
 
 def describe_weights(weights: CensoringWeights, unit: str) -> str:
-    """Say where censoring weights come from and at what tau Uno's C is truncated."""
+    """Describe the source of censoring weights and the truncation of Uno's C."""
     tau = "none could be chosen" if weights.tau is None else f"{weights.tau:g} {unit}"
     return f"Uno's C: tau = {tau}; censoring weights from {weights.source}"
 
 
 def describe_landmark(arm: ArmScores, weights: CensoringWeights, horizon: float, unit: str) -> str:
-    """Say how many patients' outcome by the horizon is known, and how the others are stood for."""
+    """Describe the number of unknown outcomes at the horizon, and the weighting of the others."""
     unknown = capped = n = 0
     for fold in arm.first_folds:
         case, control = weights.status_weights(fold, horizon)
@@ -64,11 +64,11 @@ COVERAGE = {
         "95% intervals and p values refer to these models on patients like those of the test set"
     ),
 }
-"""What intervals cover, and how that was checked, by the source of the variance."""
+"""Coverage of intervals and its validation, by the source of the variance."""
 
 
 def interval_notices(arms: Sequence[ArmScores], primary: Sequence[Estimate]) -> list[str]:
-    """Say what the intervals of the arms cover, and what stays exploratory.
+    """Describe what the intervals of the arms cover, and which results are exploratory.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def interval_notices(arms: Sequence[ArmScores], primary: Sequence[Estimate]) -> 
 
 
 def small_sample_notices(arms: Sequence[ArmScores], *, landmark: float | None) -> list[str]:
-    """Say which arms are too small for a verdict, or for intervals that were checked."""
+    """Name arms that are too small for a verdict, or for validated intervals."""
     found: dict[str, list[str]] = {}
     for arm in arms:
         if why := verdict_withheld(arm, landmark=landmark):
@@ -134,8 +134,8 @@ def _unknown_metrics(
     for arm in arms:
         reasons: dict[str, list[str]] = {}
         for metric, m in measured[arm.name].items():
-            # Most cohorts are too small for D-calibration; the table of metrics says so. What is
-            # not defined under delayed entry is in a note.
+            # Most cohorts are too small for D-calibration, as stated in the table of metrics.
+            # Metrics not defined under delayed entry are in a note.
             if np.isnan(m.value) and metric != "dcal_p" and m.note not in UNDEFINED:
                 reasons.setdefault(m.note, []).append(metric)
         for note, metrics in reasons.items():
@@ -151,7 +151,7 @@ def _constant(arm: ArmScores) -> list[FoldScores]:
 
 
 def name_folds(arm: ArmScores, folds: Sequence[FoldScores]) -> str:
-    """Name some folds of an arm, at most ten, and say how many it has."""
+    """Name some folds of an arm, at most ten, with the number of its folds."""
     several = len(arm.repeats) > 1
     names = [f"{f.repeat}/{f.fold}" if several else f.fold for f in folds]
     kind = "repeat/fold" if several else "fold"

@@ -1,4 +1,4 @@
-"""What differs in evaluation between a time to an event, an event by a horizon, and a label.
+"""Differences in evaluation between a time to an event, an event by a horizon, and a label.
 
 The kind is chosen once, by `described_outcome` or `table_outcome`; everything that depends on it
 (metrics, tables, words of the report) is an attribute or method of the class of that kind.
@@ -45,26 +45,26 @@ _YES = frozenset({"yes", "y", "true", "t", "positive", "pos"})
 
 @dataclass(frozen=True)
 class EvaluatedOutcome(ABC):
-    """The outcome that predictions are evaluated on.
+    """The outcome on which predictions are evaluated.
 
     Attributes
     ----------
     name : str
-        Of the endpoint.
+        Name of the endpoint.
     unit : str
-        Of the times; empty for a label.
+        Unit of the times; empty for a label.
     horizons : tuple of float
-        Ascending, in `unit`: where AUC(t), Brier and calibration are computed.
+        Times at which AUC(t), Brier score and calibration are computed; ascending, in `unit`.
     favourable : bool
-        The positive label is the better outcome, so that low risk predicts it.
+        The positive label is the better outcome, so low risk predicts it.
     positive : str
         Code of the positive label.
     strata : str
         Name of the column of strata; empty without.
     competing : bool
-        Some patients had a competing event.
+        Whether some patients had a competing event.
     late : bool
-        Observation of patients begins after the origin (delayed entry, left truncation).
+        Whether observation begins after the origin (delayed entry, left truncation).
     """
 
     name: str = "the outcome"
@@ -80,27 +80,27 @@ class EvaluatedOutcome(ABC):
     primary: ClassVar[str]
     """The metric whose p values are corrected over arms."""
     word: ClassVar[str] = "event"
-    """What is counted of the patients."""
+    """What is counted in patients."""
     counted: ClassVar[str] = "Events"
     """Heading of a column that counts them."""
     ratio: ClassVar[str] = "hazard ratio"
     regression: ClassVar[str] = "Cox"
     regression_models: ClassVar[str] = "Cox models (ties after Efron) with a baseline hazard"
     limiting: ClassVar[str] = "events"
-    """The patients whose number limits what can be estimated."""
+    """Description of the patients whose number limits the estimates."""
     times: ClassVar[bool] = True
     """Whether outcomes are times to an event."""
     ranks_times: ClassVar[bool] = False
-    """Whether the question is which patient has the event first."""
+    """Whether metrics rank the times of events."""
 
     @property
     def landmark(self) -> float | None:
-        """The time by which the event counts, where the question is yes or no by then."""
+        """The time by which the event counts, if the outcome is yes or no by then."""
         return None
 
     @property
     def positive_name(self) -> str:
-        """What a patient with the outcome is called."""
+        """Word for a patient with the outcome."""
         return "event"
 
     @property
@@ -118,7 +118,7 @@ class EvaluatedOutcome(ABC):
         """Return one of `status_words` for each row of outcomes."""
 
     def limiting_count(self, positive: int, known: int) -> int:
-        """Return the number of patients that limits what can be estimated."""
+        """Return the number of patients that limits the estimates."""
         return positive
 
     def cases(self, fold: FoldScores) -> Bools:
@@ -126,11 +126,11 @@ class EvaluatedOutcome(ABC):
         return fold.event
 
     def label_known(self, fold: FoldScores) -> Bools:
-        """Patients of whom it is known whether they have the outcome."""
+        """Patients with a known outcome."""
         return np.ones(len(fold.patient), dtype=bool)
 
     def probability(self, fold: FoldScores) -> NDArray[np.float64]:
-        """Predicted probability of the outcome; NaN where the table has none."""
+        """Predicted probability of the outcome; NaN if the table has none."""
         return fold.probability
 
     @abstractmethod
@@ -153,7 +153,7 @@ class EvaluatedOutcome(ABC):
     def discrimination(
         self, panel: Panel, arms: Sequence[ArmScores], *, cross_validated: bool
     ) -> tuple[MetricSet, list[str]]:
-        """Return the metrics without those at horizons and inner models: a primary metric alone."""
+        """Return the metrics without horizons and inner models, for a primary metric alone."""
         return self.metric_set(panel, arms, cross_validated=cross_validated)
 
 
@@ -267,7 +267,7 @@ class LandmarkOutcome(EvaluatedOutcome):
         return np.asarray(fold.ended | (fold.time >= self.horizons[0]))
 
     def probability(self, fold: FoldScores) -> NDArray[np.float64]:
-        """Predicted probability of the event by the horizon; NaN where the table has none."""
+        """Predicted probability of the event by the horizon; NaN if the table has none."""
         missing = np.full(len(fold.patient), np.nan)
         return np.asarray(1 - fold.survival.get(self.horizons[0], missing))
 
@@ -302,7 +302,7 @@ class BinaryOutcome(EvaluatedOutcome):
 
     @property
     def positive_name(self) -> str:
-        """What a positive patient is called; a bare code, or a yes, is given its column."""
+        """Word for a positive patient; for a bare code or a yes, with the name of its column."""
         is_word = any(c.isalpha() for c in self.positive)
         meaningful = is_word and self.positive.lower() not in _YES
         return self.positive if meaningful else f"{self.name} = {self.positive}"
@@ -349,7 +349,7 @@ def described_outcome(spec: Mapping[str, Any], predictions: Predictions) -> Eval
     Parameters
     ----------
     spec : mapping
-        `kind` (by default what the columns of the predictions say), `name`, `unit`, `horizons`,
+        `kind` (by default from the columns of the predictions), `name`, `unit`, `horizons`,
         `favourable`, `positive`, `strata`; all optional.
     predictions : Predictions
         For competing events and delayed entry.
@@ -391,7 +391,7 @@ def table_outcome(
     landmark: float | None = None,
     favourable: bool = False,
 ) -> EvaluatedOutcome:
-    """Make the outcome of a table of predictions from its columns and what was asked for."""
+    """Make the outcome of a table of predictions from its columns and the request."""
     kind = "landmark" if landmark is not None and predictions.kind != "binary" else None
     spec = {"kind": kind, "unit": unit, "horizons": horizons, "favourable": favourable}
     if landmark is not None:

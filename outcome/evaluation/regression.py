@@ -24,7 +24,7 @@ class FittedModel:
     Attributes
     ----------
     coef, se : ndarray, shape (p,)
-        Of the covariates; NaN where the model did not converge.
+        Coefficients and standard errors; NaN if the model did not converge.
     loglik : float
     predictor : ndarray, shape (n,)
         Linear predictor (logit with the block's intercept).
@@ -58,7 +58,8 @@ def fit_model(rows: FirstRepeat, x: Floats) -> FittedModel:
     cox = fit_cox(rows.time, rows.event, x, strata=rows.block, entry=rows.entry)
     ph = np.full(p, np.nan)
     if cox.converged:
-        # Events at a single time, or a covariate that strata hold constant, leave nothing to test.
+        # With events at a single time, or a covariate constant within strata, there is nothing to
+        # test.
         with suppress(np.linalg.LinAlgError):
             ph = proportional_hazards_test(
                 rows.time, rows.event, x, cox, strata=rows.block, entry=rows.entry

@@ -1,8 +1,8 @@
-"""Risk groups of predictions that are evaluated again, with the origin of their cut-offs.
+"""Risk groups of existing predictions, with the source of their cut-offs.
 
-Unbiased cut-offs come from development patients; a table of predictions has none. A quantile of
-the scored patients uses no outcome, and is marked exploratory. The maximally selected log-rank
-cut of the scored patients would make groups differ by construction, and is refused.
+Unbiased cut-offs come from development patients; a table of predictions has none. A quantile of the
+scored patients does not use the outcome and is marked exploratory. The maximally selected log-rank
+cut-off of the scored patients would make groups differ by construction and is refused.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NAMES: tuple[Literal["median", "tertiles", "maxstat"], ...] = ("median", "tertil
 
 @dataclass(frozen=True)
 class GroupOrigin:
-    """What the run that made the predictions of an arm says of its risk groups.
+    """Information of a run on the risk groups of an arm.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class GroupOrigin:
     cutoffs : str or list of float or None
         The rule of the run.
     described : str
-        Where the cut-offs came from, where an earlier evaluation has written it down.
+        Source of the cut-offs, if an earlier evaluation recorded it.
     """
 
     development: pd.DataFrame | None = None
@@ -54,11 +54,11 @@ class Grouped:
     ----------
     predictions : Predictions
     said : str
-        One sentence: where the cut-offs came from.
+        One sentence on the source of the cut-offs.
     exploratory : mapping of arm to str
-        How arms were cut on the scored patients themselves.
+        Rule for arms with cut-offs from the scored patients themselves.
     cutoffs : str or list of float or None
-        The rule, where all arms were cut on development patients.
+        The rule, if the cut-offs of all arms come from development patients.
     """
 
     predictions: Predictions
@@ -107,24 +107,24 @@ def regroup(
     *,
     ranks_times: bool = True,
 ) -> Grouped:
-    """Put every patient into a risk group, and say where the cut-offs came from.
+    """Assign every patient to a risk group, with the source of the cut-offs.
 
     Parameters
     ----------
     predictions : Predictions
     origins : mapping of arm to GroupOrigin or None
-        The run that it is from; None for a table, or for rows of several runs.
+        The run of the arm; None for a table, or for rows of several runs.
     rule : str or tuple of float, optional
-        By default the groups of the predictions, and the median where there are none. Otherwise
+        By default the groups of the predictions, or the median if there are none. Otherwise
         cut-offs from the development patients of the run; without them, from the scored patients
         of each fold.
     ranks_times : bool
-        The outcome is a time to an event, so that the log-rank cut can be selected.
+        Whether the outcome is a time to an event, so that a log-rank cut-off can be selected.
 
     Raises
     ------
     PredictionsError
-        Cut-offs that would be biased, or groups that are missing; all arms at once.
+        Cut-offs would be biased, or groups are missing; the message covers all arms.
     """
     if predictions.table.empty:
         raise PredictionsError("predictions: the table has no rows")
@@ -203,11 +203,12 @@ def _without_group(rows: pd.DataFrame) -> pd.Series:
 
 
 def _on_scored(rows: pd.DataFrame, rule: RiskGroups) -> _Cut:
-    """Cut each fold (and stratum) at quantiles of its own risks."""
+    """Divide each fold (and stratum) at quantiles of its own risks."""
     lead = "the groups given with the predictions are not used"
     if _without_group(rows).all():
         lead = "the predictions contain no groups"
-    # maxstat is refused later; the median stands in, so that all problems are reported at once.
+    # maxstat is refused later; the median is used meanwhile, so that all problems are reported at
+    # once.
     shares = shares_of("median" if rule == "maxstat" else rule)
     keys = ["repeat", "fold", *(["strata"] if "strata" in rows else [])]
     groups = pd.Series("", index=rows.index)
@@ -228,7 +229,7 @@ def _on_scored(rows: pd.DataFrame, rule: RiskGroups) -> _Cut:
 def _on_development(
     arm: str, rows: pd.DataFrame, scores: pd.DataFrame, rule: RiskGroups, problems: Problems
 ) -> _Cut:
-    """Cut each fold at what its development patients give, as the run itself would."""
+    """Divide each fold at the cut-offs of its development patients, as in the run."""
     groups = pd.Series("", index=rows.index)
     patients = rows.drop_duplicates("patient_id").set_index("patient_id")
     stratified = "strata" in rows and bool(rows["strata"].notna().all())
@@ -260,7 +261,7 @@ def _on_development(
 
 
 def _outcomes(patients: pd.DataFrame) -> Outcomes:
-    """Outcomes as the cut-offs need them; those of patients without one are not used."""
+    """Outcomes for the cut-offs, without patients with a missing outcome."""
     n = len(patients)
     known = "strata" in patients
     strata = patients["strata"].to_numpy(dtype=str) if known else np.full(n, "")

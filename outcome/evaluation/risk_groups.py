@@ -42,9 +42,9 @@ class GroupedPatients:
     names : list of str
         Groups, lowest risk first.
     exploratory : bool
-        The groups were made here, from the median of each fold.
+        Whether the groups were made here, from the median of each fold.
     entry : ndarray, shape (n,), or None
-        Start of observation, where it is delayed.
+        Start of observation, if it is delayed.
     """
 
     time: NDArray[np.float64]
@@ -67,15 +67,15 @@ class GroupedPatients:
         return bool((self.code == 2).any())
 
     def entry_of(self, rows: NDArray[np.bool_]) -> NDArray[np.float64] | None:
-        """Start of observation of some of the patients; None where it is the origin."""
+        """Start of observation of some of the patients; None if it is the origin."""
         return None if self.entry is None else self.entry[rows]
 
     def n_at_origin(self, rows: NDArray[np.bool_]) -> int:
-        """Count those of some patients who are under observation from the origin on."""
+        """Count the patients who are under observation from the origin."""
         return int(rows.sum() if self.entry is None else (self.entry[rows] <= 0).sum())
 
     def event_free(self, name: str) -> EventFree:
-        """Estimate how many of a group are free of the event over time."""
+        """Estimate the proportion of a group that is free of the event over time."""
         i = self.group == name
         if self.competing:
             found = cumulative_incidence(self.time[i], self.code[i], entry=self.entry_of(i))
@@ -85,7 +85,7 @@ class GroupedPatients:
 
 @dataclass(frozen=True)
 class EventFree:
-    """Share of patients without the event: Kaplan-Meier; Aalen-Johansen where events compete.
+    """Proportion without the event: Kaplan-Meier, or Aalen-Johansen with competing events.
 
     Patients with a competing event stay free of the event of interest.
     """
@@ -107,7 +107,7 @@ class EventFree:
         return counts[0].astype(int), counts[1].astype(int), counts[2].astype(int)
 
     def at(self, when: ArrayLike) -> NDArray[np.float64]:
-        """Share free of the event just after each of `when`."""
+        """Proportion free of the event just after each of `when`."""
         share = self.curve.at(when)
         return share if isinstance(self.curve, KaplanMeier) else 1 - share
 
@@ -120,7 +120,7 @@ class EventFree:
         return (1 - upper).reshape(shape), (1 - lower).reshape(shape)
 
     def reaches(self, when: float) -> bool:
-        """Whether the share is known at `when`."""
+        """Whether the proportion is known at `when`."""
         return self.curve.reaches(when)
 
     def median(self) -> tuple[float, float, float]:
@@ -129,11 +129,11 @@ class EventFree:
 
 
 def group_patients(arm: ArmScores) -> GroupedPatients:
-    """Take the risk groups of the first repeat, or cut each fold at its median risk.
+    """Return the risk groups of the first repeat, or divide each fold at its median risk.
 
-    Only one repeat is used, since the groups of a patient may differ between repeats and
-    patients must not be counted twice. Medians are within fold and stratum; a risk equal to
-    the median is low.
+    Only one repeat is used, because the groups of a patient may differ between repeats and patients
+    must not be counted twice. Medians are within fold and stratum; a risk equal to the median is
+    low.
     """
     folds = arm.first_folds
     given = all((f.group != "").all() for f in folds)
@@ -174,12 +174,12 @@ def risk_group_table(arms: Sequence[ArmScores], inner: InnerByArm | None = None)
     -------
     DataFrame
         `GROUP_COLUMNS`, or `RATE_COLUMNS` for a binary outcome. Median survival has a log-log
-        interval; where events compete it is the time at which the cumulative incidence reaches one
-        half, and the note says so. Hazard ratios are against the lowest group, from a Cox model
-        stratified by fold and stratum; the log-rank test is stratified alike and the same in
-        every row of an arm. `logrank_p` of several folds counts that other patients would also
-        have trained other models, see `outcome.evaluation.group_test`; `variance` says from
-        what. `logrank_p_fixed` takes the groups as given, and finds differences too often.
+        interval. With competing events it is the time at which the cumulative incidence reaches one
+        half, as stated in the note. Hazard ratios compare with the lowest group, in a Cox model
+        stratified by fold and stratum. The log-rank test has the same strata and is the same in
+        every row of an arm. With several folds, `logrank_p` includes the variation from training,
+        see `outcome.evaluation.group_test`; `variance` is its source. `logrank_p_fixed` takes the
+        groups as given and finds differences too often.
     """
     timed = arms[0].timed
     rows = [

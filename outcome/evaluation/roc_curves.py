@@ -19,15 +19,15 @@ Floats = NDArray[np.float64]
 ROC_COLUMNS = ["arm", "repeat", "fold", "stratum", "fpr", "tpr"]
 SCORE_COLUMNS = ["arm", "scale", "outcome", "lower", "upper", "share", "n"]
 MEAN = "mean"
-"""Fold of the vertical mean of the curves."""
+"""Name of the vertical mean of the curves, in the column of the fold."""
 _GRID = np.linspace(0, 1, 201)
 
 
 def roc_curves(arms: Sequence[ArmScores], outcome: EvaluatedOutcome) -> pd.DataFrame:
     """ROC curve of every test fold and stratum, and their vertical mean.
 
-    Scores of different folds or strata are never compared. Patients whose outcome is unknown
-    are left out; the others carry the column `weight` of the predictions.
+    Scores of different folds or strata are never compared. Patients with an unknown outcome are
+    skipped; the others are weighted by the column `weight` of the predictions.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ def roc_curves(arms: Sequence[ArmScores], outcome: EvaluatedOutcome) -> pd.DataF
     Returns
     -------
     DataFrame
-        `ROC_COLUMNS`: false and true positive rate; tied scores share one point. The mean has
-        fold `mean`. Folds with one class are left out.
+        `ROC_COLUMNS`: false and true positive rate; tied scores share one point. The mean has fold
+        `mean`. Folds with one class are skipped.
     """
     rows: list[list[object]] = []
     for arm in arms:
@@ -78,8 +78,8 @@ def score_distribution(arms: Sequence[ArmScores], outcome: EvaluatedOutcome) -> 
     -------
     DataFrame
         `SCORE_COLUMNS`: `scale` is `probability` (as predicted) or, without such a column,
-        `rank` (of the risk within its fold, 0 to 1); `outcome` is 0 or 1; `share` is that of
-        the `n` patients with this outcome whose score lies between `lower` and `upper`.
+        `rank` (of the risk within its fold, 0 to 1); `outcome` is 0 or 1; `share` is the proportion
+        of the `n` patients with this outcome whose score is between `lower` and `upper`.
     """
     rows: list[list[object]] = []
     for arm in arms:

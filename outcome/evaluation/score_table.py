@@ -1,4 +1,4 @@
-"""Outcomes and scores in arrays, as a table of predictions."""
+"""Conversion of outcomes and scores in arrays to a table of predictions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def score_table(
     Parameters
     ----------
     y : Surv array, DataFrame or array of labels, shape (n,)
-        Of labels the class that sorts last is positive.
+        For labels, the last class in sorted order is positive.
     scores : array, shape (n,), or mapping of name to array
         Risks, higher is worse.
     horizon : float or sequence of float, optional
@@ -39,13 +39,13 @@ def score_table(
     probabilities : bool
         Scores are probabilities of the positive label.
     groups : array, shape (n,), optional
-        Scores are compared only within these: the folds of a cross-validation.
+        Folds of a cross-validation; scores are compared only within folds.
     strata : array, shape (n,), optional
 
     Raises
     ------
     InputError
-        Lengths do not agree, or a score is no number; all problems at once.
+        Lengths do not match, or a score is not a number; the message lists all problems.
     """
     known = outcome_frame(y).drop(columns="patient_id", errors="ignore").reset_index(drop=True)
     if "label" in known:

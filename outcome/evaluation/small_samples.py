@@ -1,4 +1,4 @@
-"""What few patients allow: intervals at the edge, verdicts, and the times of AUC(t)."""
+"""Small samples: intervals at the edge, verdicts, and the times of AUC(t)."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ __all__ = [
 ]
 
 FEWEST_EVENTS = 10
-"""Below it there is no verdict, and no AUC(t)."""
+"""Minimum number of events for a verdict and for AUC(t)."""
 FEWEST_PAIRS = 10
-"""Comparable pairs in each fold, on average, below which there is no verdict."""
+"""Minimum mean number of comparable pairs per fold for a verdict."""
 FEWEST_TESTED = 25
-"""Events in the smallest cohorts in which the intervals were checked by simulation."""
+"""Number of events in the smallest cohorts in which intervals were validated by simulation."""
 UNMOVED = "no interval: the estimate does not depend on any single patient"
 _POINTS = 20
 _ZERO = 1e-12
@@ -42,13 +42,13 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class EdgeInterval:
-    """An interval where the variance is 0; NaN where it is withheld.
+    """An interval for a variance of 0; NaN if no interval can be given.
 
     Attributes
     ----------
     lower, upper : float
     note : str
-        Where it comes from, or why there is none.
+        Source of the interval, or the reason why there is none.
     """
 
     lower: float
@@ -57,7 +57,7 @@ class EdgeInterval:
 
 
 def at_edge(estimate: CrossfitEstimate) -> bool:
-    """Whether no patient moves the estimate, so that its variance says nothing."""
+    """Whether the estimate does not depend on any single patient, so its variance is 0."""
     return estimate.found is not None and estimate.found.se < _ZERO
 
 
@@ -68,25 +68,25 @@ def edge_interval(
     cross_validated: bool,
     level: float = 0.95,
 ) -> EdgeInterval:
-    """Interval of a concordance or AUROC at 0 or 1, or of two arms that rank every pair alike.
+    """Interval of a concordance or AUROC at 0 or 1, or of arms that rank all pairs equally.
 
     Parameters
     ----------
     estimate : CrossfitEstimate
-        For which `at_edge` holds.
+        An estimate for which `at_edge` is true.
     pairs : sequence of int
-        Disjoint comparable pairs in each fold that has any: `disjoint_pairs_of`. With repeats,
-        those of the first.
+        Number of disjoint comparable pairs in each fold that has any, see `disjoint_pairs_of`; for
+        several repeats, those of the first.
     cross_validated : bool
-        Then half of them count, as the variance of fixed models is doubled.
+        If true, half of the pairs count, because the variance of fixed models is doubled.
     level : float
 
     Returns
     -------
     EdgeInterval
-        Of a difference of 0: two arms that differed in a share q of pairs would have ranked all
-        disjoint pairs alike with a chance of at most (1 - q)^v, and their concordances differ by
-        no more than q. Withheld for any other estimate.
+        For a difference of 0: if two arms rank a proportion q of pairs differently, the probability
+        that they rank all v disjoint pairs equally is at most (1 - q)^v, and their concordances
+        differ by at most q. NaN for any other estimate.
     """
     counts = [v / 2 if cross_validated else float(v) for v in pairs if v > 0]
     nothing = float("nan")
@@ -114,10 +114,10 @@ def disjoint_pairs_of(
     Parameters
     ----------
     tau : float, optional
-        Only events by then count, as for Uno's C.
+        Only events by this time count, as for Uno's C.
     landmark : float, optional
-        The outcome is the event by this time, yes or no. There, and of labels, it is the smaller
-        number of cases and of controls, by stratum.
+        The outcome is the event by this time, yes or no. For this outcome and for labels, the count
+        is the smaller of the numbers of cases and controls, by stratum.
     """
     found = []
     for f in (f for f in arm.folds if f.repeat == arm.repeats[0]):
@@ -131,15 +131,15 @@ def disjoint_pairs_of(
 
 
 def verdict_withheld(arm: ArmScores, *, landmark: float | None = None) -> str:
-    """Say why an arm is too small for a verdict on whether it works, or nothing.
+    """Return the reason why an arm is too small for a verdict; else empty.
 
-    A verdict needs ten events (of a yes/no outcome: patients of the rarer class) and, on average
+    A verdict needs ten events (for a yes/no outcome: patients of the rarer class) and, on average
     over the folds, ten comparable pairs.
 
     Returns
     -------
     str
-        Empty where a verdict may be given.
+        Empty if a verdict can be given.
     """
     events = rarer_class(arm, landmark=landmark)
     if events < FEWEST_EVENTS:
@@ -151,7 +151,7 @@ def verdict_withheld(arm: ArmScores, *, landmark: float | None = None) -> str:
 
 
 def untested_below(arm: ArmScores, *, landmark: float | None = None) -> str:
-    """Say that the method of the intervals was not tested with so few events, or nothing."""
+    """Return a remark if intervals were not validated with so few events; else empty."""
     events = rarer_class(arm, landmark=landmark)
     if events >= FEWEST_TESTED:
         return ""
@@ -162,7 +162,7 @@ def untested_below(arm: ArmScores, *, landmark: float | None = None) -> str:
 
 
 def rarer_class(arm: ArmScores, *, landmark: float | None = None) -> int:
-    """Count the patients with the event; of a yes/no outcome, those of the rarer class."""
+    """Count the patients with the event; for a yes/no outcome, those of the rarer class."""
     cases, controls = set(), set()
     for f in arm.folds:
         classes = _classes(f, landmark)
@@ -204,24 +204,23 @@ def auc_times(
     fewest: int = FEWEST_EVENTS,
     points: int = _POINTS,
 ) -> list[float]:
-    """Give the times at which AUC(t) is drawn: from the tenth event on, evenly spaced.
+    """Return the times of the AUC(t) curve: from the tenth event on, evenly spaced.
 
-    Bands of an AUC that rests on fewer cases cover far less than their level.
+    With fewer cases, the coverage of the bands is far below their level.
 
     Parameters
     ----------
     event_times : ndarray
-        Of all events.
+        Times of all events.
     last : float or None
-        Last time at which the censoring weights are dependable; None if there is none.
+        Last time at which the censoring weights are reliable; None if there is none.
     fewest, points : int
 
     Returns
     -------
     list of float
-        From the time of the `fewest`-th event, or by which a tenth of the events has happened if
-        that is later, to that of 95% of the events, or `last` if that is earlier. Empty where
-        these leave no span.
+        From the time of the `fewest`-th event, or of 10% of the events if that is later, to the
+        time of 95% of the events, or `last` if that is earlier. Empty if this range is empty.
 
     Examples
     --------

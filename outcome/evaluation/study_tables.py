@@ -1,4 +1,4 @@
-"""Every table of a study except metrics, comparisons and risk groups."""
+"""All tables of a study except metrics, comparisons and risk groups."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def study_tables(
     inner: InnerByArm | None = None,
     treatment: TreatmentAssignment | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """Compute every table that the predictions and the tables of patients allow.
+    """Compute all tables that are possible with the predictions and tables of patients.
 
     Parameters
     ----------
@@ -102,23 +102,23 @@ def study_tables(
     acquisition : DataFrame
         `patient_id`, site, numbers of slides and patches, missing report.
     made_of_covariates : collection of str
-        Arms whose score is a function of the covariates alone: it is neither added to them nor
-        adjusted for them.
+        Arms whose score is a function of the covariates alone. The score is neither added to them
+        nor adjusted for them.
     cross_validated : bool
         Censoring weights of a fold come from the other folds.
     seed : int
-        Of the permutations behind a maximally selected cut.
+        Seed of the permutations for a maximally selected cut-off.
     inner : mapping, optional
         Scores by inner models, by arm: for AUC over time and subgroups.
     treatment : TreatmentAssignment, optional
-        Which patient had which treatment: how its effect depends on the score.
+        Treatment of each patient, for the dependence of the treatment effect on the score.
 
     Returns
     -------
     dict of str to DataFrame
-        Those of `STUDY_TABLES` that apply and are not empty. Under delayed entry there are no
-        AUC over time, decision curves, best cuts, effects of treatment, subdistribution hazards,
-        patients set aside and survival bounds.
+        The applicable tables of `STUDY_TABLES` that are not empty. Not available under delayed
+        entry: AUC over time, decision curves, best cuts, treatment effects, subdistribution
+        hazards, patients set aside and survival bounds.
 
     Raises
     ------
@@ -219,7 +219,7 @@ def _subgroup_variables(
     acquisition: pd.DataFrame,
     outcome: EvaluatedOutcome,
 ) -> pd.DataFrame:
-    """Return what subgroups are made by: covariates, site and stratum."""
+    """Return the variables that define subgroups: covariates, site and stratum."""
     parts = covariates
     if "site" in acquisition and "site" not in parts:
         site = acquisition.set_index("patient_id")["site"]

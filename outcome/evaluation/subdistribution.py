@@ -1,4 +1,4 @@
-"""Subdistribution hazard ratios where events compete, next to the cause-specific ones."""
+"""Subdistribution hazard ratios with competing events, with the cause-specific ones."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def subdistribution_ratios(
     """Fine and Gray's ratios of risk groups, score and covariates.
 
     A cause-specific ratio compares the rates of the event among patients who are still free of any
-    event. A subdistribution ratio says how the cumulative incidence differs, to which the competing
-    event contributes: a factor that only hastens the competing event has a subdistribution ratio
-    below 1.
+    event. A subdistribution ratio shows how the cumulative incidence differs. The competing event
+    contributes to it: a factor that only accelerates the competing event has a subdistribution
+    ratio below 1.
 
     Parameters
     ----------
@@ -44,8 +44,8 @@ def subdistribution_ratios(
     arms : sequence of ArmScores
         Times, with competing events.
     effects : DataFrame
-        Cause-specific ratios of the same models: what `outcome.evaluation.effects.effects` gives
-        for the same arms and covariates.
+        Cause-specific ratios of the same models, from `outcome.evaluation.effects.effects` with the
+        same arms and covariates.
     covariates, made_of_covariates
         As there.
 
@@ -54,9 +54,9 @@ def subdistribution_ratios(
     DataFrame
         `SUBDISTRIBUTION_COLUMNS`. `model` is `risk groups` (each against the lowest),
         `univariable` or `multivariable`. Baselines and censoring weights are those of the fold
-        and stratum. `ratio` has robust intervals that count that the censoring weights are
-        estimated; `cause_specific` is the Cox model's. Both take the scores as given. Patients of
-        the first repeat.
+        and stratum. `ratio` has robust intervals that include the estimation of the censoring
+        weights; `cause_specific` is that of the Cox model. Both take the scores as given. Patients
+        of the first repeat.
 
     References
     ----------

@@ -50,21 +50,21 @@ def subgroups(
     Pairs within a level, fold and stratum are pooled (`harrell_c_pairs`, `auroc_pairs`): folds
     of a small subgroup are too small for a mean. Levels with fewer than 10 events are
     suppressed. Intervals have the variance of `outcome.statistics.crossfit_variance`. The
-    interaction p takes the models as given: a likelihood-ratio test of risk times level in a Cox
-    (logistic) model stratified by fold. All of it is descriptive: no correction is made.
+    interaction p treats the models as fixed: it is a likelihood-ratio test of risk times level in a
+    Cox (logistic) model stratified by fold. All results are descriptive, without correction.
 
     Parameters
     ----------
     panel : Panel
     arms : sequence of ArmScores
     covariates : DataFrame
-        Column `patient_id` and the covariates; numbers with more than five values are cut at
+        Column `patient_id` and the covariates; numbers with more than five values are divided at
         their median.
     names : sequence of str, optional
-        Which covariates; all by default.
+        Covariates to use; all by default.
     horizon : float, optional
-        Where observed over expected events are given, if the table has `survival_<horizon>`; a
-        binary outcome needs none, only `probability`.
+        Horizon of observed over expected events, if the table has `survival_<horizon>`; not needed
+        for a binary outcome with `probability`.
     favourable : bool
         The positive label is the better outcome.
     inner : mapping, optional
@@ -118,7 +118,7 @@ def pairs_within_folds(
 
 
 def _ranked(fold: FoldScores, *, favourable: bool) -> FoldScores:
-    """Turn a label into a follow-up in which the patients with the worse outcome come first."""
+    """Convert a label to times at which the patients with the worse outcome come first."""
     worse = fold.event ^ favourable
     return replace(fold, time=np.where(worse, 0.0, 1.0), event=worse)
 

@@ -62,7 +62,7 @@ def survival_curves(arms: Sequence[ArmScores]) -> pd.DataFrame:
     -------
     DataFrame
         `CURVE_COLUMNS`, one row per distinct time, starting at 0; `n_risk` is just before it (at 0,
-        those under observation from the origin on).
+        the patients under observation from the origin).
 
     Raises
     ------
@@ -83,13 +83,13 @@ def survival_curves(arms: Sequence[ArmScores]) -> pd.DataFrame:
 
 
 def survival_at(arms: Sequence[ArmScores], horizons: Sequence[float]) -> pd.DataFrame:
-    """Share free of the event, and numbers at risk, of every risk group at the horizons.
+    """Proportion free of the event, and numbers at risk, of every risk group at the horizons.
 
     Returns
     -------
     DataFrame
-        `AT_COLUMNS`; `survival` is 1 less the cumulative incidence where events compete. NaN
-        beyond the group's last follow-up.
+        `AT_COLUMNS`; with competing events, `survival` is 1 minus the cumulative incidence. NaN
+        beyond the last follow-up of the group.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def survival_at(arms: Sequence[ArmScores], horizons: Sequence[float]) -> pd.Data
 
 
 def follow_up(arms: Sequence[ArmScores], horizons: Sequence[float] = ()) -> pd.DataFrame:
-    """How long and how completely patients were followed.
+    """Length and completeness of follow-up.
 
     Returns
     -------
@@ -183,9 +183,9 @@ def pairwise_tests(arms: Sequence[ArmScores]) -> pd.DataFrame:
 def restricted_means(arms: Sequence[ArmScores], tau: float) -> pd.DataFrame:
     """Restricted mean survival up to `tau` of every risk group, against the lowest [1]_.
 
-    Unlike a hazard ratio, the difference means the same whether or not hazards are
-    proportional. Unit of the times. NaN where a group is not followed to `tau`. Competing events
-    end the follow-up, as in the hazard ratio.
+    Unlike a hazard ratio, the difference has the same meaning whether or not hazards are
+    proportional. It is in the unit of the times. NaN if a group is not followed to `tau`. Competing
+    events are treated as censoring, as in the hazard ratio.
 
     Returns
     -------
@@ -299,7 +299,7 @@ def incidence_curves(arms: Sequence[ArmScores]) -> pd.DataFrame:
 def best_cuts(
     arms: Sequence[ArmScores], *, n_permutations: int = 999, seed: int = 0
 ) -> pd.DataFrame:
-    """Maximally selected log-rank cut of each arm's risk, with p values that allow for the search.
+    """Maximally selected log-rank cut-off of each arm, with p values that allow for selection.
 
     Returns
     -------
@@ -309,9 +309,9 @@ def best_cuts(
     Raises
     ------
     PredictionsError
-        As `survival_curves`; or an arm has several folds or strata, whose raw risks share no
-        scale, so that no single cut means anything; or entry is delayed, for which the
-        distribution of the statistic is not known.
+        As `survival_curves`; or an arm has several folds or strata, whose raw risks have no common
+        scale for a single cut-off; or entry is delayed, for which the distribution of the statistic
+        is unknown.
     """
     rows: list[list[object]] = []
     for arm in _with_times(arms):

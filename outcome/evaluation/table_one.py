@@ -29,19 +29,19 @@ def characteristics_tables(
     Parameters
     ----------
     covariates, acquisition : DataFrame
-        `patient_id` and variables; numbers are numeric columns. Of `acquisition`, `site` divides
-        the patients and `report missing` (1 = missing) is shown as a category.
+        `patient_id` and variables; numbers are numeric columns. In `acquisition`, `site` defines
+        groups, and `report missing` (1 = missing) is shown as a category.
     status : Series
         Outcome of each patient in words, by patient id.
     order : sequence of str
-        Those words in the order of the columns.
+        These words, in the order of the columns.
     fold : Series
         Test fold of each patient in the first repeat, by patient id.
 
     Returns
     -------
     dict of str to DataFrame
-        `characteristics`, `characteristics_by_fold` and `characteristics_by_site`: those that
+        `characteristics`, `characteristics_by_fold` and `characteristics_by_site`: as far as they
         apply.
     """
     known = covariates.set_index("patient_id")
@@ -80,17 +80,17 @@ def characteristics(
 ) -> pd.DataFrame:
     """Describe each variable in all patients and in each group.
 
-    No p values: whether groups differ in a sample is seen, and not a hypothesis (STROBE).
+    No p values: the table describes the sample and tests no hypothesis (STROBE).
 
     Parameters
     ----------
     covariates : DataFrame
         Indexed by patient; a column per variable, missing values as NaN.
     group : Series
-        Group of each patient, by the same index; missing for patients who are in none.
+        Group of each patient, with the same index; missing for patients in no group.
     order : sequence of str
-        Groups in the order of the rows; by default as they come. Those without patients are
-        left out.
+        Groups in the order of the rows; by default in order of appearance. Groups without patients
+        are skipped.
     numeric : sequence of str
         Variables described by median and quartiles; all others by counts of their levels, at
         most twelve, the rarer ones together as `others`.
@@ -99,8 +99,8 @@ def characteristics(
     -------
     DataFrame
         `CHARACTERISTIC_COLUMNS`: group `""` is all patients; level `""` is a number, level
-        `missing` counts who lacks the variable. `n` counts the patients of the group who have a
-        value, and is what `share` refers to (for `missing`: all of the group).
+        `missing` counts patients without a value. `n` is the number of patients of the group with a
+        value, and the denominator of `share` (for `missing`: the whole group).
     """
     of = group.reindex(covariates.index)
     present = of.dropna().drop_duplicates().tolist()
@@ -129,7 +129,7 @@ def characteristics(
 
 
 def _levels(values: pd.Series) -> pd.Series:
-    """Return the levels as text, the rare ones beyond twelve put together."""
+    """Return the levels as text; rare levels beyond twelve are combined."""
     text = values.astype("string")
     common = text.value_counts()
     if len(common) <= MOST_LEVELS:

@@ -19,14 +19,14 @@ Floats = NDArray[np.float64]
 def sensitivity_at_specificity(
     panel: Panel, arm: ArmScores, specificity: float = 0.9, *, favourable: bool = False
 ) -> Estimate:
-    """Share of positive patients classified as positive at a threshold meant for a specificity.
+    """Proportion of positive patients classified as positive, at a threshold for a specificity.
 
     The threshold is the column `threshold` of the predictions: a risk, chosen on development
-    patients. Patients above it are classified as positive. Where the positive label is the
-    better outcome (`favourable`), those below it are, since a higher risk is worse. Without
-    such a column the negatives of each fold choose the threshold, which is optimistic, and the
-    note says so. A fold without a threshold, or without patients of both classes to choose one
-    and to judge it, is skipped, as by AUROC. The note also gives the specificity that was reached.
+    patients. Patients above it are classified as positive. If the positive label is the better
+    outcome (`favourable`), patients below it are, because a higher risk is worse. Without such a
+    column, the threshold is chosen on the negatives of each fold, which is optimistic; the note
+    states this. A fold without a threshold, or without patients of both classes, is skipped, as for
+    AUROC. The note also gives the specificity that was reached.
     """
     return _at_threshold(panel, arm, specificity, favourable=favourable, of_positives=True)
 
@@ -34,10 +34,10 @@ def sensitivity_at_specificity(
 def specificity_at_sensitivity(
     panel: Panel, arm: ArmScores, sensitivity: float = 0.9, *, favourable: bool = False
 ) -> Estimate:
-    """Share of negative patients classified as negative at a threshold meant for a sensitivity.
+    """Proportion of negative patients classified as negative, at a threshold for a sensitivity.
 
-    The threshold comes from the positives of each fold, which is optimistic. Folds without
-    patients of both classes are skipped, as by AUROC.
+    The threshold comes from the positives of each fold, which is optimistic. Folds without patients
+    of both classes are skipped, as for AUROC.
     """
     return _at_threshold(panel, arm, sensitivity, favourable=favourable, of_positives=False)
 
@@ -77,14 +77,14 @@ def _at_threshold(
     note = f"{name} {share_reached}; threshold from {source}"
     if skipped:
         note += f"; {skipped} of {skipped + len(usable)} folds skipped"
-    if not borrowed:  # resamples with a fixed threshold would not show how it was found
+    if not borrowed:  # resamples with a fixed threshold would ignore the variation of the threshold
         found = replace(found, draws=None, influence=None)
         note += ", and without an interval"
     return replace(found, note=note)
 
 
 def _has_threshold(fold: FoldScores, *, borrowed: bool) -> bool:
-    """Whether patients of a fold can be classified: all of them, by one known threshold each."""
+    """Whether all patients of a fold can be classified, each with a known threshold."""
     if borrowed:
         return not np.isnan(fold.threshold).any()
     return bool(min(fold.weight[fold.event].sum(), fold.weight[~fold.event].sum()) > 0)

@@ -1,4 +1,4 @@
-"""How the effect of a treatment depends on the score: tables of a study with two treatments."""
+"""Dependence of a treatment effect on the score: tables of a study with two treatments."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ UNADJUSTED, WEIGHTED = "unadjusted", "weighted"
 ALL = "all patients"
 KNOTS = (10, 50, 90)
 SHOWN = (5, 95)
-"""Percentiles of the score: of the knots of the spline, and between which it is given."""
+"""Percentiles of the score: the knots of the spline, and the range shown."""
 POINTS = 41
 
 Curve = KaplanMeier | WeightedKaplanMeier | EventFree
@@ -101,7 +101,7 @@ class _Patients:
         )  # fmt: skip
 
     def options(self) -> dict[str, Floats | NDArray[np.int64] | None]:
-        """Return what every model of these patients is given."""
+        """Return the common arguments of all models of these patients."""
         time = self.time if self.timed else None
         return {"time": time, "strata": self.block, "weight": self.weight}
 
@@ -122,8 +122,8 @@ def treatment_tables(
 
     Scores are per standard deviation within their fold, those of the first repeat; models are
     stratified by fold and stratum (Cox for times, logistic with intercepts for labels).
-    Competing events are censored: ratios and restricted means are cause-specific. Patients
-    without a known treatment are counted and left out.
+    Competing events are treated as censoring: ratios and restricted means are cause-specific.
+    Patients without a known treatment are counted and excluded.
 
     Parameters
     ----------
@@ -132,8 +132,8 @@ def treatment_tables(
     outcome : EvaluatedOutcome
     assignment : TreatmentAssignment
     covariates : DataFrame
-        `patient_id` and clinical variables: what a treatment that was not randomised is
-        adjusted for, by inverse probability of treatment weights.
+        `patient_id` and clinical variables. If treatment was not randomised, the effect is adjusted
+        for them by inverse probability of treatment weights.
 
     Returns
     -------
@@ -143,8 +143,8 @@ def treatment_tables(
             whether it is prognostic), `score, treated`, `score x treatment` (whether it is
             predictive), the same for a smooth function of the score and for the risk groups.
             `chi_square`, `df` and `p_value` are of the likelihood-ratio test, absent for
-            weighted patients; `wald_p` is Wald's. `p_adjusted` is corrected over the arms
-            (Holm), from `p_value`, or `wald_p` where there is none.
+            weighted patients; `wald_p` is Wald's. `p_adjusted` is corrected over the arms (Holm),
+            from `p_value`, or from `wald_p` if there is none.
         `treatment_effects` (`TREATMENT_EFFECT_COLUMNS`)
             Hazard (odds) ratio of the treatment in all patients and in each risk group.
         `treatment_differences` (`DIFFERENCE_COLUMNS`)
@@ -209,7 +209,7 @@ def _corrected(table: pd.DataFrame) -> pd.DataFrame:
 def treatment_notes(
     panel: Panel, assignment: TreatmentAssignment, tables: dict[str, pd.DataFrame]
 ) -> tuple[list[str], list[str]]:
-    """Say who is left out of the analysis of treatment, and how far it can be believed.
+    """Return notes on exclusions from the treatment analysis, and warnings about its validity.
 
     Returns
     -------
@@ -296,7 +296,7 @@ def _sum_of(fit: Interaction, i: int, j: int) -> tuple[float, float]:
 
 
 def _why(p: _Patients) -> str:
-    """Say why a model has no finite estimate."""
+    """Return the reason why a model has no finite estimate."""
     n_reference, n_treated, events_reference, events_treated = p.counts()
     if min(n_reference, n_treated) == 0:
         return "patients with only one of the treatments"
@@ -332,7 +332,7 @@ def _effects(p: _Patients) -> list[list[object]]:
 def _differences(p: _Patients, horizons: Sequence[float]) -> list[list[object]]:
     """Treated minus reference in each group, then the last group's difference minus the first's."""
     if p.timed and p.weight is not None and p.competing:
-        return []  # weighted patients have no cumulative incidence here
+        return []  # cumulative incidence is not implemented for weighted patients
     measures = _rates(p) if not p.timed else _of_times(p, horizons)
     rows: list[list[object]] = []
     for (measure, at), by_group in measures.items():
@@ -442,7 +442,7 @@ def _curves(p: _Patients, names: tuple[str, str]) -> list[list[object]]:
 
 
 def _knots(score: Floats) -> Floats | None:
-    """Knots of the spline; None where the score has too few values for one."""
+    """Knots of the spline; None if the score has too few values."""
     if not len(score):
         return None
     knots = np.percentile(score, KNOTS)

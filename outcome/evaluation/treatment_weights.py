@@ -1,4 +1,4 @@
-"""Inverse probability of treatment weights, for treatments that were not drawn by lot."""
+"""Inverse probability of treatment weights, for treatments that were not randomised."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ TRUNCATED = (1.0, 99.0)
 
 @dataclass(frozen=True)
 class TreatmentWeights:
-    """Weights that make patients of the two treatments alike in their covariates.
+    """Weights that balance the covariates between the two treatments.
 
     Attributes
     ----------
     weight : ndarray, shape (n,)
-        Of each patient of the panel; NaN without a known treatment.
+        Weight of each patient of the panel; NaN without a known treatment.
     balance : DataFrame
         `BALANCE_COLUMNS`: of each covariate, means and standardised mean differences (treated
-        minus reference, in standard deviations) before and after weighting. Below 0.1 is
-        commonly held to be balanced.
+        minus reference, in standard deviations) before and after weighting. Below 0.1 is commonly
+        regarded as balanced.
     summary : DataFrame
         `WEIGHT_COLUMNS`, a row per treatment; `effective_n` is the number of patients without
         weights that would be as precise.
@@ -55,26 +55,26 @@ def treatment_weights(
     """Fit the probability of treatment out of fold, and weight by its inverse [1]_.
 
     A logistic model of the covariates (standardised; a weak ridge penalty keeps coefficients
-    finite) is fitted on the patients of the other folds, as are the medians that fill in what is
-    missing; an indicator says that it was. Folds are those of the predictions; a single test set
-    is divided into five. Weights are stabilised by the share of each treatment, and truncated at
-    their 1st and 99th percentile [2]_.
+    finite) is fitted on the patients of the other folds. Missing values are replaced by medians of
+    the other folds, with an indicator of missingness. Folds are those of the predictions; a single
+    test set is divided into five. Weights are stabilised by the proportion of each treatment, and
+    truncated at their 1st and 99th percentile [2]_.
 
     Parameters
     ----------
     panel : Panel
     arms : list of ArmScores
     treated : ndarray, shape (n,)
-        Of the patients of the panel; NaN where unknown.
+        Treatment of the patients of the panel; NaN if unknown.
     covariates : DataFrame
         `patient_id` and clinical variables.
     names : (str, str)
-        Of the reference and of the other treatment.
+        Names of the reference and of the other treatment.
 
     Returns
     -------
     TreatmentWeights or None
-        None where no covariate varies, or a treatment is too rare to be modelled.
+        None if all covariates are constant, or a treatment is too rare to be modelled.
 
     References
     ----------
