@@ -1,1 +1,1 @@
-"""What a trained model looked at: contributions of patches and of whole inputs, maps, GeoJSON."""
+"""Explanation of a trained model: contributions of patches and inputs, maps, GeoJSON."""

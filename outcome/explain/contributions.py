@@ -20,18 +20,18 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Contributions:
-    """Patches of one patient, all slides together.
+    """Patches of all slides of one patient.
 
     Parameters
     ----------
     value : array, shape (n,)
-        Signed part in the calibrated log hazard (or logit of the worse outcome), compared with a
-        patch like the mean of the training patients: above 0 raises the risk.
+        Signed contribution to the calibrated log hazard (or logit of the worse outcome), relative
+        to a patch equal to the mean of the training patients. Positive values raise the risk.
     attention : array, shape (n,)
-        Mean weight over the inner models; sums to 1. NaN where the aggregator has no weights.
+        Mean weight over the inner models; sums to 1. NaN if the aggregator has no weights.
     exact : bool
-        The values add up to the image's part of the log hazard. Otherwise they are integrated
-        gradients, and add up to it but for the error of their steps.
+        Whether the values add up exactly to the image's part of the log hazard. Otherwise they are
+        integrated gradients, whose sum has a discretisation error.
     """
 
     value: Array
@@ -40,7 +40,7 @@ class Contributions:
 
 
 def risk_scale(ensemble: Ensemble) -> float:
-    """Return what a risk is multiplied with: the calibration slope, or 1 where that is 0."""
+    """Return the factor of a risk: the calibration slope, or 1 if it is 0."""
     slope = ensemble.bundle.calibration.slope
     return slope if slope > 0 else 1.0
 
@@ -50,12 +50,12 @@ def patch_contributions(ensemble: Ensemble, patient: PatientVectors) -> Contribu
 
     Notes
     -----
-    Where pooling is a weighted mean and the read-out linear, the image's part of the log hazard is
-    a sum over patches of attention times the read-out of the patch less that of the training mean:
-    exact, with the attention as it is for this patient (deleting a patch changes the weights of
-    the others, which `faithfulness` measures). With gated fusion the same holds at the patient's
-    own gates. Other aggregators get integrated gradients along the patches. Values are averaged
-    over the inner models and joined over the members as their risks are.
+    If pooling is a weighted mean and the output is linear, the image's part of the log hazard is a
+    sum over patches: attention times the linear predictor of the patch, minus that of the training
+    mean. This is exact for the attention weights of this patient. (Deleting a patch changes the
+    weights of the others, which `faithfulness` measures.) With gated fusion it holds for the gates
+    of this patient. For other aggregators, integrated gradients along the patches are used. Values
+    are averaged over the inner models and combined over the members in the same way as their risks.
     """
     image = patient.raw["image"]
     assert image is not None
@@ -72,7 +72,7 @@ def patch_contributions(ensemble: Ensemble, patient: PatientVectors) -> Contribu
 
 
 def _of_model(model: InnerModel, patient: PatientVectors) -> tuple[Array, Array | None]:
-    """Return contributions to the raw output, and attention where there is such a thing."""
+    """Return contributions to the raw output, and attention weights if there are any."""
     if isinstance(model, LinearModel):
         image: Any = patient.raw["image"]
         reference, weight = model.slope("image")
@@ -91,5 +91,5 @@ def _of_model(model: InnerModel, patient: PatientVectors) -> tuple[Array, Array 
             total += weight * ((x - mean) @ (gain * readout))
         gate = model.gates(model.vectors(patient))["image"]
         return gate * total, attention.mean(axis=1)
-    network: Any = model  # the remaining kind, whose module imports torch
+    network: Any = model  # the remaining kind of model, whose module imports torch
     return network.contributions(patient, STEPS), None

@@ -1,4 +1,4 @@
-"""Explain patients one by one: maps, listed patches, shares of the inputs, faithfulness."""
+"""Explain patients one by one: maps, lists of patches, shares of the inputs, faithfulness."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ Where = Literal["copy", "original"]
 
 @dataclass(frozen=True)
 class Explanation:
-    """Where a model looked.
+    """Results of an explanation.
 
     Parameters
     ----------
     folder : Path
         Per slide `<slide>.patches.csv` (all patches), `<slide>.top.csv`, `<slide>.geojson` (the
-        listed ones), `<slide>.tiles.geojson` (all, for QuPath) and `<slide>.png`; and, where it was
-        asked for, a copy of a LazySlide store.
+        listed patches), `<slide>.tiles.geojson` (all, for QuPath) and `<slide>.png`; if requested,
+        also a copy of a LazySlide store.
     patches : mapping of slide to DataFrame
         `x, y, side, attention, attention_percentile, contribution, end, rank`. Attention and
-        percentiles are within the patient, all slides together.
+        percentiles are over all slides of the patient.
     modalities : DataFrame
-        Per patient: `risk` and `linear_predictor` as `predict` gives them (the latter is the
+        Per patient: `risk` and `linear_predictor` as returned by `predict` (the latter is the
         calibrated log hazard, or logit of the worse outcome), the Shapley value of each input for
-        the linear predictor, and `share_<input>`, its share of their absolute sum.
+        the linear predictor, and `share_<input>`, its share of the sum of absolute values.
     faithfulness : DataFrame
         Per patient and share of deleted patches: see `outcome.explain.faithfulness`.
     notes, warnings : list of str
@@ -86,16 +86,16 @@ def explain(
     Parameters
     ----------
     titles : mapping, optional
-        Slide to the title of its map; by default the slide's name.
+        Slide to the title of its map; by default the name of the slide.
     lazyslide : {"copy", "original"}, optional
-        Add a table to a copy of the slide's LazySlide store, or to the store itself.
+        Add a table to a copy of the LazySlide store of the slide, or to the store itself.
 
     Raises
     ------
     BundleError
-        A slide or patient is not in the cohort, or none was named.
+        A slide or patient is not in the cohort, or none was given.
     RunFolderError
-        The folder holds something else.
+        The folder contains other files.
     """
     chosen = _choose(new_patients, slides, patients, "image" in bundle.inputs)
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / ABOUT).is_file()):
@@ -180,7 +180,7 @@ def _shares(
 
 @dataclass(frozen=True)
 class _Slides:
-    """Writes the slides of one patient."""
+    """Writes the files of the slides of one patient."""
 
     bundle: Bundle
     new_patients: NewPatients
@@ -314,7 +314,7 @@ def _geometry(files: SlideFiles) -> dict[str, float]:
 
 
 def _scaled(patches: pd.DataFrame, factor: float) -> pd.DataFrame:
-    """Return patches with their places and sides in another unit."""
+    """Return patches with positions and side lengths in another unit."""
     return patches.assign(**{name: patches[name] * factor for name in ("x", "y", "side")})
 
 

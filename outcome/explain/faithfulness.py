@@ -1,4 +1,4 @@
-"""Whether deleting the patches that a map points at changes the risk more than deleting others."""
+"""Faithfulness: effect of deleting the highlighted patches, compared with other patches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def deletion_rows(
     value: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> list[dict[str, Any]]:
-    """Change of the log hazard when patches are deleted and the patient is scored again.
+    """Change of the log hazard after deletion of patches.
 
     Parameters
     ----------
@@ -32,14 +32,15 @@ def deletion_rows(
     value : array, shape (n,)
         Contribution of each patch.
     rng : Generator
-        Of the random deletions.
+        Seed of the random deletions.
 
     Returns
     -------
     list of dict
-        Per share of deleted patches: `deleted` (share), `patches`, `top` (change after deleting
-        those that raise the risk most: below 0 if the map is right), `bottom` (those that lower it
-        most), `random` (mean change of 20 random deletions), `random_lowest`, `random_highest`.
+        Per share of deleted patches: `deleted` (share), `patches`, `top` (change after deleting the
+        patches that raise the risk most; negative if the map is faithful), `bottom` (the patches
+        that lower it most), `random` (mean change of 20 random deletions), `random_lowest`,
+        `random_highest`.
     """
     n, rows = len(value), []
     scale = risk_scale(ensemble)

@@ -1,4 +1,4 @@
-"""Patches as GeoJSON, in the form that QuPath opens: the listed ones, or all as tiles."""
+"""Patches as GeoJSON for QuPath: the listed patches, or all as tiles."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def feature_collection(patches: pd.DataFrame, slide: str) -> dict[str, Any]:
         `x, y` (upper left corner), `side` (in the same unit), `end` (`raises risk` or `lowers
         risk`), `rank`, `contribution`, `attention`.
     slide : str
-        Names the annotations, together with their rank.
+        First part of the names of the annotations, before their rank.
     """
     return {
         "type": "FeatureCollection",
@@ -38,7 +38,7 @@ def tile_collection(patches: pd.DataFrame, slide: str) -> dict[str, Any]:
     patches : DataFrame
         `x, y, side, contribution, attention, attention_percentile`.
     slide : str
-        Names the tiles, together with their row.
+        First part of the names of the tiles, before their row.
     """
     tiles = []
     for number, row in enumerate(patches.to_dict("records")):

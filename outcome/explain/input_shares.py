@@ -1,4 +1,4 @@
-"""How much of a patient's risk comes from image, report and clinical data."""
+"""Contributions of image, report and clinical data to the risk of a patient."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def modality_values(ensemble: Ensemble, patient: PatientVectors) -> dict[str, fl
     Returns
     -------
     dict of input to float
-        In log hazard (or logit of the worse outcome); above 0 raises the risk. They add up to the
-        difference between the patient and one of whom nothing is known. An input that is left out
-        is replaced as the model does for a patient who lacks it (networks: a learned vector;
-        linear models: the mean). An input that the patient lacks has the value 0.
+        In log hazard (or logit of the worse outcome); positive values raise the risk. They add up
+        to the difference between the patient and a patient without any input. A removed input is
+        replaced in the same way as a missing one (networks: a learned vector; linear models: the
+        mean). An input that the patient does not have gets the value 0.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Maps of attention and contribution over a slide, drawn from coordinates alone."""
+"""Maps of attention and contribution over a slide, drawn from coordinates."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def draw_map(
     scale: str,
     thumbnail: Thumbnail | None = None,
 ) -> Figure:
-    """Draw one slide: attention on the left where there is any, contribution on the right.
+    """Draw one slide: attention (if any) on the left, contribution on the right.
 
     Parameters
     ----------
     patches : DataFrame
         `x, y` (upper left corners), `side` (in the same unit), `attention_percentile`,
-        `contribution`, `end` (of the listed patches, which are outlined; else empty).
+        `contribution`, `end` (for listed patches, which are outlined; else empty).
     title : str
     unit : str
-        Of the coordinates, in words.
+        Unit of the coordinates, in words.
     scale : str
-        What a contribution is measured in.
+        Scale of the contributions.
     thumbnail : Thumbnail, optional
-        Drawn underneath; coordinates must then be level-0 pixels.
+        Drawn below the patches; coordinates must then be level-0 pixels.
     """
     attention = patches["attention_percentile"].to_numpy(dtype=float)
     panels: list[Literal["attention", "contribution"]] = ["contribution"]
@@ -75,7 +75,7 @@ def draw_map(
         bar.outline.set_visible(False)
         axes.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal", xticks=[])
         axes.set(yticks=[], title=_title(panel), xlabel=f"{across:,.0f} {unit} across")
-        # Patches of no contribution are white: where there is no patch must look otherwise.
+        # Patches without contribution are white, so the background must have another colour.
         axes.set_facecolor("0.88")
         for spine in axes.spines.values():
             spine.set_color("0.85")

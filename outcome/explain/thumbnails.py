@@ -1,4 +1,4 @@
-"""A small picture of the slide itself, where it is there and OpenSlide can open it."""
+"""A thumbnail of the slide, if it is available and OpenSlide can open it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ LONGEST = 1600
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A picture of a slide.
+    """A thumbnail of a slide.
 
     Parameters
     ----------
     pixels : uint8 array, shape (height, width, 3)
     width, height : int
-        Of the slide, in level-0 pixels.
+        Size of the slide, in level-0 pixels.
     micrometres : float or None
-        Per level-0 pixel, where the slide says it.
+        Micrometres per level-0 pixel, if given in the slide.
     """
 
     pixels: NDArray[np.uint8]
@@ -36,13 +36,13 @@ class Thumbnail:
 
 
 def find_thumbnail(folder: Path | None, slide: str) -> tuple[Thumbnail | None, str]:
-    """Open the slide of that name.
+    """Open the slide with this name.
 
     Returns
     -------
     Thumbnail or None
     str
-        Why there is none; empty where there is one, or none was asked for.
+        Reason why there is none; empty if there is one, or none was requested.
     """
     if folder is None:
         return None, ""

@@ -1,4 +1,4 @@
-"""Attention maps of a few test patients, drawn after cross-validation and shown in the report."""
+"""Attention maps of some test patients, drawn after cross-validation for the report."""
 
 from __future__ import annotations
 
@@ -36,33 +36,33 @@ def draw_examples(
     cache: str | Path | None = None,
     progress: Progress = no_progress,
 ) -> list[str]:
-    """Draw maps of test patients of high and of low risk, by models that never saw them.
+    """Draw maps of test patients with high and low risk, by models not trained on them.
 
     Parameters
     ----------
     study : Study
-        `report.attention` says how many patients.
+        `report.attention` is the number of patients.
     grid : Grid
-        Whose fits are finished.
+        A study with finished fits.
     predictions : DataFrame
     evaluation : Evaluation
-        Its metrics choose the best arm with images.
+        Evaluation whose metrics determine the best arm with images.
     outcome : EvaluatedOutcome
     folder : Path
-        The run folder; maps and tables are written to `attention/` in it. Pictures that somebody
-        else has put there are left alone, and then none are drawn.
+        The run folder; maps and tables are written to `attention/` in it. If the folder contains
+        other images, they are kept and no maps are drawn.
     cache : path, optional
         As for `run`.
 
     Returns
     -------
     list of str
-        Notes: why maps are missing.
+        Notes with reasons for missing maps.
 
     Notes
     -----
     Patients of the first test fold with the highest and the lowest risk are shown. The models are
-    those that scored them: the inner models of that fold.
+    those that scored them, the inner models of this fold.
     """
     from outcome.bundle.fit import fit_bundle
     from outcome.bundle.new_patients import patients_of_study
@@ -117,9 +117,9 @@ def draw_examples(
 
 
 def _best_arm(study: Study, evaluation: Evaluation, outcome: EvaluatedOutcome) -> Arm | None:
-    """Return the arm with images that has the best primary metric; the first of equals."""
+    """Return the arm with images with the best primary metric; the first if there are ties."""
     learned = getattr(study.embeddings.reports, "learned", False)
-    # Vectors that every fold learns anew are not stored in a model that could be explained.
+    # A model with vectors that are learned separately in every fold cannot be stored and explained.
     able = [a for a in study.arms if "image" in a.inputs and not (learned and "report" in a.inputs)]
     rows = evaluation.metrics
     rows = rows[rows["metric"] == outcome.primary].drop_duplicates("arm")

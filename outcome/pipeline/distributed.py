@@ -1,4 +1,4 @@
-"""Training by several processes that share a run folder; a plain `run` then evaluates."""
+"""Training by several processes with a shared run folder; `run` then evaluates."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run_shard(
     command: str = "",
     progress: Progress = no_progress,
 ) -> tuple[int, int]:
-    """Train one part of a study's fits; a plain `run` with the same settings uses them.
+    """Train one part of the fits of a study; `run` with the same settings uses them.
 
     Parameters
     ----------
@@ -37,12 +37,12 @@ def run_shard(
     Returns
     -------
     finished, total : int
-        Fits of the study that are there by now, and in all.
+        Number of existing fits of the study, and of all fits.
 
     Raises
     ------
     InputError
-        What is wrong with the input; or the run folder was begun with other settings.
+        The input is invalid, or the run folder was started with other settings.
     """
     from outcome.crossval.run_changes import claim
     from outcome.crossval.scheduler import Shard, train
@@ -56,7 +56,7 @@ def run_shard(
             study, folder, jobs=jobs, device=device, cache=cache, progress=progress
         )
         claim(folder, study)
-        # A file of its own: lines of several machines would mix in one.
+        # A separate file: in one file, lines of several machines would be mixed.
         log.open(folder / f"run-{part.number}-of-{part.of}.log")
         note_finished(grid, log)
         train(grid, workers, progress, part)
@@ -72,27 +72,27 @@ def train_together(
     command: str = "",
     progress: Progress = no_progress,
 ) -> tuple[int, int]:
-    """Train every fit of a study with all processes that torchrun has started, one fit at a time.
+    """Train all fits of a study with all processes of torchrun, one fit at a time.
 
-    A plain `run` with the same settings uses the fits. Gradients are those of a single process up
-    to the rounding of sums (about 1e-6), so that fits are not the same to the byte.
+    `run` with the same settings uses the fits. Gradients are those of a single process up to the
+    rounding of sums (about 1e-6), so fits are not identical to those of a single process.
 
     Parameters
     ----------
     study, out, device, cache, command, progress
         See `run`. The run folder and the cache are shared by all processes; `auto` and `cuda` are
-        the GPU of the process where there are some.
+        the GPU of the process, if there are any.
 
     Returns
     -------
     finished, total : int
-        Fits of the study that are there by now, and in all.
+        Number of existing fits of the study, and of all fits.
 
     Raises
     ------
     InputError
-        What is wrong with the input; the run folder was begun with other settings; the processes
-        do not see the same study, patients, devices and fits.
+        The input is invalid; the run folder was started with other settings; or the processes do
+        not have the same study, patients, devices and fits.
     """
     from outcome.crossval.executors import TorchrunProcesses
     from outcome.crossval.run_changes import claim
@@ -108,7 +108,7 @@ def train_together(
         if ranks.first:
             progress = log.following(progress)
         grid, _ = start(study, folder, jobs=1, device=device, cache=cache, progress=progress)
-        # Also a barrier: all have looked at the folder before anything is in it.
+        # Also a barrier: all processes have checked the folder before anything is written to it.
         fits = [grid.folder(*task) for task in grid.tasks]
         ranks.check_same([(fit.path.name, fit.finished) for fit in fits])
         if ranks.first:

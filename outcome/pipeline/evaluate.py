@@ -1,4 +1,4 @@
-"""Tables of predictions made anywhere, evaluated: what `outcome evaluate` and `compare` do."""
+"""Evaluation of tables of predictions of any tool, for `outcome evaluate` and `compare`."""
 
 from __future__ import annotations
 
@@ -56,17 +56,17 @@ ASSUMED = "times are assumed to be in days, because no unit was given"
 
 @dataclass(frozen=True)
 class EvaluatedTables:
-    """What was found, and where it was written.
+    """Results, and the folder in which they were written.
 
     Parameters
     ----------
     evaluation : Evaluation
     tables : mapping of name to DataFrame
-        Everything that lies in the folder as CSV.
+        All tables in the folder.
     baseline : str or None
     report : Path
     simulated : bool
-        The patients of a run are simulated.
+        Whether the patients of a run are simulated.
     """
 
     evaluation: Evaluation
@@ -97,36 +97,38 @@ def evaluate_tables(
     Parameters
     ----------
     paths : sequence of Path
-        Tables (see `outcome.predictions.read_external`), or run folders: then endpoint, unit,
-        horizons, baseline and covariates are those of the run, unless they are given here.
+        Tables (see `outcome.predictions.read_external`), or run folders. For run folders, endpoint,
+        unit, horizons, baseline and covariates are those of the run, unless they are given here.
     out : Path
-        A new folder, or one that an earlier evaluation wrote.
+        A new folder, or that of an earlier evaluation.
     baseline : str, optional
-        Arm to compare with; by default `image` where there is one, else the first of several.
+        Arm with which the others are compared; by default `image` if present, else the first of
+        several.
     unit : {"days", "months", "years"}, optional
-        Of the times; by default what the column name says, else days. Nothing is converted.
+        Unit of the times; by default from the column name, else days. Times are not converted.
     horizons : sequence of float
-        Where AUC(t), Brier, calibration and survival are reported; ascending, in `unit`.
+        Times, in `unit`, at which AUC(t), Brier score, calibration and survival are reported;
+        ascending.
     risk_groups : str or tuple of float, optional
-        How patients are cut; see `outcome.evaluation.regrouping.regroup`.
+        Rule of the risk groups; see `outcome.evaluation.regrouping.regroup`.
     covariates : sequence of str
-        Columns of the first table: added value, hazard ratios and subgroups.
+        Columns of the first table, for added value, hazard ratios and subgroups.
     favourable : bool
         The positive label is the better outcome.
     columns : DeclaredColumns, optional
-        What the columns of tables are called, where they have names of their own.
+        Names of the columns of tables, if they differ from the standard names.
     treatment : Treatment, optional
-        Column of the first table with two treatments: does their difference depend on the score?
-        By default that of the run.
+        Column of the first table with two treatments, to test whether their difference depends on
+        the score. By default that of the run.
     n_resamples, seed : int
-        Of the bootstrap.
+        Number of bootstrap resamples, and their seed.
     command : str
-        Noted in the manifest.
+        Command line that is recorded in the manifest.
 
     Raises
     ------
     PredictionsError, RunFolderError
-        Everything that is wrong, at once; then nothing has been written.
+        The input is invalid. The message lists all problems, and nothing is written.
     """
     check_folder(out)
     sources = read_sources(paths)
@@ -216,7 +218,7 @@ def _read(
     *,
     favourable: bool,
 ) -> ExternalPredictions:
-    """Read the tables; of one run alone with all of its covariates, unless some are named."""
+    """Read the tables; for a single run with all of its covariates, unless some are named."""
     better = any(bool(s.part("endpoint").get("favourable")) for s in sources)
     of_runs = {s.table: s.covariates() for s in sources if s.folder}
     if alone and not covariates:
@@ -235,7 +237,7 @@ def _read(
 def _assignment(
     read: ExternalPredictions, asked: Treatment | None, alone: PredictionSource | None
 ) -> TreatmentAssignment | None:
-    """Return who had which treatment: as asked for, or as the run has it."""
+    """Return the treatments of the patients: as requested, or as in the run."""
     if asked is not None:
         return assignment_in(read, asked)
     if alone is None or alone.folder is None:
@@ -248,7 +250,7 @@ def _assignment(
 
 
 def assignment_in(read: ExternalPredictions, asked: Treatment) -> TreatmentAssignment:
-    """Take the treatments from a column that was read with the predictions.
+    """Return the treatments from a column that was read with the predictions.
 
     Raises
     ------
@@ -273,7 +275,7 @@ def _is_covariate(column: str, covariates: Sequence[str], alone: PredictionSourc
 def _origins(
     read: ExternalPredictions, sources: Sequence[PredictionSource]
 ) -> dict[str, GroupOrigin | None]:
-    """Return what the run of each arm says of its risk groups; None for tables and several runs."""
+    """Return the origin of the risk groups of each arm; None for tables and several runs."""
     problems = Problems("risk groups")
     by_table: dict[Path, GroupOrigin | None] = {}
     for source in sources:
@@ -293,7 +295,7 @@ def _origins(
 def _inner_models(
     read: ExternalPredictions, sources: Sequence[PredictionSource]
 ) -> list[InnerModelTables]:
-    """Read the scores by inner models of every run, for the arms that are from it alone."""
+    """Read the scores by inner models of every run, for arms that belong to only one run."""
     problems, found = Problems("inner scores"), []
     for source in sources:
         tables = read_inner_models(source.folder, problems) if source.folder else None
@@ -308,7 +310,7 @@ def _inner_models(
 def chosen_baseline(
     asked: str | None, sources: Sequence[PredictionSource], arms: Sequence[str]
 ) -> str | None:
-    """Return the arm to compare with: as asked for, as a run declares it, `image`, or the first."""
+    """Return the baseline: as requested, as declared by a run, `image`, or the first arm."""
     declared = [s.manifest.get("baseline") for s in sources]
     known = [str(d) for d in (*declared, "image") if d in arms]
     if asked is not None:
@@ -324,7 +326,7 @@ def annotated(
     grouped: Grouped,
     sources: Sequence[PredictionSource],
 ) -> Evaluation:
-    """Add where the cut-offs came from, and the warnings of the runs."""
+    """Add the source of the cut-offs, and the warnings of the runs."""
     groups = found.risk_groups.copy()
     mine = groups["arm"].map(grouped.exploratory).fillna("")
     notes = groups["note"].fillna("")
@@ -341,7 +343,7 @@ def annotated(
 
 
 def check_folder(out: Path) -> None:
-    """Refuse a folder that holds anything but an earlier evaluation."""
+    """Refuse a folder that contains anything except an earlier evaluation."""
     if out.is_file():
         raise RunFolderError(f"{out} is a file; give another folder")
     if out.is_dir() and any(out.iterdir()):
@@ -359,7 +361,7 @@ def describe(
     alone: PredictionSource | None,
     treatment: TreatmentAssignment | None = None,
 ) -> dict[str, Any]:
-    """Describe what was evaluated; of one run alone, with the cohort as its manifest has it."""
+    """Describe the evaluation; for a single run, with the cohort of its manifest."""
     names = [s.name for s in sources]
     inputs = {str(a["name"]): a for s in sources for a in s.manifest.get("arms") or []}
     protocol = alone.part("protocol") if alone else {}
@@ -407,7 +409,7 @@ def _endpoint(endpoint: Endpoint, alone: PredictionSource | None) -> dict[str, A
 
 
 def _kinds(covariates: pd.DataFrame, declared: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Divide covariates as the study of the run declares them; others by what they hold."""
+    """Divide covariates as declared in the study of the run; others by their content."""
     names = [str(c) for c in covariates if c != "patient_id"]
     numbers = {c for c in names if pd.api.types.is_numeric_dtype(covariates[c])}
     numbers = numbers - set(declared.get("categorical") or ()) | set(declared.get("numeric") or ())

@@ -1,4 +1,4 @@
-"""Write results in the files of other tools: what `outcome export` does."""
+"""Write results in the formats of other tools, for `outcome export`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Target = Literal["anndata", "patho-bench"]
 def export_predictions(
     source: str | Path, out: str | Path, *, arm: str | None = None
 ) -> list[Path]:
-    """Write predictions as STAMP does, one folder `split-<i>` per repeat and fold.
+    """Write predictions in the format of STAMP, one folder `split-<i>` per repeat and fold.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def export_predictions(
     out : path
         A new folder.
     arm : str, optional
-        By default the only one, or the baseline of a run.
+        By default the only arm, or the baseline of a run.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def export_predictions(
     Raises
     ------
     InputError
-        The folder holds something, or there is no such arm.
+        The folder is not empty, or there is no such arm.
 
     Examples
     --------
@@ -87,17 +87,17 @@ def export_study(
     jobs : int
         Processes that pack slides.
     progress : callable
-        Called with slides read so far, and in all.
+        Called with the number of slides read so far, and of all slides.
 
     Returns
     -------
     int
-        Slides that were written.
+        Number of slides written.
 
     Raises
     ------
     InputError
-        The file is there, or the study cannot be read.
+        The file exists, or the study cannot be read.
     """
     from outcome import Study
     from outcome.dataset.study_data import prepare

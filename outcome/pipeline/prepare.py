@@ -1,4 +1,4 @@
-"""The start of a run: everything is read and checked; only the packed store is written."""
+"""Start of a run: all inputs are read and checked; only the packed store is written."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def start(
     save_vectors: bool = False,
     progress: Progress = no_progress,
 ) -> tuple[Grid, Workers]:
-    """Read and check everything; nothing is written but the packed store.
+    """Read and check all inputs; only the packed store is written.
 
     Parameters
     ----------
@@ -48,12 +48,12 @@ def start(
     grid : Grid
         The fits of the study.
     workers : Workers
-        What trains them.
+        Executor of the fits.
 
     Raises
     ------
     InputError
-        Everything that is wrong with the input, at once.
+        The input is invalid; the message lists all problems.
     """
     from outcome.crossval.executors import DaskCluster, LocalProcesses
     from outcome.crossval.grid import Grid, network_errors
@@ -85,7 +85,7 @@ def start(
 
 
 def note_finished(grid: Grid, log: RunLog) -> int:
-    """Return how many fits an earlier run has finished; where there are some, say so."""
+    """Return the number of fits finished by an earlier run, and report it."""
     total = len(grid.tasks)
     finished = sum(grid.folder(*task).finished for task in grid.tasks)
     if finished:
@@ -97,7 +97,7 @@ def note_finished(grid: Grid, log: RunLog) -> int:
 
 
 def processes(jobs: int | None, study: Study, device: str) -> int:
-    """Return how many processes: as asked for, or as the processors allow; on a GPU one."""
+    """Return the number of processes: as requested, else one per processor; one on a GPU."""
     from outcome.processes import available_cpus
 
     if jobs is not None:
@@ -106,7 +106,7 @@ def processes(jobs: int | None, study: Study, device: str) -> int:
 
 
 def _check_folder(folder: Path, study: Study) -> None:
-    """Refuse to write among files that are not a run of this study."""
+    """Refuse a folder with files that do not belong to a run of this study."""
     import yaml
 
     from outcome.errors import RunFolderError

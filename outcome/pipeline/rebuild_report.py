@@ -1,4 +1,4 @@
-"""The results page of a run folder, and one page over several: what `outcome report` does."""
+"""The results page of a run folder, or of several, for `outcome report`."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ RESAMPLES = 1000
 
 
 def report(folder: str | Path, *, show_ids: bool = False) -> Path:
-    """Write the results page of a run folder again; trains nothing.
+    """Write the results page of a run folder again, without training.
 
-    A folder of an earlier version lacks some tables; they are computed first, and written into
-    the folder.
+    Tables missing in a folder of an earlier version are computed first and written into the folder.
 
     Parameters
     ----------
     folder : path
-        What `outcome.run` or another command wrote: `manifest.json` and `predictions.csv` are
-        needed, every other file is used where it exists.
+        Folder of `outcome.run` or another command. `manifest.json` and `predictions.csv` are
+        needed; every other file is used if it exists.
     show_ids : bool
-        Add a table of all patients. Without it no patient id is on the page.
+        Add a table of all patients. Otherwise the page contains no patient ids.
 
     Returns
     -------
@@ -52,7 +51,7 @@ def report(folder: str | Path, *, show_ids: bool = False) -> Path:
 
 
 def _complete(run: Run) -> bool:
-    """Whether the folder holds every table that its manifest lists."""
+    """Whether the folder contains every table listed in its manifest."""
     listed = run.manifest.get("tables")
     if not isinstance(listed, list):
         return False
@@ -60,7 +59,7 @@ def _complete(run: Run) -> bool:
 
 
 def _evaluate(run: Run) -> list[str]:
-    """Compute and write the tables that follow from the folder; returns warnings."""
+    """Compute and write tables from the files of the folder; returns warnings."""
     resamples = run.manifest.get("resamples")
     seed = run.manifest.get("seed", run.part("split").get("seed"))
     problems = Problems("inner scores")

@@ -1,4 +1,4 @@
-"""Inputs of an evaluation: tables of predictions, and run folders with more than a table."""
+"""Inputs of an evaluation: tables of predictions, and run folders."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ UNITS = ("days", "months", "years")
 
 @dataclass(frozen=True)
 class PredictionSource:
-    """A table of predictions, and the run that it is from.
+    """A table of predictions, and its run.
 
     Parameters
     ----------
     table : Path
         CSV of predictions.
     folder : Path or None
-        The run folder, where one was given.
+        The run folder, if one was given.
     manifest : mapping
-        Of the run; empty for a table.
+        Manifest of the run; empty for a table.
     study : Study or None
-        Of the run; absent in folders of `validate` and `evaluate`.
+        Study of the run; absent in folders of `validate` and `evaluate`.
     """
 
     table: Path
@@ -47,19 +47,19 @@ class PredictionSource:
         return str(self.manifest["name"]) if self.folder else self.table.stem
 
     def part(self, key: str) -> dict[str, Any]:
-        """Return a section of the manifest; empty where it is absent."""
+        """Return a section of the manifest; empty if it is absent."""
         value = self.manifest.get(key)
         return dict(value) if isinstance(value, Mapping) else {}
 
     def covariates(self) -> pd.DataFrame:
-        """Return the covariates of the run, one row per patient; no column for a table."""
+        """Return the covariates of the run, one row per patient; without columns for a table."""
         path = self.folder / "covariates.csv" if self.folder else None
         if path is None or not path.is_file():
             return pd.DataFrame({"patient_id": pd.Series(dtype=str)})
         return read_covariates(path)
 
     def endpoint(self) -> Endpoint:
-        """Return what the run predicts.
+        """Return the endpoint of the run.
 
         Raises
         ------
@@ -79,12 +79,12 @@ class PredictionSource:
 
 
 def read_sources(paths: Sequence[Path]) -> list[PredictionSource]:
-    """Find out which of the paths are tables, and which are run folders.
+    """Divide the paths into tables and run folders.
 
     Raises
     ------
     RunFolderError
-        Folders that are not those of a run; all at once.
+        Some folders are not run folders; the message lists all.
     """
     problems, found = Problems("predictions"), []
     for path in paths:
@@ -112,21 +112,21 @@ def endpoint_asked(
     horizons: Sequence[float],
     favourable: bool,
 ) -> Endpoint:
-    """Return the endpoint to evaluate: as the runs declare it, changed by what was asked for.
+    """Return the endpoint to evaluate: that of the runs, changed by the request.
 
     Parameters
     ----------
     sources : sequence of PredictionSource
     kind : {"survival", "binary"}
-        What the columns of the tables are.
+        Kind of outcome in the columns of the tables.
     unit : str, optional
-        As asked for.
+        As requested.
     found : str, optional
-        As the name of a column says.
+        Unit in the name of a column.
     horizons : sequence of float
-        As asked for; by default those of the run.
+        As requested; by default those of the run.
     favourable : bool
-        As asked for.
+        As requested.
 
     Raises
     ------
@@ -177,5 +177,5 @@ def _plain(kind: str, unit: str, horizons: Sequence[float], *, favourable: bool)
     endpoint = declared_endpoint(kind, {"name": name, "unit": unit, "favourable": favourable})
     if not endpoint.any_horizon:
         return endpoint
-    # Copied unvalidated: the evaluation explains what is wrong with horizons.
+    # Copied without validation, because the evaluation explains problems of horizons.
     return endpoint.model_copy(update={"horizons": tuple(horizons)})

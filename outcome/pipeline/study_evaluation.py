@@ -1,4 +1,4 @@
-"""The evaluation of a finished study, whether its data were in files or in memory."""
+"""The evaluation of a finished study, with data in files or in memory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def evaluate_run(
     *,
     n_resamples: int = N_RESAMPLES,
 ) -> Evaluation:
-    """Evaluate the predictions of a study, as its file asks.
+    """Evaluate the predictions of a study with its settings.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ def evaluate_run(
     of_patients : mapping of str to DataFrame
         See `outcome.dataset.patient_tables.patient_tables`.
     inner : InnerModelTables
-        Scores of test patients by the inner models, for intervals that count the training.
+        Scores of test patients by the inner models, for intervals with the variation from training.
     n_resamples : int
-        Of the bootstrap.
+        Number of bootstrap resamples, and their seed.
     """
     from outcome.endpoint import describe
     from outcome.evaluation.evaluation import PatientTables, evaluate_study
@@ -72,7 +72,7 @@ def evaluate_run(
 
 
 def _assignment(study: Study, table: pd.DataFrame | None) -> TreatmentAssignment | None:
-    """Return who had which treatment, where the study declares it."""
+    """Return the treatments of the patients, if the study declares them."""
     from outcome.tables.treatment import TreatmentAssignment
 
     declared = study.treatment

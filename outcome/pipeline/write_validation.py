@@ -1,4 +1,4 @@
-"""The results of a trained model on other patients, in the form of a run folder."""
+"""Results of a trained model on other patients, in the form of a run folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from outcome.run_folder.write import write_run_folder
 __all__ = ["EXTERNAL", "check_folder", "write_validation"]
 
 EXTERNAL = "external"
-"""Name of the one fold that predictions of new patients are in."""
+"""Name of the single fold of predictions for new patients."""
 
 
 def write_validation(
@@ -49,10 +49,10 @@ def write_validation(
     cohort : Cohort
     recalibration : DataFrame
     trained_on : sequence of str
-        Patients of the study who were in the training cohort, and are left out.
+        Patients of the study who were in the training cohort and are excluded.
     horizons : sequence of float
     about : mapping
-        What the manifest says of the model.
+        Description of the model in the manifest.
     notes, warnings : sequence of str
     n_resamples, seed : int
 
@@ -114,7 +114,7 @@ def write_validation(
 
 
 def _roles(table: pd.DataFrame, trained_on: Sequence[str]) -> pd.DataFrame:
-    """Return who had which role, in the columns of `splits.csv`."""
+    """Return the roles of the patients, in the columns of `splits.csv`."""
     roles = [(p, "development") for p in trained_on]
     roles += [(p, "test") for p in table["patient_id"].drop_duplicates()]
     rows = pd.DataFrame(roles, columns=["patient_id", "role"])

@@ -1,4 +1,4 @@
-"""Cut-offs from development patients, and risk groups by them: plain numpy."""
+"""Cut-offs from development patients, and the resulting risk groups, in numpy."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def group_names(n: int) -> list[str]:
 def risk_groups(
     risk: NDArray[np.float64], strata: Sequence[str], cuts: Mapping[str, tuple[float, ...]]
 ) -> list[str]:
-    """Name the group of each test patient; a risk equal to a cut-off is in the lower group."""
+    """Return the group of each test patient; a risk equal to a cut-off is in the lower group."""
     names = group_names(len(cuts[""]) + 1)
     own = [cuts.get(s, cuts[""]) for s in strata]
     return [names[int(np.searchsorted(c, r))] for r, c in zip(risk, own, strict=True)]
@@ -49,16 +49,17 @@ def cut_offs(
     ----------
     risk : array, shape (n,)
     outcomes : Outcomes
-        Of the same patients.
+        Outcomes of the same patients.
     rule : str or tuple of float
         `median`, `tertiles`, `maxstat` (the maximally selected log-rank cut), or shares.
     stratified : bool
-        The endpoint has strata.
+        Whether the endpoint has strata.
 
     Returns
     -------
     dict of stratum to tuple of float
-        The key `""` is for all together, and for a stratum with fewer than 10 development events.
+        The key `""` is for all patients together, and is used for a stratum with fewer than 10
+        development events.
     """
     cuts = {"": _cuts(risk, outcomes, rule, np.full(len(risk), True))}
     if stratified:
@@ -70,9 +71,9 @@ def cut_offs(
 
 
 def cut_p_value(risk: Array, outcomes: Outcomes, rule: RiskGroups) -> float:
-    """Give the p of the maximally selected cut, corrected for the search; NaN for other rules.
+    """Return the p of a maximally selected cut-off, corrected for selection; NaN for other rules.
 
-    Both corrections err on the safe side, so that the smaller one is taken.
+    Both corrections are conservative, so the smaller p value is used.
     """
     if rule != "maxstat" or outcomes.time is None:
         return np.nan
@@ -85,31 +86,32 @@ def _cuts(
 ) -> tuple[float, ...]:
     if rule == "maxstat" and outcomes.time is not None:
         found = maximally_selected_cut(outcomes.time[rows], outcomes.worse[rows], risk[rows])
-        # A cut that cannot be found, for want of events or of different risks, is the median.
+        # If no cut-off can be found, because of too few events or different risks, the median is
+        # used.
         return (found.cut if np.isfinite(found.cut) else float(np.median(risk[rows])),)
     return tuple(float(q) for q in np.quantile(risk[rows], shares_of(rule)))
 
 
 def shares_of(rule: RiskGroups) -> Array:
-    """Return the shares of patients below each cut-off, for a rule that looks at no outcome."""
+    """Return the proportions of patients below each cut-off, for rules without outcomes."""
     shares = {"median": (0.5,), "tertiles": (1 / 3, 2 / 3)}.get(str(rule), rule)
     return np.asarray(shares, dtype=float)
 
 
 def specificity_threshold(risk: Array, outcomes: Outcomes, specificity: float = 0.9) -> float:
-    """Return the risk at which a share of the patients without the positive label are negative.
+    """Return the risk at which a proportion of the negative patients are called negative.
 
-    Patients are called positive above the threshold. Where the positive label is the better
-    outcome, low risk predicts it, and patients are called positive below the threshold.
+    Patients are called positive above the threshold. If the positive label is the better outcome,
+    low risk predicts it, and patients are called positive below the threshold.
 
     Parameters
     ----------
     risk : array, shape (n,)
         Higher is worse.
     outcomes : Outcomes
-        Of the same patients; those whose outcome is unknown are left out.
+        Outcomes of the same patients; patients with an unknown outcome are skipped.
     specificity : float
-        The share.
+        The proportion.
 
     Returns
     -------

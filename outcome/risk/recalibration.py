@@ -1,4 +1,4 @@
-"""From risks to absolute risk: a slope and a baseline, fitted on out-of-fold development risks."""
+"""Absolute risk from risks: slope and baseline, fitted on out-of-fold development risks."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ __all__ = [
 ]
 
 PRIOR_SD = 0.5
-"""Of a slope around 1, or of a weight around an equal share."""
+"""Prior standard deviation of a slope around 1, or of a weight around equal weights."""
 PRIOR_SPREAD = 0.25
-"""The prior of a slope is never so narrow that it says more about a log hazard than this SD."""
+"""Lower limit of the prior standard deviation of a slope, on the scale of the log hazard."""
 MIN_STRATUM_EVENTS = 10
 
 Array = NDArray[np.float64]
@@ -44,12 +44,12 @@ class SurvivalCalibration:
     Parameters
     ----------
     slope : float
-        Multiplies the risk; 0 or more.
+        Factor of the risk; 0 or more.
     baselines : mapping of stratum to array, shape (3, events)
         Event times, cumulative baseline hazard of the event, and cumulative hazard of competing
-        events. A stratum with too few events is not there.
+        events. Strata with too few events are missing.
     longest : mapping of stratum to float
-        Follow-up, beyond which nothing is known.
+        Longest follow-up, beyond which no prediction is possible.
     """
 
     slope: float
@@ -61,9 +61,9 @@ class SurvivalCalibration:
         return self.slope * risk
 
     def survival(self, risk: Array, strata: Sequence[str], horizon: float) -> Array:
-        """Probability of no event by the horizon, shape (n,); NaN where nothing is known.
+        """Probability of no event by the horizon, shape (n,); NaN beyond the follow-up.
 
-        With competing events it is one less the cumulative incidence of the event.
+        With competing events it is one minus the cumulative incidence of the event.
         """
         found = np.full(len(risk), np.nan)
         names = np.asarray(strata, dtype=str)
@@ -76,17 +76,18 @@ class SurvivalCalibration:
         return found
 
     def survival_functions(self, risk: Array, strata: Sequence[str]) -> list[StepFunction]:
-        """Return each patient's curve as scikit-survival's models return theirs.
+        """Return each patient's curve, in the form of scikit-survival's models.
 
-        A curve is a `sksurv.functions.StepFunction`, called with a time within follow-up; it gives
-        what `survival` gives. Of a stratum without a baseline it is NaN at 0 and nowhere else.
+        A curve is a `sksurv.functions.StepFunction`, called with a time within follow-up; its
+        values are those of `survival`. For a stratum without a baseline it is defined only at 0,
+        where it is NaN.
 
         Parameters
         ----------
         risk : array, shape (n,)
         strata : sequence of str, length n
         """
-        # Imported late: scikit-survival takes a second to import.
+        # Imported here, because importing scikit-survival takes a second.
         from sksurv.functions import StepFunction
 
         found = [StepFunction(np.zeros(1), np.full(1, np.nan)) for _ in risk]

@@ -1,4 +1,4 @@
-"""The run folder: the files that a run writes and a report reads.
+"""The run folder: the files of a run, read by the report.
 
-In: tables and a manifest. Out: the same, from disk. Nothing is computed here.
+In: tables and a manifest. Out: the same, read from disk. Nothing is computed here.
 """

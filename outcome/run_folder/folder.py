@@ -27,24 +27,24 @@ class Run:
     path : Path
         The folder.
     manifest : mapping
-        `manifest.json`, patient ids in free text replaced.
+        `manifest.json`, with patient ids in free text replaced.
     predictions : Predictions
         `predictions.csv`.
     tables : mapping
-        File name to table; an absent file is an empty table. Of tables with several endpoints,
+        File name to table; a missing file is an empty table. Tables with several endpoints contain
         only the primary one.
     others : mapping
-        The rest of such tables: secondary endpoints.
+        The secondary endpoints of these tables.
     problems : sequence of str
         Files that are present but could not be used.
     show_ids : bool
-        Whether the reader asked for patient ids.
+        Whether patient ids are shown.
     patients : PatientTables
-        Covariates and acquisition as they lie in the folder.
+        Covariates and acquisition of the folder.
     covariates, acquisition : DataFrame
         `patient_id` and further columns, of the scored patients; numbers are numbers.
     left_out : sequence of str
-        Covariates with too many levels, which no table uses.
+        Covariates with too many levels, which are not used in tables.
     """
 
     path: Path
@@ -66,24 +66,24 @@ class Run:
 
     @cached_property
     def endpoint(self) -> EvaluatedOutcome:
-        """The outcome that the manifest declares."""
+        """The outcome declared in the manifest."""
         return described_outcome(self.part("endpoint"), self.predictions)
 
     @cached_property
     def arms(self) -> list[str]:
-        """Arms in the order of the study; only those that have predictions."""
+        """Arms with predictions, in the order of the study."""
         scored = self.predictions.arms
         declared = [str(arm.get("name")) for arm in self.manifest.get("arms", [])]
         return [a for a in declared if a in scored] + [a for a in scored if a not in declared]
 
     @property
     def time_unit(self) -> str:
-        """Unit of time axes, or `auto` for the one that reads best."""
+        """Unit of time axes, or `auto` for a readable one."""
         return str(self.part("report").get("time_unit") or "auto")
 
     @property
     def baseline(self) -> str:
-        """The arm that the others are compared with."""
+        """The arm with which the others are compared."""
         return str(self.manifest.get("baseline") or "")
 
     @cached_property
@@ -94,12 +94,12 @@ class Run:
 
     @cached_property
     def folds(self) -> int:
-        """Number of outer folds, per repeat, that the predictions come from."""
+        """Number of outer folds of the predictions, per repeat."""
         return int(self.predictions.table.groupby("repeat")["fold"].nunique().max())
 
     @cached_property
     def repeats(self) -> int:
-        """Number of divisions into folds that the predictions come from."""
+        """Number of divisions into folds of the predictions."""
         return int(self.predictions.table["repeat"].nunique())
 
     @property
@@ -109,7 +109,7 @@ class Run:
 
     @property
     def division(self) -> str:
-        """How patients were divided into test sets, in words."""
+        """Description of the division into test sets."""
         if self.folds > 1:
             again = f", {self.repeats} repeats" if self.repeats > 1 else ""
             return f"{self.folds}-fold cross-validation{again}"
@@ -132,12 +132,12 @@ class Run:
 
     @cached_property
     def n_events(self) -> int:
-        """Scored patients with the event (by the landmark, if any), or of the positive class."""
+        """Number of patients with the event (by the landmark, if any) or the positive class."""
         return int((self.status == self.endpoint.status_words[0]).sum())
 
     @cached_property
     def n_unknown(self) -> int:
-        """Scored patients whose outcome is unknown: censored before a landmark."""
+        """Number of scored patients with an unknown outcome: censored before a landmark."""
         return int((self.status == self.endpoint.status_words[2]).sum())
 
     @cached_property
@@ -153,7 +153,7 @@ class Run:
     def tested_apart(self) -> bool | None:
         """Whether `splits.csv` confirms that all scored patients were test patients of their fold.
 
-        None where the file is absent.
+        None if the file is missing.
         """
         splits = self.table("splits.csv")
         if splits.empty:
@@ -171,23 +171,23 @@ class Run:
         return bool((merged["role"] == "test").all())
 
     def part(self, key: str) -> Mapping[str, Any]:
-        """Return a section of the manifest; empty where it is absent or null."""
+        """Return a section of the manifest; empty if it is missing or null."""
         value = self.manifest.get(key)
         return value if isinstance(value, Mapping) else {}
 
     def table(self, file: str) -> pd.DataFrame:
-        """Return a table of the folder; empty where the file is absent."""
+        """Return a table of the folder; empty if the file is missing."""
         return self.tables.get(file, pd.DataFrame())
 
     def first_repeat(self, arm: str) -> pd.DataFrame:
-        """Return the rows of one arm in the first repeat: every patient once."""
+        """Return the rows of one arm in the first repeat, with every patient once."""
         rows: pd.DataFrame = self.predictions.arm(arm)
         keep = rows["repeat"] == rows["repeat"].iloc[0]
         first: pd.DataFrame = rows[keep].reset_index(drop=True)
         return first
 
     def groups(self, arm: str) -> list[str]:
-        """Return the risk groups of an arm from low to high, empty ones included."""
+        """Return the risk groups of an arm from low to high, including empty groups."""
         table = self.table("risk_groups.csv")
         listed = table.loc[table["arm"] == arm, "group"].tolist() if len(table) else []
         rows = self.predictions.arm(arm)

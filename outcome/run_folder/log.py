@@ -20,15 +20,15 @@ LOGGER = logging.getLogger("outcome")
 
 
 class RunLog(logging.Handler):
-    """Keeps what a run does in a file: the command, messages, progress, and how it ended.
+    """Writes a log file of a run: the command, messages, progress, and how it ended.
 
-    A run folder is made only when the input has been checked. What comes before is kept in memory
-    until `open`; if the input is wrong, nothing is written. A resumed run adds to the file.
+    A run folder is created only after the input has been checked. Earlier lines are kept in memory
+    until `open`; if the input is invalid, nothing is written. A resumed run appends to the file.
 
     Parameters
     ----------
     command : str
-        Named at the beginning of the log.
+        Command line, written at the beginning of the log.
 
     Examples
     --------
@@ -54,13 +54,13 @@ class RunLog(logging.Handler):
         )
 
     def open(self, path: Path) -> None:
-        """Write to this file from now on, beginning with what was kept."""
+        """Write to this file from now on, beginning with the kept lines."""
         self._path = path
         self._append(self._waiting)
         self._waiting = []
 
     def write(self, text: str) -> None:
-        """Add a line, with the time."""
+        """Add a line with the current time."""
         line = f"{datetime.now().astimezone().isoformat(sep=' ', timespec='seconds')}  {text}"
         if self._path is None:
             self._waiting.append(line)
@@ -68,7 +68,7 @@ class RunLog(logging.Handler):
             self._append([line])
 
     def note(self, text: str) -> None:
-        """Add a line, and pass it to the logger `outcome` as information."""
+        """Add a line, and log it with the logger `outcome` at level info."""
         self.write(text)
         LOGGER.info(text)
 
@@ -77,7 +77,7 @@ class RunLog(logging.Handler):
         self.write(f"{record.levelname.lower()}: {record.getMessage()}")
 
     def following(self, progress: Progress) -> Progress:
-        """Return a receiver of progress that also writes lines to this log."""
+        """Return a progress function that also writes lines to this log."""
         return both(progress, self._lines)
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Patient ids in free text, replaced by numbers that mean nothing outside the page."""
+"""Replacement of patient ids in free text by numbers without meaning outside the page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Pseudonyms"]
 
 
 class Pseudonyms:
-    """Replaces patient ids in free text; ids that look like a plain word or number stay."""
+    """Replaces patient ids in free text, except ids that look like a plain word or number."""
 
     def __init__(self, ids: pd.Series, splits: pd.DataFrame) -> None:
         everybody = sorted({*ids.astype(str), *splits["patient_id"].dropna().astype(str)})
@@ -23,7 +23,7 @@ class Pseudonyms:
         self.everybody = {p: f"[patient {i}]" for i, p in enumerate(everybody, 1)}
 
     def inside(self, value: Any) -> Any:
-        """Return the value with ids replaced in its text, keys included."""
+        """Return the value with ids replaced in its text, including keys."""
         if isinstance(value, str):
             value = _EXAMPLES.sub(self._examples, value)
             if self.pattern is None:
@@ -36,7 +36,7 @@ class Pseudonyms:
         return value
 
     def _examples(self, found: re.Match[str]) -> str:
-        """After `e.g.`, a word or number that is an id is meant as one."""
+        """After `e.g.`, a word or number that equals an id is treated as an id."""
         parts = [self.everybody.get(p, p) for p in found.group(1).split(", ")]
         return f"e.g. {', '.join(parts)}"
 

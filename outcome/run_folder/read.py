@@ -1,4 +1,4 @@
-"""Reads a run folder, once; optional files may be absent."""
+"""Reads a run folder once; optional files may be missing."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def read_run(folder: Path, *, show_ids: bool = False) -> Run:
     Parameters
     ----------
     folder : Path
-        What `outcome run` wrote.
+        Folder of `outcome run`.
     show_ids : bool
-        Leave patient ids in notes, warnings and file names as they are.
+        Keep patient ids in notes, warnings and file names.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def read_run(folder: Path, *, show_ids: bool = False) -> Run:
 
 
 def read_development(folder: Path, problems: Problems) -> pd.DataFrame | None:
-    """Read the out-of-fold scores of development patients; None where the folder has none."""
+    """Read the out-of-fold scores of development patients; None if the folder has none."""
     path = folder / "development.csv"
     names = ("arm", "repeat", "fold", "patient_id")
     table = _read_plain(path, names, problems)
@@ -112,7 +112,7 @@ def read_development(folder: Path, problems: Problems) -> pd.DataFrame | None:
 
 
 def read_inner_models(folder: Path, problems: Problems) -> InnerModelTables | None:
-    """Read scores by inner models and who was in which fold; None where the folder lacks one."""
+    """Read scores by inner models and the folds of patients; None if one of them is missing."""
     names = ("arm", "patient_id", "repeat", "fold", "inner_fold")
     scores = _read_plain(folder / "inner_scores.csv", names, problems)
     names = ("patient_id", "repeat", "outer_fold", "role", "inner_fold")
@@ -121,12 +121,12 @@ def read_inner_models(folder: Path, problems: Problems) -> InnerModelTables | No
 
 
 def _read_plain(path: Path, text: Sequence[str], problems: Problems) -> pd.DataFrame | None:
-    """Read a table with these columns as text; None where there is no such file."""
+    """Read a table with these columns as text; None if there is no such file."""
     if not path.is_file():
         return None
     types: dict[str, type[str]] = dict.fromkeys(text, str)
     try:
-        # The stubs know dtype by columns for some combinations of options only.
+        # The stubs support dtype by column only for some combinations of options.
         table = pd.read_csv(path, dtype=types, keep_default_na=False, float_precision="round_trip")  # type: ignore[call-overload]
     except (OSError, ValueError) as error:
         problems.add(f"{path} cannot be read: {(str(error).splitlines() or [''])[0]}")
@@ -147,7 +147,7 @@ def _primary_first(table: pd.DataFrame, name: str) -> tuple[pd.DataFrame, pd.Dat
 def _patient_tables(
     folder: Path, manifest: Mapping[str, Any], problems: list[str]
 ) -> PatientTables:
-    """Read covariates and acquisition; which covariates are numbers is declared, or seen."""
+    """Read covariates and acquisition; numeric covariates are declared or detected."""
     asked = manifest.get("covariates")
     numeric = asked.get("numeric") if isinstance(asked, Mapping) else None
     found = [_read_patients(folder / f"{n}.csv", problems) for n in ("covariates", "acquisition")]
@@ -160,15 +160,15 @@ def _patient_tables(
 def read_treatment(
     folder: Path, manifest: Mapping[str, Any], problems: list[str]
 ) -> TreatmentAssignment | None:
-    """Read who had which treatment; None where the run declares none.
+    """Read the treatments of patients; None if the run declares none.
 
     Parameters
     ----------
     folder : Path
     manifest : mapping
-        Of the run.
+        Manifest of the run.
     problems : list of str
-        Receives what is wrong with the table.
+        Receives problems of the table.
     """
     declared = manifest.get("treatment")
     if not isinstance(declared, Mapping):
@@ -183,7 +183,7 @@ def read_treatment(
 
 
 def made_of_covariates(arms: object) -> list[str]:
-    """Name the arms that see nothing but clinical values, as a manifest describes arms."""
+    """Name the arms with only clinical inputs, from the descriptions in a manifest."""
     known = [a for a in arms if isinstance(a, Mapping)] if isinstance(arms, list) else []
     return [str(a.get("name")) for a in known if list(a.get("inputs") or []) == ["clinical"]]
 
@@ -207,7 +207,7 @@ _STRUCTURE = frozenset({"name", "endpoint", "arms", "baseline", "epochs", "versi
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Read the manifest of a run; `RunFolderError` where there is none."""
+    """Read the manifest of a run; `RunFolderError` if there is none."""
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

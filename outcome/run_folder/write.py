@@ -1,4 +1,4 @@
-"""Writes a run folder in one step: a reader finds the old files or the new, never a mixture."""
+"""Writes a run folder atomically: readers see either the old files or the new ones."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def write_run_folder(
     study: str | None = None,
     stale: Sequence[str] = (),
 ) -> None:
-    """Write every file under another name, then put all of them in place; the manifest last.
+    """Write every file under a temporary name, then rename all of them, the manifest last.
 
     Parameters
     ----------
     folder : Path
-        Made where it is not there.
+        Created if it does not exist.
     tables : mapping of name to DataFrame
         Written as `<name>.csv`.
     about : mapping
@@ -34,8 +34,8 @@ def write_run_folder(
     study : str, optional
         Written as `study.yaml`.
     stale : sequence of str
-        Files that do not belong to these tables, and are removed; tables of an evaluation that
-        are not among `tables` always are.
+        Outdated files to remove. Tables of an evaluation that are not in `tables` are always
+        removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stale = [*stale, *(f"{name}.csv" for name in STUDY_TABLES if name not in tables)]
@@ -52,7 +52,7 @@ def write_run_folder(
 
 
 def write_study_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
-    """Write the tables of an evaluation into a run folder, and remove those of an earlier state.
+    """Write the tables of an evaluation into a run folder, and remove outdated ones.
 
     Parameters
     ----------

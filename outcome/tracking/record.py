@@ -1,4 +1,4 @@
-"""What a tracker receives of a run: nothing in it is about a single patient."""
+"""Data of a run for trackers, without data of single patients."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["CurvePoint", "RunRecord", "read_record"]
 
 KEPT_FILES = ("study.yaml", "metrics.csv", "comparisons.csv")
 MEASURED = ("train_", "tune_")
-"""How the columns of learning curves begin."""
+"""Prefixes of the columns of learning curves."""
 
 
 @dataclass(frozen=True)
@@ -41,22 +41,22 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a tracker receives of a run.
+    """Data of a run for trackers.
 
     Parameters
     ----------
     study : str
-        Name of the study: the experiment or project.
+        Name of the study, used as experiment or project.
     name : str
         Name of the run folder.
     simulated : bool
     settings : mapping
-        Every setting of the study file, by its key (`training.epochs`).
+        All settings of the study file, by key (`training.epochs`).
     curves : sequence of CurvePoint
     metrics : mapping
         `<arm>/<metric>`, with `_lower` and `_upper` for the 95% interval; differences as
-        `<arm> minus <baseline>/<metric>`, with `_p` too. Secondary endpoints come first in the
-        name. What could not be computed is left out.
+        `<arm> minus <baseline>/<metric>`, also with `_p`. Secondary endpoints come first in the
+        name. Values that could not be computed are omitted.
     figures : sequence of Path
         PNG files.
     page : Path
@@ -76,12 +76,12 @@ class RunRecord:
 
 
 def read_record(folder: Path) -> RunRecord:
-    """Read what a tracker receives from a run folder.
+    """Read the data for trackers from a run folder.
 
     Raises
     ------
     RunFolderError
-        The folder holds no finished run.
+        The folder contains no finished run.
     """
     manifest = read_manifest(folder / "manifest.json")
     study = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
@@ -106,7 +106,7 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _flat(value: Any, key: str) -> Iterator[tuple[str, str | int | float | bool]]:
-    """Yield settings by their keys; lists as JSON, and only what is set."""
+    """Yield settings by key, without unset ones; lists as JSON."""
     if isinstance(value, dict):
         for name, part in value.items():
             yield from _flat(part, f"{key}.{name}" if key else str(name))

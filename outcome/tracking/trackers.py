@@ -1,6 +1,6 @@
-"""Logs finished runs through the trackers' own clients.
+"""Logs finished runs with the clients of the trackers.
 
-Where the runs go is set as these clients want it: MLFLOW_TRACKING_URI, WANDB_PROJECT,
+The destination is set in the way of these clients: MLFLOW_TRACKING_URI, WANDB_PROJECT,
 WANDB_MODE=offline, ... MLflow and TensorBoard need no server.
 """
 
@@ -22,11 +22,11 @@ from outcome.tracking.record import RunRecord, read_record
 __all__ = ["TRACKERS", "check_trackers", "log_run"]
 
 AT_ONCE = 100
-"""Parameters or metrics that MLflow takes in one request."""
+"""Maximum number of parameters or metrics per request of MLflow."""
 
 
 def check_trackers(trackers: Sequence[str]) -> None:
-    """Find out whether the clients are installed, before anything is computed.
+    """Check that the clients are installed, before anything is computed.
 
     Raises
     ------
@@ -46,8 +46,8 @@ def check_trackers(trackers: Sequence[str]) -> None:
 def log_run(folder: str | Path, tracker: str) -> str:
     """Log a finished run: settings, learning curves, metrics with intervals, figures and the page.
 
-    Predictions, ids and anything else about single patients stay in the run folder. Every call
-    makes a new run in the tracker.
+    Predictions, ids and other data of single patients stay in the run folder. Every call makes a
+    new run in the tracker.
 
     Parameters
     ----------
@@ -58,14 +58,14 @@ def log_run(folder: str | Path, tracker: str) -> str:
     Returns
     -------
     str
-        Where to find it.
+        Location of the logged run.
 
     Raises
     ------
     RunFolderError
         The folder holds no finished run.
     InputError
-        The client is not installed, or the tracker does not take the run.
+        The client is not installed, or the tracker does not accept the run.
     """
     check_trackers([tracker])
     record = read_record(Path(folder))
@@ -81,7 +81,8 @@ def _to_mlflow(record: RunRecord) -> str:
 
 
 def _through_mlflow(mlflow: Any, record: RunRecord) -> str:
-    # The client, not `mlflow.start_run`: a run that the user has begun stays as it is.
+    # The client is used instead of `mlflow.start_run`, so that an active run of the user is not
+    # changed.
     entities, client = mlflow.entities, mlflow.MlflowClient()
     name = environ.get("MLFLOW_EXPERIMENT_NAME", record.study)
     experiment = client.get_experiment_by_name(name)
@@ -105,7 +106,7 @@ def _through_mlflow(mlflow: Any, record: RunRecord) -> str:
 
 
 def _mlflow_key(name: str) -> str:
-    """MLflow takes letters, digits and a few signs."""
+    """MLflow allows letters, digits and a few other characters."""
     return re.sub(r"[^\w .:/-]", "_", name.replace("+", " and "))
 
 
@@ -139,7 +140,7 @@ def _through_wandb(wandb: Any, record: RunRecord) -> str:
     run.summary.update(record.metrics)
     shown = {f"figures/{path.stem}": wandb.Image(str(path)) for path in record.figures}
     run.log({**shown, "report": wandb.Html(record.page.read_text(encoding="utf-8"), inject=False)})
-    # Read now: they are gone when the run has ended.
+    # Read now, because they are not available after the end of the run.
     where = run.url or f"{run.dir}, offline"
     run.finish()
     return f"Weights & Biases run {run.id} of project {project!r} ({where})"
@@ -158,7 +159,7 @@ def _to_tensorboard(record: RunRecord) -> str:
             writer.add_scalar(key, value, 0)
         for path in record.figures:
             writer.add_image(f"figures/{path.stem}", _pixels(path), dataformats="HWC")
-        # TensorBoard shows no HTML.
+        # TensorBoard does not show HTML.
         writer.add_text("report", f"The page of results is {record.page.name} in the run folder.")
     return f"TensorBoard files in {folder}"
 
