@@ -1,7 +1,7 @@
-"""The PyTorch level: aggregators, networks and losses, for a training loop of one's own.
+"""The PyTorch level: aggregators, networks and losses, for your own training loop.
 
 In: bags as tensors. Out: one number per patient, and a loss. `outcome.testing.check_aggregator`
-says whether an aggregator of your own can be used in a study and in `MILCox`.
+checks whether your own aggregator can be used in a study and in `MILCox`.
 
 Examples
 --------

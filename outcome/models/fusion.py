@@ -14,7 +14,7 @@ __all__ = ["CrossAttention", "Gate"]
 
 
 class Gate(nn.Linear):
-    """Multiplies each part by a number between 0 and 2 that sees all parts.
+    """Multiplies each part by a factor between 0 and 2 that depends on all parts.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class Gate(nn.Linear):
 
     Notes
     -----
-    Gates start at 1, so that a gated network begins as one that puts parts side by side.
+    Gates start at 1, so that a gated network begins as one that concatenates the parts.
     """
 
     def __init__(self, widths: Sequence[int]) -> None:
@@ -33,7 +33,7 @@ class Gate(nn.Linear):
         nn.init.zeros_(self.bias)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Weigh vectors of shape (patients, sum of widths), parts side by side."""
+        """Weight vectors of shape (patients, sum of widths), with concatenated parts."""
         # Row by row: a product of another shape may be rounded differently.
         # 2 * sigmoid(z) as 1 + tanh(z / 2): on a CPU, torch rounds the sigmoid of the last elements
         # of an array otherwise than that of the others.
@@ -43,10 +43,10 @@ class Gate(nn.Linear):
 
 
 class CrossAttention(GatedAttention):
-    """Gated attention over patches that also depends on what the report says.
+    """Gated attention over patches that also depends on the report.
 
     The score of a patch is that of `GatedAttention` plus a bilinear form of the patch and the
-    patient's pooled report, so that a report can say where to look.
+    patient's pooled report, so that a report can direct the attention.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class CrossAttention(GatedAttention):
         nn.init.zeros_(self.query.weight)
 
     def attend(self, features: Tensor, lengths: list[int], context: Tensor) -> Tensor:
-        """Pool bags that lie back to back, each with its own context.
+        """Pool concatenated bags, each with its own context.
 
         Parameters
         ----------

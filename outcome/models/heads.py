@@ -1,4 +1,4 @@
-"""Heads: what an endpoint means to a network, as a loss and a risk."""
+"""Heads: the loss and the risk of an endpoint, for a network."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Target:
     time : Tensor, optional
         Follow-up; None for a label.
     event : bool Tensor
-        The event was seen (by the horizon), or the label is positive.
+        Whether the event was observed (by the horizon), or the label is positive.
     strata : integer Tensor, optional
     weight : float64 Tensor, optional
-        Of the patient in a logistic loss: 0 where the outcome by the horizon is unknown.
+        Weight of the patient in a logistic loss; 0 if the outcome by the horizon is unknown.
     entry : float64 Tensor, optional
-        Start of observation, where it is delayed.
+        Start of observation, if it is delayed.
     """
 
     time: Tensor | None
@@ -66,7 +66,7 @@ class Target:
 
 
 class Head(Protocol):
-    """Turns one raw output per patient into a loss and a risk."""
+    """Converts one raw output per patient to a loss and a risk."""
 
     def loss(self, raw: Tensor, target: Target) -> Tensor:
         """Mean loss of raw outputs of shape (n,); lower is better."""
@@ -81,7 +81,7 @@ class Head(Protocol):
         ...
 
     def start(self, *targets: Target) -> float:
-        """Output of a model that knows nothing but the share of events."""
+        """Output of a model without inputs, from the proportion of events."""
         ...
 
     def risk(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -121,7 +121,7 @@ class LogisticHead:
     Parameters
     ----------
     favourable : bool
-        True where the positive label is the better outcome, so that risk is its negative.
+        Whether the positive label is the better outcome; the risk is then the negative logit.
     """
 
     def __init__(self, favourable: bool = False) -> None:
@@ -146,7 +146,7 @@ class LogisticHead:
         return self.weight(target) > 0
 
     def start(self, *targets: Target) -> float:
-        """Logit of the share of positives, half a patient added to each class."""
+        """Logit of the proportion of positives, with half a patient added to each class."""
         positive = 0.0
         for t in targets:
             ones = torch.ones(t.event.numel()) if t.weight is None else t.weight
@@ -155,7 +155,7 @@ class LogisticHead:
         return float(np.log((positive + 0.5) / (n - positive + 0.5)))
 
     def risk(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the logit, negated where the positive label is the better outcome."""
+        """Return the logit, negated if the positive label is the better outcome."""
         return -raw if self.favourable else raw
 
 
@@ -168,5 +168,5 @@ HEADS: Mapping[type, Callable[[Any], Head]] = {
 
 
 def head_of(endpoint: Endpoint) -> Head:
-    """Return the loss and the risk that an endpoint means to a network."""
+    """Return the head of an endpoint."""
     return HEADS[type(endpoint)](endpoint)

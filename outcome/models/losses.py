@@ -33,7 +33,7 @@ def cox_nll(
     time : Tensor, shape (n,)
         Follow-up, any unit.
     event : bool Tensor, shape (n,)
-        True where the event was seen, False where censored.
+        True if the event was observed, False if censored.
     strata : integer Tensor, shape (n,), optional
         Patients are at risk together only within a stratum.
     entry : Tensor, shape (n,), optional

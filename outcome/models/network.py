@@ -21,14 +21,14 @@ __all__ = ["Inputs", "OutcomeNetwork", "Spread", "moments"]
 
 @dataclass(frozen=True, eq=False)
 class Inputs(Sequence[Tensor | None]):
-    """One input of several patients: a matrix of vectors, and where in it each patient's lie.
+    """One input of several patients: a matrix of vectors, and the rows of each patient.
 
-    A sequence of the patients' bags, each of shape (n, d), or None where a patient lacks the input.
+    A sequence of the patients' bags, each of shape (n, d), or None if a patient lacks the input.
 
     Parameters
     ----------
     matrix : Tensor, shape (m, d)
-        Vectors of these patients, and maybe of others.
+        Vectors of these patients, and possibly of others.
     starts : array, shape (patients,)
         First row of each patient.
     lengths : array, shape (patients,)
@@ -46,15 +46,15 @@ class Inputs(Sequence[Tensor | None]):
         dimension: int | None = None,
         device: torch.device | None = None,
     ) -> Inputs:
-        """Lay the vectors of several patients back to back; None where a patient has none.
+        """Concatenate the vectors of several patients; None if a patient has none.
 
         Parameters
         ----------
         bags : sequence of Tensor or None
         dimension : int, optional
-            Length of a vector; needed where no patient has any.
+            Length of a vector; needed if no patient has any.
         device : torch.device, optional
-            Where they shall lie; by default where they are.
+            Target device; by default the current one.
         """
         there = [b if device is None else b.to(device) for b in bags if b is not None and len(b)]
         if not there:
@@ -73,14 +73,14 @@ class Inputs(Sequence[Tensor | None]):
         return self.matrix[start : start + n] if n else None
 
     def take(self, rows: Sequence[int] | NDArray[np.int64]) -> Inputs:
-        """Return some of the patients; their vectors stay where they are."""
+        """Return some of the patients, without moving their vectors."""
         rows = np.asarray(rows, dtype=np.int64)
         if len(rows) == len(self) and (rows == np.arange(len(self))).all():
             return self  # whose features may have been laid out already
         return Inputs(self.matrix, self.starts[rows], self.lengths[rows])
 
     def to(self, device: torch.device) -> Inputs:
-        """Return the same on a device; of the matrix only what belongs to these patients moves."""
+        """Return a copy on a device, with only the rows of these patients."""
         if self.matrix.device == device:
             return self
         moved = self.features.to(device)
@@ -98,13 +98,13 @@ class Inputs(Sequence[Tensor | None]):
 
     @property
     def bags(self) -> list[Tensor]:
-        """The vectors of each patient who has this input, where they lie."""
+        """The vectors of each patient who has this input, as views."""
         places = zip(self.starts[self.present], self.lengths[self.present], strict=True)
         return [self.matrix[start : start + n] for start, n in places]
 
     @cached_property
     def features(self) -> Tensor:
-        """All vectors of these patients back to back, shape (sum of lengths, d)."""
+        """All vectors of these patients, concatenated, shape (sum of lengths, d)."""
         starts, lengths = self.starts[self.present], self.lengths[self.present]
         if not len(starts):
             return self.matrix[:0]
@@ -118,7 +118,7 @@ class Inputs(Sequence[Tensor | None]):
 
 @dataclass(frozen=True)
 class Spread:
-    """How the mean vectors of patients vary.
+    """Variation of the mean vectors of patients.
 
     Parameters
     ----------
@@ -132,22 +132,22 @@ class Spread:
 
     @classmethod
     def of(cls, moments: Tensor) -> Spread:
-        """Measure it on some patients.
+        """Compute it from some patients.
 
         Parameters
         ----------
         moments : Tensor, shape (patients, 2, d)
-            As `moments` gives them.
+            As returned by `moments`.
 
         Notes
         -----
         The variance between patients' mean vectors is partly sampling noise: a mean of n vectors
-        has variance s^2/n even if all patients are alike. The share that is not noise is the
-        reliability of a component. The gain is reliability / SD, so that a component in which
-        patients truly differ counts the same however small it is, and noise is not blown up to
-        the size of signal; but at least 1 / (root mean square SD of all components), that is, no
-        component counts less than it would unscaled. A bag of few, very different vectors (a
-        report) has next to no reliability as a mean, and needs that floor.
+        has variance s^2/n even if all patients are the same. The proportion of the variance that is
+        not noise is the reliability of a component. The gain is reliability / SD: a component with
+        true differences between patients has the same weight whatever its size, and noise is not
+        amplified to the size of signal. The gain is at least 1 / (root mean square SD of all
+        components), so that no component has less weight than without scaling. A bag of few, very
+        different vectors (a report) has almost no reliability as a mean and needs this lower limit.
         """
         means, errors = moments[:, 0], moments[:, 1]
         between = means.var(0, unbiased=True) if len(means) > 1 else torch.ones_like(means[0])
@@ -175,7 +175,7 @@ def moments(inputs: Inputs) -> Tensor:
 
 
 class OutcomeNetwork(nn.Module):
-    """A pooled vector per input, standardised between patients, fused, and a linear read-out.
+    """A pooled vector per input, standardised between patients, fused, with a linear output layer.
 
     Parameters
     ----------
@@ -184,22 +184,22 @@ class OutcomeNetwork(nn.Module):
     dimensions : mapping of input to int
         Length of the vectors of each input.
     dropout : float
-        Of pooled components, in training.
+        Dropout of the pooled components during training.
     start : float
-        Output of the untrained network: the read-out starts at zero weights.
+        Output of the untrained network, whose output layer starts at zero weights.
     spread : mapping of input to Spread, optional
-        Measured on the training patients; without it, to be loaded with the weights. Used for
-        aggregators whose vectors are weighted means of the bag's own.
+        Computed on the training patients; if missing, it is loaded with the weights. Used for
+        aggregators that return weighted means of the vectors of the bag.
     fusion : {"early", "gated", "cross"}
-        `early`: pooled vectors side by side, so that the log hazard is a sum of one part per
+        `early`: pooled vectors are concatenated, so that the log hazard is a sum of one part per
         input. `gated`: each part is multiplied by a `Gate`, so that the weight of an input may
         differ between patients. `cross`: as `early`, and the pool of the image is a
-        `CrossAttention`, which the report tells where to look.
+        `CrossAttention`, which is directed by the report.
     absent : float
-        Share of patients whose input is hidden in a training step (modality dropout), where an
+        Proportion of patients whose input is hidden in a training step (modality dropout), if an
         arm has several inputs.
     low_precision : bool
-        Products inside the aggregators in bfloat16; all that follows in float32.
+        Use bfloat16 for products inside the aggregators; everything else is in float32.
 
     Notes
     -----
@@ -251,7 +251,7 @@ class OutcomeNetwork(nn.Module):
         return raw
 
     def vectors(self, inputs: Mapping[str, Inputs]) -> Tensor:
-        """Pooled and standardised vectors, inputs side by side, shape (patients, width)."""
+        """Pooled and standardised vectors, with concatenated inputs, shape (patients, width)."""
         return torch.cat(list(self.branches(inputs).values()), dim=1)
 
     def branches(self, inputs: Mapping[str, Inputs]) -> dict[str, Tensor]:
@@ -272,8 +272,8 @@ class OutcomeNetwork(nn.Module):
         name : str
         given : Inputs
         report : Tensor, shape (patients, width of the report), optional
-            Pooled report vectors, for a `CrossAttention`; without it everybody has the vector of
-            a patient who lacks a report.
+            Pooled report vectors, for a `CrossAttention`; without it all patients get the vector
+            for a missing report.
         """
         present, device = given.present, given.matrix.device
         absent: Tensor = self.absent[name]

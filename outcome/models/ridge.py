@@ -36,7 +36,7 @@ class LinearPath:
     intercepts: Array
 
     def only(self, k: int) -> LinearPath:
-        """Return the model of one penalty alone."""
+        """Return the model of one penalty."""
         rows = slice(k, k + 1)
         return LinearPath(self.mean, self.scale, self.weights[rows], self.intercepts[rows])
 
@@ -58,13 +58,13 @@ def fit_linear(
 ) -> LinearPath:
     """Minimise the head's mean loss + penalty / 2 * |weights|^2 over standardised features.
 
-    The features of an input are divided by the square root of their number, so that a penalty
-    means the same whatever that number is.
+    The features of an input are divided by the square root of their number, so that a penalty has
+    the same meaning for any number of features.
 
     Parameters
     ----------
     x : array, shape (n, d)
-        NaN where a patient lacks an input: it counts as the mean.
+        NaN if a patient lacks an input; it is replaced by the mean.
     target : Target
     head : Head
     penalties : sequence of float, or of sequences of float

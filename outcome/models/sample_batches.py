@@ -21,15 +21,15 @@ __all__ = ["PaddedBatch", "SampleBatch", "collate", "collate_padded"]
 
 @dataclass(frozen=True)
 class SampleBatch:
-    """Some patients, their bags ragged.
+    """A batch of patients with bags of different lengths.
 
     Attributes
     ----------
     patients : list of str
     inputs : dict of str to Inputs
-        `image` and `report`, where some patient has them: what `OutcomeNetwork` takes.
+        `image` and `report`, if a patient has them; the input of `OutcomeNetwork`.
     target : Target or None
-        `time` and `event` (a label is an `event` without a time), and `entry` where it is delayed;
+        `time` and `event` (a label is an `event` without a time), and `entry` if it is delayed;
         None without outcomes.
     """
 
@@ -40,7 +40,7 @@ class SampleBatch:
 
 @dataclass(frozen=True)
 class PaddedBatch:
-    """Patch vectors of some patients, padded to one length.
+    """Patch vectors of some patients, padded to the same length.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ def collate(samples: Sequence[PatientSample]) -> SampleBatch:
     Parameters
     ----------
     samples : sequence of PatientSample
-        As a `SlideDataset` gives them.
+        Samples of a `SlideDataset`.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def collate(samples: Sequence[PatientSample]) -> SampleBatch:
 
 
 def collate_padded(samples: Sequence[PatientSample]) -> PaddedBatch:
-    """Join patients into a batch of one length with a mask, as torchmil's models take it.
+    """Join patients into a padded batch with a mask, the input of torchmil's models.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def collate_padded(samples: Sequence[PatientSample]) -> PaddedBatch:
 
 
 def _tensor(bag: NDArray[Any]) -> Tensor:
-    """Return a bag in single precision; a copy, since stored bags cannot be written to."""
+    """Return a copy of a bag in single precision, because stored bags are read-only."""
     return torch.from_numpy(np.array(np.atleast_2d(bag), dtype=np.float32))
 
 

@@ -1,4 +1,4 @@
-"""Figures for papers: each function draws on the given Axes and returns it; nothing is saved.
+"""Figures for papers. Each function draws on the given Axes and returns them; nothing is saved.
 
 In: data (`kaplan_meier`, `forest`, `calibration`, `auc_over_time`, `decision_curve`,
 `attention_map`), or tables that `evaluation` has computed (`plot_*`). Out: matplotlib Axes. Needs

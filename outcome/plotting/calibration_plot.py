@@ -33,23 +33,23 @@ def plot_calibration(
     Parameters
     ----------
     points : DataFrame
-        `kind` (`group` or `smooth`), `predicted, observed, lower, upper`; a group whose observed
-        probability is NaN has no dot.
+        `kind` (`group` or `smooth`), `predicted, observed, lower, upper`; a group with an observed
+        probability of NaN has no dot.
     ax : Axes
-        Drawn on.
+        Axes to draw on.
     colour : str
-        Of the arm.
+        Colour of the arm.
     predicted : sequence of float
-        Every prediction.
+        All predictions.
     what : str
-        Of what the probability is.
+        Name of the predicted event.
     title : str
-        Above the axes.
+        Title above the axes.
 
     Returns
     -------
     Axes
-        The same one.
+        The given Axes.
     """
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)), zorder=0)
     groups = points[points["kind"] == "group"].dropna(subset="observed")

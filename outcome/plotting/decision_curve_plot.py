@@ -25,7 +25,7 @@ def plot_decision_curve(
     everybody: str = "treat all",
     most: float = 1.0,
 ) -> Axes:
-    """Net benefit over threshold probabilities, with treating all and treating none.
+    """Net benefit over threshold probabilities, compared with treating all or none.
 
     Parameters
     ----------
@@ -33,18 +33,18 @@ def plot_decision_curve(
         `arm, threshold, net_benefit`; the arm named `everybody` is the reference. Lines have a
         gap where the net benefit is NaN.
     ax : Axes
-        Drawn on.
+        Axes to draw on.
     colours : mapping, optional
         Arm to colour.
     everybody : str
-        Arm of the reference.
+        Name of the reference arm.
     most : float
-        Largest threshold that is drawn.
+        Largest threshold to draw.
 
     Returns
     -------
     Axes
-        The same one.
+        The given Axes.
     """
     table = table[table["threshold"] <= most]
     ax.axhline(0, color=MUTED, linewidth=1.2, label="treat none")

@@ -36,34 +36,35 @@ def plot_forest(
     log: bool = False,
     colours: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Estimates with their intervals, one row each, the numbers written at the right.
+    """Estimates with their intervals, one row each, with the numbers at the right.
 
     Parameters
     ----------
     rows : DataFrame
-        `label`, `estimate`, `lower`, `upper`; the first row is drawn at the top. A missing bound
-        leaves the interval out, a missing estimate is said to be not estimable, or what the
-        optional column `said` says. A row that is `heading` (optional column) is a line of text;
-        `colour` (optional column) overrides `colours`.
+        `label`, `estimate`, `lower`, `upper`; the first row is drawn at the top. Without bounds, no
+        interval is drawn. A missing estimate is marked as not estimable, or with the text of the
+        optional column `said`. Rows with `heading` (optional column) are lines of text; `colour`
+        (optional column) overrides `colours`.
     ax : Axes
-        Drawn on.
+        Axes to draw on.
     xlabel : str
         Name and unit of the estimate.
     reference : float
-        Where a line is drawn, e.g. 0.5 for a C-index; NaN for none.
+        Position of a reference line, e.g. 0.5 for a C-index; NaN for none.
     digits : int
         Decimal places of the numbers.
     sign : bool
         Write the sign of positive numbers (for differences).
     log : bool
-        A logarithmic axis, for ratios; what lies outside a thousandfold of 1 is cut.
+        Use a logarithmic axis, for ratios; values more than a thousandfold away from 1 are
+        truncated.
     colours : mapping, optional
         Label to colour.
 
     Returns
     -------
     Axes
-        The same one.
+        The given Axes.
     """
     places = np.arange(len(rows))[::-1]
     if math.isfinite(reference):
@@ -124,7 +125,7 @@ def _forest_row(
 
 
 def _ratio_ticks(ax: Axes) -> None:
-    """Ticks at 1, 2, 5 and 10 and their inverses, no more than fit."""
+    """Ticks at 1, 2, 5 and 10 and their inverses, as far as they fit."""
     low, high = ax.get_xlim()
     low, high = min(low, 0.8), max(high, 1.25)
     ax.set_xlim(low, high)

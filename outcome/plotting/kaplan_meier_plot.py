@@ -45,14 +45,14 @@ def plot_kaplan_meier(
     Parameters
     ----------
     table : DataFrame
-        Each patient once: `time`, `event` (1 = event, anything else ends the follow-up) and
+        One row per patient: `time`, `event` (1 = event, other values are censoring) and
         `risk_group`; with `entry`, patients are at risk only after it.
     ax : Axes
-        Drawn on; the numbers at risk stand below it, so save with `bbox_inches="tight"`.
+        Axes to draw on. The numbers at risk are drawn below, so save with `bbox_inches="tight"`.
     unit : str
-        Of the times.
+        Unit of the times.
     groups : sequence of str, optional
-        Groups from low to high; one without patients is listed with n = 0.
+        Groups from low to high; a group without patients is listed with n = 0.
     colours : mapping, optional
         Group to colour.
     note : str
@@ -60,13 +60,13 @@ def plot_kaplan_meier(
     ylabel : str
         Name of the vertical axis.
     time_unit : str
-        Unit of the time axis: `days`, `weeks`, `months`, `years`, or `auto` for the one that
-        reads best; by default `unit`.
+        Unit of the time axis: `days`, `weeks`, `months`, `years`, or `auto` for a readable one; by
+        default `unit`.
 
     Returns
     -------
     Axes
-        The same one.
+        The given Axes.
 
     Notes
     -----
@@ -96,8 +96,8 @@ def plot_kaplan_meier(
 def _draw_curve(ax: Axes, rows: pd.DataFrame, label: str, colour: str) -> Steps | None:
     """Draw the curve of a group, fitted by lifelines; returns its numbers at risk.
 
-    The line is solid: gaps of a dashed line look like steps, and hide censoring marks.
-    Under delayed entry the curve is not that of lifelines, in which a patient who enters at the
+    The line is solid, because gaps of a dashed line look like steps and hide censoring marks.
+    Under delayed entry the curve is not fitted by lifelines, in which a patient who enters at the
     time of an event is at risk of it.
     """
     line: dict[str, Any] = {"color": colour, "linewidth": 1.6}
@@ -118,7 +118,7 @@ def _draw_curve(ax: Axes, rows: pd.DataFrame, label: str, colour: str) -> Steps 
     )
     censored = np.unique(rows.loc[rows["event"] == 0, "time"].to_numpy(dtype=float))
     heights = survival[np.searchsorted(times, censored, side="right") - 1]
-    # Not clipped: the last patient's mark stands on the edge of the axes.
+    # Not clipped, because the mark of the last patient is on the edge of the axes.
     mark: dict[str, Any] = {"marker": "|", "markersize": 5.5, "mew": 0.9, "clip_on": False}
     ax.plot(censored, heights, linestyle="none", color=colour, **mark)
     return times, at_risk
@@ -127,11 +127,11 @@ def _draw_curve(ax: Axes, rows: pd.DataFrame, label: str, colour: str) -> Steps 
 def _late_curve(rows: pd.DataFrame) -> tuple[Floats, Floats, Floats, npt.NDArray[np.int64]]:
     """Return times, survival, its band and numbers at risk of patients with delayed entry.
 
-    Numbers at risk are just before each time; at 0 it is those under observation from then on.
+    Numbers at risk are just before each time; at 0, the patients under observation from the origin.
     """
     time, event, entry = (rows[c].to_numpy(dtype=float) for c in ("time", "event", "entry"))
     curve = kaplan_meier(time, event, entry)
-    # A patient who enters at t counts just after it.
+    # A patient who enters at t is at risk just after t.
     times = np.unique([0.0, *curve.time, *np.nextafter(entry, np.inf)])
     at_risk = number_at_risk(time, times, entry)
     at_risk[0] = int((entry <= 0).sum())
@@ -141,7 +141,7 @@ def _late_curve(rows: pd.DataFrame) -> tuple[Floats, Floats, Floats, npt.NDArray
 def write_at_risk(
     ax: Axes, at_risk: Mapping[str, Steps | None], colours: Mapping[str, str]
 ) -> None:
-    """Hang the numbers at risk of each group below the ticks of the time axis."""
+    """Draw the numbers at risk of each group below the ticks of the time axis."""
     low, high = ax.get_xlim()
     ticks = np.array([t for t in ax.get_xticks() if low <= t <= high * (1 + 1e-9)])
     ax.set_xticks(ticks)
@@ -191,14 +191,14 @@ def plot_incidence(
         upper, n_risk, n_event` and, under delayed entry, `n`; see
         `outcome.evaluation.survival_curves.incidence_curves`.
     ax : Axes
-        Drawn on; the numbers at risk stand below it.
+        Axes to draw on; the numbers at risk are drawn below.
     unit, groups, colours, note, time_unit
         As for `plot_kaplan_meier`.
 
     Returns
     -------
     Axes
-        The same one.
+        The given Axes.
 
     Notes
     -----

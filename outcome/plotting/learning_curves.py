@@ -30,8 +30,8 @@ def plot_loss(
 ) -> Axes:
     """Training and tuning loss over epochs, the mean over the inner folds of each outer fold.
 
-    Where the history has them, the C-index or AUROC of the tune patients is drawn against a second
-    axis on the right, from 0 to 1: the mean over all folds.
+    If available, the C-index or AUROC of the tune patients is drawn on a second axis at the right,
+    from 0 to 1, as the mean over all folds.
 
     Parameters
     ----------
@@ -39,18 +39,18 @@ def plot_loss(
         Rows of one arm: `repeat, fold, epoch, train_loss, tune_loss`, and `tune_concordance` or
         `tune_auroc` where known.
     ax : Axes
-        Drawn on.
+        Axes to draw on.
     colour : str
-        Of the arm.
+        Colour of the arm.
     chosen : sequence of float
-        Epochs that were chosen, marked at the bottom.
+        Chosen epochs, marked at the bottom.
     title : str
         Name of the arm.
 
     Returns
     -------
     Axes
-        The same one.
+        The given Axes.
     """
     outer = [k for k in ("repeat", "fold") if k in history]
     for name, text, dashes in (
@@ -87,14 +87,14 @@ def plot_loss(
 
 
 def _mean_over_folds(folds: pd.DataFrame, name: str) -> pd.Series:
-    """Mean by epoch, as far as every fold was trained."""
+    """Mean by epoch, up to the last epoch reached by all folds."""
     reached = folds.groupby("epoch")[name].agg(["mean", "count"])
     mean: pd.Series = reached.loc[reached["count"] == reached["count"].max(), "mean"]
     return mean
 
 
 def _draw_ranking(history: pd.DataFrame, outer: list[str], ax: Axes, colour: str) -> None:
-    """Draw the ranking of tune patients against an axis of its own."""
+    """Draw the ranking of tune patients on a separate axis."""
     name = next((n for n in RANKING if n in history and history[n].notna().any()), None)
     if name is None:
         return

@@ -1,4 +1,4 @@
-"""Numbers as text: digits, signs, intervals and p values, as journals print them."""
+"""Numbers as text: digits, signs, intervals and p values, in the style of journals."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def signed(value: Any, digits: int = 2) -> str:
 
 
 def interval(lower: Any, upper: Any, digits: int = 2, *, sign: bool = False) -> str:
-    """Format an interval as `0.61 to 0.74`; empty where a bound is missing.
+    """Format an interval as `0.61 to 0.74`; empty if a bound is missing.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def estimate(
 
 
 def p_value(value: Any, name: str = "p") -> str:
-    """Format a p-value; empty where there is none. It never reads `p = 0`.
+    """Format a p value; empty if there is none. It is never `p = 0`.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def p_value(value: Any, name: str = "p") -> str:
 
 
 def p_number(value: Any) -> str:
-    """Format a p-value for a column of p-values; empty where there is none.
+    """Format a p value for a column of p values; empty if there is none.
 
     Examples
     --------
@@ -128,7 +128,7 @@ def plural(count: int, noun: str, several: str = "") -> str:
 
 
 def as_float(value: Any) -> float:
-    """Return a number, NaN for what is none."""
+    """Return a number; NaN if the value is not a number."""
     try:
         return float(value)
     except (TypeError, ValueError):

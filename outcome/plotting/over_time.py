@@ -1,4 +1,4 @@
-"""Discrimination over time, and fold by fold."""
+"""Discrimination over time and by fold."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def plot_auc_over_time(
     table : DataFrame
         `arm, time, auc, lower, upper`.
     ax : Axes
-        Drawn on.
+        Axes to draw on.
     unit : str
-        Of the times.
+        Unit of the times.
     colours : mapping, optional
         Arm to colour.
     bands : bool
-        Shade the intervals; with many arms they hide each other.
+        Shade the intervals; with many arms they overlap.
     time_unit : str
-        Unit of the time axis, or `auto` for the one that reads best; by default `unit`.
+        Unit of the time axis, or `auto` for a readable one; by default `unit`.
 
     Returns
     -------
     Axes
-        The same one.
+        The given Axes.
     """
     table, unit = in_time_unit(table, unit, time_unit)
     ax.axhline(0.5, color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)), zorder=0)
@@ -91,13 +91,13 @@ def plot_folds(
     Parameters
     ----------
     table : DataFrame
-        `arm, estimate, n`; the area of a dot grows with the patients of the fold.
+        `arm, estimate, n`; the area of a dot increases with the number of patients of the fold.
     ax : Axes
-        Drawn on.
+        Axes to draw on.
     ylabel : str
         Name of the metric.
     reference : float
-        Where a line is drawn; NaN for none.
+        Position of a reference line; NaN for none.
     colours : mapping, optional
         Arm to colour.
     means : mapping, optional
@@ -106,7 +106,7 @@ def plot_folds(
     Returns
     -------
     Axes
-        The same one.
+        The given Axes.
     """
     if np.isfinite(reference):
         ax.axhline(reference, color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)), zorder=0)
@@ -115,7 +115,7 @@ def plot_folds(
     for i, (arm, rows) in enumerate(table.groupby("arm", sort=False)):
         names.append(shorten(str(arm), 14, 3))
         rows = rows.dropna(subset="estimate")
-        # Spread out by rank, so that equal values do not overlap; the same every time.
+        # Shifted by rank, so that equal values do not overlap; without randomness.
         rank = rows["estimate"].rank(method="first").to_numpy()
         aside = ((rank * 0.618) % 1 - 0.5) * 0.5
         colour = (colours or {}).get(str(arm), INK)

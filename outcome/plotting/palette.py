@@ -1,4 +1,4 @@
-"""Colours that colour-blind readers can tell apart, on white and on black paper."""
+"""Colours that colour-blind readers can distinguish, on light and dark background."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = [
 
 GROUP_NAMES = ("low", "intermediate", "high")
 INK = "#1f2328"
-"""Text and axes; the report repaints it where the reader prefers a dark page."""
+"""Text and axes; the report changes it if the reader prefers a dark page."""
 MUTED = "#5b646e"
-"""Grid, reference lines and secondary text; repainted likewise."""
+"""Grid, reference lines and secondary text; changed in the same way."""
 
 ARM_COLOURS = (
     "#5474b8",
@@ -81,6 +81,6 @@ def group_colours(groups: Sequence[str]) -> dict[str, str]:
 
 
 def group_dashes(i: int) -> Any:
-    """Return the line style of the i-th group, for readers who print without colour."""
+    """Return the line style of the i-th group, for print without colour."""
     dashes = GROUP_DASHES[i % len(GROUP_DASHES)]
     return dashes if dashes[1] else "-"

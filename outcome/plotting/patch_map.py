@@ -34,7 +34,7 @@ def patch_collection(
     scale: str = "log hazard",
     faint: bool = False,
 ) -> PolyCollection:
-    """Return squares with the colours and the label of what they show.
+    """Return coloured squares and the label of their values.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ def patch_collection(
     corners : array, shape (n, 4, 2)
         See `patch_corners`.
     scale : str
-        What a contribution is measured in.
+        Scale of the contributions.
     faint : bool
-        Let an image beneath be seen.
+        Make squares transparent for an image below.
     """
     look: dict[str, Any] = {"edgecolors": "none", "rasterized": True, "alpha": 0.6 if faint else 1}
     if kind == "attention":

@@ -36,18 +36,18 @@ def plot_roc(
         Rows of one arm: `repeat, fold, stratum, fpr, tpr`, with fold `mean` for the mean; see
         `outcome.evaluation.roc_curves.roc_curves`.
     ax : Axes
-        Drawn on; several arms can share it.
+        Axes to draw on; several arms can share them.
     colour : str
-        Of this arm.
+        Colour of this arm.
     label : str
-        For the legend.
+        Label in the legend.
     each_fold : bool
-        Draw the lines of the folds; without, only their mean.
+        Draw the curves of the folds, else only their mean.
 
     Returns
     -------
     Axes
-        The same one.
+        The given Axes.
     """
     mean = curves["fold"] == MEAN
     if each_fold:
@@ -79,16 +79,16 @@ def plot_scores(
         Rows of one arm: `outcome` (0 or 1), `lower, upper, share, n`; see
         `outcome.evaluation.roc_curves.score_distribution`.
     ax : Axes
-        Drawn on.
+        Axes to draw on.
     xlabel : str
-        What the score is.
+        Name of the score.
     names, colours : pair of str
-        Of the negative and the positive patients.
+        For the negative and the positive patients.
 
     Returns
     -------
     Axes
-        The same one.
+        The given Axes.
     """
     for code, name, colour, hatch in zip((0, 1), names, colours, ("", "////"), strict=True):
         rows = table[table["outcome"] == code]

@@ -1,4 +1,4 @@
-"""Performance among the patients who remain when the least certain ones are set aside."""
+"""Performance in the remaining patients when the least certain ones are set aside."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ def plot_set_aside(
     reference: float = float("nan"),
     colours: Mapping[str, str] | None = None,
 ) -> Axes:
-    """One measure against the share of patients set aside, one line per arm.
+    """One measure over the proportion of patients set aside, one line per arm.
 
     Parameters
     ----------
     table : DataFrame
         See `outcome.evaluation.individual_uncertainty.set_aside`.
     ax : Axes
-        Drawn on.
+        Axes to draw on.
     value : str
-        The column that is drawn: `estimate` or `calibration_ratio`.
+        The column to draw: `estimate` or `calibration_ratio`.
     ylabel : str
-        Its name.
+        Name of the measure.
     reference : float
-        Where a line is drawn; NaN for none.
+        Position of a reference line; NaN for none.
     colours : mapping, optional
         Arm to colour.
 
     Returns
     -------
     Axes
-        The same one.
+        The given Axes.
     """
     if reference == reference:
         ax.axhline(reference, color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)), zorder=0)

@@ -1,4 +1,4 @@
-"""What every figure has in common: quiet axes, one set of sizes, labels that cannot spoil it."""
+"""Common style of all figures: axes, sizes, safe labels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _glyphs() -> frozenset[int]:
 
 
 def drawable(text: str) -> str:
-    r"""Put a box for what the font lacks, and take the special meaning from dollar signs.
+    r"""Replace characters missing in the font by a box, and escape dollar signs.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def drawable(text: str) -> str:
 
 
 def shorten(text: str, width: int = 26, lines: int = 2) -> str:
-    """Wrap a label to a few lines, also after a plus, and cut what is too long for them."""
+    """Wrap a label to a few lines, also after a plus, and truncate the rest."""
     wrapped = [""]
     for part in re.findall(r"[^\s+]*\+|[^\s+]+|\s+", " ".join(text.split())):
         if wrapped[-1] and len(wrapped[-1]) + len(part.rstrip()) > width:
@@ -53,7 +53,7 @@ def shorten(text: str, width: int = 26, lines: int = 2) -> str:
 
 
 def clean(ax: Axes) -> Axes:
-    """Quiet axes: no frame at the top and right, ink and sizes the same in every figure."""
+    """Style the axes: no frame at the top and right, the same colours and sizes in every figure."""
     ax.spines[["top", "right"]].set_visible(False)
     for spine in ax.spines.values():
         spine.set_color(MUTED)
@@ -66,16 +66,16 @@ def clean(ax: Axes) -> Axes:
 
 
 def legend_above(ax: Axes, title: str = "", columns: int = 1) -> None:
-    """Put the legend above the axes, where it cannot hide data.
+    """Put the legend above the axes, so that it does not hide data.
 
     Parameters
     ----------
     ax : Axes
-        With labelled artists.
+        Axes with labelled artists.
     title : str
         First line of the legend.
     columns : int
-        Entries in a row.
+        Number of entries per row.
     """
     legend = ax.legend(
         loc="lower left",

@@ -1,4 +1,4 @@
-"""The unit in which times are shown on an axis."""
+"""The unit of a time axis."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["TIME_UNITS", "in_time_unit", "readable_unit"]
 
 _DAYS = {"days": 1.0, "weeks": 7.0, "months": 365.25 / 12, "years": 365.25}
 TIME_UNITS = tuple(_DAYS)
-"""Units that times can be shown in."""
+"""Available units."""
 
 
 def readable_unit(unit: str, longest: float, wanted: str = "auto") -> tuple[str, float]:
@@ -19,7 +19,7 @@ def readable_unit(unit: str, longest: float, wanted: str = "auto") -> tuple[str,
     unit : str
         Unit of the times.
     longest : float
-        Longest follow-up, in that unit.
+        Longest follow-up, in this unit.
     wanted : str
         `days`, `weeks`, `months`, `years`; or `auto`: days are shown as months beyond half a
         year and as years beyond five, months as years beyond fifteen.
@@ -29,7 +29,7 @@ def readable_unit(unit: str, longest: float, wanted: str = "auto") -> tuple[str,
     str
         The unit shown.
     float
-        What times are multiplied by.
+        Factor of the times.
 
     Examples
     --------
@@ -50,14 +50,14 @@ def readable_unit(unit: str, longest: float, wanted: str = "auto") -> tuple[str,
 def in_time_unit(
     table: pd.DataFrame, unit: str, wanted: str, column: str = "time"
 ) -> tuple[pd.DataFrame, str]:
-    """Return a table with its times in the unit to be shown, and that unit.
+    """Return a table with its times in the unit of the axis, and this unit.
 
     Parameters
     ----------
     table : DataFrame
-        With the column of times; a column `entry` is in the same unit.
+        Table with the column of times; a column `entry` has the same unit.
     unit : str
-        Of these times.
+        Unit of these times.
     wanted : str
         See `readable_unit`.
     column : str

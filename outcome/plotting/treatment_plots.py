@@ -38,7 +38,7 @@ def plot_treatment_curves(
     ylabel: str = "Probability of no event",
     time_unit: str = "",
 ) -> Axes:
-    """Share free of the event with each of two treatments, in one risk group.
+    """Proportion free of the event for each of two treatments, in one risk group.
 
     Parameters
     ----------
@@ -46,27 +46,27 @@ def plot_treatment_curves(
         Rows of one arm, model and group: `treatment, time, survival, lower, upper, n_risk,
         n_event, n_censored`; see `outcome.evaluation.treatment_effects`.
     ax : Axes
-        Drawn on; the numbers at risk stand below it.
+        Axes to draw on; the numbers at risk are drawn below.
     treatments : sequence of str
         The reference, then the other treatment.
     unit : str
-        Of the times.
+        Unit of the times.
     title : str
         First line above the curves: the group, and the ratio in it.
     ylabel : str
         Name of the vertical axis.
     time_unit : str
-        Unit of the time axis, or `auto` for the one that reads best; by default `unit`.
+        Unit of the time axis, or `auto` for a readable one; by default `unit`.
 
     Returns
     -------
     Axes
-        The same one.
+        The given Axes.
 
     Notes
     -----
-    Bands are pointwise 95% intervals; ticks are patients whose follow-up ended. Numbers at risk
-    are patients, also where the curves are weighted.
+    Bands are pointwise 95% intervals; ticks are patients whose follow-up ended. Numbers at risk are
+    unweighted, even if the curves are weighted.
     """
     curves, unit = in_time_unit(curves, unit, time_unit)
     colours = dict(zip(treatments, (REFERENCE_COLOUR, TREATED_COLOUR), strict=True))
@@ -115,17 +115,17 @@ def plot_effect_by_score(
         Rows of one arm: `model, score, ratio, lower, upper`. The last model has the band; others
         are thin lines.
     ax : Axes
-        Drawn on; its vertical axis is logarithmic.
+        Axes to draw on; the vertical axis is logarithmic.
     ylabel, xlabel : str
     better : str
-        Said of ratios on the side of benefit.
+        Text for ratios on the side of benefit.
     labels : mapping, optional
-        Model to what it is called; a single model has no legend.
+        Model to its label; a single model has no legend.
 
     Returns
     -------
     Axes
-        The same one.
+        The given Axes.
     """
     ax.set_yscale("log")
     ax.axhline(1.0, color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)), zorder=0)

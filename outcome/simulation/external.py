@@ -28,13 +28,13 @@ def simulate_external(
     """Write an external cohort, to practise the validation of a model.
 
     The true score is the same function of tissue, grade, stage and age as in the first cohort, and
-    vectors of the same tissue and text lie in the same place. The patients are others, from one
-    site that the first cohort does not have, with a shift of its own.
+    vectors of the same tissue and text have the same distribution. The patients are different and
+    come from a new site with its own shift.
 
     Parameters
     ----------
     out : Path
-        A new or empty folder; it receives what `simulate` writes.
+        A new or empty folder for the same files as those of `simulate`.
     cohort : Path
         Folder of a simulated cohort, or its study file.
     patients, patches, missing_reports : optional
@@ -42,7 +42,7 @@ def simulate_external(
     seed : int
         Other seeds give other sites and patients.
     progress : callable
-        Called with slides written so far, and in all.
+        Called with the number of slides written so far, and of all slides.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def simulate_external(
     Raises
     ------
     InputError
-        `cohort` is no simulated cohort, a number is out of range, or `out` holds something.
+        `cohort` is not a simulated cohort, a number is out of range, or `out` is not empty.
 
     Examples
     --------
@@ -75,7 +75,8 @@ def simulate_external(
     )
     if seed < 0:
         raise InputError(f"simulate: seed must be at least 0, not {seed}")
-    # Not the stream of `simulate`: the same seed must not give the same patients.
+    # A different random stream from that of `simulate`: the same seed must not give the same
+    # patients.
     rng = np.random.default_rng([seed, 20261126])
     site = f"external-{seed}"
     shift = rng.normal(size=s.dimension) * s.site_shift

@@ -21,7 +21,7 @@ PATCH_PX = 384
 
 
 def features_folder(out: Path) -> Path:
-    """Where the patch vectors of a simulated cohort lie."""
+    """Folder of the patch vectors of a simulated cohort."""
     return out / f"20x_{PATCH_PX}px_0px_overlap" / "features_simulated"
 
 
@@ -39,9 +39,9 @@ def write_features(
     Parameters
     ----------
     world : PatchWorld
-        Knows every site.
+        Must contain all sites.
     folder : Path
-        Exists.
+        An existing folder.
     patients : DataFrame
         Column `site`.
     slides : DataFrame
@@ -50,7 +50,7 @@ def write_features(
         Tissue of each patch, per slide.
     rng : Generator
     progress : callable
-        Called with slides written so far, and in all.
+        Called with the number of slides written so far, and of all slides.
     """
     w, (rank, d) = world, world.within.shape
     row: Any
@@ -100,8 +100,8 @@ def _write_slide(
 def _regions(
     cell: NDArray[np.int64], side: int, kinds: NDArray[np.int64], name: str
 ) -> NDArray[np.int64]:
-    """Give each patch a cell, so that a tissue lies in one or two regions of the slide."""
-    # A generator of its own: where patches lie must not change what is in them.
+    """Assign a position to each patch, so that a tissue is in one or two regions of the slide."""
+    # A separate generator: positions of patches must not change their content.
     rng = np.random.default_rng(list(name.encode()))
     free = np.stack([cell % side, cell // side], axis=1).astype(float)
     left, placed = np.arange(len(cell)), np.empty_like(cell)
@@ -119,7 +119,7 @@ def _regions(
 def write_reports(
     world: ReportWorld, path: Path, patients: pd.DataFrame, rng: np.random.Generator
 ) -> None:
-    """Write unit-length chunk vectors; one of a patient's leans along the direction of the grade.
+    """Write unit-length chunk vectors; one per patient is shifted in the direction of the grade.
 
     `patients` has columns `patient_id`, `grade` and `has_report`.
     """

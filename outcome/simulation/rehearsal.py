@@ -1,27 +1,27 @@
-"""Simulated embeddings for a cohort table that exists: a dress rehearsal of a study.
+"""Simulated embeddings for an existing cohort table, as a rehearsal of a study.
 
 The model
 ---------
-The table is taken as it is: its patients, slides, outcomes, covariates. What is simulated is what
-the images and the reports know of each patient. A patient's *standing* says how ill they fared:
-for follow-up, the martingale residual (the event, 1 or 0, less the Nelson-Aalen hazard up to the
-end of follow-up, within strata), turned into a normal score by its rank; for a label, the label
-itself, the worse class above. The image latent and the report latent are each::
+Patients, slides, outcomes and covariates of the table are not changed. The information in images
+and reports is simulated. A patient's *standing* measures how bad the outcome is: for follow-up, the
+martingale residual (the event, 1 or 0, minus the Nelson-Aalen hazard up to the end of follow-up,
+within strata), converted to a normal score by its rank; for a label, the label itself, with the
+worse class above. The image latent and the report latent are each::
 
     rho * standing + sqrt(1 - rho^2) * noise
 
 with the two noises correlated by `shared`, and with rho chosen so that the concordance (Harrell's
 C within strata; for a label the AUROC) of the latent with the outcome is `image_c` and `report_c`.
-From the latents, tissues, patch vectors and report chunks are drawn as in `outcome.simulate`. What
-a model can reach is less than that of the latent, because a slide shows a finite number of
-patches: `truth.csv` holds the realised score of each input.
+From the latents, tissues, patch vectors and report chunks are drawn as in `outcome.simulate`. The
+performance of a model is limited to less than that of the latent, because a slide has a finite
+number of patches. `truth.csv` contains the realised score of each input.
 
-In a study of two treatments, the standing of patients with the reference is multiplied by
-`reference_share`: below 1, what the inputs know goes with the outcome of treated patients more
-than with that of the others, so that the effect of treatment depends on it.
+In a study with two treatments, the standing of patients with the reference is multiplied by
+`reference_share`. Below 1, the inputs are more strongly associated with the outcome of treated
+patients than with that of the others, so the treatment effect depends on the inputs.
 
-Outcomes come first here, and vectors after them. That is enough to try a study whole (columns,
-folds, arms, time, report) before a slide has been processed; it is no evidence of anything.
+Vectors are generated from the outcomes. This is sufficient to test a whole study (columns, folds,
+arms, run time, report) before slides are processed. The results have no scientific value.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What a rehearsal wrote.
+    """Result of a rehearsal.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Rehearsal:
         The study file to run.
     patients, slides : int
     carried : mapping
-        Input (`image`, `report`) -> concordance or AUROC of what it carries, as realised.
+        Input (`image`, `report`) -> realised concordance or AUROC of its information.
     """
 
     study: Path
@@ -91,7 +91,7 @@ def rehearse(
     reference_share: float = 1.0,
     progress: CountProgress = no_progress,
 ) -> Rehearsal:
-    """Write simulated embeddings for a study's own cohort table.
+    """Write simulated embeddings for the cohort table of a study.
 
     Parameters
     ----------
@@ -99,22 +99,22 @@ def rehearse(
         A new or empty folder; it receives study.yaml, a copy of the cohort table, patch features,
         reports.h5 and truth.csv.
     study : Study
-        Its embeddings need not exist; nothing is read or written where it says they are.
+        Study whose embeddings need not exist; they are neither read nor written.
     simulation : Simulation, optional
-        Of it, `patches`, `dimension`, `informative`, `shared`, `site_shift`, `missing_reports` and
+        Only `patches`, `dimension`, `informative`, `shared`, `site_shift`, `missing_reports` and
         `seed` are used.
     image_c, report_c : float
-        Concordance (or AUROC) of what each input knows, in [0.5, 0.95]; 0.5 is nothing.
+        Concordance (or AUROC) of the information in each input, in [0.5, 0.95]; 0.5 is none.
     reference_share : float
-        With two treatments: how much of their standing patients with the reference show, from 0
-        to 1. 1 is no interaction.
+        With two treatments: factor of the standing of patients with the reference, from 0 to 1.
+        With 1 there is no interaction.
     progress : callable
-        Called with slides written so far, and in all.
+        Called with the number of slides written so far, and of all slides.
 
     Raises
     ------
     InputError
-        The folder holds something, a concordance is out of range, or the table is wrong.
+        The folder is not empty, a concordance is out of range, or the table is invalid.
     """
     s = simulation or Simulation()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -157,7 +157,7 @@ def _latents(
     wanted: dict[str, float],
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """Columns as `outcome.simulate` draws them: tumour, immune, grade, site, has_report."""
+    """Columns as drawn by `outcome.simulate`: tumour, immune, grade, site, has_report."""
     n = len(cohort.patients)
     first, second, own = rng.normal(size=(3, n))
     noise = {"image": first, "report": s.shared * first + np.sqrt(1 - s.shared**2) * second}
@@ -166,7 +166,7 @@ def _latents(
         for part, c in wanted.items()
     }
     site = cohort.patients.get("site", pd.Series("one site", index=cohort.patients.index))
-    # Tumour less immune carries the latent; their sum means nothing.
+    # Tumour minus immune carries the latent; their sum is uninformative.
     return pd.DataFrame(
         {
             "patient_id": list(cohort.patients.index),
@@ -180,7 +180,7 @@ def _latents(
 
 
 def _standing(cohort: Cohort) -> Array:
-    """How ill each patient fared: mean 0, SD about 1, higher is worse."""
+    """How bad the outcome of each patient is: mean 0, SD about 1, higher is worse."""
     seen = cohort.endpoint.observed(cohort.patients)
     score: Array
     if seen.time is None:
@@ -213,7 +213,7 @@ def _agreement(cohort: Cohort, score: Array) -> float:
 def _mixed(
     standing: Array, noise: Array, wanted: float, agreement: Callable[[Any], float]
 ) -> Array:
-    """Standing and noise, mixed so that the concordance is as wanted."""
+    """Standing and noise, mixed to reach the desired concordance."""
     low, high = -1.0, 1.0
     mixed = noise
     for _ in range(20):

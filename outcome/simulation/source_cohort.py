@@ -1,4 +1,4 @@
-"""The cohort table of a study that a simulation starts from; embeddings are not needed."""
+"""The cohort table of a study as input of a simulation; embeddings are not needed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def read_source_cohort(study: Study) -> Cohort:
     Raises
     ------
     CohortError
-        With every problem of the table at once.
+        The table is invalid; the message lists all problems.
     InputError
         All patients have the event, or none has.
     """

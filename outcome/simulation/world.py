@@ -1,4 +1,4 @@
-"""What a simulated cohort and external cohorts of it have in common."""
+"""Shared parts of a simulated cohort and its external cohorts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ N_TOPICS = 8
 
 
 class Shape(Protocol):
-    """What is needed to know of a simulation."""
+    """Required settings of a simulation."""
 
     @property
     def dimension(self) -> int:
@@ -34,7 +34,7 @@ class Shape(Protocol):
 
 @dataclass(frozen=True)
 class PatchWorld:
-    """How patch vectors come about; see `outcome.simulation.simulate`.
+    """Generation of patch vectors; see `outcome.simulation.simulate`.
 
     Parameters
     ----------
@@ -59,10 +59,10 @@ class PatchWorld:
     def draw(
         cls, s: Shape, tissues: int, sites: Iterable[str], rng: np.random.Generator
     ) -> PatchWorld:
-        """Draw everything anew."""
+        """Draw all parts."""
         d, rank = s.dimension, min(16, s.dimension // 4)
         base = rng.normal(0, 0.5, size=d)
-        # A prototype is 7 noise standard deviations away, whatever the dimension.
+        # A prototype is 7 noise standard deviations away, independent of the dimension.
         prototypes = rng.normal(size=(tissues, d)) * 7 / np.sqrt(d)
         within = rng.normal(size=(rank, d)) * 1.5 / np.sqrt(d)
         names = sorted(set(sites))
@@ -73,7 +73,7 @@ class PatchWorld:
 
 @dataclass(frozen=True)
 class ReportWorld:
-    """How report vectors come about.
+    """Generation of report vectors.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class ReportWorld:
 
     @classmethod
     def draw(cls, s: Shape, rng: np.random.Generator) -> ReportWorld:
-        """Draw everything anew."""
+        """Draw all parts."""
         d = s.dimension
         topics = rng.normal(size=(N_TOPICS, d)) * 4 / np.sqrt(d)
         about = rng.normal(size=d) * 4 / np.sqrt(d)
@@ -99,18 +99,18 @@ class ReportWorld:
 
 @dataclass(frozen=True)
 class Constants:
-    """Numbers that the first cohort settles, such as means, and that external cohorts take over.
+    """Constants of the first cohort, such as means, that external cohorts reuse.
 
     Parameters
     ----------
     values : mapping of str to float
-        Those that are settled.
+        The constants known so far.
     """
 
     values: dict[str, float] = field(default_factory=dict)
 
     def settle(self, name: str, compute: Callable[[], float]) -> float:
-        """Return a number; it is computed if it is not settled yet."""
+        """Return a constant; it is computed if it is not known yet."""
         if name not in self.values:
             self.values[name] = float(compute())
         return self.values[name]
@@ -123,12 +123,12 @@ class Constants:
 
 @dataclass(frozen=True)
 class World:
-    """What a simulated cohort and external cohorts of it have in common.
+    """Shared parts of a simulated cohort and its external cohorts.
 
     Parameters
     ----------
     settings : mapping
-        Of the first cohort; see `outcome.simulation.simulate.Simulation`.
+        Settings of the first cohort; see `outcome.simulation.simulate.Simulation`.
     patches : PatchWorld
     reports : ReportWorld
     constants : Constants
@@ -140,7 +140,7 @@ class World:
     constants: Constants
 
     def write(self, folder: Path) -> None:
-        """Write it into the folder of the cohort."""
+        """Write the world into the folder of the cohort."""
         p, r = self.patches, self.reports
         about = {
             "settings": self.settings, "constants": self.constants.values, "sites": list(p.sites)
@@ -160,7 +160,7 @@ class World:
         Raises
         ------
         InputError
-            The folder holds none.
+            The folder contains no world.
         """
         path = folder / WORLD
         if not path.is_file():

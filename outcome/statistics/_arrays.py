@@ -1,4 +1,4 @@
-"""Array types, and the checks that every function of follow-up data shares."""
+"""Array types, and shared checks of follow-up data."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ IntArray = NDArray[np.int64]
 
 
 def follow_up(time: ArrayLike, event: ArrayLike) -> tuple[FloatArray, BoolArray]:
-    """Check follow-up times and event indicators, and give them as float and bool.
+    """Check follow-up times and event indicators, and return them as float and bool.
 
-    Times that differ by rounding alone are made equal: `outcome.statistics.ties`.
+    Times that differ only by rounding are made equal: `outcome.statistics.ties`.
 
     Raises
     ------
@@ -56,13 +56,13 @@ def follow_up_from_entry(
 ) -> tuple[FloatArray, BoolArray, FloatArray | None]:
     """Check follow-up that may begin after the origin.
 
-    Times and entries that differ by rounding alone are made equal.
+    Times and entries that differ only by rounding are made equal.
 
     Parameters
     ----------
     time, event : array_like, shape (n,)
     entry : array_like, shape (n,), optional
-        Time at which observation began, from the same origin; None where it is the origin.
+        Start of observation, from the same origin; None if it is the origin.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def follow_up_from_entry(
 
 
 def numbers(values: ArrayLike, name: str, n: int | None = None) -> FloatArray:
-    """Give one finite float for each row.
+    """Return one finite float for each row.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Competing risks: cumulative incidence after Aalen and Johansen, and Gray's test.
 
 lifelines and scikit-survival have the curve. Neither has the standard error of R's `survival`
-(infinitesimal jackknife), from which the intervals follow, or Gray's test; lifelines shifts tied
+(infinitesimal jackknife), on which the intervals are based, or Gray's test. lifelines shifts tied
 times at random.
 """
 
@@ -33,7 +33,7 @@ __all__ = ["CumulativeIncidence", "GrayTest", "cumulative_incidence", "event_cod
 
 @dataclass(frozen=True)
 class CumulativeIncidence:
-    """Probability of having had one kind of event by a time, others competing.
+    """Cumulative incidence of one kind of event, with competing events.
 
     Attributes
     ----------
@@ -44,9 +44,9 @@ class CumulativeIncidence:
     survival_before, incidence : ndarray, shape (m,)
         Free of any event just before each time; had this event just after it.
     n_left : ndarray, shape (m,)
-        Patients whose follow-up ends at each time, in whatever way.
+        Patients whose follow-up ends at each time, for any reason.
     late : LateEntry or None
-        Where observation of some began after the origin.
+        Delayed entry, if observation of some patients began after the origin.
     """
 
     time: FloatArray
@@ -65,7 +65,7 @@ class CumulativeIncidence:
         return np.asarray(padded[index], dtype=np.float64)
 
     def reaches(self, when: float) -> bool:
-        """Whether incidence is known at `when`: a patient is followed so far, or none is left."""
+        """Whether incidence is known at `when`: somebody is followed that long, or none is left."""
         return bool(when <= self.time[-1] or self.n_event[-1] == self.n_risk[-1])
 
     def standard_error(self, when: ArrayLike) -> FloatArray:
@@ -90,12 +90,12 @@ class CumulativeIncidence:
         return np.where(certain, value, low), np.where(certain, value, high)
 
     def quantile(self, share: float = 0.5, *, level: float = 0.95) -> tuple[float, float, float]:
-        """Time by which `share` of all patients had this event, with the interval's inverse.
+        """Time by which `share` of all patients had this event, with its interval.
 
         Returns
         -------
         tuple of float
-            Estimate, lower, upper; NaN where the curve does not rise that far.
+            Estimate, lower, upper; NaN if the curve does not reach this value.
         """
         lower, upper = self.interval(self.time, level)
         return (
@@ -105,12 +105,12 @@ class CumulativeIncidence:
         )
 
     def _error(self, t: float) -> float:
-        """Patients who leave together, with the same kind of event, share one influence."""
+        """Patients with the same time and kind of event have the same influence."""
         until = self.time <= t
         n_risk, n_event, n_cause = self.n_risk, self.n_event, self.n_cause
         still_to_come = np.where(until, float(self.at(t)) - self.incidence, 0.0)
         survivors = n_risk - n_event
-        # an own event adds; any event takes away from what was still to come
+        # an event of this kind adds; any event reduces the later increments
         gain = np.where(until, self.survival_before / n_risk, 0.0)
         loss = np.where(survivors > 0, still_to_come / np.maximum(survivors, 1), 0.0)
         exposure = np.cumsum(gain * n_cause / n_risk - loss * n_event / n_risk)
@@ -126,7 +126,7 @@ class CumulativeIncidence:
 
 @dataclass(frozen=True)
 class LateEntry:
-    """When observation of each patient began and ended, on the grid of distinct times.
+    """Start and end of observation of each patient, on the grid of distinct times.
 
     Attributes
     ----------
@@ -142,7 +142,7 @@ class LateEntry:
     other: BoolArray
 
     def error(self, gain: FloatArray, loss: FloatArray, exposure: FloatArray) -> float:
-        """Root of the sum of squared influences; a patient is exposed from entry on."""
+        """Root of the sum of squared influences; a patient is exposed from entry."""
         exposed = exposure[self.last] - np.append(0.0, exposure)[self.missed]
         at_end = np.where(self.own, gain[self.last], 0.0)
         at_end -= np.where(self.own | self.other, loss[self.last], 0.0)
@@ -169,7 +169,7 @@ def event_codes(time: ArrayLike, code: ArrayLike) -> tuple[FloatArray, IntArray]
 def cumulative_incidence(
     time: ArrayLike, code: ArrayLike, *, cause: int = 1, entry: ArrayLike | None = None
 ) -> CumulativeIncidence:
-    """Aalen-Johansen estimate; 1 - Kaplan-Meier would count patients who can have no event.
+    """Aalen-Johansen estimate; 1 - Kaplan-Meier would overestimate with competing events.
 
     Parameters
     ----------
@@ -177,9 +177,9 @@ def cumulative_incidence(
     code : array_like, shape (n,)
         0 censored, else the kind of event.
     cause : int
-        The kind whose incidence is wanted.
+        The kind of event.
     entry : array_like, shape (n,), optional
-        Start of observation: patients count as at risk only after it.
+        Start of observation; patients are at risk only after it.
 
     Returns
     -------
@@ -218,7 +218,7 @@ class GrayTest:
     Attributes
     ----------
     chi_square : float
-        NaN if no event of the cause happened while two groups were at risk.
+        NaN if no event of the cause occurred while two groups were at risk.
     df : int
     p : float
     """
@@ -232,7 +232,7 @@ def gray_test(time: ArrayLike, code: ArrayLike, group: Any, *, cause: int = 1) -
     """Compare cumulative incidence of one cause between groups [1]_.
 
     The score compares each group's events with those expected from the hazard of the
-    subdistribution; a patient lost to a competing event stays, in part, at risk. Unweighted
+    subdistribution; a patient with a competing event remains partly at risk. Unweighted
     (rho = 0).
 
     Parameters
@@ -275,9 +275,9 @@ class _Scores:
     """Score and variance, summed over event times.
 
     The variance of a group's score is a sum over the independent increments of all groups'
-    counting processes. An increment moves the score at once (`now`) and, through the pooled
-    incidence, at all later times; what it does later is linear in the final `later`, so three
-    sums suffice: without it, linear in it, and quadratic.
+    counting processes. An increment changes the score at its time (`now`) and, through the pooled
+    incidence, at all later times. The later effect is linear in the final `later`, so three sums
+    suffice: constant, linear and quadratic in it.
     """
 
     def __init__(self, k: int) -> None:

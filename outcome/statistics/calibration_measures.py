@@ -1,7 +1,7 @@
-"""Does predicted risk agree with what happened: slopes, smooth curves, D-calibration.
+"""Calibration of predicted risk: slopes, smooth curves, D-calibration.
 
-lifelines has the smooth curve of survival for one of its own fitted models only, and no library
-the errors (ICI, E50, E90) of given predictions, or D-calibration.
+lifelines has the smooth curve of survival only for its own fitted models. No library has the errors
+(ICI, E50, E90) of given predictions, or D-calibration.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
     "spline_basis",
 ]
 
-_EDGE = 1e-8  # probabilities are kept this far from 0 and 1
+_EDGE = 1e-8  # minimum distance of probabilities from 0 and 1
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class DCalibration:
     Attributes
     ----------
     counts : ndarray, shape (bins,)
-        Patients per bin, lowest probability first; those censored are shared out.
+        Patients per bin, lowest probability first; censored patients are distributed over bins.
     chi_square, p : float
-        A small p says that the predicted distributions are wrong.
+        A small p indicates that the predicted distributions are wrong.
     """
 
     counts: FloatArray
@@ -81,7 +81,7 @@ def calibration_slope(
 ) -> tuple[float, float]:
     """Cox coefficient of the predicted log cumulative hazard, with its standard error.
 
-    1 is right; below 1 the predictions are too extreme; NaN where they do not vary.
+    1 is ideal; below 1 the predictions are too extreme; NaN if they are constant.
     """
     fit = fit_cox(time, event, cloglog(probability), entry=entry)
     return float(fit.coef[0]), float(fit.se[0])
@@ -136,7 +136,7 @@ def smooth_survival(
         `probability` of an event by `horizon`.
     horizon : float
     at : array_like, shape (m,)
-        Predicted probabilities at which the curve is read.
+        Predicted probabilities at which the curve is evaluated.
     entry : array_like, shape (n,), optional
         Start of observation; patients are at risk only after it.
 
@@ -166,7 +166,8 @@ def smooth_binary(
 ) -> FloatArray:
     """As `smooth_survival` for a label: a logistic model on a spline of the logit.
 
-    `weight` is that of each patient's likelihood; the knots are of all patients.
+    `weight` is the weight of each patient in the likelihood; the knots are computed from all
+    patients.
     """
     q = logit(np.clip(numbers(probability, "probability"), _EDGE, 1 - _EDGE))
     knots = np.quantile(q, [0.1, 0.5, 0.9])
@@ -199,7 +200,7 @@ def d_calibration(survival_at_time: ArrayLike, event: ArrayLike, *, bins: int = 
     Parameters
     ----------
     survival_at_time : array_like, shape (n,)
-        Each patient's predicted survival probability at the own event or censoring time.
+        Predicted survival probability of each patient at the patient's own event or censoring time.
     event : array_like, shape (n,)
     bins : int
 
@@ -223,7 +224,7 @@ def d_calibration(survival_at_time: ArrayLike, event: ArrayLike, *, bins: int = 
     own = np.minimum((s * bins).astype(int), bins - 1)
     counts = np.bincount(own[events], minlength=bins).astype(np.float64)
     for value, bin_ in zip(s[~events], own[~events], strict=True):
-        # someone censored at probability s will have the event at a probability below s
+        # a patient censored at probability s will have the event at a probability below s
         if value <= 0:
             counts[0] += 1
             continue

@@ -1,4 +1,4 @@
-"""How long patients stay under observation: censoring weights and follow-up."""
+"""Duration of observation: censoring weights and follow-up."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["Censoring", "censoring_curve", "choose_tau", "landmark_weights", "me
 class Censoring:
     """G(t), the probability of not being censored by t.
 
-    scikit-survival's `CensoringDistributionEstimator` holds the same curve, but reads it only just
-    after a time, refuses patients without an event, and raises beyond the last time. Weights need
-    G just before an event as well (Uno's C, Graf's weights).
+    scikit-survival's `CensoringDistributionEstimator` has the same curve, but evaluates it only
+    just after a time, refuses data without an event, and raises beyond the last time. Weights also
+    need G just before an event (Uno's C, Graf's weights).
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Censoring:
     free: FloatArray
 
     def at(self, when: ArrayLike) -> FloatArray:
-        """G(t): the weight of patients seen event-free at t is 1 / G(t)."""
+        """G(t): the weight of patients observed event-free at t is 1 / G(t)."""
         return step_values(self.time, self.free, 1.0, when, "right")
 
     def before(self, when: ArrayLike) -> FloatArray:
@@ -45,16 +45,16 @@ class Censoring:
 def censoring_curve(time: ArrayLike, event: ArrayLike) -> Censoring:
     """Estimate G by scikit-survival's reverse Kaplan-Meier curve.
 
-    Events come before censorings of the same time, so those who had an event at t were not at
-    risk of being censored at t. This differs from a plain Kaplan-Meier curve of 1 - event
-    wherever the two share a time.
+    Events precede censoring at the same time, so patients with an event at t are not at risk of
+    being censored at t. This differs from a Kaplan-Meier curve of 1 - event if events and censoring
+    share a time.
 
     Parameters
     ----------
     time : array_like, shape (n,)
         Follow-up, any unit.
     event : array_like, shape (n,)
-        True where follow-up ended with an event, a competing one included.
+        True if follow-up ended with an event, including competing events.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def censoring_curve(time: ArrayLike, event: ArrayLike) -> Censoring:
     >>> curve.before([1, 2, 3]).tolist(), curve.at(2).item()
     ([1.0, 1.0, 0.5], 0.5)
     """
-    # Imported late: it loads scikit-learn, which whoever only predicts does not need.
+    # Imported here: it loads scikit-learn, which is not needed for predictions.
     from sksurv.nonparametric import kaplan_meier_estimator
 
     times, events = follow_up(time, event)
@@ -79,7 +79,7 @@ def censoring_curve(time: ArrayLike, event: ArrayLike) -> Censoring:
 def landmark_weights(
     time: ArrayLike, code: ArrayLike, horizon: float, curve: Censoring, *, cap: float = 10.0
 ) -> tuple[BoolArray, FloatArray]:
-    """Event by the horizon, and the inverse probability of knowing that [1]_.
+    """Event by the horizon, and the inverse probability that it is known [1]_.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def landmark_weights(
         0 censored, 1 event, 2 competing event (a known "no").
     horizon : float
     curve : Censoring
-        Of the patients from whom one learns.
+        Censoring curve of the training patients.
     cap : float
         Largest weight.
 
@@ -97,9 +97,9 @@ def landmark_weights(
     -------
     event : ndarray of bool, shape (n,)
     weight : ndarray, shape (n,)
-        1 / G(t-) for an event (of either kind) by the horizon, 1 / G(horizon-) for those seen
-        event-free at it, 0 for those censored before. Someone censored at the horizon itself, as
-        all are where follow-up is ended there, has been seen event-free at it.
+        1 / G(t-) for an event (of either kind) by the horizon, 1 / G(horizon-) for patients
+        observed event-free at it, 0 for patients censored before. A patient censored exactly at the
+        horizon, e.g. by administrative censoring, was observed event-free at it.
 
     References
     ----------
@@ -116,7 +116,7 @@ def landmark_weights(
 def choose_tau(
     candidates: ArrayLike, curves: list[Censoring], *, least: float = 0.1
 ) -> float | None:
-    """Pick the largest candidate time at which every G(t-) is at least `least`.
+    """Return the largest candidate time at which every G(t-) is at least `least`.
 
     Beyond it a few patients would carry most of the weight. None if no candidate qualifies.
     """

@@ -1,8 +1,8 @@
-"""Concordance of a risk with follow-up, within strata and weighted, with influence values.
+"""Concordance of a risk with follow-up, with strata, weights and influence values.
 
-lifelines and scikit-survival have Harrell's C without strata, weights and influence values, from
-which standard errors and paired comparisons follow. scikit-survival weights Uno's C by G(t) where
-Uno has G(t-), and takes scores that differ by less than 1e-8 as tied.
+lifelines and scikit-survival have Harrell's C without strata, weights and influence values, which
+are needed for standard errors and paired comparisons. scikit-survival weights Uno's C by G(t)
+instead of G(t-), and treats scores that differ by less than 1e-8 as tied.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from outcome.statistics._arrays import (
 
 __all__ = ["Concordance", "concordance", "harrell"]
 
-_BLOCK = 2**20  # entries of the pair matrix that are held at a time: 8 MiB of float64
+_BLOCK = 2**20  # entries of the pair matrix in memory at a time: 8 MiB of float64
 
 
 @dataclass(frozen=True)
 class Concordance:
-    """A concordance, what it was counted from, and how each patient moves it.
+    """A concordance, its counts, and the influence of each patient.
 
     Attributes
     ----------
     c : float
-        Share of comparable pairs in which the patient with the earlier event has the higher
-        risk, ties of risk counting one half: 1 is perfect, 0.5 is chance. NaN with fewer than
-        two comparable pairs.
+        Proportion of comparable pairs in which the patient with the earlier event has the higher
+        risk; ties of risk count one half: 1 is perfect, 0.5 is chance. NaN with fewer than two
+        comparable pairs.
     influence : ndarray, shape (n,)
         Infinitesimal-jackknife values: the derivative of `c` by each patient's weight, with
         censoring weights taken as known. Their squares sum to the variance of `c`, and their
         products with those of another score on the same patients to the covariance.
     pairs : ndarray, shape (n,)
-        Weighted number of comparable pairs that each patient is in.
+        Weighted number of comparable pairs of each patient.
     concordant, discordant, tied_risk, tied_time, tied_both : float
         Weighted pair counts; pairs with tied event times are not comparable.
     n_pairs : int
@@ -97,27 +97,27 @@ def concordance(
 
     Patients i and j are comparable if i had the event before j's follow-up ended; a patient
     censored at the time of the event outlived it. With delayed entry, j must also have been under
-    observation by then: whoever entered later could not have had the earlier event. Scores tie only
-    when exactly equal. The pair matrix is worked off in blocks, so that memory grows with n, not
-    with its square.
+    observation at that time; a patient who entered later could not have had the earlier event.
+    Scores are tied only if exactly equal. The pair matrix is processed in blocks, so memory grows
+    with n, not with its square.
 
     Parameters
     ----------
     time : array_like, shape (n,)
         Follow-up, any unit.
     event : array_like, shape (n,)
-        True or 1 where the event was seen.
+        True or 1 if the event was observed.
     risk : array_like, shape (n,)
         Higher is worse.
     weight : array_like, shape (n,), optional
-        Weight of the pairs whose earlier event is this patient's: 1 for Harrell's C [1]_, and
-        1 / G(t-)^2 for Uno's [3]_, which censoring does not shift.
+        Weight of the pairs whose earlier event is this patient's: 1 for Harrell's C [1]_, and 1 /
+        G(t-)^2 for Uno's [3]_, which does not depend on the censoring distribution.
     tau : float, optional
         Only events at or before `tau` count.
     group : array_like, shape (n,), optional
         Only pairs within a group are compared: folds, strata or both.
     entry : array_like, shape (n,), optional
-        Start of observation. A pair counts only if the patient with the later time had entered
+        Start of observation. A pair counts only if the patient with the longer time had entered
         before the earlier event.
 
     Returns
@@ -206,7 +206,7 @@ class _PairSums:
             self.concordant += float(w @ (row_agree - row_tied / 2))
             self.n_pairs += int(row_pairs[w > 0].sum())
             both = same_time & event
-            # every tied pair is met twice, and every patient once with itself
+            # every tied pair is counted twice, and every patient once with itself
             self.tied_both += float(w @ ((both & tied).sum(1) - 1)) / 2
             self.tied_time += float(w @ (both & ~tied).sum(1)) / 2
 

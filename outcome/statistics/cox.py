@@ -2,8 +2,8 @@
 
 lifelines (precision 1e-12) and scikit-survival find the same coefficients to 1e-13, but take 15 to
 30 times as long, and scikit-survival has neither strata nor standard errors. Neither gives the
-risk-set sums of each event (`event_terms`), which calibration, smooth calibration curves and the
-test of proportional hazards are built on, and lifelines has that test only in its approximate form.
+risk-set sums of each event (`event_terms`), which are needed for calibration, smooth calibration
+curves and the test of proportional hazards. lifelines has this test only in its approximate form.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 _MAX_STEP = 25  # Newton iterations; regular problems need 4 to 8
-_INFINITE = 12.0  # a log hazard ratio per SD beyond this is a likelihood without a maximum
+_INFINITE = 12.0  # a log hazard ratio per SD beyond this means that the likelihood has no maximum
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,14 @@ class CoxFit:
 
 @dataclass(frozen=True)
 class EventTerms:
-    """What each event adds to the partial likelihood, events in any order.
+    """Contribution of each event to the partial likelihood, in any order.
 
     Attributes
     ----------
     row : ndarray, shape (e,)
         Row of the patient who had the event.
     log_risk : ndarray, shape (e,)
-        Log of the sum of hazards at risk, tied events shared out after Efron.
+        Log of the sum of hazards at risk, with tied events by Efron's method.
     mean : ndarray, shape (e, p)
         Hazard-weighted mean of the covariates at risk.
     variance : ndarray, shape (e, p, p)
@@ -98,7 +98,7 @@ def event_terms(
     time: FloatArray, event: np.ndarray[Any, np.dtype[np.bool_]], x: FloatArray,
     log_hazard: FloatArray, strata: IntArray, entry: FloatArray | None = None,
 ) -> EventTerms:  # fmt: skip
-    """Risk-set sums at every event, within strata; ties as Efron [1]_.
+    """Risk-set sums at every event, within strata; ties by Efron's method [1]_.
 
     Parameters
     ----------
@@ -138,13 +138,13 @@ def _one_stratum(
 ) -> EventTerms:
     order = np.argsort(-time, kind="stable")
     rows, time, event, x = rows[order], time[order], event[order], x[order]
-    top = float(log_hazard.max())  # keeps exp from overflowing
+    top = float(log_hazard.max())  # prevents overflow of exp
     hazard = np.exp(log_hazard[order] - top)
     moments = [hazard, hazard[:, None] * x, hazard[:, None, None] * x[:, :, None] * x[:, None, :]]
     died = np.flatnonzero(event)
     sets = RiskSets(time, time[died], None if entry is None else entry[order])
     _, tie, size = np.unique(-time[died], return_inverse=True, return_counts=True)
-    # the k-th of d tied events sees the hazards of the tied patients reduced by k / d
+    # for the k-th of d tied events, the hazards of the tied patients are reduced by k / d
     first = np.concatenate([[0], np.cumsum(size)[:-1]])
     removed = (np.arange(len(died)) - first[tie]) / size[tie]
     left = []
@@ -253,7 +253,7 @@ TimeScale = Literal["km", "identity", "rank"]
 
 @dataclass(frozen=True)
 class ProportionalHazards:
-    """Whether log hazard ratios drift with time; a small p says that they do.
+    """Test whether log hazard ratios change over time; a small p indicates that they do.
 
     Attributes
     ----------
@@ -281,13 +281,13 @@ def proportional_hazards_test(
 ) -> ProportionalHazards:
     """Score test of adding x * g(t) to a fitted Cox model [1]_.
 
-    The full information is used, not the approximation that takes the covariance of the
-    covariates at risk as constant in time.
+    The full information is used, not the approximation with a covariance of the covariates at risk
+    that is constant in time.
 
     Parameters
     ----------
     time, event, x, strata, entry
-        What `fit` was fitted to.
+        Data of `fit`.
     fit : CoxFit
     scale : {"km", "identity", "rank"}
         g(t): one minus the Kaplan-Meier estimate just before t, t itself, or its rank among all
@@ -318,7 +318,7 @@ def proportional_hazards_test(
     plain = terms.variance.sum(0)
     cross = np.einsum("e,eij->ij", g, terms.variance)
     drift = np.einsum("e,eij->ij", g**2, terms.variance)
-    # information of the drift once the constant log hazard ratios are accounted for
+    # information of the change over time, given the constant log hazard ratios
     explained = cross @ np.linalg.solve(plain, cross.T)
     chi_square = score**2 / np.diag(drift - explained)
     total = float(score @ np.linalg.solve(drift - explained, score))
@@ -342,7 +342,7 @@ def _transform(
     elif scale == "rank":
         ordered = np.sort(time)
         sides = [np.searchsorted(ordered, time[row], side=side) for side in ("left", "right")]
-        g = np.mean(sides, axis=0)  # tied times share their mean rank
+        g = np.mean(sides, axis=0)  # tied times get their mean rank
     else:
         g = time[row]
-    return np.asarray(g - g.mean(), dtype=np.float64)  # the mean only costs precision
+    return np.asarray(g - g.mean(), dtype=np.float64)  # subtracting the mean improves precision

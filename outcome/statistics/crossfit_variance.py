@@ -1,30 +1,29 @@
-"""Variance of a cross-validated metric, from the inner models that the study has trained anyway.
+"""Variance of a cross-validated metric, from the inner models of the study.
 
-In cross-validation a patient moves the estimate twice: as a test patient of one outer fold, and as
-a training patient of all others. The usual standard error takes the models as fixed and so counts
-the first role only; it is too small. Each inner model left a part of the development patients out.
-How the influence of a test patient differs between the inner models of a fold shows the second
-role, and costs no further fit.
+In cross-validation a patient affects the estimate in two roles: as a test patient of one outer
+fold, and as a training patient of all others. The usual standard error treats the models as fixed.
+It includes only the first role and is too small. Each inner model was trained without a part of the
+development patients. The differences between the inner models of a fold in the influence of a test
+patient show the second role, without further fits.
 
 Notation, for one metric in one repeat. Patient i is tested in outer fold k(i). t_i is the influence
 of i on the estimate under the fold's ensemble, t_i(a) the same under inner model a of the fold, and
-delta_i(a) = t_i(a) less its mean over the M inner models. a_k(j) is the inner model of fold k that
-left patient j out.
+delta_i(a) = t_i(a) minus its mean over the M inner models. a_k(j) is the inner model of fold k
+trained without patient j.
 
 * V0 = sum of t_i^2: the variance with models held fixed.
 * J = sum over i and a of (M - 1) / M * delta_i(a)^2: the delete-a-group jackknife variance of the
   test influences over training sets. By the inequality of Efron & Stein [1]_ V0 + J bounds the
   variance of the estimate around the mean performance of the fitted models.
 * P = sum over ordered pairs of patients i, j of different outer folds of
-  delta_i(a_k(i)(j)) * delta_j(a_k(j)(i)): the covariance between what j does to i as a training
-  patient and what i does to j. Q is 2 P, limited to [0, J].
+  delta_i(a_k(i)(j)) * delta_j(a_k(j)(i)): the covariance between the effect of j on i as a training
+  patient and that of i on j. Q is 2 P, limited to [0, J].
 
 The variance of one arm is V0 + J. That of a difference of two arms is V0 + (J + Q) / 2, and V0 + Q
-with three or more repeats, over which P is averaged. J counts at most as much as V0: then every
-pair of patients moves the estimate by its two roles together, and nothing else does. This cap, the
-factor 2 and the mean of J and Q were chosen by simulation of 12 settings and checked in 6 others
-(100 to 500 patients, at least 25 events): 95% intervals of an arm covered 95.3 to 97.5%, and the
-test of two equal arms rejected 2.0 to 6.6%.
+with three or more repeats, over which P is averaged. J is limited to V0. This limit, the factor 2
+and the mean of J and Q were chosen by simulation of 12 settings and validated in 6 others (100 to
+500 patients, at least 25 events): 95% intervals of an arm covered 95.3 to 97.5%, and the test of
+two equal arms rejected 2.0 to 6.6%.
 
 References
 ----------
@@ -64,7 +63,7 @@ Source = Literal["inner models", "twice the fixed-model variance", "fixed models
 
 @dataclass(frozen=True)
 class CrossfitInfluence:
-    """A metric in one repeat of cross-validation, and how each patient moves it.
+    """A metric in one repeat of cross-validation, and the influence of each patient on it.
 
     Attributes
     ----------
@@ -73,13 +72,13 @@ class CrossfitInfluence:
         Influence under the fold's ensemble; 0 for patients without a score in this repeat, and
         in folds where the metric cannot be estimated.
     fold : ndarray of int, shape (n,)
-        Outer fold in which the patient was tested, from 0; -1 for patients that were not.
+        Outer fold in which the patient was tested, from 0; -1 for patients who were not tested.
     inner : ndarray, shape (n, m), or None
-        Influence under each inner model of the patient's outer fold; NaN in the last columns
-        where a fold has fewer than m inner models. None without inner scores.
+        Influence under each inner model of the patient's outer fold; NaN in the last columns if a
+        fold has fewer than m inner models. None without inner scores.
     left_out : ndarray of int, shape (k, n), or None
-        The inner model (column of `inner`) of each outer fold that left the patient out of its
-        training; -1 for patients that are not development patients of the fold.
+        The inner model (column of `inner`) of each outer fold that was trained without the patient;
+        -1 for patients who are not development patients of the fold.
     """
 
     value: float
@@ -100,7 +99,7 @@ class CrossfitInfluence:
 
     @property
     def deviations(self) -> FloatArray:
-        """delta, shape (n, m): influence under each inner model less its mean over them.
+        """delta, shape (n, m): influence under each inner model minus its mean over them.
 
         Raises
         ------
@@ -128,13 +127,13 @@ class CrossfitVariance:
     variance : float
     df : float
         Degrees of freedom of the t distribution: 2 V0^2 / (sum of t_i^4 - V0^2 / n), at least 3.
-        They are few where few patients carry the variance.
+        They are low if few patients contribute most of the variance.
     v0, j, p, q : float
-        See the module; `j` before it is capped at V0. `j`, `p` and `q` are NaN where they do not
-        enter.
+        See the module; `j` before it is capped at V0. `j`, `p` and `q` are NaN if they are not
+        used.
     source : str
         `inner models`; `twice the fixed-model variance`, without inner scores; `fixed models`,
-        for one test set, whose patients trained no model.
+        for one test set, whose patients were not used for training.
     """
 
     estimate: float
@@ -162,7 +161,7 @@ def linear_combination(
     Raises
     ------
     InputError
-        The parts have other patients or outer folds.
+        The parts have different patients or outer folds.
 
     Examples
     --------
@@ -195,9 +194,9 @@ def linear_combination(
 def training_variance(repeat: CrossfitInfluence) -> float:
     """J: jackknife variance of the test influences over training sets, summed over patients.
 
-    Each inner model left one of M groups of development patients out, so that the squared
-    deviations of a patient weigh (M - 1) / M. J bounds what the training adds to V0, and holds
-    noise of the training itself (seeds) too.
+    Each inner model was trained without one of M groups of development patients, so squared
+    deviations of a patient have the weight (M - 1) / M. J is an upper bound of the contribution of
+    training to V0. It includes the noise of the training itself (seeds).
 
     Raises
     ------
@@ -210,12 +209,12 @@ def training_variance(repeat: CrossfitInfluence) -> float:
 
 
 def pair_covariance(repeat: CrossfitInfluence) -> float:
-    """P: what pairs of patients in different outer folds do to each other by training.
+    """P: mutual effects of pairs of patients in different outer folds through training.
 
-    It is estimated without bias to second order, and noise of the training does not shift it:
-    the two deviations of a pair come from models of different outer folds. The deviations of the
-    test patients of fold k under its inner model a are first summed over those whom inner model
-    b of fold l left out, which takes O(n K M) steps and not O(n^2).
+    The estimate is unbiased to second order and not affected by noise of the training, because the
+    two deviations of a pair come from models of different outer folds. The deviations of the test
+    patients of fold k under its inner model a are first summed over the patients held out from
+    inner model b of fold l. This takes O(n K M) steps instead of O(n^2).
 
     Raises
     ------
@@ -236,7 +235,7 @@ def crossfit_variance(
 ) -> CrossfitVariance:
     """Variance of a metric, or of a difference of two arms, over one or more repeats.
 
-    The estimate and the influences are means over repeats, so are J and P. The target is the
+    The estimate, the influences, J and P are means over repeats. The target is the
     mean performance of the fitted models on new patients.
 
     Parameters
@@ -249,15 +248,16 @@ def crossfit_variance(
     Returns
     -------
     CrossfitVariance
-        Without inner scores the variance is 2 V0, which is conservative where there is a signal.
-        With one test set it is V0: no patient has two roles. Repeats of one test set each take the
-        other roles in each other; there J, of arms and of differences, counts at most up to the
-        mean V0 of the repeats, which bounds the variance of their mean.
+        Without inner scores the variance is 2 V0, which is conservative if there is a signal. With
+        one test set it is V0, because no patient has two roles. In several repeats with one test
+        set each, a patient can have both roles in different repeats. There J, of arms and of
+        differences, is limited to the mean V0 of the repeats, which bounds the variance of their
+        mean.
 
     Raises
     ------
     InputError
-        There is no repeat, or the repeats have other patients.
+        There is no repeat, or the repeats have different patients.
 
     Examples
     --------
@@ -311,7 +311,7 @@ def _found(
 
 
 def _degrees_of_freedom(influence: FloatArray, v0: float, n: int) -> float:
-    """Satterthwaite's, of a sum of squares of independent terms."""
+    """Satterthwaite's degrees of freedom of a sum of squares of independent terms."""
     if v0 == 0:
         return float("inf")
     spread = float((influence**4).sum()) - v0**2 / n
@@ -319,9 +319,9 @@ def _degrees_of_freedom(influence: FloatArray, v0: float, n: int) -> float:
 
 
 def small_sample_factor(count: int) -> float:
-    """Factor of influences that are centred by a mean over `count` cases.
+    """Factor of influence values that are centred by a mean over `count` cases.
 
-    sqrt(d / (d - 1)), since a plug-in variance of d terms is too small by (d - 1) / d; sqrt(2)
+    sqrt(d / (d - 1)), because a plug-in variance of d terms is too small by (d - 1) / d; sqrt(2)
     for a single term. For a concordance, d is the number of events in the fold.
 
     Examples
@@ -338,7 +338,7 @@ def t_interval(
     *,
     limits: tuple[float, float] = (-np.inf, np.inf),
 ) -> tuple[float, float]:
-    """Interval of an estimate by the quantiles of t, cut off at the limits of the metric."""
+    """Interval of an estimate by quantiles of t, truncated at the limits of the metric."""
     half = float(student.ppf((1 + level) / 2, found.df)) * found.se
     low, high = limits
     return max(found.estimate - half, low), min(found.estimate + half, high)
@@ -347,7 +347,8 @@ def t_interval(
 def t_test(found: CrossfitVariance) -> float:
     """Two-sided p of an estimate of 0.
 
-    Two arms that rank every pair alike have p = 1; NaN for any other estimate without variance.
+    Two arms that rank all pairs identically have p = 1; NaN for any other estimate without
+    variance.
     """
     if found.se < _ZERO:
         return 1.0 if abs(found.estimate) < _ZERO else float("nan")

@@ -1,6 +1,6 @@
-"""Maximally selected log-rank statistics: the best cut of a score, with a corrected p value.
+"""Maximally selected log-rank statistics: the best cut-off of a score, with corrected p values.
 
-Neither lifelines nor scikit-survival has p values that are corrected for the search.
+Neither lifelines nor scikit-survival has p values corrected for the selection.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ __all__ = ["Cutpoint", "maximally_selected_cut"]
 
 @dataclass(frozen=True)
 class Cutpoint:
-    """The cut that separates survival best, and how surprising that is.
+    """The cut-off with the largest difference in survival, and its p values.
 
     Attributes
     ----------
     cut : float
-        Scores above it are high.
+        Cut-off; scores above it are high.
     statistic : float
         Largest absolute standardised log-rank statistic over all cuts.
     p_asymptotic : float
-        Corrected for the search by the limiting Brownian bridge [1]_.
+        Corrected for selection by the limiting Brownian bridge [1]_.
     p_bonferroni : float
-        Corrected by the improved Bonferroni inequality [2]_; better with few cuts.
+        Corrected by the improved Bonferroni inequality [2]_; better with few cut-offs.
     p_permutation : float
-        (b + 1) / (B + 1) over permutations of the outcome; NaN if none were asked for.
+        (b + 1) / (B + 1) over permutations of the outcome; NaN without permutations.
 
     References
     ----------
@@ -57,7 +57,7 @@ def maximally_selected_cut(
     n_permutations: int = 0,
     rng: np.random.Generator | None = None,
 ) -> Cutpoint:
-    """Search all cuts that leave `smallest_share` of patients on either side.
+    """Search all cut-offs with at least `smallest_share` of patients on each side.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def maximally_selected_cut(
     if n_permutations and (rng is None or n_permutations < 199):
         raise InputError("a permutation p needs a generator and at least 199 permutations")
     order = np.argsort(x, kind="stable")
-    ends = np.flatnonzero(np.diff(x[order]) > 0)  # last row of each distinct score but the top
+    ends = np.flatnonzero(np.diff(x[order]) > 0)  # last row of each score except the highest
     size = ends + 1
     admissible = (size >= np.floor(n * smallest_share)) & (
         size <= np.floor(n * (1 - smallest_share))
@@ -116,7 +116,7 @@ def maximally_selected_cut(
 
 
 def _logrank_scores(time: FloatArray, event: BoolArray) -> FloatArray:
-    """Event minus cumulative hazard: what the log-rank statistic sums over a group."""
+    """Event minus cumulative hazard, which the log-rank statistic sums over a group."""
     order = np.argsort(time, kind="stable")
     n = len(time)
     upto = np.searchsorted(time[order], time, side="right")  # patients with a time up to it

@@ -28,9 +28,9 @@ def disjoint_pairs(
     group: Any | None = None,
     entry: ArrayLike | None = None,
 ) -> int:
-    """Most comparable pairs that can be formed with every patient in at most one of them.
+    """Largest number of comparable pairs with every patient in at most one of them.
 
-    They are independent of each other, which all comparable pairs are not.
+    These pairs are independent of each other, unlike all comparable pairs.
 
     Parameters
     ----------
@@ -41,8 +41,7 @@ def disjoint_pairs(
     group : array_like, shape (n,), optional
         Only pairs within a group are comparable.
     entry : array_like, shape (n,), optional
-        Start of observation. Then more pairs may exist than are found: limits from fewer pairs
-        are wider.
+        Start of observation. The number found may then be too small, which makes limits wider.
 
     Examples
     --------
@@ -59,8 +58,8 @@ def disjoint_pairs(
 
 
 def _matched(time: FloatArray, event: BoolArray, counted: BoolArray) -> int:
-    """Pair the earliest events with the patients who lived longest, as many as can be."""
-    order = np.lexsort((~event, time))  # censored at the time of an event outlive it
+    """Pair the earliest events with the patients followed longest, as many as possible."""
+    order = np.lexsort((~event, time))  # patients censored at the time of an event outlive it
     time, event, counted = time[order], event[order], counted[order]
     events = np.flatnonzero(counted)
     for pairs in range(min(len(events), len(time) // 2), 0, -1):
@@ -72,7 +71,7 @@ def _matched(time: FloatArray, event: BoolArray, counted: BoolArray) -> int:
 
 
 def _paired(time: FloatArray, event: BoolArray, counted: BoolArray, entry: FloatArray) -> int:
-    """Pair each event, the earliest first, with the patient under observation who lived longest."""
+    """Pair each event, the earliest first, with the longest-followed patient under observation."""
     free, pairs = np.full(len(time), True), 0
     for row in np.flatnonzero(counted)[np.argsort(time[counted], kind="stable")]:
         later = (time > time[row]) | ((time == time[row]) & ~event)
@@ -86,17 +85,17 @@ def _paired(time: FloatArray, event: BoolArray, counted: BoolArray, entry: Float
 def lowest_mean(pairs: Sequence[float], level: float = 0.95) -> float:
     """Lower bound of the mean over folds of a concordance that was 1 in every fold.
 
-    If all comparable pairs are concordant, so are the disjoint ones. These are independent, so
-    that with concordance c_k and v_k disjoint pairs in fold k the chance of it is at most the
-    product of c_k^v_k. The bound is the lowest mean of c_k for which this is (1 - level) / 2; with
-    one fold, ((1 - level) / 2)^(1 / v), the limit of Clopper & Pearson [1]_. By symmetry, one less
-    the bound is the upper limit of a concordance of 0.
+    If all comparable pairs are concordant, so are the disjoint ones. These are independent. With
+    concordance c_k and v_k disjoint pairs in fold k, the probability of this result is at most the
+    product of c_k^v_k. The bound is the lowest mean of c_k for which this product is (1 - level) /
+    2; with one fold, ((1 - level) / 2)^(1 / v), the limit of Clopper & Pearson [1]_. By symmetry,
+    one minus the bound is the upper limit of a concordance of 0.
 
     Parameters
     ----------
     pairs : sequence of float
-        Disjoint pairs in each fold. Half of them under cross-validation, where the variance of
-        fixed models may be half of the true one: then the bound allows for the training.
+        Number of disjoint pairs in each fold. Use half of them under cross-validation, to allow for
+        the variation from training: the variance of fixed models may be half of the true one.
 
     Raises
     ------

@@ -1,9 +1,9 @@
 """Regression on the subdistribution hazard of competing risks: Fine and Gray.
 
-lifelines fits a Cox model to the weighted rows that R's `finegray` makes, but with Efron's ties,
-where R has Breslow's, and its clustered standard errors of weighted rows with entry are not R's
-(0.158 for 0.093 on `pbc`). R's `crr` also counts that the censoring weights were estimated, and so
-does this module.
+lifelines can fit a Cox model to the weighted rows of R's `finegray`, but with Efron's instead of
+Breslow's ties, and its clustered standard errors of weighted rows with entry differ from R's (0.158
+instead of 0.093 on `pbc`). Like R's `crr`, this module includes the estimation of the censoring
+weights in the standard errors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from outcome.statistics.cox import CoxFit
 
 __all__ = ["SubdistributionFit", "fit_fine_gray"]
 
-_INFINITE = 12.0  # a log ratio per SD beyond this is a likelihood without a maximum
+_INFINITE = 12.0  # a log ratio per SD beyond this means that the likelihood has no maximum
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class SubdistributionFit(CoxFit):
     """A fitted proportional subdistribution hazards model; attributes as of `CoxFit`.
 
     `coef` are log subdistribution hazard ratios (positive means a higher cumulative incidence),
-    `covariance` is the robust (sandwich) one, which counts that the censoring weights are
-    estimated, and the likelihoods are weighted.
+    `covariance` is the robust (sandwich) one, which includes the estimation of the censoring
+    weights, and the likelihoods are weighted.
 
     Attributes
     ----------
@@ -48,10 +48,9 @@ def fit_fine_gray(
 ) -> SubdistributionFit:
     """Fit the model of Fine and Gray [1]_, with Breslow's ties.
 
-    A patient with a competing event stays at risk, with the probability of not being censored
-    later given that the patient was not censored before. The ratio therefore describes how
-    covariates move the cumulative incidence, not the rate among patients who are still free of
-    any event.
+    A patient with a competing event remains at risk, weighted by the probability of not being
+    censored later given no earlier censoring. The ratio therefore describes the effect of
+    covariates on the cumulative incidence, not on the rate among patients free of any event.
 
     Parameters
     ----------
@@ -134,8 +133,8 @@ def _total(parts: list[_Stratum], beta: FloatArray) -> tuple[float, FloatArray, 
 
 
 def _maximised(parts: list[_Stratum], p: int) -> tuple[FloatArray, bool]:
-    """Coefficients, and whether they are a maximum."""
-    # Imported late: whoever only reads a curve needs no optimiser.
+    """Coefficients, and whether they maximise the likelihood."""
+    # Imported here, because the optimiser is not needed for curves.
     from scipy.optimize import minimize
 
     found = minimize(
@@ -147,7 +146,7 @@ def _maximised(parts: list[_Stratum], p: int) -> tuple[FloatArray, bool]:
         options={"gtol": 1e-9, "maxiter": 50},
     )
     beta = np.asarray(found.x, dtype=np.float64)
-    # Rounding may stop the steps just before the tolerance, where the next one would be tiny.
+    # Rounding may stop the iteration just before the tolerance is reached.
     _, gradient, information = _total(parts, beta)
     step = np.linalg.lstsq(information, gradient, rcond=None)[0]
     return beta, bool(np.abs(step).max() < 1e-6 and np.abs(beta).max() <= _INFINITE)
@@ -156,8 +155,8 @@ def _maximised(parts: list[_Stratum], p: int) -> tuple[FloatArray, bool]:
 class _Stratum:
     """Risk sets of one stratum, as sums over patients in the order of time.
 
-    At time t a patient who is still followed counts fully. One who had a competing event at s < t
-    counts G(t-) / G(s-): all of them together are G(t-) times a running sum.
+    At time t a patient who is still followed has weight 1. A patient with a competing event at s <
+    t has the weight G(t-) / G(s-), so their sum is G(t-) times a running sum.
     """
 
     def __init__(self, time: FloatArray, status: IntArray, x: FloatArray) -> None:
@@ -173,7 +172,7 @@ class _Stratum:
     def likelihood(self, beta: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """Weighted log partial likelihood, its gradient and the information."""
         log_hazard = self.x @ beta
-        hazard = np.exp(log_hazard - log_hazard.max())  # keeps exp from overflowing
+        hazard = np.exp(log_hazard - log_hazard.max())  # prevents overflow of exp
         moments = [
             self._at_risk(hazard),
             self._at_risk(hazard[:, None] * self.x),
@@ -188,9 +187,9 @@ class _Stratum:
         return loglik, gradient, np.einsum("e,eij->ij", self.tied.astype(float), variance)
 
     def influence(self, beta: FloatArray) -> FloatArray:
-        """Return what each patient adds to the score, shape (n, p): eta + psi of Fine and Gray.
+        """Return contributions of patients to the score, shape (n, p): eta + psi of Fine and Gray.
 
-        Events come before censorings of the same time: who had an event at t was not at risk of
+        Events precede censoring at the same time: patients with an event at t are not at risk of
         being censored at t.
         """
         log_hazard = self.x @ beta
@@ -200,7 +199,7 @@ class _Stratum:
         step = self.tied / total  # of the cumulative baseline, up to the factor that `hazard` lacks
         until = np.searchsorted(self.events, self.time, side="right")
         full, reduced = _Sums(step, mean), _Sums(step * self.free, mean)
-        # A patient with a competing event stays at risk after it, with a falling weight.
+        # A patient with a competing event remains at risk after it, with a decreasing weight.
         later = hazard * self.kept
         eta = -hazard[:, None] * (self.x * full.until(until)[0] - full.until(until)[1])
         eta -= later[:, None] * (self.x * reduced.after(until)[0] - reduced.after(until)[1])
@@ -224,7 +223,7 @@ class _Stratum:
         drift = np.concatenate(
             [np.zeros((1, q.shape[1])), np.cumsum(jump * (count / n_risk)[:, None], 0)]
         )
-        # Those whose follow-up ended with an event at a time left before its censorings.
+        # Patients with an event at a time are no longer at risk of censoring at that time.
         passed = np.where(
             censored,
             np.searchsorted(when, self.time, side="right"),
@@ -235,7 +234,7 @@ class _Stratum:
         return np.asarray(psi)
 
     def _at_risk(self, moment: FloatArray) -> FloatArray:
-        """Weighted sums over those at risk at each event time."""
+        """Weighted sums over the patients at risk at each event time."""
         wide = (-1, *[1] * (moment.ndim - 1))
         followed = moment[::-1].cumsum(0)[::-1][self.first]
         kept = np.concatenate([[0.0 * moment[0]], (moment * self.kept.reshape(wide)).cumsum(0)])
@@ -256,5 +255,5 @@ class _Sums:
         return self.zeroth[k], self.first[k]
 
     def after(self, k: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Return the sums of all steps but the first k."""
+        """Return the sums of all steps except the first k."""
         return self.zeroth[-1] - self.zeroth[k], self.first[-1] - self.first[k]

@@ -1,7 +1,7 @@
-"""Interaction of a treatment with a score: whether its effect depends on the score.
+"""Interaction of treatment and score: whether the treatment effect depends on the score.
 
-A score is prognostic if outcomes differ with it among patients who are treated alike. It is
-predictive of benefit if the effect of the treatment, against the reference, differs with it [1]_.
+A score is prognostic if outcomes of patients with the same treatment depend on it. It is predictive
+of benefit if the effect of the treatment, compared with the reference, depends on it [1]_.
 
 References
 ----------
@@ -33,10 +33,10 @@ class RatioModel:
     Attributes
     ----------
     coef : ndarray, shape (p,)
-        Without intercepts; NaN where the model did not converge.
+        Without intercepts; NaN if the model did not converge.
     covariance : ndarray, shape (p, p)
     loglik : float
-        NaN for weighted patients, and where the model did not converge.
+        NaN for weighted patients, and if the model did not converge.
     """
 
     coef: FloatArray
@@ -62,14 +62,14 @@ def fit_ratio_model(
     Parameters
     ----------
     event : array_like, shape (n,)
-        1 where the event was seen, or of the positive label.
+        1 if the event was observed, or for the positive label.
     x : array_like, shape (n,) or (n, p)
     time : array_like, shape (n,), optional
         Follow-up; without it the model is logistic.
     strata : array_like, shape (n,), optional
-        Baseline hazards of their own; in a logistic model, intercepts of their own.
+        Strata with separate baseline hazards; in a logistic model, with separate intercepts.
     weight : array_like, shape (n,), optional
-        Weights that are no counts; errors are then robust (sandwich).
+        Weights (not counts); standard errors are then robust (sandwich).
 
     Returns
     -------
@@ -102,8 +102,8 @@ class Interaction:
     Attributes
     ----------
     coef : ndarray, shape (1 + 2 q,)
-        Log hazard (or odds) ratios: of the treatment where the q terms of the score are 0, of
-        these terms in the reference arm, and of their products with the treatment.
+        Log hazard (or odds) ratios: of the treatment when the q terms of the score are 0, of these
+        terms in the reference arm, and of their products with the treatment.
     covariance : ndarray, shape (1 + 2 q, 1 + 2 q)
     chi_square, p : float
         Likelihood-ratio test of all products, q degrees of freedom; NaN for weighted patients.
@@ -132,7 +132,7 @@ class Interaction:
         Parameters
         ----------
         terms : array_like, shape (m, q)
-            The terms of the score, as the model was fitted to them.
+            The terms of the score, as in the fit.
         """
         at = np.asarray(terms, dtype=np.float64).reshape(-1, self.df)
         design = np.column_stack([np.ones(len(at)), np.zeros_like(at), at])
@@ -156,14 +156,14 @@ def treatment_interaction(
     treated : array_like, shape (n,)
         0 for the reference arm, 1 for the other.
     terms : array_like, shape (n,) or (n, q)
-        The score; or several terms of it, such as a spline, or indicators of groups.
+        The score, or several terms such as a spline or indicators of groups.
     event, time, strata, weight
         As for `fit_ratio_model`.
 
     Returns
     -------
     Interaction
-        NaN where a model has no finite maximum.
+        NaN if a model has no finite maximum.
 
     Raises
     ------

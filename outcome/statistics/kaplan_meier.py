@@ -1,9 +1,9 @@
 """Kaplan-Meier curves: survival, intervals, quantiles, restricted mean.
 
-All numbers come from here; figures are drawn by lifelines. The curve is that of
-`sksurv.nonparametric.kaplan_meier_estimator`, which has neither standard errors nor intervals
-other than log-log, nor quantiles or restricted means. In lifelines, tables of numbers at risk count
-just after a time, and the variance of the restricted mean is not that of Klein and Moeschberger.
+All numbers are computed here; figures are drawn by lifelines. The curve is that of
+`sksurv.nonparametric.kaplan_meier_estimator`, which has no standard errors, no intervals other than
+log-log, no quantiles and no restricted means. In lifelines, numbers at risk are counted just after
+a time, and the variance of the restricted mean is not that of Klein and Moeschberger.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 IntervalKind = Literal["log-log", "log", "plain"]
-_TIE = float(np.sqrt(np.finfo(float).eps))  # two survival probabilities nearer than this are equal
+_TIE = float(np.sqrt(np.finfo(float).eps))  # survival probabilities closer than this are equal
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class KaplanMeier:
     log_variance: FloatArray
 
     def at(self, when: ArrayLike) -> FloatArray:
-        """Survival just after each of `when`; beyond follow-up the last value is kept."""
+        """Survival just after each of `when`; beyond follow-up the last value."""
         return step_values(self.time, self.survival, 1.0, when, "right")
 
     def before(self, when: ArrayLike) -> FloatArray:
@@ -64,7 +64,7 @@ class KaplanMeier:
     def cumulative_hazard(self, when: ArrayLike) -> FloatArray:
         """Nelson-Aalen estimate just after each of `when` [1]_.
 
-        Unlike scikit-survival's, it is there (and 0) where no patient had the event.
+        Unlike that of scikit-survival, it is defined (and 0) if no patient had the event.
 
         References
         ----------
@@ -73,7 +73,7 @@ class KaplanMeier:
         return step_values(self.time, np.cumsum(self.n_event / self.n_risk), 0.0, when, "right")
 
     def reaches(self, when: float) -> bool:
-        """Whether the curve is known at `when`: a patient is followed so far, or none is left."""
+        """Whether the curve is known at `when`: somebody is followed that long, or none is left."""
         return bool(when <= self.time[-1] or self.survival[-1] == 0)
 
     def standard_error(self, when: ArrayLike) -> FloatArray:
@@ -92,14 +92,14 @@ class KaplanMeier:
     def quantile(
         self, share: float = 0.5, *, level: float = 0.95, kind: IntervalKind = "log-log"
     ) -> tuple[float, float, float]:
-        """Time by which `share` had the event, with the interval that inverts the curve's.
+        """Time by which `share` had the event, with an interval from that of the curve.
 
-        Where the curve is level at exactly 1 - `share`, the middle of the step is taken.
+        If the curve is constant at exactly 1 - `share`, the middle of the step is returned.
 
         Returns
         -------
         tuple of float
-            Estimate, lower, upper; NaN where the curve does not come down that far.
+            Estimate, lower, upper; NaN if the curve does not fall that far.
         """
         lower, upper = _bounds(self.survival, self.log_variance, level, kind)
         return (
@@ -126,7 +126,7 @@ class KaplanMeier:
         risk, events = self.n_risk[inside], self.n_event[inside]
         with np.errstate(divide="ignore", invalid="ignore"):
             hazard_variance = np.where(events > 0, events / (risk * (risk - events)), 0.0)
-        usable = np.isfinite(hazard_variance)  # the last patient's event leaves no area behind
+        usable = np.isfinite(hazard_variance)  # no area after the event of the last patient
         variance = float(np.sum(remaining[usable] ** 2 * hazard_variance[usable]))
         return float(areas.sum()), float(np.sqrt(variance))
 
@@ -139,10 +139,10 @@ def kaplan_meier(time: ArrayLike, event: ArrayLike, entry: ArrayLike | None = No
     time : array_like, shape (n,)
         Follow-up, any unit.
     event : array_like, shape (n,)
-        True or 1 where the event was seen.
+        True or 1 if the event was observed.
     entry : array_like, shape (n,), optional
-        Start of observation: patients count as at risk only after it [1]_. The curve is then of
-        patients who are event-free at the first entry.
+        Start of observation; patients are at risk only after it [1]_. The curve is then conditional
+        on being event-free at the first entry.
 
     Returns
     -------
@@ -170,25 +170,25 @@ def kaplan_meier(time: ArrayLike, event: ArrayLike, entry: ArrayLike | None = No
 
 
 def time_reaching(time: FloatArray, had: FloatArray, share: float) -> float:
-    """Time at which a rising step curve reaches a share; the middle of a step exactly on it.
+    """Time at which a rising step curve reaches a share; the middle of a step exactly at it.
 
     Parameters
     ----------
     time, had : ndarray, shape (m,)
-        Times of the steps and the value from each on; NaN where it is unknown.
+        Times of the steps and the values from each step on; NaN if unknown.
     share : float
 
     Returns
     -------
     float
-        NaN where the curve does not rise that far.
+        NaN if the curve does not rise that far.
     """
     known = ~np.isnan(had)
     reached = np.flatnonzero(had[known] >= share - _TIE)
     if len(reached) == 0:
         return float("nan")
     passed = np.flatnonzero(had[known] > share + _TIE)
-    # a step that lies exactly on the share lasts until the next event, or the end
+    # a step exactly at the share lasts until the next event, or the end
     end = time[known][passed[0]] if len(passed) else time[-1]
     return float((time[known][reached[0]] + end) / 2)
 

@@ -1,7 +1,7 @@
 """Logistic regression with a few covariates, for calibration and added value.
 
-scikit-learn's unpenalised `LogisticRegression` finds the same coefficients, but has no offset, no
-covariance of the coefficients (plain or robust), and no sign of separated classes.
+scikit-learn's unpenalised `LogisticRegression` gives the same coefficients, but has no offset, no
+covariance of the coefficients (plain or robust), and no detection of separated classes.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ def fit_logistic(
     x : array_like, shape (n,) or (n, p), optional
         Covariates, without the intercept.
     offset : array_like, shape (n,), optional
-        Logits that are taken as they are.
+        Fixed logits added to the linear predictor.
     weight : array_like, shape (n,), optional
         Weight of each patient's likelihood.
     robust : bool
-        The covariance is the sandwich estimate, right for weights that are no counts, such as
-        inverse probabilities taken as known.
+        Use the sandwich covariance, which is valid for weights that are not counts, such as known
+        inverse probabilities.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def fit_logistic(
         if n == 0 or np.linalg.matrix_rank(information) < k:
             break
         step = np.linalg.solve(information, design.T @ (w * (y - p)))
-        # a bounded step cannot overshoot into the flat tails
+        # a bounded step avoids the flat tails
         beta = beta + step * min(1.0, 4.0 / max(float(np.abs(design @ step).max()), 1e-300))
         if np.abs(design @ beta).max() > _INFINITE:
             break

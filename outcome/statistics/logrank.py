@@ -1,6 +1,7 @@
 """Log-rank tests: plain, stratified and Peto-weighted, for any number of groups.
 
-Neither lifelines nor scikit-survival has the stratified test, which out-of-fold risk groups need.
+Neither lifelines nor scikit-survival has the stratified test, which is needed for out-of-fold risk
+groups.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ __all__ = ["LogRank", "chi_square_p", "logrank", "logrank_influence", "pairwise_
 
 @dataclass(frozen=True)
 class LogRank:
-    """Outcome of a log-rank test.
+    """Result of a log-rank test.
 
     Attributes
     ----------
@@ -69,8 +70,8 @@ def logrank(
     group : array_like, shape (n,)
         Two groups or more.
     strata : array_like, shape (n,), optional
-        Observed and expected events are compared within each stratum and then summed: folds of
-        a cross-validated study, for one.
+        Observed and expected events are compared within each stratum and then summed, e.g. for
+        folds of a cross-validated study.
     rho : float
         Events at t are weighted by S(t-)^rho: 0 is the log-rank test, 1 Peto and Peto's [2]_.
     entry : array_like, shape (n,), optional
@@ -122,7 +123,7 @@ def logrank_influence(
     strata: Any | None = None,
     entry: ArrayLike | None = None,
 ) -> FloatArray:
-    """Return the contribution of each patient to observed less expected events of each group.
+    """Return the contribution of each patient to observed minus expected events of each group.
 
     Parameters
     ----------
@@ -132,8 +133,8 @@ def logrank_influence(
     Returns
     -------
     ndarray, shape (n, groups)
-        Groups sorted by label. Columns sum to observed less expected events; their squares and
-        products sum to a variance that needs no hypothesis about the groups [1]_.
+        Groups sorted by label. Columns sum to observed minus expected events; their squares and
+        products sum to a variance that does not depend on the null hypothesis [1]_.
 
     References
     ----------
@@ -153,7 +154,7 @@ def logrank_influence(
         at_risk = _at_risk_by_group(times[rows], distinct, codes[rows], len(labels), begun)
         share = at_risk / at_risk.sum(1, keepdims=True)
         hazard = (deaths / at_risk.sum(1))[:, None]
-        # What a patient was expected to add while at risk.
+        # Expected contribution of a patient while at risk.
         until, of_group = hazard.cumsum(0), (hazard * share).cumsum(0)
         expected = member * until[when] - of_group[when]
         if begun is not None:
@@ -212,7 +213,7 @@ def _one_stratum(
     if rho:
         weight[1:] = np.cumprod(1 - deaths / total)[:-1] ** rho
     share = at_risk / total[:, None]
-    # hypergeometric variance; a lone survivor has none
+    # hypergeometric variance; 0 for a single patient at risk
     scale = weight**2 * deaths * (total - deaths) / np.maximum(total - 1, 1)
     variance = np.diag(scale @ share) - (share * scale[:, None]).T @ share
     return weight @ dying, weight @ (share * deaths[:, None]), variance

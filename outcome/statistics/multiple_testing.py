@@ -11,7 +11,7 @@ __all__ = ["holm"]
 
 
 def holm(p_values: ArrayLike) -> FloatArray:
-    """Holm's step-down correction: the family-wise error is kept without assumptions [1]_.
+    """Holm's step-down correction, which controls the family-wise error without assumptions [1]_.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def holm(p_values: ArrayLike) -> FloatArray:
     Returns
     -------
     ndarray, shape (k,)
-        Corrected p values, at most 1, in the order given.
+        Corrected p values, at most 1, in the given order.
 
     References
     ----------

@@ -1,14 +1,13 @@
 """Bootstrap over patients by pair matrices: a resample is a vector of counts.
 
-With A[i, j] = 1 (tied risks: 1/2) where patient i had the event before j and the higher risk,
-B[i, j] = 1 where the pair is comparable, and c[i] how often patient i was drawn, the
-concordance of the resample is c'Ac / c'Bc. A is made once for all resamples, in blocks of rows
-that are multiplied by all count vectors and dropped; B times c is a cumulative sum over
-patients in order of time. Memory is O(n * resamples), at most `_CELLS` numbers at a time,
-never O(n^2).
+Let A[i, j] = 1 (tied risks: 1/2) if patient i had the event before j and the higher risk, B[i, j] =
+1 if the pair is comparable, and c[i] the number of times that patient i was drawn. The concordance
+of the resample is c'Ac / c'Bc. A is computed once for all resamples, in blocks of rows that are
+multiplied by all count vectors and discarded; B times c is a cumulative sum over patients in order
+of time. Memory is O(n * resamples), at most `_CELLS` numbers at a time, never O(n^2).
 
-No library shares resamples between metrics and arms, which paired differences need; loops over the
-concordance of lifelines or scikit-survival take 50 to 100 times as long.
+No library shares resamples between metrics and arms, which is necessary for paired differences.
+Loops over the concordance of lifelines or scikit-survival take 50 to 100 times as long.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ __all__ = [
     "roc_area_draws",
 ]
 
-_BLOCK = 2**20  # entries of A that are held at a time: 4 MiB of float32
-_CELLS = 2**24  # patients x resamples that are worked on at a time: 64 MiB of float32
+_BLOCK = 2**20  # entries of A in memory at a time: 4 MiB of float32
+_CELLS = 2**24  # patients x resamples processed at a time: 64 MiB of float32
 
 Counts = NDArray[np.int16]
 
@@ -42,7 +41,7 @@ def draw_counts(group: Any, n_resamples: int, rng: np.random.Generator) -> Count
     Parameters
     ----------
     group : array_like, shape (n,)
-        Resampling keeps the size of each group; folds, as a rule.
+        Resampling keeps the size of each group, usually a fold.
     n_resamples : int
     rng : Generator
 
@@ -78,7 +77,8 @@ def concordance_draws(
         From `draw_counts`.
     weights : ndarray, shape (k, n)
         One row per kind of concordance: the weight of the pairs whose earlier event is this
-        patient's (ones for Harrell, 1 / G(t-)^2 for Uno, 0 beyond tau). One pass serves all.
+        patient's (ones for Harrell, 1 / G(t-)^2 for Uno, 0 beyond tau). All are computed in one
+        pass.
     group : array_like, shape (n,), optional
         Only pairs within a group are compared.
     entry : ndarray, shape (n,), optional
@@ -110,8 +110,8 @@ def _one_group(
     weights: FloatArray,
     entry: FloatArray | None,
 ) -> tuple[FloatArray, FloatArray]:
-    # latest first, and censored before events of the same time: the patients who outlived an
-    # event are then a prefix
+    # latest first, and censored before events of the same time, so that the patients who outlived
+    # an event are a prefix
     order = np.lexsort((event, -time))
     time, event, risk, weights = time[order], event[order], risk[order], weights[:, order]
     drawn = np.ascontiguousarray(counts[:, order].T, dtype=np.float32)  # (n, r)
@@ -142,7 +142,7 @@ def _one_group(
 
 
 class _Entries:
-    """Start of observation of patients, and how many of the drawn ones enter too late."""
+    """Start of observation of patients, and the number of drawn patients who enter too late."""
 
     def __init__(self, entry: FloatArray, drawn: NDArray[np.float32]) -> None:
         self._entry = entry
@@ -164,7 +164,7 @@ class _Entries:
 
 
 def _prefix_lengths(time: FloatArray, event: NDArray[np.bool_]) -> IntArray:
-    """For each row of (latest first, censored first), how many rows outlived an event there."""
+    """For each row of (latest first, censored first), the number that outlived its event."""
     first_of_time = np.searchsorted(-time, -time, side="left")
     distinct, code = np.unique(-time, return_inverse=True)
     censored = np.bincount(code[~event], minlength=len(distinct))
@@ -241,7 +241,7 @@ def average_precision_draws(
     Returns
     -------
     ndarray, shape (r,)
-        NaN for resamples of one class: without negatives it is 1 whatever the scores are.
+        NaN for resamples of one class: without negatives it is always 1.
 
     Examples
     --------
@@ -260,14 +260,14 @@ def average_precision_draws(
 
 
 def ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
-    """Quotient, NaN where the denominator is 0."""
+    """Quotient; NaN if the denominator is 0."""
     out = np.full(np.shape(numerator), np.nan)
     np.divide(numerator, denominator, out=out, where=denominator > 0)
     return out
 
 
 def percentile_interval(draws: ArrayLike, level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of the draws that are not NaN; NaN if fewer than half are left."""
+    """Percentile interval of the draws that are not NaN; NaN if fewer than half remain."""
     values = np.asarray(draws, dtype=np.float64)
     known = values[~np.isnan(values)]
     if len(known) == 0 or 2 * len(known) < len(values):

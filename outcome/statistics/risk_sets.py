@@ -1,9 +1,9 @@
-"""Who is at risk at a time, and sums over them: also where patients enter late.
+"""Patients at risk at a time, and sums over them, also with delayed entry.
 
 A patient is under observation from just after the entry until the end of follow-up, both counted
-from the same origin. Without late entry all are under observation from the origin on, and the
-patients at risk are a prefix of the patients ordered by time. With it, each patient is at risk over
-an interval of times. The sums then run over a segment tree: no number is subtracted from another,
+from the same origin. Without delayed entry all patients are under observation from the origin, and
+the patients at risk are a prefix of the patients ordered by time. With it, each patient is at risk
+over an interval of times. The sums then use a segment tree. No number is subtracted from another,
 so hazards of any size are safe.
 """
 
@@ -40,7 +40,7 @@ def number_at_risk(time: ArrayLike, when: ArrayLike, entry: ArrayLike | None = N
     ended = np.sort(np.asarray(time, dtype=float))
     count = len(ended) - np.searchsorted(ended, when, side="left")
     if entry is not None:
-        # Whoever enters at `when` or later also ends later.
+        # A patient who enters at `when` or later also leaves later.
         begun = np.sort(np.asarray(entry, dtype=float))
         count = count - (len(begun) - np.searchsorted(begun, when, side="left"))
     return np.asarray(count, dtype=np.int64)
@@ -56,7 +56,7 @@ class RiskSets:
     when : ndarray, shape (m,)
         Times of the sets, the latest first; they may repeat.
     entry : ndarray, shape (n,), optional
-        Start of observation; by default all are under observation from the origin on.
+        Start of observation; by default the origin.
 
     Examples
     --------
@@ -73,7 +73,7 @@ class RiskSets:
             self._tree = _Intervals(self._first, end, len(when))
             return
         self._order = np.argsort(-time, kind="stable")
-        # A risk set holds everybody whose time is at least as long, ties included.
+        # A risk set contains all patients whose time is at least as long, including ties.
         self._last = np.searchsorted(-time[self._order], -when, side="right") - 1
 
     def sums(self, values: NDArray[Any]) -> NDArray[Any]:
@@ -96,7 +96,7 @@ class RiskSets:
         Returns
         -------
         ndarray, shape (n,)
-            -inf for a patient who is in no set.
+            -inf for a patient in no set.
         """
         if self._tree is not None:
             return self._tree.over_sets(values, np.logaddexp, -np.inf)

@@ -1,9 +1,9 @@
 """Area under the ROC curve with weighted cases and controls, and DeLong's covariance.
 
-scikit-learn has the area, but not within groups and without influence values, which intervals and
-paired comparisons need. With weights 1 / G it is AUC(t): scikit-survival's
-`cumulative_dynamic_auc` weights an event at t by G(t), where R's riskRegression has G(t-), and so
-differs from R by up to 2e-5 where events and censorings share a time. So do its Brier scores.
+scikit-learn has the area, but not within groups and without influence values, which are needed for
+intervals and paired comparisons. With weights 1 / G it is AUC(t). scikit-survival's
+`cumulative_dynamic_auc` weights an event at t by G(t) instead of G(t-) as in R's riskRegression. It
+differs from R by up to 2e-5 if events and censoring share a time, and so do its Brier scores.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ __all__ = ["RocArea", "delong", "placements", "roc_area"]
 
 @dataclass(frozen=True)
 class RocArea:
-    """An area and how each patient moves it.
+    """An area and the influence of each patient on it.
 
     Attributes
     ----------
     area : float
-        Chance that a case has a higher risk than a control, ties counting one half: 1 is
+        Probability that a case has a higher risk than a control; ties count one half: 1 is
         perfect, 0.5 is chance. NaN without cases or without controls.
     influence : ndarray, shape (n,)
         Derivative of `area` by each patient's weight; squares sum to the variance, with case
@@ -49,7 +49,7 @@ class RocArea:
 def placements(
     risk: FloatArray, case: FloatArray, control: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Share of controls below each risk, and share of cases above it; ties count one half.
+    """Proportion of controls below each risk, and of cases above it; ties count one half.
 
     Sorting makes this O(n log n) [1]_.
 
@@ -76,9 +76,9 @@ def roc_area(
     Parameters
     ----------
     risk : array_like, shape (n,)
-        Higher is expected in cases.
+        Higher values predict cases.
     case, control : array_like, shape (n,)
-        Weights, 0 for those who are not one: a label and its complement, or inverse
+        Weights as case and as control, 0 if not: a label and its complement, or inverse
         probabilities of censoring for cases by a horizon and controls beyond it [1]_.
     group : array_like, shape (n,), optional
         Only pairs within a group are compared.
@@ -112,7 +112,7 @@ def roc_area(
             # derivatives of the sums over pairs by each patient's weight
             agreeing[i] = w * v.sum() * below + v * w.sum() * above
             pairs[i] = w * v.sum() + v * w.sum()
-    total = float(pairs.sum() / 2)  # every pair was met from both sides
+    total = float(pairs.sum() / 2)  # every pair was counted from both sides
     if total == 0:
         return RocArea(float("nan"), np.full(n, np.nan), n_pairs)
     area = float(agreeing.sum() / 2 / total)
@@ -127,7 +127,7 @@ def delong(label: ArrayLike, scores: ArrayLike) -> tuple[FloatArray, FloatArray]
     label : array_like, shape (n,)
         True or 1 for cases.
     scores : array_like, shape (n,) or (k, n)
-        Higher is expected in cases.
+        Higher values predict cases.
 
     Returns
     -------

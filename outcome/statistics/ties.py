@@ -1,4 +1,4 @@
-"""Follow-up times that differ by rounding alone are the same time."""
+"""Equalisation of follow-up times that differ only by rounding."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ TOLERANCE = float(np.sqrt(np.finfo(np.float64).eps))
 
 
 def latest_tie(time: float) -> float:
-    """Return the latest time that differs from a positive one by rounding alone.
+    """Return the latest time that differs from a positive time only by rounding.
 
-    For a single time that is looked up among others, of a model that was fitted before.
+    Used to look up a single time among the times of a fitted model.
     """
     return time + TOLERANCE * max(1.0, time)
 
 
 def tie_times(time: ArrayLike, horizons: ArrayLike = ()) -> NDArray[np.float64]:
-    """Make times equal that differ by rounding alone, as R's survival package does [1]_.
+    """Make times equal that differ only by rounding, as in R's survival package [1]_.
 
-    Times that a program computed, such as 0.1 + 0.2 or 365.25 / 12 days in months, differ from
-    the ones that were meant in the last digit. Compared exactly, patients of one time would be
-    ordered by it, and an event at a horizon could come after it.
+    Computed times, such as 0.1 + 0.2 or 365.25 / 12 days in months, differ from the intended times
+    in the last digit. With exact comparison, patients with the same time would be ordered by this
+    digit, and an event at a horizon could be after it.
 
     Parameters
     ----------
     time : array_like
-        Follow-up, any unit and shape. Values that are not finite stay.
+        Follow-up, any unit and shape. Values that are not finite are unchanged.
     horizons : array_like, shape (h,)
         Times with which follow-up is compared.
 
     Returns
     -------
     ndarray, shape of `time`
-        Each run of distinct times whose steps are no larger than `TOLERANCE` has the value of
-        the horizon that is in it, else that of its shortest time.
+        In each run of distinct times with steps of at most `TOLERANCE`, all get the value of the
+        horizon in the run, else that of the shortest time.
 
     References
     ----------

@@ -1,8 +1,8 @@
 """Cox regression of weighted patients, with robust standard errors.
 
-scikit-survival has no weights. lifelines finds the same coefficients and, without ties, the same
-robust standard errors; but it does not give their covariance, which the effect of a treatment at a
-value of a score needs, and its robust errors leave Efron's sharing of ties out.
+scikit-survival has no weights. lifelines gives the same coefficients and, without ties, the same
+robust standard errors. It does not give their covariance, which is needed for the treatment effect
+at a value of the score, and its robust errors ignore Efron's method for ties.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from outcome.statistics.cox import CoxFit, event_terms
 __all__ = ["fit_weighted_cox"]
 
 _MAX_STEP = 25
-_INFINITE = 12.0  # a log hazard ratio per SD beyond this is a likelihood without a maximum
+_INFINITE = 12.0  # a log hazard ratio per SD beyond this means that the likelihood has no maximum
 
 
 def fit_weighted_cox(
@@ -28,7 +28,7 @@ def fit_weighted_cox(
 ) -> CoxFit:
     """Fit a Cox model to weighted patients; the covariance is the sandwich estimate [1]_ [2]_.
 
-    Ties are shared out after Efron, events at one time with their mean weight.
+    Ties are handled by Efron's method, events at the same time with their mean weight.
 
     Parameters
     ----------
@@ -36,8 +36,8 @@ def fit_weighted_cox(
     x : array_like, shape (n,) or (n, p)
         Covariates, finite numbers.
     weight : array_like, shape (n,)
-        Positive, such as inverse probabilities of treatment. They are taken as known; all of
-        them times a constant give the same result.
+        Positive, such as inverse probabilities of treatment. They are treated as known. Multiplying
+        all of them by a constant does not change the result.
     strata : array_like, shape (n,), optional
         Each stratum has its own baseline hazard.
 
@@ -87,7 +87,7 @@ def fit_weighted_cox(
         if np.linalg.matrix_rank(sums.information) < p:
             return failed
         step = np.linalg.solve(sums.information, sums.gradient)
-        # a bounded step cannot overshoot to where the likelihood is flat
+        # a bounded step avoids regions with a flat likelihood
         step = step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-300))
         beta = beta + step
         if np.abs(beta).max() > _INFINITE:
@@ -113,7 +113,7 @@ class _WeightedEvents:
         self.time, self.event, self.x, self.strata = time, event, x, strata
         self.hazard = np.exp(x @ beta)
         terms = event_terms(time, event, x, x @ beta + np.log(w), strata)
-        # among tied events each takes more away from the risk set than the one before it
+        # among tied events, each reduces the risk set more than the previous one
         order = np.lexsort((-terms.log_risk, time[terms.row], strata[terms.row]))
         row, self.log_risk, self.mean = (
             part[order] for part in (terms.row, terms.log_risk, terms.mean)
@@ -142,7 +142,7 @@ class _WeightedEvents:
             when, dead = self.time[self.row[mine]], self.event[rows]
             until = self.time[rows][:, None] >= when
             tied = dead[:, None] & (self.time[rows][:, None] == when)
-            # a tied patient is at risk only in part
+            # a tied patient is only partly at risk
             at_risk = np.where(tied, 1 - self.removed[mine], until) * increments[mine]
             exposure = self.x[rows] * at_risk.sum(1)[:, None] - at_risk @ self.mean[mine]
             # tied events are each compared with the mean of their risk sets

@@ -1,6 +1,6 @@
-"""Kaplan-Meier curves of weighted patients, with errors that allow for the weights.
+"""Kaplan-Meier curves of weighted patients, with standard errors that allow for the weights.
 
-lifelines draws the weighted curve, but its intervals take weights as numbers of patients.
+lifelines has the weighted curve, but its intervals treat weights as numbers of patients.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class WeightedKaplanMeier:
     survival : ndarray, shape (m,)
         Event-free probability just after each time.
     influence : ndarray, shape (n, m)
-        What each patient contributes to the error of `survival`, weights taken as known. The
+        Contribution of each patient to the error of `survival`, with weights treated as known. The
         variance is the sum of squares over patients.
     """
 
@@ -42,7 +42,7 @@ class WeightedKaplanMeier:
     influence: FloatArray
 
     def at(self, when: ArrayLike) -> FloatArray:
-        """Survival just after each of `when`; beyond follow-up the last value is kept."""
+        """Survival just after each of `when`; beyond follow-up the last value."""
         return step_values(self.time, self.survival, 1.0, when, "right")
 
     def standard_error(self, when: ArrayLike) -> FloatArray:
@@ -61,7 +61,7 @@ class WeightedKaplanMeier:
         return np.where(certain, value, lower), np.where(certain, value, upper)
 
     def reaches(self, when: float) -> bool:
-        """Whether the curve is known at `when`: a patient is followed so far, or none is left."""
+        """Whether the curve is known at `when`: somebody is followed that long, or none is left."""
         return bool(when <= self.time[-1] or self.survival[-1] == 0)
 
     def restricted_mean(self, tau: float) -> tuple[float, float]:
@@ -111,7 +111,7 @@ def weighted_kaplan_meier(
     exposed = code[:, None] >= np.arange(m)
     martingale = observed * events[:, None] - exposed * hazard
     with np.errstate(divide="ignore", invalid="ignore"):
-        # a curve that has come down to 0 stays there, without error
+        # a curve that has reached 0 stays there, without error
         each = np.where(hazard < 1, martingale * w[:, None] / (at_risk * (1 - hazard)), 0.0)
     n_all = np.bincount(code, minlength=m)
     n_event = np.bincount(code[events], minlength=m)

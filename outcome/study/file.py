@@ -134,7 +134,7 @@ class Study(Section):
         Raises
         ------
         StudyError
-            Everything that is wrong with the file, at once.
+            The file is invalid; the message lists all problems.
         """
         if not isinstance(path, (str, os.PathLike)):
             raise StudyError(f"a study is read from the path of a file, not {type(path).__name__}")
@@ -159,7 +159,7 @@ class Study(Section):
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], *, folder: Path, where: str = "study") -> Study:
-        """Validate what a study file holds; `folder` is where its relative paths start."""
+        """Validate the content of a study file; relative paths start at `folder`."""
         if not isinstance(data, Mapping):
             raise StudyError(f"{where} is {type(data).__name__}, but a mapping of keys is needed")
         try:
@@ -179,7 +179,7 @@ class Study(Section):
     def _other_problems(
         cls, data: Mapping[str, Any], folder: Path, error: ValidationError
     ) -> list[str]:
-        """Return further problems of the sections that pydantic accepted."""
+        """Return further problems of sections accepted by pydantic."""
         bad = {str(found["loc"][0]) for found in error.errors() if found["loc"]}
         rest = {k: v for k, v in data.items() if k not in bad}
         try:
@@ -192,13 +192,13 @@ class Study(Section):
         return wrong + absent
 
     def to_yaml(self, folder: str | Path | None = None) -> str:
-        """Return the resolved study, every default written out.
+        """Return the resolved study, including all defaults.
 
         Parameters
         ----------
         folder : path, optional
-            Where the file will stand: paths are written relative to it, so that it can be run
-            from there. By default they are written as they are.
+            Folder of the file. Paths are written relative to it, so that the file can be run from
+            there. By default they are unchanged.
         """
         study = self
         if folder is not None:
@@ -208,7 +208,7 @@ class Study(Section):
 
 
 def _about_folder(folder: Path) -> str:
-    """Say what a folder is that was given instead of a study file."""
+    """Return an error for a folder given instead of a study file."""
     if (folder / "manifest.json").is_file():
         return (
             f"{folder} is the folder of an earlier run. To do: give the study file of this run, "
@@ -225,7 +225,7 @@ STAND_INS: dict[str, Any] = {
     "endpoint": {"kind": "binary", "label": "x", "positive": 1},
     "embeddings": {},
 }
-"""For required sections that are wrong, while the others are looked at."""
+"""Placeholder for invalid required sections, while the others are checked."""
 
 
 def _moved(study: Study, move: Callable[[Path], Path]) -> Study:
@@ -270,11 +270,11 @@ def _override(data: dict[str, Any], text: str) -> None:
 
 
 UNSAID = ("survival", "binary", "landmark", FILE, TEXTS, COLUMN, PARTS)
-"""Parts of a place that are no keys of the study file."""
+"""Parts of a location that are not keys of the study file."""
 
 
 def _explain(error: ValidationError) -> Iterator[str]:
-    """One readable line per finding of pydantic."""
+    """One readable line per error of pydantic."""
     for found in error.errors():
         place = [str(p) for p in found["loc"] if p not in UNSAID]
         where = ".".join(place) or "study"
@@ -309,7 +309,7 @@ Finding = tuple[set[str], str]
 
 
 def contradictions(study: Study) -> Iterator[Finding]:
-    """Yield the sections that contradict each other, and how."""
+    """Yield contradictions between sections."""
     yield from _of_arms(study)
     yield from _of_secondary(study)
     if study.risk_groups == "maxstat" and not isinstance(study.endpoint, TimeToEvent):
@@ -366,7 +366,7 @@ def _of_secondary(study: Study) -> Iterator[Finding]:
 
 
 def missing_places(study: Study) -> Iterator[Finding]:
-    """Yield the files and folders that a study names and that are not there."""
+    """Yield missing files and folders of the study."""
     if not _is_there(study.cohort):
         yield {"cohort"}, f"there is no cohort table {study.cohort}"
     for folder in study.embeddings.patches or ():
@@ -383,5 +383,5 @@ def missing_places(study: Study) -> Iterator[Finding]:
 def _is_there(path: Path, test: Callable[[Path], bool] = Path.exists) -> bool:
     try:
         return test(path)
-    except (OSError, ValueError):  # no name that a file could have
+    except (OSError, ValueError):  # not a valid file name
         return False

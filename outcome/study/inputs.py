@@ -1,4 +1,4 @@
-"""Where a study's tables and vectors are, and what their columns are called."""
+"""Tables and vectors of a study, and the names of their columns."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class ReportTexts(Section):
 
     @property
     def learned(self) -> bool:
-        """Whether the vectors depend on who is in the development set."""
+        """Whether the vectors depend on the development set."""
         return self.encoder == "tfidf-svd"
 
     def moved(self, move: Callable[[Path], Path]) -> ReportTexts:
@@ -107,7 +107,7 @@ class ReportTexts(Section):
         encoder, weights = self.encoder, self.weights
         if name == "sentence-transformers" and (Path(place).is_dir() or move(Path(place)).is_dir()):
             encoder = f"{name}:{move(Path(place))}"
-        if weights and ":" not in weights:  # a name at the hub has a colon
+        if weights and ":" not in weights:  # a name on the hub contains a colon
             weights = str(move(Path(weights)))
         return self.model_copy(
             update={

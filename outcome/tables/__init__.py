@@ -1,1 +1,1 @@
-"""Tables as users have them: reading, missing values, identifiers, numbers, dates and codes."""
+"""Tables of users: reading, missing values, identifiers, numbers, dates and codes."""

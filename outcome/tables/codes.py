@@ -22,8 +22,8 @@ RANKS = {
 def canonical_code(value: object) -> str:
     """Return one spelling per code.
 
-    `1`, `1.0` and `" 1 "` are one code. So are `True`, `true` and 1, because programs write
-    either. `Dead` and `dead` are two codes.
+    `1`, `1.0` and `" 1 "` are the same code. So are `True`, `true` and 1, because programs write
+    either. `Dead` and `dead` are different codes.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def canonical_code(value: object) -> str:
     ('1', '1', 'Dead')
     """
     if value is None:
-        return "null"  # what YAML reads where a file says null
+        return "null"  # the value that YAML reads for null
     text = str(value).strip()
     if text.lower() in TRUTH:
         return TRUTH[text.lower()]
@@ -47,9 +47,9 @@ def canonical_code(value: object) -> str:
 def order_levels(names: Sequence[str], mean_risk: Mapping[str, float] | None = None) -> list[str]:
     """Order risk groups from the lowest risk to the highest.
 
-    Names such as low, medium and high decide, in any case, also with a number or the word "risk"
-    (`intermediate 2`, `High-risk`). Otherwise the mean risk of the groups decides, and without
-    it groups keep the order in which they first appear.
+    The order follows names such as low, medium and high, in upper or lower case, also with a number
+    or the word "risk" (`intermediate 2`, `High-risk`). Otherwise it follows the mean risk of the
+    groups; without risks, the order of first appearance is kept.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""What the names of columns say: units of times, coding of events, scores that are reversed.
+"""Information in the names of columns: units of times, coding of events, reversed scores.
 
-Used wherever columns are guessed, imported, declared or evaluated, so that all of these agree.
+Used for guessing, import, declaration and evaluation of columns, so that all of these agree.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ EVENT = re.compile(
 SURVIVAL = re.compile(r"^(os|dss|pfi|dfi|pfs|dfs|rfs|efs|ttp|mfs|css)$", re.IGNORECASE)
 """Names of survival endpoints: as a column of two codes, the event (TCGA, UCSC Xena)."""
 CENSORED = re.compile(r"(?<!un)(?<!not )cens|\bliving\b|\balive\b|\bsurvived\b", re.IGNORECASE)
-"""Coded the other way round: 1 means that the event was not seen."""
+"""Inverse coding: 1 means that the event was not observed."""
 OCCURRED = re.compile(
     r"\bevents?\b|\bdead\b|\bdeath\b|\bdied\b|\bdeceased\b|relapse|recur|progress(?!ion free)",
     re.IGNORECASE,
@@ -62,7 +62,7 @@ SURVIVAL_PROBABILITY = re.compile(
 
 
 def words(column: str) -> str:
-    """Return a column's name with its words apart.
+    """Return the name of a column with its words separated.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def words(column: str) -> str:
 
 
 def unit_in_name(column: str) -> str:
-    """Return the unit that a column's name says, or an empty text.
+    """Return the unit in the name of a column, or an empty text.
 
     Examples
     --------
@@ -86,17 +86,17 @@ def unit_in_name(column: str) -> str:
 
 
 def says_censored(column: str) -> bool:
-    """Return whether 1 in this column means, by its name, that the event was not seen."""
+    """Return whether, by the column name, 1 means that the event was not observed."""
     return bool(CENSORED.search(words(column)))
 
 
 def is_survival_probability(column: str) -> bool:
-    """Return whether a column is, by its name, a probability of survival: higher is better."""
+    """Return whether, by its name, a column is a probability of survival (higher is better)."""
     return bool(SURVIVAL_PROBABILITY.search(words(column)))
 
 
 def unit_contradiction(column: str, unit: str, *, declared: bool) -> str:
-    """Say that a column of times is named by another unit than it is read in; else empty."""
+    """Return a warning if the name of a time column contradicts its unit; else empty."""
     named = unit_in_name(column)
     if not named or named == unit:
         return ""
@@ -110,7 +110,7 @@ def unit_contradiction(column: str, unit: str, *, declared: bool) -> str:
 def event_contradiction(
     column: str, *, censored: bool, codes: Mapping[str, int] | None = None
 ) -> str:
-    """Say that an indicator is, by its name, coded the other way round; else empty.
+    """Return a warning if the name of an indicator suggests the inverse coding; else empty.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def event_contradiction(
     censored : bool
         The study file reads it with 1 = censored, not with 1 = event.
     codes : mapping, optional
-        Declared meanings. Words that are declared settle the question; 0 and 1 as themselves
+        Declared meanings. Declared words resolve the contradiction; 0 and 1 declared as themselves
         do not.
     """
     if codes and any(key not in ("0", "1") or str(v) != key for key, v in codes.items()):
@@ -137,7 +137,7 @@ def event_contradiction(
 
 
 def follow_up_columns(table: pd.DataFrame) -> list[str]:
-    """Return the columns that hold, by name and values, different follow-up times."""
+    """Return the columns with different follow-up times, by name and values."""
     found = []
     for column in map(str, table.columns):
         name = words(column)
@@ -150,7 +150,7 @@ def follow_up_columns(table: pd.DataFrame) -> list[str]:
 
 
 def label_contradiction(label: str, times: Collection[str]) -> str:
-    """Say that a yes/no label is the end of a follow-up whose length is known; else empty."""
+    """Return a warning if a yes/no label is the event of a known follow-up time; else empty."""
     if not times or not VITAL.search(words(label)):
         return ""
     return (

@@ -21,10 +21,10 @@ EXCEL_EPOCH = pd.Timestamp("1899-12-30")
 
 
 def parse_dates(column: pd.Series, order: DateOrder = "iso") -> pd.Series:
-    """Read dates; NaT where a cell is missing or is not a date.
+    """Read dates; NaT if a cell is missing or is not a date.
 
     Years first (`2014-03-31`, `2014/03/31`, `20140331`) and the serial numbers of Excel (41729)
-    are always understood. `03/04/2014` is read only where `order` says which number is the day.
+    are always understood. `03/04/2014` is read only if `order` states which number is the day.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def parse_dates(column: pd.Series, order: DateOrder = "iso") -> pd.Series:
     written = pd.to_datetime(
         parts.astype(float).set_axis(["year", "month", "day"], axis=1), errors="coerce"
     )
-    # Numbers only: pandas computes with whatever memory holds where a number is missing.
+    # Numbers only: for missing numbers, pandas would compute with uninitialised memory.
     serial = (text.str.fullmatch(SERIAL) & written.isna()).to_numpy()
     days = pd.to_timedelta(pd.to_numeric(text[serial]) // 1, unit="D")
     written[serial] = (EXCEL_EPOCH + days).to_numpy()
@@ -49,14 +49,14 @@ def parse_dates(column: pd.Series, order: DateOrder = "iso") -> pd.Series:
 
 
 def looks_like_dates(column: pd.Series) -> bool:
-    """Return whether every value of a column is written as a date, in whatever order."""
+    """Return whether every value of a column is a date, in any order of day and month."""
     text = column[~is_missing(column)].astype(str).str.strip()
     dates = text.str.fullmatch(ISO) | text.str.fullmatch(NUMERIC) | text.str.fullmatch(COMPACT)
     return bool(len(text) and dates.all())
 
 
 def guess_order(columns: list[pd.Series]) -> DateOrder | None:
-    """Return the order of day and month in dates; None where the cells leave it open."""
+    """Return the order of day and month in dates; None if the cells do not determine it."""
     text = pd.concat(columns).astype(str).str.strip()
     numbers = text.str.extract(f"^{NUMERIC}$")[[0, 1]].dropna().astype(int)
     if numbers.empty:

@@ -1,4 +1,4 @@
-"""Follow-up times that a table gives in parts: from one date to another, or in several columns."""
+"""Follow-up times from two dates, or from several columns."""
 
 from __future__ import annotations
 
@@ -57,16 +57,16 @@ class FollowUp(BaseModel):
     def times(
         self, table: pd.DataFrame, unit: str, places: Sequence[str], problems: Problems
     ) -> pd.Series:
-        """Return follow-up times as text, as if the table had a column of them.
+        """Return follow-up times as text, like a column of the table.
 
         Parameters
         ----------
         table : DataFrame
             Text columns.
         unit : str
-            Of the times: days, months (365.25 / 12 days) or years (365.25 days).
+            Unit of the times: days, months (365.25 / 12 days) or years (365.25 days).
         places : sequence of str
-            Where each row is, for messages.
+            Position of each row, for messages.
         problems : Problems
             Receives cells that are not dates.
         """
@@ -93,7 +93,7 @@ class FollowUp(BaseModel):
 
 
 COLUMN, PARTS = "(a column)", "(from and to)"
-"""Names of the two ways in which a study file gives times."""
+"""Names of the two ways to give times in a study file."""
 
 
 def _way(value: Any) -> str:

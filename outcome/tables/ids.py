@@ -1,4 +1,4 @@
-"""Identifiers of patients and slides: how they are spelled, joined, and which cannot be used."""
+"""Identifiers of patients and slides: spelling, joining, and invalid identifiers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TCGA = re.compile(
 def slide_name(slide: str) -> str:
     """Return a slide id without the suffix of its image or feature file; ids may contain dots.
 
-    Both Unicode forms of a letter are one: file systems differ in the form that they give.
+    Both Unicode forms of a letter are the same, because file systems differ in the form.
     """
     return SLIDE_SUFFIX.sub("", unicodedata.normalize("NFC", slide).strip())
 
@@ -39,16 +39,16 @@ def slide_name(slide: str) -> str:
 def check_names(
     values: Iterable[str], column: str, problems: Problems, *, paths: bool = False
 ) -> None:
-    """Note names that no file or table of results could carry safely.
+    """Report names that are not safe in files or tables of results.
 
     Parameters
     ----------
     values : iterable of str
     column : str
-        Where they are from.
+        Source of the names, for messages.
     problems : Problems
     paths : bool
-        Whether names are those of files, and so hold no folder.
+        Whether names are file names, which must not contain a folder.
     """
     names = list(dict.fromkeys(values))
     tests = [
@@ -74,7 +74,7 @@ def check_names(
 
 
 def check_lookalikes(values: Iterable[str], column: str, problems: Problems) -> None:
-    """Note ids that differ in case alone: one patient, most likely, as two."""
+    """Report ids that differ only in case, probably of the same patient."""
     alike: dict[str, list[str]] = {}
     for value in dict.fromkeys(values):
         alike.setdefault(value.casefold(), []).append(value)
@@ -88,16 +88,16 @@ def check_lookalikes(values: Iterable[str], column: str, problems: Problems) -> 
 
 
 def is_formula(text: str) -> bool:
-    """Whether a spreadsheet would compute this text instead of showing it."""
+    """Whether a spreadsheet would evaluate this text as a formula."""
     return text[:1] in "=+-@" and text != "" and FORMULA_NUMBER.fullmatch(text) is None
 
 
 def join_ids(ids: Iterable[str], known: Collection[str]) -> dict[str, str]:
-    """Return what each identifier of one table is called in another, where it has a partner.
+    """Return the matching identifier in another table, for each identifier that has one.
 
-    Identifiers are the same where they are spelled alike, without spaces around them and in one
-    Unicode form. A whole number with `.0` (`1000.0`) is how programs write the integers of a
-    column with gaps: it is the number without it, where that is the only way to join.
+    Identifiers match if they are spelled in the same way, ignoring surrounding spaces and Unicode
+    form. Programs write integers of a column with missing values as `1000.0`. Such a number matches
+    the integer if there is no other way to join.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def join_ids(ids: Iterable[str], known: Collection[str]) -> dict[str, str]:
 
 
 def why_ids_differ(ids: Collection[str], known: Collection[str]) -> str:
-    """Return the likely reason why two sets of identifiers do not join; empty where none is seen.
+    """Return the likely reason why two sets of identifiers do not match; empty if unknown.
 
     Examples
     --------

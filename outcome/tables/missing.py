@@ -1,9 +1,9 @@
-"""Which cells of a table are missing: one definition for every table and every column.
+"""Missing cells: one definition for all tables and columns.
 
-A *blank* cell is empty. A *missing* cell is blank or holds one of the words that programs and
-registries write where a value is absent, such as `NA`, `'--` (GDC) or `[Not Available]` (TCGA).
-Identifiers and report texts can only be blank: a patient may be called `NA`, a report may read
-`None`. A code or level that the study file declares is never missing.
+A *blank* cell is empty. A *missing* cell is blank or contains one of the words that programs and
+registries write for missing values, such as `NA`, `'--` (GDC) or `[Not Available]` (TCGA).
+Identifiers and report texts can only be blank, because a patient id may be `NA` and a report may be
+`None`. A code or level declared in the study file is never missing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 NULLS = frozenset({"na", "n/a", "nan", "null", "none", "<na>", "#n/a", "#na", "nat"})
-"""What programs write where a value is absent, in lower case."""
+"""Words that programs write for missing values, in lower case."""
 WORDS = NULLS | frozenset(
     {
         "n.a.", "n.a", "nil", "missing", ".", "-", "--", "---", "'--", "'-", "?", "\u2013",
@@ -35,11 +35,11 @@ WORDS = NULLS | frozenset(
         "data not available", "unknown/not reported", "unknown or not reported", "no data",
     }
 )  # fmt: skip
-"""All words that mean "missing", in lower case, without brackets around them."""
+"""All words that mean "missing", in lower case, without brackets."""
 
 
 def is_blank(column: pd.Series) -> pd.Series:
-    """Return where a column holds nothing: empty text, spaces, or no value at all.
+    """Return which cells are blank: empty text, spaces, or no value.
 
     Examples
     --------
@@ -50,13 +50,13 @@ def is_blank(column: pd.Series) -> pd.Series:
 
 
 def is_missing(column: pd.Series, declared: Collection[str] = ()) -> pd.Series:
-    """Return where a value is missing.
+    """Return which values are missing.
 
     Parameters
     ----------
     column : Series
     declared : collection of str
-        Codes or levels that the study file declares. They count as values.
+        Codes or levels declared in the study file. They count as values.
 
     Examples
     --------
@@ -70,23 +70,23 @@ def is_missing(column: pd.Series, declared: Collection[str] = ()) -> pd.Series:
 
 
 def missing_words(column: pd.Series, declared: Collection[str] = ()) -> Counter[str]:
-    """Count the words of a column that are taken as missing; blank cells are not counted."""
+    """Count the words of a column that are read as missing; blank cells are not counted."""
     words = column[is_missing(column, declared) & ~is_blank(column)]
     return Counter(words.astype(str).str.strip())
 
 
 def without_missing(column: pd.Series, declared: Collection[str] = ()) -> pd.Series:
-    """Return the column with an empty text wherever a value is missing."""
+    """Return the column with missing values as empty text."""
     return column.where(~is_missing(column, declared), "")
 
 
 def describe_missing(found: Mapping[str, Counter[str]]) -> list[str]:
-    """Say which words were taken as missing, one sentence per column.
+    """Report which words were read as missing, one sentence per column.
 
     Examples
     --------
     >>> describe_missing({"stage": Counter({"[Unknown]": 3, "NA": 1})})
-    ["column 'stage': 4 cells are taken as missing ('[Unknown]' 3, 'NA' 1)"]
+    ["column 'stage': 4 cells are read as missing ('[Unknown]' 3, 'NA' 1)"]
     """
     said = []
     for column, words in found.items():

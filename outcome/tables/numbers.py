@@ -1,8 +1,8 @@
-"""Numbers in text cells: decimal points and commas, and numbers that can be read two ways.
+"""Numbers in text cells: decimal points and commas, and ambiguous numbers.
 
-`1,5` is a number of a European table. `1.801` in such a table is 1801 to the one who typed it,
-and 1.801 to a program. What the cells of a column, or of the table, decide is followed; what they
-leave open is refused.
+`1,5` is a number of a European table. In such a table, `1.801` means 1801, but a program reads
+1.801. If the cells of the column or the table determine the meaning, it is used; ambiguous numbers
+are refused.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ONLY_DECIMAL_COMMA = "|".join(
         SIGN + r"[1-9]\d{0,2}(?:\.\d{3}){2,}",
     ]
 )
-"""What is a number only if the decimal mark is a comma: 1,5 and 1.801,5 and 1.000.000."""
+"""Texts that are numbers only if the decimal mark is a comma: 1,5 and 1.801,5 and 1.000.000."""
 ONLY_DECIMAL_POINT = "|".join(
     [
         rf"(?!{GROUPS_BY_POINT}$){WITH_POINT}",
@@ -45,15 +45,15 @@ ONLY_DECIMAL_POINT = "|".join(
 
 @dataclass(frozen=True)
 class NumberFormat:
-    """How a table writes its numbers.
+    """Number format of a table.
 
     Parameters
     ----------
     mark : {"", ".", ","}
-        The decimal mark that some column shows beyond doubt; empty where none does, or where
-        columns contradict each other.
+        The decimal mark if a column shows it unambiguously; empty if no column does, or if columns
+        contradict each other.
     semicolons : bool
-        Semicolons separate the fields, as where the decimal mark is a comma.
+        Whether semicolons separate the fields, as in tables with decimal commas.
     """
 
     mark: Mark = ""
@@ -61,7 +61,7 @@ class NumberFormat:
 
 
 def number_format(table: pd.DataFrame, *, semicolons: bool) -> NumberFormat:
-    """Find out how a table of text cells writes its numbers."""
+    """Detect the number format of a table of text cells."""
     marks = {m for column in table for m in _marks(table[column])}
     return NumberFormat(marks.pop() if len(marks) == 1 else "", semicolons)
 
@@ -74,22 +74,22 @@ def plain_numbers(
     problems: Problems | None = None,
     notes: list[str] | None = None,
 ) -> pd.Series:
-    """Return a column with its numbers written as Python reads them; other text stays.
+    """Return a column with its numbers in Python's notation; other text is unchanged.
 
     Parameters
     ----------
     column : Series
         Text cells.
     form : NumberFormat
-        Of the table.
+        Number format of the table.
     place : callable
-        Returns where the row with this index is, for messages.
+        Returns the position of a row by its index, for messages.
     problems : Problems, optional
-        Receives numbers that can be read in two ways; these cells are then empty.
+        Receives ambiguous numbers; these cells are then empty.
     notes : list of str, optional
-        Receives what was read otherwise than it is written.
+        Receives notes on numbers that were read differently from how they are written.
     """
-    # Cells differ little, and most columns need nothing.
+    # Columns have few distinct cells, and most columns need no change.
     text = column.str.replace("\u2212", "-", regex=False)
     commas = text.str.fullmatch(WITH_COMMA) | text.str.fullmatch(rf"{GROUPS_BY_COMMA}(?:\.\d+)?")
     points = text.str.fullmatch(rf"{GROUPS_BY_POINT}(?:,\d+)?")
@@ -131,7 +131,7 @@ def _said(name: str, text: pd.Series, commas: pd.Series, doubtful: pd.Series, ma
 
 
 def _marks(column: pd.Series) -> set[Mark]:
-    """Return the decimal marks that some cell shows beyond doubt."""
+    """Return the decimal marks that a cell shows unambiguously."""
     text = column.astype(str)
     if not text.str.contains(r"\d[.,]\d|^[-+]?[.,]\d").any():
         return set()
@@ -144,7 +144,7 @@ def _marks(column: pd.Series) -> set[Mark]:
 
 
 def as_numbers(column: pd.Series) -> pd.Series:
-    """Return plain numbers to the last digit; NaN where the text is no finite number."""
+    """Return plain numbers with all digits; NaN if the text is not a finite number."""
     text = column.astype(str).str.strip()
     numbers = text.str.fullmatch(PLAIN)
     values = [float(v) if ok else np.nan for v, ok in zip(text, numbers, strict=True)]
@@ -153,9 +153,9 @@ def as_numbers(column: pd.Series) -> pd.Series:
 
 
 def typed(column: pd.Series) -> pd.Series:
-    """Return a column of plain texts as numbers where every value is one, else as text.
+    """Return a column of plain texts as numbers if every value is a number, else as text.
 
-    An empty text is a missing value of either kind: it never makes a column of numbers text.
+    An empty text is a missing value: it never turns a column of numbers into text.
 
     Examples
     --------

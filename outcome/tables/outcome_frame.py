@@ -1,4 +1,4 @@
-"""Outcomes that are given in Python, as the columns of a cohort table."""
+"""Outcomes given in Python, converted to columns of a cohort table."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def outcome_frame(y: Any, name: str = "y") -> pd.DataFrame:
     Parameters
     ----------
     y : structured array, DataFrame (or mapping of columns) or array of labels
-        A structured array has two fields of any name, first the event and then the time, as
-        `sksurv.util.Surv` makes it; codes of the event may be 0 (censored), 1 (event) and 2
-        (competing event). A DataFrame has columns `time` and `event`, or `label`, and keeps its
-        index, a column `patient_id` and, with times, a column `entry` (when observation began,
-        where it is delayed); further columns are left out.
+        A structured array has two fields of any name, first the event and then the time, as made by
+        `sksurv.util.Surv`; codes of the event may be 0 (censored), 1 (event) and 2 (competing
+        event). A DataFrame has columns `time` and `event`, or `label`, and keeps its index, a
+        column `patient_id` and, with times, a column `entry` (start of observation, if delayed);
+        other columns are dropped.
     name : str
-        Of the argument, for messages.
+        Name of the argument, for messages.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def outcome_frame(y: Any, name: str = "y") -> pd.DataFrame:
     Raises
     ------
     InputError
-        It is neither.
+        `y` has another form.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def label_codes(labels: pd.Series, positive: Any = None) -> tuple[list[Any], pd.
     ----------
     labels : Series
     positive : optional
-        The positive class; by default the one that sorts last.
+        The positive class; by default the last one in sorted order.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def label_codes(labels: pd.Series, positive: Any = None) -> tuple[list[Any], pd.
         shown = ", ".join(map(repr, classes[:5]))
         n = f"{len(classes)} class" + ("es" if len(classes) != 1 else "")
         only = ""
-        if len(classes) > 2:  # as scikit-learn says it
+        if len(classes) > 2:  # wording of scikit-learn
             only = ". Only binary classification is supported. The type of the target is multiclass"
         raise InputError(f"`y` has {n} ({shown}), but two are needed: yes and no{only}")
     if positive is not None:

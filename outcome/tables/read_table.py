@@ -1,9 +1,9 @@
 """One reader for every table: csv, tsv, Excel and parquet, every cell as text.
 
 Separators (comma, semicolon, tab, vertical bar), encodings (UTF-8 with or without a mark, UTF-16,
-Windows-1252) and comment lines are recognised. Cells lose spaces around them and are brought to
-one Unicode form (NFC), because file systems and programs differ in it. What a table reader would
-cut off or fill in silently is refused.
+Windows-1252) and comment lines are recognised. Surrounding spaces are removed, and texts are
+converted to one Unicode form (NFC), because file systems and programs differ. Malformed rows, which
+other readers truncate or fill silently, are refused.
 """
 
 from __future__ import annotations
@@ -48,23 +48,23 @@ DAMAGED = (
     EOFError, AttributeError, AssertionError, SyntaxError, csv.Error, struct.error, zlib.error,
     tokenize.TokenError, zipfile.BadZipFile,
 )  # fmt: skip
-"""What libraries raise at files that are not what they claim to be."""
+"""Exceptions of libraries for malformed files."""
 
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table as it was read.
+    """A table as read.
 
     Parameters
     ----------
     frame : DataFrame
-        Every cell is text without spaces around it; an empty cell is an empty text.
+        All cells are text without surrounding spaces; an empty cell is an empty text.
     places : tuple of str
-        Where each row is: its line in a text file, its row in a sheet.
+        Position of each row: its line in a text file, its row in a sheet.
     notes : tuple of str
-        How the file was understood, where that is not plain.
+        Notes on how the file was read, if it is not obvious.
     separator : str
-        What separates the fields; empty for sheets and parquet.
+        Separator of the fields; empty for sheets and parquet.
     """
 
     frame: pd.DataFrame
@@ -74,13 +74,13 @@ class TextTable:
 
     @property
     def numbers(self) -> NumberFormat:
-        """How the table writes its numbers."""
+        """Number format of the table."""
         return number_format(self.frame, semicolons=self.separator == ";")
 
     def with_plain_numbers(self) -> TextTable:
-        """Return the table with every column of numbers written with decimal points.
+        """Return the table with all numeric columns written with decimal points.
 
-        Columns that hold other text, and numbers that can be read in two ways, stay as they are.
+        Columns with other text, and ambiguous numbers, are unchanged.
         """
         form, notes = self.numbers, list(self.notes)
         columns = {}
@@ -102,16 +102,17 @@ def read_table(
     Parameters
     ----------
     path : Path
-        csv, tsv or any delimited text, also the only file of a zip archive; xlsx or parquet.
+        A csv, tsv or other delimited text file, also as the only file in a zip archive; xlsx or
+        parquet.
     what : str
-        What the file is, for the message where it is absent.
+        Description of the file, for the message if it is missing.
     error : type of InputError
-        What to raise.
+        Exception to raise.
 
     Raises
     ------
     InputError
-        The file is absent, damaged, or no rectangular table with different column names.
+        The file is missing or damaged, or is not a rectangular table with different column names.
     """
     if not path.is_file():
         raise error(f"there is no {what} {path}")
@@ -159,7 +160,7 @@ def _read(path: Path) -> TextTable:
         rows, where, widths = _sheet(path)
     else:
         text = _decoded(path, notes)
-        hint = re.match(r"sep=([,;|\t])\r?\n", text)  # Excel's own line
+        hint = re.match(r"sep=([,;|\t])\r?\n", text)  # a line written by Excel
         separator = hint[1] if hint else _separator(text, suffix)
         rows, where, widths = _delimited(path, text, separator)
         if hint:
@@ -168,7 +169,7 @@ def _read(path: Path) -> TextTable:
 
 
 def _checked(table: TextTable, name: str) -> TextTable:
-    """Refuse a table without rows, or with columns of one name."""
+    """Refuse a table without rows, or with duplicate column names."""
     names = table.frame.columns.tolist()
     if twice := sorted({h for h in names if h and names.count(h) > 1}):
         shown = ", ".join(twice[:3])
@@ -186,7 +187,7 @@ def _with_header(
     notes: list[str],
     separator: str,
 ) -> TextTable:
-    """Find the header below titles and comments, and check that the rest is a rectangle."""
+    """Find the header below titles and comments, and check that the rest is rectangular."""
     cells = rows.map(clean_text).to_numpy(dtype=object)
     filled = [[c for c in row if c] for row in cells]
     there = [i for i, row in enumerate(filled) if row]
@@ -195,11 +196,11 @@ def _with_header(
         comments += 1
     start = comments
     if comments and (comments == len(there) or not _is_header(filled[there[comments]])):
-        start = comments - 1  # the header itself begins with a hash sign
+        start = comments - 1  # the header begins with a hash sign
         cells[there[start]][0] = cells[there[start]][0].lstrip("# ")
     if start:
         notes.append(f"{path.name}: skipped {start} comment lines above the header")
-    # A title stands alone in its row, above a header of several columns.
+    # A title is the only cell of its row, above a header of several columns.
     while start + 1 < len(there) and len(filled[there[start]]) == 1 < len(filled[there[start + 1]]):
         if widths[there[start]] > 1 and separator:
             break
@@ -222,9 +223,9 @@ def _body(
     rows: Sequence[tuple[int, int, str]],
     notes: list[str],
 ) -> list[int]:
-    """Return the rows of the table, of which the first given one is the header.
+    """Return the rows of the table; the first given row is the header.
 
-    Comments, and copies of the header where tables were joined, are left out.
+    Comments and repeated headers of concatenated tables are skipped.
     """
     head, width, _ = rows[0]
     header = list(cells[head])
@@ -257,7 +258,7 @@ def _is_comment(row: Sequence[str], width: int, header: int) -> bool:
 
 
 def _without_empty_columns(frame: pd.DataFrame) -> pd.DataFrame:
-    """Leave out columns without a name that hold nothing: spreadsheets trail them."""
+    """Remove empty columns without a name, which spreadsheets often append."""
     keep = [bool(c) or bool((frame.iloc[:, i] != "").any()) for i, c in enumerate(frame.columns)]
     return frame.loc[:, keep]
 
@@ -270,7 +271,7 @@ def _decoded(path: Path, notes: list[str]) -> str:
     content = _unzipped(path) if path.suffix.lower() == ".zip" else path.read_bytes()
     text = _unicode(content)
     if text is None:
-        # Windows-1252 gives every byte a character, so text must be recognised otherwise.
+        # In Windows-1252 every byte is a character, so text must be recognised in another way.
         text = content.decode("cp1252", errors="replace")
         if CONTROL.search(text) or "\ufffd" in text:
             raise UnicodeError
@@ -302,7 +303,7 @@ def _unicode(content: bytes) -> str | None:
 
 
 def _unzipped(path: Path) -> bytes:
-    """Content of the only table of an archive, as MCAT's tables are."""
+    """Content of the only table of an archive, as in MCAT."""
     with zipfile.ZipFile(path) as archive:
         inside = [m for m in archive.infolist() if not m.is_dir() and "__MACOSX" not in m.filename]
         if len(inside) != 1:
@@ -315,7 +316,7 @@ def _unzipped(path: Path) -> bytes:
 
 
 def _separator(text: str, suffix: str) -> str:
-    """Return what divides most rows into as many fields as the header has, and into most fields."""
+    """Return the separator with which most rows have the number of fields of the header."""
 
     def fit(separator: str) -> tuple[float, int]:
         rows = _sample(text, separator)
@@ -341,7 +342,7 @@ def _sample(text: str, separator: str) -> list[list[str]]:
     except csv.Error:
         return []
     if len(head) < len(text) and len(rows) < SAMPLE_ROWS:
-        rows = rows[:-1]  # cut off within it
+        rows = rows[:-1]  # truncated within a character
     return [row for row in rows if any(row)]
 
 
@@ -349,9 +350,9 @@ Rows = tuple[pd.DataFrame, list[str], list[int]]
 
 
 def _delimited(path: Path, text: str, separator: str) -> Rows:
-    """Return the rows, on which line each begins, and how many fields each has.
+    """Return the rows, with the first line and the number of fields of each.
 
-    pandas parses the cells. The csv module counts lines and fields, which pandas does not tell.
+    pandas parses the cells. The csv module counts lines and fields, which pandas does not report.
     """
     where, widths, end, cells = [], [], 0, 0
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
@@ -374,7 +375,7 @@ def _delimited(path: Path, text: str, separator: str) -> Rows:
 
 
 def _sheet(path: Path) -> Rows:
-    """Return the rows of the first sheet that holds any."""
+    """Return the rows of the first sheet that is not empty."""
     with zipfile.ZipFile(path) as archive:
         size = sum(member.file_size for member in archive.infolist())
     if size > max(LARGEST_SHEET, 4 * path.stat().st_size):
@@ -382,11 +383,11 @@ def _sheet(path: Path) -> Rows:
     import openpyxl
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about decorations of the sheet
+        warnings.simplefilter("ignore")  # warnings about the formatting of the sheet
         book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
         try:
             for sheet in book.worksheets:
-                sheet.reset_dimensions()  # what the file claims is not believed
+                sheet.reset_dimensions()  # the size declared in the file is not trusted
                 rows, where = _trimmed(sheet.iter_rows(values_only=True), path)
                 if rows:
                     return pd.DataFrame(rows, dtype=object), where, [len(rows[0])] * len(rows)
@@ -396,7 +397,7 @@ def _sheet(path: Path) -> Rows:
 
 
 def _trimmed(rows: Iterator[Sequence[Any]], path: Path) -> tuple[list[list[str]], list[str]]:
-    """Rows as text, without the empty rows and columns that a sheet trails."""
+    """Rows as text, without empty rows and columns at the end of a sheet."""
     found: list[list[str]] = []
     where: list[str] = []
     cells = empty = 0
@@ -416,12 +417,12 @@ def _trimmed(rows: Iterator[Sequence[Any]], path: Path) -> tuple[list[list[str]]
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
-    """Read a parquet file with its own types, after its size has been looked at.
+    """Read a parquet file with its own types, after a check of its size.
 
     Raises
     ------
     CohortError
-        It has too many cells, or unpacks to more than its size allows.
+        It has too many cells, or its unpacked size is implausible.
     ValueError
         It is damaged.
     """

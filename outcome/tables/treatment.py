@@ -1,4 +1,4 @@
-"""The column that says which treatment a patient had: two values, one of them the reference."""
+"""The treatment column: two values, one of them the reference."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from outcome.tables.missing import is_missing
 __all__ = ["TREATMENT", "TreatmentAssignment", "check_treatment"]
 
 TREATMENT = "treatment"
-"""Name of the column in a table of patients, whatever the study calls it."""
+"""Name of the column in a table of patients, independent of the name in the study."""
 
 
 @dataclass(frozen=True)
 class TreatmentAssignment:
-    """Which patient had which treatment.
+    """Treatments of the patients.
 
     Attributes
     ----------
@@ -29,9 +29,9 @@ class TreatmentAssignment:
     column : str
         Name of the column in the table of the user.
     reference : str
-        The value that the other is compared with.
+        The reference treatment.
     randomised : bool
-        Treatments were drawn by lot. If not, patients with the one and the other may differ.
+        Whether treatments were randomised. If not, patients with different treatments may differ.
     """
 
     table: pd.DataFrame
@@ -40,7 +40,7 @@ class TreatmentAssignment:
     randomised: bool
 
     def of(self, patients: list[str]) -> NDArray[np.float64]:
-        """Return 1 for the other treatment, 0 for the reference, NaN where it is unknown."""
+        """Return 1 for the other treatment, 0 for the reference, NaN if unknown."""
         reference = canonical_code(self.reference)
         by_patient = self.table.set_index(self.table["patient_id"].astype(str))[TREATMENT]
         known = _codes(by_patient, reference)
@@ -59,17 +59,17 @@ class TreatmentAssignment:
 def check_treatment(
     values: pd.Series, column: str, reference: str, problems: Problems, *, where: str = ""
 ) -> None:
-    """Note what is wrong with the treatments of patients.
+    """Check the treatments of patients.
 
     Parameters
     ----------
     values : Series of str
-        One per patient; empty where unknown.
+        One per patient; empty if unknown.
     column, reference : str
     problems : Problems
-        Receives an absent reference, one value only, and more than two.
+        Receives problems: a missing reference, a single value, or more than two values.
     where : str
-        Where the column was named, for the message.
+        Where the column was given, for the message.
     """
     counts = _codes(values, canonical_code(reference)).value_counts().sort_index()
     held = [f"{value} ({n} patients)" for value, n in counts.items()]
@@ -99,6 +99,6 @@ def check_treatment(
 
 
 def _codes(values: pd.Series, reference: str) -> pd.Series:
-    """Return the treatments that are known; a reference called `none` is one."""
+    """Return which treatments are known; a reference named `none` is known."""
     text = values.fillna("").astype(str)
     return text[~is_missing(text, {reference})].map(canonical_code)

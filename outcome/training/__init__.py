@@ -1,5 +1,5 @@
-"""One fit: a network, or a ridge model, trained on some patients and watched on others.
+"""One fit: a network or ridge model, trained on some patients and monitored on others.
 
 In: vectors and outcomes of the patients of one inner fold. Out: weights, outputs and learning
-curves. Nothing here knows of test patients.
+curves. Test patients are not used here.
 """

@@ -1,4 +1,4 @@
-"""The models that make up an arm: one, or several whose scores are averaged."""
+"""The models of an arm: one model, or several with averaged scores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Member:
     options : tuple of (str, value)
         Arguments of the aggregator.
     changes : tuple of (str, value)
-        Training settings in which it differs from the study's, where a search tries some.
+        Training settings that differ from those of the study, in a search.
     """
 
     inputs: tuple[str, ...]
@@ -39,7 +39,7 @@ class Member:
 
     @property
     def linear(self) -> bool:
-        """Whether it is a linear model, which leaves nothing on disk."""
+        """Whether it is a linear model, which is not saved."""
         return self.aggregator == "linear"
 
     @property
@@ -49,7 +49,7 @@ class Member:
 
 
 def members(arm: Arm) -> tuple[Member, ...]:
-    """Return the models of an arm. Clinical data alone have a linear model, whatever the arm says.
+    """Return the models of an arm. Clinical data alone always have a linear model.
 
     Two arms that share a member share its fits.
     """
@@ -57,7 +57,7 @@ def members(arm: Arm) -> tuple[Member, ...]:
     groups: list[tuple[str, ...]] = [arm.inputs]
     if arm.fusion in ("late", "stacked"):
         groups = alone
-    # A linear model of all inputs has a penalty per input, and leaves inputs out by itself.
+    # A linear model of all inputs has a penalty per input and can drop inputs itself.
     elif arm.fusion == "ensemble" and len(alone) > 1 and arm.aggregator != "linear":
         groups = [*alone, arm.inputs]
     several = len(alone) > 1 and arm.fusion in ("gated", "cross")

@@ -1,4 +1,4 @@
-"""Patients as a network is fed with them: cut into steps and groups, read ahead, on the device."""
+"""Batches for a network: steps and groups of patients, read ahead, on the device."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ class Patients:
 def batches(order: NDArray[np.int64], size: int | str) -> list[list[int]]:
     """Cut an order into batches of about equal size: no small last one, no tiny risk set.
 
-    A small cohort is cut into three all the same (of at least 8 patients), since it needs its steps
-    as much as a large one; unless the size is `all`.
+    A small cohort is also divided into three batches (of at least 8 patients), because it needs
+    several steps like a large one, unless the size is `all`.
     """
     if isinstance(size, str):
         return [order.tolist()]
@@ -113,7 +113,7 @@ def groups_of(sizes: NDArray[np.int64], rows: Sequence[int], limit: int) -> list
 
 
 def placed(patients: Patients, device: torch.device) -> Patients:
-    """Move all vectors to a GPU where half of its free memory holds them; else leave them."""
+    """Move all vectors to a GPU if they fit into half of its free memory."""
     if device.type != "cuda":
         return patients
     inputs = patients.inputs.values()

@@ -35,7 +35,7 @@ TUNE_RAW = "tune_raw"
 
 
 def fit_seed(settings: Training, fold: Fold, inner: InnerFold) -> int:
-    """Seed of one fit; the same for every arm, so that arms differ by what they see alone."""
+    """Seed of one fit. It is the same for every arm, so that arms differ only in their inputs."""
     text = json.dumps([settings.seed, fold.repeat, fold.name, inner.name])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
 
@@ -47,8 +47,8 @@ def fit_key(
 
     The versions of torch and of the arithmetic here, and whether passes are compiled, are among
     it: fits of two versions are never mixed.
-    Names of arms, horizons and everything that only the report uses are left out on purpose:
-    changing them refits nothing.
+    Names of arms, horizons and settings used only by the report are excluded, so that changing them
+    does not cause refits.
     """
     settings = member.settings(study.training)
     about: dict[str, Any] = {
@@ -78,7 +78,7 @@ def fit_key(
 class FitFolder:
     """One fit on disk: `weights.safetensors`, `history.csv`, `fit.json`, and `done`, written last.
 
-    The folder is built under another name and moved into place: a fit is whole or not there.
+    The folder is written under a temporary name and renamed, so that a fit is complete or absent.
     """
 
     path: Path
@@ -94,7 +94,7 @@ class FitFolder:
             return False
 
     def write(self, trained: Trained, about: dict[str, Any]) -> None:
-        """Leave a training on disk, with the weights of every epoch."""
+        """Save a training, with the weights of every epoch."""
         tensors = {
             f"{epoch.epoch}/{name}": tensor.contiguous()
             for epoch, state in zip(trained.history, trained.states, strict=True)
@@ -102,7 +102,7 @@ class FitFolder:
         }
         tensors[TUNE_RAW] = torch.from_numpy(trained.tune_raw)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # A name of its own: another process may be at the same fit.
+        # A unique name, because another process may work on the same fit.
         building = self.path.with_name(f".{self.path.name}.{uuid4().hex}{PART}")
         building.mkdir()
         try:
@@ -118,7 +118,7 @@ class FitFolder:
             shutil.rmtree(building, ignore_errors=True)
 
     def _put(self, building: Path) -> None:
-        """Move a whole fit into place, unless another process has been first."""
+        """Move a complete fit into place, unless another process was first."""
         if self.finished:
             return
         shutil.rmtree(self.path, ignore_errors=True)
@@ -151,6 +151,6 @@ class FitFolder:
 
 
 def remove_unfinished(fits: Path) -> None:
-    """Remove what killed processes have left of fits that are all finished by now."""
+    """Remove incomplete files of killed processes, for fits that are finished."""
     for path in fits.glob(f".*{PART}"):
         shutil.rmtree(path, ignore_errors=True)

@@ -22,15 +22,16 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ClinicalCoding:
-    """How a row of clinical columns becomes a vector.
+    """Conversion of a row of clinical columns to a vector.
 
     Parameters
     ----------
     numeric : mapping of column to (median, mean, SD, indicator)
-        A missing number becomes the median; `indicator` says whether a further feature marks it.
+        A missing number is replaced by the median; `indicator` states whether a further feature
+        marks it.
     categorical : mapping of column to tuple of str
-        Levels with a feature of their own. The commonest level, and levels of fewer than 5
-        patients or never seen, have none: they are the reference. A missing value is a level.
+        Levels with a separate feature. The most common level, levels of fewer than 5 patients and
+        unknown levels have none: they are the reference. A missing value is a level.
     """
 
     numeric: Mapping[str, tuple[float, float, float, bool]]

@@ -1,4 +1,4 @@
-"""A network that also sees clinical data starts as the ridge model of the clinical data alone."""
+"""A network with clinical data starts as the ridge model of the clinical data."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ FOLDS = 5
 def start_from_clinical(
     network: OutcomeNetwork, clinical: Inputs, target: Target, head: Head
 ) -> None:
-    """Set the read-out of the clinical columns to a ridge model fitted on the training patients.
+    """Set the output weights of the clinical columns to a ridge model of the training patients.
 
-    A few strong columns next to many weak image components are drowned if all start at zero
-    and are learned at the same rate. From here the image and the report can only add to what the
-    clinical data say.
+    If all weights start at zero and are learned at the same rate, many weak image components
+    dominate a few strong clinical columns. With this start, the image and the report add to the
+    clinical data.
 
     Parameters
     ----------
@@ -62,8 +62,8 @@ def chosen_penalty(x: Array, target: Target, head: Head) -> int:
     Notes
     -----
     Patients are dealt to five parts in the order of outcome and follow-up, so that parts are alike
-    and (but for ties) do not depend on the order of the patients. Without a part that can be
-    judged, the middle one.
+    and (but for ties) do not depend on the order of the patients. If no part can be evaluated, the
+    middle penalty is returned.
     """
     event = target.event.numpy()
     keys = [event] if target.time is None else [target.time.numpy(), event]

@@ -1,4 +1,4 @@
-"""Train one network on one set of patients, watched on another. Knows nothing of folds."""
+"""Train one network on one set of patients and monitor it on another, independent of folds."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def build(
         options.setdefault("attention_width", settings.attention_width)
     pools: dict[str, nn.Module] = {
         name: MeanPool(d)
-        if name == "clinical"  # a single vector: there is nothing to pool
+        if name == "clinical"  # a single vector needs no pooling
         else make_aggregator(member.aggregator, d, options)
         for name, d in dimensions.items()
     }
@@ -119,17 +119,17 @@ def fit_network(
     seed: int,
     device: torch.device,
 ) -> Trained:
-    """Train for the full number of epochs; which of them to use is decided elsewhere.
+    """Train for the full number of epochs; the epoch to use is chosen elsewhere.
 
     Parameters
     ----------
     train, tune : Patients
-        `tune` is only watched: its loss is recorded after every epoch.
+        `tune` is only monitored: its loss is recorded after every epoch.
     head : Head
     settings : Training
     member : Member
     seed : int
-        Of initial weights, order of patients and dropout.
+        Seed of initial weights, order of patients and dropout.
     device : torch.device
 
     Raises

@@ -33,36 +33,36 @@ AGGREGATORS: dict[str, type[nn.Module]] = {
     "transformer": InducedTransformer,
     "abmil": ABMIL,
 }
-"""By the name that the study file uses."""
+"""Built-in aggregators by their name in the study file."""
 
 
 class Aggregator(Protocol):
-    """What a network needs of an aggregator: a `torch.nn.Module` made as `Class(dimension, ...)`.
+    """Interface of an aggregator: a `torch.nn.Module` made as `Class(dimension, ...)`.
 
-    `outcome.testing.check_aggregator` says whether a class keeps to it.
+    `outcome.testing.check_aggregator` checks a class.
 
     Parameters
     ----------
     width : int
-        Length of the vector that it returns.
+        Length of the returned vector.
     weighted_mean : bool
-        The vector is made of weighted means of the bag's own vectors (one per head, side by
-        side), so that it can be standardised before training by how mean vectors vary.
+        Whether the result consists of weighted means of the vectors of the bag (one per head,
+        concatenated). It can then be standardised before training by the variation of mean vectors.
     starts_as_mean : bool, optional
-        The same standardisation suits it: untrained, it returns the plain mean.
+        Whether the same standardisation applies because the untrained aggregator returns the mean.
     fit_bags : callable, optional
         `fit_bags(bags, seed)` is called once, before training, with the vectors of each training
-        patient: for what is learned without outcomes. It keeps what it finds in buffers.
+        patient: for parts learned without outcomes. Results are kept in buffers.
     pool_bags : callable, optional
-        `pool_bags(bags)` pools a sequence of bags where they lie, and is then called instead of
-        the module: for what works bag by bag, and would split what was laid back to back for it.
+        `pool_bags(bags)` pools a sequence of bags without concatenating them, and is then called
+        instead of the module. It is useful for aggregators that process one bag at a time.
     """
 
     width: int
     weighted_mean: bool
 
     def __call__(self, features: Tensor, lengths: list[int]) -> Tensor:
-        """Pool bags that lie back to back.
+        """Pool concatenated bags.
 
         Parameters
         ----------
@@ -92,7 +92,7 @@ def make_aggregator(name: str, dimension: int, options: Mapping[str, Any]) -> nn
     Raises
     ------
     StudyError
-        There is no such class, it does not take these options, or it is no aggregator.
+        There is no such class, it does not accept these options, or it is not an aggregator.
     """
     made = AGGREGATORS[name] if name in AGGREGATORS else _outside(name)
     try:

@@ -1,4 +1,4 @@
-"""Gated attention over embedded vectors: the network that most peers train on whole vectors."""
+"""Gated attention over embedded vectors, the most common network for original vectors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from outcome.models.aggregators.segments import row_product
 __all__ = ["ABMIL"]
 
 ROWS = 1536
-"""Vectors at once: what is computed from them then stays in the processor's cache."""
+"""Vectors per block, so that intermediate results stay in the processor cache."""
 
 
 class ABMIL(nn.Module):
@@ -52,15 +52,15 @@ class ABMIL(nn.Module):
         nn.init.uniform_(self.score, -(attention_width**-0.5), attention_width**-0.5)
 
     def forward(self, features: Tensor, lengths: list[int]) -> Tensor:
-        """Pool bags that lie back to back; see `Aggregator`."""
+        """Pool concatenated bags; see `Aggregator`."""
         return self.pool_bags(torch.split(features, lengths))
 
     def pool_bags(self, bags: Sequence[Tensor]) -> Tensor:
-        """Pool bags where they lie."""
+        """Pool bags without concatenating them."""
         single = [i for i, bag in enumerate(bags) if len(bag) == 1]
         if not single:
             return self._weighted(bags)
-        # An only vector has all the attention: its embedding is the pooled vector.
+        # A single vector has all the attention: its embedding is the pooled vector.
         product = row_product(torch.cat([bags[i] for i in single]), self.embed.weight)
         alone = torch.relu(product + self.embed.bias)
         several = [i for i, bag in enumerate(bags) if len(bag) > 1]

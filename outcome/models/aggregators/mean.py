@@ -10,7 +10,7 @@ __all__ = ["MeanPool"]
 
 
 class MeanPool(nn.Module):
-    """Plain mean of a bag's vectors; nothing is learned.
+    """Mean of the vectors of a bag; nothing is learned.
 
     Parameters
     ----------
@@ -25,5 +25,5 @@ class MeanPool(nn.Module):
         self.width = dimension
 
     def forward(self, features: Tensor, lengths: list[int]) -> Tensor:
-        """Pool bags that lie back to back; see `Aggregator`."""
+        """Pool concatenated bags; see `Aggregator`."""
         return Segments(lengths, features.device).means(features)

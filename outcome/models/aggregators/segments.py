@@ -1,4 +1,4 @@
-"""Operations on bags that lie back to back: products of rows, softmax and sums per bag.
+"""Operations on concatenated bags: products of rows, softmax and sums per bag.
 
 No loop over short bags, no padding to the longest, and nothing computed for a bag depends on the
 bags around it, to the last bit: rows are multiplied in blocks of one size, since a product of
@@ -192,7 +192,7 @@ class _GatedScores(torch.autograd.Function):
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """Where bags that lie back to back begin and end.
+    """Boundaries of concatenated bags.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ class Segments:
 
     @cached_property
     def single(self) -> bool:
-        """Whether every bag holds one vector, so that there is nothing to weigh."""
+        """Whether every bag contains one vector and needs no attention."""
         return max(self.lengths, default=1) == 1
 
     @cached_property
@@ -231,7 +231,7 @@ class Segments:
         return torch.segment_reduce(values, "sum", lengths=self.counts, axis=0, unsafe=True)
 
     def spread(self, values: Tensor) -> Tensor:
-        """Give each vector the row of its bag, shape (n, k), of values of shape (bags, k)."""
+        """Return the row of the bag of each vector, (n, k), from values of shape (bags, k)."""
         found: Tensor = _Spread.apply(values, self)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return found
 
@@ -251,7 +251,7 @@ class Segments:
         Returns
         -------
         Tensor, shape (bags, heads * d)
-            float32, the sums of one bag side by side.
+            float32, with the sums of one bag concatenated.
         """
         lengths = np.asarray(self.lengths)
         long = np.flatnonzero(lengths >= LONG)

@@ -24,14 +24,15 @@ class InducedTransformer(nn.Module):
         Learned vectors per layer.
     layers : int
     heads : int
-        Attention heads at most; fewer where `dimension` is no multiple of it.
+        Maximum number of attention heads; fewer if `dimension` is not a multiple of it.
     attention_width : int
         Units of the two branches of the pooling attention.
 
     Notes
     -----
-    Inducing vectors are those of [1]_. What a layer adds to a patch starts at zero, and so does the
-    pooling attention: training begins with the plain mean, as for all aggregators here.
+    Inducing vectors are those of [1]_. The output that a layer adds to a patch starts at zero, and
+    so does the pooling attention. Training therefore begins with the mean, as for all aggregators
+    here.
 
     References
     ----------
@@ -56,7 +57,7 @@ class InducedTransformer(nn.Module):
         self.pool = GatedAttention(dimension, attention_width)
 
     def forward(self, features: Tensor, lengths: list[int]) -> Tensor:
-        """Pool bags that lie back to back; see `Aggregator`."""
+        """Pool concatenated bags; see `Aggregator`."""
         bags = []
         for bag in torch.split(features, lengths):
             for layer in self.layers:
