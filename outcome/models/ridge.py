@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,6 +104,22 @@ def fit_linear(
     return LinearPath(mean, scale, np.stack(path), np.array(levels))
 
 
+def _undecorated(method: Callable[..., None]) -> Callable[..., None]:
+    found: Callable[..., None] = getattr(method, "__wrapped__", method)
+    return found
+
+
+class _LBFGS(torch.optim.LBFGS):
+    """The same optimizer, which does not import PyTorch's compiler.
+
+    PyTorch keeps these two methods out of compiled code, and imports the compiler for that when
+    they are first called: several seconds in every process. Nothing is compiled here.
+    """
+
+    add_param_group = _undecorated(torch.optim.Optimizer.add_param_group)
+    zero_grad = _undecorated(torch.optim.Optimizer.zero_grad)
+
+
 def _minimise(
     design: torch.Tensor,
     target: Target,
@@ -112,7 +128,7 @@ def _minimise(
     level: torch.Tensor,
     penalty: torch.Tensor,
 ) -> None:
-    optimizer = torch.optim.LBFGS(
+    optimizer = _LBFGS(
         [weights, level], max_iter=25, tolerance_grad=1e-5, line_search_fn="strong_wolfe"
     )
 
