@@ -1,4 +1,4 @@
-"""The cohort: who the patients are, what happened to them, and how they are divided."""
+"""The cohort: patients, outcomes, and folds."""
 
 from outcome.cohort.splits import Fold, InnerFold, make_folds, splits_table, whole_fold
 from outcome.cohort.table import Cohort, FlowStep, count_events, read_cohort

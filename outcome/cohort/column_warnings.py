@@ -1,4 +1,4 @@
-"""Warn where a column's name contradicts what the study file declares."""
+"""Warnings if the name of a column contradicts the study file."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["check_units", "column_warnings"]
 
 
 def check_units(study: Study, problems: Problems) -> None:
-    """Refuse a unit that is left out where the name of the times says another than days."""
+    """Refuse a missing unit if the name of the time column indicates a unit other than days."""
     for said, declared in _units(study):
         if not declared:
             problems.add(said)
 
 
 def column_warnings(study: Study, table: pd.DataFrame) -> list[str]:
-    """Return what is declared and most likely meant otherwise.
+    """Return warnings about declarations that are probably wrong.
 
     Parameters
     ----------

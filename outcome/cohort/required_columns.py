@@ -1,4 +1,4 @@
-"""Which columns of the cohort table a study needs, and how they are spelled."""
+"""Required columns of the cohort table of a study, and their spelling."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 
 
 def with_slide_column(study: Study, table: pd.DataFrame, notes: list[str]) -> Study:
-    """Fill in the column of slides: files are named by patient where the table has none."""
+    """Fill in the column of slides; without one, files are named after patients."""
     if study.columns.slide is not None:
         return study
     slide = "slide_id"
@@ -37,13 +37,13 @@ def with_slide_column(study: Study, table: pd.DataFrame, notes: list[str]) -> St
 
 
 def same_spelling(table: pd.DataFrame, needed: Collection[str]) -> pd.DataFrame:
-    """Name columns as the study file does, whichever Unicode form it uses."""
+    """Rename columns as in the study file, for any Unicode form."""
     forms = {unicodedata.normalize("NFC", c): c for c in needed}
     return table.rename(columns=lambda c: forms.get(c, c))
 
 
 def number_columns(study: Study) -> tuple[str, ...]:
-    """Return the columns of the table that must hold numbers."""
+    """Return the columns of the table that must be numeric."""
     times = [c for e in (study.endpoint, *study.secondary) for c in e.time_inputs]
     return tuple(dict.fromkeys([*times, *study.covariates.numeric]))
 
@@ -51,7 +51,7 @@ def number_columns(study: Study) -> tuple[str, ...]:
 def with_follow_up(
     study: Study, patients: pd.DataFrame, places: Sequence[str], problems: Problems
 ) -> pd.DataFrame:
-    """Add the times that are computed from dates or taken from several columns."""
+    """Add times computed from dates or from several columns."""
     for endpoint in (study.endpoint, *study.secondary):
         for computed in endpoint.computed_times:
             times = computed.times(patients, endpoint.unit, places, problems)
@@ -60,7 +60,7 @@ def with_follow_up(
 
 
 def declared_codes(study: Study) -> dict[str, set[str]]:
-    """Return the codes and levels that the study file declares, by column."""
+    """Return the codes and levels declared in the study file, by column."""
     found: dict[str, set[str]] = {c: set(v) for c, v in study.covariates.levels.items()}
     if study.treatment is not None:
         # `none` is a common name of the reference.
@@ -72,7 +72,7 @@ def declared_codes(study: Study) -> dict[str, set[str]]:
 
 
 def needed_columns(study: Study, *, with_outcomes: bool = True) -> dict[str, str]:
-    """Column -> where the study file names it."""
+    """Column -> its key in the study file."""
     wanted: list[tuple[str | None, str]] = [(study.columns.patient, "columns.patient")]
     if study.embeddings.patches is not None:
         wanted.append((study.columns.slide, "columns.slide"))
@@ -87,22 +87,22 @@ def needed_columns(study: Study, *, with_outcomes: bool = True) -> dict[str, str
     named: dict[str, str] = {}
     for column, where in wanted:
         if column is not None:
-            # An id column that has another role too shows under that role.
+            # An id column with a second role is listed under that role.
             named[column] = where if "columns." not in where else named.get(column, where)
     return named
 
 
 def id_columns(study: Study) -> set[str]:
-    """Columns that name patients and slides."""
+    """Columns of patient and slide ids."""
     return {study.columns.patient, study.columns.slide or study.columns.patient}
 
 
 def without_columns(
     study: Study, table: pd.DataFrame, missing: Collection[str]
 ) -> tuple[Study, pd.DataFrame]:
-    """Leave out of a study what needs missing columns, so that the others can be checked.
+    """Remove the parts of a study with missing columns, so that the others can be checked.
 
-    An outcome that is missing in part is filled in with what nothing is to be said of.
+    A partly missing outcome is filled in with values that cause no message.
     """
     split, covariates, endpoint = study.split, study.covariates, study.endpoint
     kept = {

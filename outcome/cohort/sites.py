@@ -1,10 +1,11 @@
 """Folds that keep all patients of a site together (Howard 2021, doi:10.1038/s41467-021-24698-1).
 
-A model that recognises a hospital by its stain and scanner profits when its patients are on both
-sides of a split. Sites are therefore dealt out whole, such that patients with and without the
-event are spread as evenly as whole sites allow. That is an integer programme; its solver is given
-a number of steps, not of seconds, so that a busy machine finds the same division as an idle one.
-What it finds, and what a simple rule finds, is improved by exchanging sites; the evener is taken.
+A model that recognises a hospital by stain and scanner profits if its patients are on both sides of
+a split. Therefore all patients of a site are assigned to the same fold, with patients with and
+without the event distributed as evenly as possible. This is an integer programme. Its solver is
+limited by a number of steps, not by time, so that the division does not depend on the speed of the
+machine. The solution, and that of a simple rule, are improved by exchanging sites; the more even
+one is used.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from outcome.errors import CohortError
 __all__ = ["site_folds"]
 
 MOST_PLACES = 400
-"""Sites times folds: with more, the programme takes too long to be worth its while. There, the
-simple rule and exchanges were the evener in all of 24 cohorts of 33 to 500 sites."""
+"""Sites times folds above which the integer programme takes too long. Above this limit, the simple
+rule with exchanges was more even in all of 24 cohorts of 33 to 500 sites."""
 STEPS = 10_000
-"""Nodes of the search tree, times places (a site in a fold): a bound on the work."""
+"""Limit of the work: nodes of the search tree times positions (a site in a fold)."""
 MOST_EXCHANGED = 1000
-"""Sites: with more, the simple rule leaves nothing to improve."""
+"""Number of sites above which the simple rule cannot be improved."""
 MOST_EXCHANGES = 1000
 SMALLEST_GAIN = 1e-12
 PATIENCE = 1800.0
-"""Seconds after which something is wrong with the machine: an error, never another division."""
+"""Seconds after which an error is raised; the division itself never depends on time."""
 NUDGE = 0.02
-"""Largest random cost of all sites together: what makes repeats differ."""
+"""Largest random cost of all sites together, which makes repeats differ."""
 TANGENTS = (-1.0, -0.8, -0.6, -0.4, -0.2, -0.1, 0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 2.0, 4.0, 8.0)
 
 
@@ -48,7 +49,7 @@ def site_folds(
     sites : Series
         Site of each patient, the same index.
     n : int
-        Folds; no more than there are sites.
+        Number of folds, at most the number of sites.
     seed : int
 
     Returns
@@ -56,12 +57,12 @@ def site_folds(
     folds : list of list of str
         Patients of each fold.
     notes : list of str
-        What it costs: how uneven the folds are. And whether a simpler rule had to be used.
+        Notes on how uneven the folds are, and whether a simpler rule was used.
 
     Raises
     ------
     CohortError
-        The machine is so slow that the division cannot be had.
+        The machine is too slow to find a division.
     """
     names = sorted(set(sites))
     table = pd.crosstab(sites, outcome.astype(int)).reindex(index=names, columns=[0, 1])
@@ -96,7 +97,7 @@ def _cost(
 def divide_sites(
     counts: tuple[tuple[int, int], ...], n: int, seed: int
 ) -> tuple[tuple[int, ...], bool]:
-    """Fold of each site, and whether the programme was too large, or led nowhere."""
+    """Fold of each site, and whether the integer programme was too large or failed."""
     share = np.array(counts, dtype=float) / np.maximum(np.sum(counts, axis=0), 1)
     rng = np.random.default_rng(seed)
     nudge = rng.random((len(counts), n)) * NUDGE / len(counts)
@@ -111,7 +112,7 @@ def divide_sites(
 
 
 def division_unevenness(share: NDArray[np.float64], assigned: NDArray[np.int64], n: int) -> float:
-    """Sum over folds and classes of the square of how far a fold is from its even share."""
+    """Sum over folds and classes of the squared deviation from an even share."""
     per_fold = np.stack([share[assigned == k].sum(axis=0) for k in range(n)])
     empty = sum(not (assigned == k).any() for k in range(n))
     return float(((per_fold * n - 1) ** 2).sum()) + 1e6 * empty
@@ -123,7 +124,7 @@ def deal_sites(share: NDArray[np.float64], n: int, rng: np.random.Generator) -> 
     filled = np.zeros((n, share.shape[1]))
     for rank, site in enumerate(order):
         over = (filled + share[site] / 2 - 1 / n) @ share[site]
-        # The first sites open a fold each: none stays empty.
+        # The first sites are assigned to different folds, so that none stays empty.
         k = rank if rank < n else int(over.argmin())
         found[site] = k
         filled[k] += share[site]
@@ -176,7 +177,7 @@ def _gains(
 def _programme(
     share: NDArray[np.float64], n: int, nudge: NDArray[np.float64]
 ) -> NDArray[np.int64] | None:
-    """Minimise the unevenness; None where the steps ran out before any division was found."""
+    """Minimise the unevenness; None if no division was found within the steps."""
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import csc_array, hstack, identity, kron, vstack
 
@@ -196,7 +197,7 @@ def _programme(
         rows = hstack([2 * at * filled, -identity(n_gaps)])
         constraints.append(LinearConstraint(rows.tocsc(), -np.inf, at * at + 2 * at))
     upper = np.concatenate([np.ones(n_places), np.full(n_gaps, np.inf)])
-    # Folds have no names of their own: the largest site is in the first.
+    # Folds are interchangeable, so the largest site is in the first.
     largest = int(share.sum(axis=1).argmax())
     upper[largest * n + 1 : (largest + 1) * n] = 0
     kinds = np.concatenate([np.ones(n_places), np.zeros(n_gaps)])

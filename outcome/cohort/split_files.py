@@ -1,4 +1,4 @@
-"""Folds that others have published: the split files of the peers, and our own `splits.csv`.
+"""Published folds: split files of other tools, and `splits.csv` of this package.
 
 | layout | what is there |
 |---|---|
@@ -8,8 +8,8 @@
 | `mcat` | `splits_0.csv, ...` with columns train and val of patients; val is what is reported |
 | `clam` | `splits_0.csv, ...` with columns train, val and test of slides |
 
-Whoever is in training or validation is in development: our own inner folds watch the training.
-Folds whose test sets overlap are repeats of each other.
+Training and validation patients are development patients, because the inner folds are used for
+validation. Folds whose test sets overlap are repeats of each other.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MOST_FILES = 1000
 
 @dataclass(frozen=True)
 class GivenFold:
-    """One fold as a file gives it, in ids of patients."""
+    """One fold of a file, with patient ids."""
 
     repeat: int
     name: str
@@ -49,7 +49,7 @@ class GivenFold:
 
 @dataclass(frozen=True)
 class _Named:
-    """One fold in the ids that the file uses."""
+    """One fold, with the ids of the file."""
 
     name: str
     development: frozenset[str]
@@ -58,12 +58,12 @@ class _Named:
 
 
 def detect_layout(path: Path) -> str:
-    """Say who wrote these split files.
+    """Detect the layout of split files.
 
     Raises
     ------
     CohortError
-        There is nothing that looks like folds.
+        No folds were found.
     """
     if path.is_file():
         columns = set(_table(path).columns)
@@ -96,7 +96,7 @@ def detect_layout(path: Path) -> str:
 def read_split_files(
     path: Path, layout: str, patients: Collection[str], slides: Mapping[str, str]
 ) -> tuple[list[GivenFold], list[str]]:
-    """Read folds, in ids of patients.
+    """Read folds, with patient ids.
 
     Parameters
     ----------
@@ -104,21 +104,21 @@ def read_split_files(
     layout : str
         `auto` or a name from the table above.
     patients : collection of str
-        Everybody in the cohort.
+        All patients of the cohort.
     slides : mapping of slide to patient
 
     Returns
     -------
     folds : list of GivenFold
-        Those of the cohort's patients only.
+        Only with patients of the cohort.
     notes : list of str
 
     Raises
     ------
     CohortError
-        The files cannot be understood.
+        The files are invalid.
     LeakageError
-        A patient is in development and in test of one fold.
+        A patient is in development and test of the same fold.
     """
     layout = detect_layout(path) if layout == "auto" else layout
     if not path.exists():
@@ -128,7 +128,7 @@ def read_split_files(
         raise CohortError(f"split.files: {path} contains no fold of layout {layout!r}")
     everybody = {i for fold in named for i in (*fold.development, *fold.test)}
     translate = _translation(everybody, patients, slides)
-    # What a program wrote into the gaps of a column is no id, unless somebody is called so.
+    # Words for missing values are not ids, unless a patient has this id.
     everybody = {i for i in everybody if i in translate or i.casefold() not in NULLS}
     notes = [f"{len(named)} folds are read from {path.name} ({layout})"]
     if strange := everybody - set(translate):
@@ -173,7 +173,7 @@ def read_split_files(
 def _translation(
     ids: Collection[str], patients: Collection[str], slides: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return what each id of the files is called in the cohort, where it is in it."""
+    """Return the id in the cohort of each id of the files, if present."""
     people = join_ids(ids, patients)
     bare = {i: slide_name(i) for i in ids}
     known = join_ids(bare.values(), slides)
@@ -186,7 +186,7 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _repeats(folds: Sequence[_Named]) -> list[int]:
-    """Start a new repeat where somebody would be tested for a second time."""
+    """Start a new repeat if a patient would be tested a second time."""
     if all(f.repeat is not None for f in folds):
         return [f.repeat or 0 for f in folds]
     found: list[int] = []

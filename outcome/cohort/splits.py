@@ -1,4 +1,4 @@
-"""Who is tested when: outer folds, and inner folds inside development. Always by patient."""
+"""Outer folds, and inner folds of the development patients, always by patient."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EVENTS_PER_INNER_FOLD = 8
 
 @dataclass(frozen=True)
 class InnerFold:
-    """Development patients divided once more: `tune` watches the training on `train`."""
+    """A division of development patients: training on `train`, monitoring on `tune`."""
 
     name: int
     train: tuple[str, ...]
@@ -37,7 +37,7 @@ class InnerFold:
 
 @dataclass(frozen=True)
 class Fold:
-    """One outer fold; `test` is read once, after everything is fixed on `development`."""
+    """One outer fold; `test` is read once, after all choices are made on `development`."""
 
     repeat: int
     name: str
@@ -78,23 +78,23 @@ def make_folds(
     *,
     networks: bool = True,
 ) -> list[Fold]:
-    """Divide the patients; the same cohort and seed give the same folds, whatever the row order.
+    """Divide the patients; the same cohort and seed give the same folds for any row order.
 
     Parameters
     ----------
     cohort : Cohort
     split : Split
     problems : Problems
-        Receives too few events, empty fold columns, too few sites.
+        Receives problems: too few events, empty fold columns, too few sites.
     notes : list of str, optional
-        Receives what folds were read, and what keeping sites together costs.
+        Receives notes on the folds read, and on uneven folds of sites.
     networks : bool
         Whether networks are trained; linear models need fewer events.
 
     Notes
     -----
-    Inner folds per outer fold: as many as asked for, but no more than one per
-    8 development events (of a label: of the rarer class), and at least 2.
+    With inner folds per outer fold as requested, but at most one per 8 development events (for a
+    label: patients of the rarer class), and at least 2.
     """
     folds: list[Fold] = []
     for outer in _outer(cohort, split, problems, [] if notes is None else notes):
@@ -117,10 +117,10 @@ def make_folds(
 def whole_fold(
     cohort: Cohort, split: Split, problems: Problems, *, networks: bool = True
 ) -> Fold | None:
-    """Return a fold with all patients in development and none in test: for a final model.
+    """Return a fold with all patients in development and none in test, for a final model.
 
-    Inner folds are as many as `make_folds` would make. None, and a problem, where there are too
-    few events.
+    The number of inner folds is as in `make_folds`. With too few events, None is returned and a
+    problem added.
     """
     everybody = list(cohort.patients.index)
     events = count_events(cohort, everybody)
@@ -148,9 +148,9 @@ def _inner(
 
 
 def splits_table(folds: Sequence[Fold], cohort: Cohort) -> pd.DataFrame:
-    """Return who had which role: one row per patient and outer fold."""
+    """Return the roles of patients: one row per patient and outer fold."""
     rows = []
-    # Whoever is in no fold at all has left the cohort, and is unused here.
+    # Patients without a fold were removed from the cohort and are unused here.
     left = [p for p, _, step, _ in cohort.lost if step == "in a fold"]
     everybody = sorted([*cohort.patients.index, *left])
     for fold in folds:
@@ -253,12 +253,12 @@ def _drawn(cohort: Cohort, split: Split, problems: Problems, notes: list[str]) -
 
 def _divide(outcome: pd.Series, n: int, seed: int, stratify: bool) -> list[list[str]]:
     """Divide the patients of `outcome` (sorted by id) into n parts."""
-    # Imported late: it takes a second, and prediction with a trained model needs no folds.
+    # Imported here: it takes a second, and predictions need no folds.
     from sklearn.model_selection import KFold, StratifiedKFold
 
     y = outcome.to_numpy(dtype=int)
     rarest = np.bincount(y, minlength=2).min()
-    # With fewer than one per part there is nothing to spread.
+    # With fewer than one per part, stratification is not possible.
     kind = StratifiedKFold if stratify and rarest >= n else KFold
     splitter = kind(n, shuffle=True, random_state=seed)
     return [outcome.index[test].tolist() for _, test in splitter.split(np.zeros(len(y)), y)]

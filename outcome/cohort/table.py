@@ -1,4 +1,4 @@
-"""The cohort table: read and validated, with a count of every patient who is dropped."""
+"""The cohort table: reading and validation, with counts of dropped patients."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ __all__ = ["Cohort", "FlowStep", "read_cohort", "slide_name"]
 
 @dataclass(frozen=True)
 class FlowStep:
-    """One line of the cohort flow: how many are left after a step, and why others are not."""
+    """One line of the cohort flow: the numbers after a step, and the reason for exclusions."""
 
     step: str
     patients: int
@@ -58,23 +58,23 @@ class Cohort:
     Parameters
     ----------
     patients : DataFrame
-        Indexed by `patient_id`, sorted. Columns `time` and `event`, or `label`, where outcomes
-        were read, before them `entry` where it is delayed; then, where the study names them,
-        `strata`, `site` and `treatment`; covariates and fold columns as `column:<name>`, as text.
+        Indexed by `patient_id`, sorted. Columns `time` and `event`, or `label`, if outcomes were
+        read, preceded by `entry` if it is delayed; `strata`, `site` and `treatment`, if given in
+        the study; covariates and fold columns as `column:<name>`, as text.
     slides : DataFrame
         Columns `patient_id, slide_id`, sorted.
     endpoint : Endpoint
     flow : tuple of FlowStep
     lost : tuple of (patient, slide, step, reason)
-        Everybody and everything that was dropped; `slide` is empty for a whole patient.
+        All dropped patients and slides; `slide` is empty for a whole patient.
     named : frozenset of str
-        Every patient and slide that the table names, kept or not.
+        All patients and slides of the table, kept or not.
     notes : tuple of str
-        How the table was understood, where that is not plain.
+        Notes on how the table was read, if it is not obvious.
     with_outcomes : bool
-        Outcomes were read. Otherwise there are patients and slides to predict, and no events.
+        Whether outcomes were read. Otherwise the patients are to be predicted and have no events.
     warnings : tuple of str
-        What the study file says of a column and the column's name contradicts.
+        Warnings about columns whose names contradict the study file.
     """
 
     patients: pd.DataFrame
@@ -89,7 +89,7 @@ class Cohort:
 
     @property
     def outcome(self) -> pd.Series:
-        """1 where the event was seen (by the horizon), or the label is positive; else 0."""
+        """1 if the event was observed (by the horizon), or the label is positive; else 0."""
         return self.endpoint.positive_outcome(self.patients)
 
     def outcomes(self, patients: Sequence[str], development: Sequence[str]) -> Outcomes:
@@ -99,28 +99,28 @@ class Cohort:
         ----------
         patients : sequence of str
         development : sequence of str
-            Patients on whom censoring is estimated, where the endpoint needs its weights.
+            Patients on whom censoring is estimated, if the endpoint needs censoring weights.
         """
         return self.endpoint.outcomes(
             self.patients.loc[list(patients)], self.patients.loc[list(development)]
         )
 
     def outcome_table(self, patients: Sequence[str]) -> pd.DataFrame:
-        """Return the outcomes of some patients as results give them: events and labels as 0, 1."""
+        """Return the outcomes of some patients for results: events and labels as 0, 1."""
         names = list(self.endpoint.outcome_columns)
         rows = self.patients.loc[list(patients), names]
-        return rows.astype({names[-1]: int})  # after the time, where there is one
+        return rows.astype({names[-1]: int})  # after the time, if there is one
 
     def strata(self, patients: Sequence[str]) -> list[str]:
-        """Return the stratum of some patients; `""` where the study has no strata."""
+        """Return the stratum of some patients; `""` if the study has no strata."""
         if "strata" not in self.patients:
             return [""] * len(patients)
         return [str(s) for s in self.patients.loc[list(patients), "strata"]]
 
     def keep(self, patients: Collection[str], step: str, reason: str) -> Cohort:
-        """Return the cohort of these patients only, the loss written into the flow.
+        """Return the cohort with only these patients; the exclusions are added to the flow.
 
-        Empty where no patient is lost.
+        Reason; empty if no patient is excluded.
         """
         if len(patients) == len(self.patients):
             return self
@@ -133,7 +133,7 @@ class Cohort:
         return smaller.noted(step, reason)
 
     def keep_slides(self, slides: Collection[str], step: str, reason: str) -> Cohort:
-        """Return the cohort with these slides only; patients stay, with fewer slides or none."""
+        """Return the cohort with only these slides; patients stay, with fewer slides or none."""
         rows = self.slides["slide_id"].isin(list(slides))
         if rows.all():
             return self
@@ -144,7 +144,7 @@ class Cohort:
         return replace(self, slides=kept, lost=(*self.lost, *gone)).noted(step, reason)
 
     def with_slide_names(self, files: Collection[str]) -> Cohort:
-        """Return the cohort with its slides spelled as their files are (`1000` for `1000.0`)."""
+        """Return the cohort with slides spelled as their files (`1000` for `1000.0`)."""
         called = join_ids(self.slides["slide_id"], files)
         names = [called.get(s, s) for s in self.slides["slide_id"]]
         changed = self.slides.assign(slide_id=names)
@@ -162,7 +162,7 @@ class Cohort:
         return pd.DataFrame([vars(s) for s in self.flow], columns=columns)
 
     def lost_table(self) -> pd.DataFrame:
-        """Return what was dropped, with columns `patient_id, slide_id, step, reason`."""
+        """Return dropped patients and slides: `patient_id, slide_id, step, reason`."""
         columns = ["patient_id", "slide_id", "step", "reason"]
         return pd.DataFrame(list(self.lost), columns=columns)
 
@@ -179,19 +179,19 @@ def read_cohort(
     Parameters
     ----------
     study : Study
-        Names the table and its columns.
+        Study with the table and its columns.
     problems : Problems
-        Receives everything that is wrong with the table.
+        Receives problems of the table.
     frame : DataFrame, optional
-        Used instead of the file, with the same columns.
+        Table used instead of the file, with the same columns.
     with_outcomes : bool
-        Read the outcomes. Without them the table need not have their columns, and clinical
-        columns may be empty: the cohort is one to predict.
+        Whether to read the outcomes. For predictions they are not read, their columns are not
+        needed, and clinical columns may be empty.
 
     Returns
     -------
     Cohort or None
-        None where the table is too damaged to go on.
+        None if the table is too damaged to continue.
     """
     notes: list[str] = []
     try:
@@ -219,7 +219,7 @@ def read_cohort(
         )
     if double or study.columns.patient in missing:
         return None
-    if missing:  # the other columns are checked all the same
+    if missing:  # the other columns are still checked
         study, table = without_columns(study, table, missing)
         needed = {c: w for c, w in needed.items() if c in table.columns}
     table = _cleaned(study, table[list(needed)], read, notes, problems)
@@ -230,7 +230,7 @@ def read_cohort(
 def _cleaned(
     study: Study, table: pd.DataFrame, read: TextTable, notes: list[str], problems: Problems
 ) -> pd.DataFrame:
-    """Empty the cells that are missing, and write numbers with decimal points."""
+    """Replace missing cells by empty text, and write numbers with decimal points."""
     declared, ids = declared_codes(study), id_columns(study)
     patients = table.drop_duplicates(study.columns.patient)
     found = {
@@ -328,7 +328,7 @@ def _build(
 
 
 def _entry_note(study: Study, outcome: pd.DataFrame) -> list[str]:
-    """Say how many patients came under observation late, where the study asks for it."""
+    """Report the number of patients with delayed entry, if the study has an entry time."""
     if "entry" not in outcome:
         return []
     late, known = int((outcome["entry"] > 0).sum()), int(outcome["entry"].notna().sum())
@@ -341,9 +341,9 @@ def _entry_note(study: Study, outcome: pd.DataFrame) -> list[str]:
 def _without_invalid_times(
     study: Study, patients: pd.DataFrame, notes: list[str]
 ) -> tuple[pd.DataFrame, pd.Series]:
-    """Empty follow-up times of zero or less, where the study file says that they are dropped.
+    """Remove follow-up times of zero or less, if the study file sets that they are dropped.
 
-    Returns the table, and who is invalid by the primary endpoint.
+    Returns the table, and the patients with an invalid primary endpoint.
     """
     invalid = pd.Series(False, index=patients.index)
     if study.on_missing.invalid_time != "drop":
@@ -364,7 +364,7 @@ def _without_invalid_times(
 def _secondary(
     study: Study, table: pd.DataFrame, places: Mapping[str, str], problems: Problems
 ) -> dict[str, pd.Series]:
-    """Outcomes of further endpoints as `<name>_time` and so on; NaN where they are missing."""
+    """Outcomes of further endpoints as `<name>_time` and so on; NaN if missing."""
     found: dict[str, pd.Series] = {}
     for endpoint in study.secondary:
         decoded = endpoint.decode(table, [places[p] for p in table.index], problems)
@@ -375,7 +375,7 @@ def _secondary(
 def _site(
     study: Study, table: pd.DataFrame, places: Mapping[str, str], problems: Problems
 ) -> pd.Series:
-    """Hospital of each patient; NaN where it is missing, which is no hospital of its own."""
+    """Hospital of each patient; NaN if missing, which does not count as a hospital."""
     site = table[str(study.split.site)]
     blank = is_blank(site)
     if study.split.site_preserved and blank.any():
@@ -388,7 +388,7 @@ def _site(
 
 
 def _treatment(study: Study, table: pd.DataFrame, problems: Problems) -> pd.Series:
-    """Treatment of each patient; empty where it is unknown."""
+    """Treatment of each patient; empty if unknown."""
     assert study.treatment is not None
     column, reference = study.treatment.column, study.treatment.reference
     check_treatment(table[column], column, reference, problems, where="treatment.column")
@@ -415,7 +415,7 @@ def _check_covariates(
             )
     columns = [*study.covariates.numeric, *study.covariates.categorical]
     for column in columns:
-        # A trained model has learned what to fill in.
+        # A trained model has stored values for imputation.
         if is_blank(table[column]).all() and not may_be_empty:
             problems.add(f"column {column!r} is empty", remedy="remove it from `covariates`")
     if study.on_missing.covariate == "error":
@@ -436,7 +436,7 @@ def _slides(
         return pd.DataFrame({c: pd.Series(dtype=str) for c in columns})
     slides = pd.DataFrame({"patient_id": table[patient], "slide_id": table[slide].map(slide_name)})
     slides = slides[~is_blank(table[slide])]
-    if slide == patient:  # one file per patient, however many rows there are
+    if slide == patient:  # one file per patient, whatever the number of rows
         slides = slides.drop_duplicates()
     else:
         check_names(slides["slide_id"], slide, problems, paths=True)
@@ -457,7 +457,7 @@ def _one_row_per_patient(
     place: Callable[[int], str],
     problems: Problems,
 ) -> pd.DataFrame:
-    """Patient-level columns must agree over a patient's rows."""
+    """Patient-level columns must be equal in all rows of a patient."""
     rest = [c for c in table.columns if c not in (patient, slide)]
     grouped = table.assign(**{c: table[c].map(canonical_code) for c in rest}).groupby(patient)
     for column in rest:
@@ -465,7 +465,7 @@ def _one_row_per_patient(
         if (differing := distinct.index[distinct > 1].tolist()) != []:
             problems.add(
                 f"column {column!r} differs between rows of one patient",
-                # No more than three are shown.
+                # At most three are shown.
                 [_both(table, patient, column, p, place) for p in differing[:3]] + differing[3:],
                 "each patient must have one outcome and one value of each covariate; correct "
                 "the rows",
@@ -478,12 +478,12 @@ def _one_row_per_patient(
 def _both(
     table: pd.DataFrame, patient: str, column: str, who: str, place: Callable[[int], str]
 ) -> str:
-    """Name a patient, and two rows that differ."""
+    """Return a patient and two rows that differ."""
     values = table.loc[table[patient] == who, column].map(canonical_code)
     other = values.index[values != values.iloc[0]][0]
     return f"{who} in {place(values.index[0])} and {place(other)}"
 
 
 def count_events(cohort: Cohort, patients: Sequence[str]) -> int:
-    """Return the events, or for a yes/no outcome the number in the rarer class, among these."""
+    """Return the number of events, or for a yes/no outcome of patients in the rarer class."""
     return cohort.endpoint.rarer(cohort.patients.loc[list(patients)])

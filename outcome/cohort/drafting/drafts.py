@@ -1,4 +1,4 @@
-"""Study files made for the user: from guesses (`init`) and from a peer's files (`import`)."""
+"""Drafts of study files, from guesses (`init`) or files of other tools (`import`)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Draft", "endpoint_comments", "write_draft"]
 
 @dataclass(frozen=True)
 class Draft:
-    """A study file and what goes with it, not yet written.
+    """A study file and its accompanying files, not yet written.
 
     Parameters
     ----------
@@ -31,12 +31,12 @@ class Draft:
     comments : mapping of section to str
         Comment written next to a section.
     cohort : DataFrame or None
-        Written under the name that the study file gives; None where the user's own table is used.
+        Written under the name given in the study file; None if the table of the user is used.
     folds : sequence of GivenFold
         Written as `splits.csv`.
     others : mapping of file name to DataFrame
     understood : sequence of str
-        What was found, for the user to read.
+        Findings, for the user.
     """
 
     study: Mapping[str, Any]
@@ -48,7 +48,7 @@ class Draft:
 
 
 def endpoint_comments(endpoint: Mapping[str, Any]) -> str:
-    """Say how an endpoint section is read."""
+    """Explain how an endpoint section is read."""
     if endpoint["kind"] == "binary":
         return "`positive` is the code whose risk is predicted; `favourable: true` for a response"
     if "censored" in endpoint:
@@ -63,7 +63,7 @@ def write_draft(draft: Draft, folder: Path, name: str = "study.yaml") -> tuple[P
     ----------
     draft : Draft
     folder : Path
-        Made where it is not there.
+        Created if it does not exist.
     name : str
         Of the study file.
 
@@ -72,12 +72,13 @@ def write_draft(draft: Draft, folder: Path, name: str = "study.yaml") -> tuple[P
     path : Path
         The study file.
     problems : list of str
-        What `outcome check` will say of the table, as far as it is known without the features.
+        Problems that `outcome check` will report for the table, as far as known without the
+        features.
 
     Raises
     ------
     InputError
-        A file of that name is there.
+        A file with this name exists.
     """
     files: dict[str, str] = {}
     if draft.cohort is not None:
@@ -98,12 +99,12 @@ def write_draft(draft: Draft, folder: Path, name: str = "study.yaml") -> tuple[P
 
 
 def relative(path: Path, folder: Path) -> str:
-    """Return a path as a study file in `folder` names it."""
+    """Return a path relative to a study file in `folder`."""
     return Path(os.path.relpath(path.absolute(), folder.absolute())).as_posix()
 
 
 def counts(cohort: Cohort) -> str:
-    """Say how many patients, slides and events a table holds."""
+    """Describe the numbers of patients, slides and events of a table."""
     known = cohort.outcome.notna()
     events = int(cohort.outcome[known].sum())
     word = "events" if "event" in cohort.patients else "positive patients"
@@ -136,7 +137,7 @@ def _problems(path: Path, spec: Mapping[str, Any]) -> list[str]:
 
 
 def understood_cohort(path: Path) -> str:
-    """Return the counts of a written study's table; empty where it cannot be read."""
+    """Return the counts of the table of a written study; empty if it cannot be read."""
     try:
         cohort = read_cohort(Study.read(path), Problems("table"))
     except InputError:

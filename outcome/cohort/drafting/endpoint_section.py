@@ -16,13 +16,13 @@ from outcome.tables.missing import is_missing
 __all__ = ["SURVIVAL", "UNDECLARED", "binary_section", "guessed_section", "survival_section"]
 
 UNDECLARED = "?"
-"""Stands where only the user knows; `check` refuses it."""
+"""Placeholder for information that only the user has; `check` refuses it."""
 SURVIVAL = re.compile(r"^(?:(?P<first>\w+?)_)?survival_(?P<unit>days|months)(?:_(?P<last>\w+))?$")
 PREFERRED = ("os", "dss", "pfi", "dfi")
 
 
 def binary_section(table: pd.DataFrame, label: str, positive: str) -> dict[str, Any]:
-    """Return the endpoint of a yes/no column; without `positive` it is left for the user."""
+    """Return the endpoint of a yes/no column; without `positive`, the user has to add it."""
     codes = set(table.loc[~is_missing(table[label]), label].map(canonical_code))
     if positive and canonical_code(positive) not in codes:
         shown = ", ".join(sorted(codes)[:10])
@@ -62,7 +62,7 @@ def guessed_section(
     positive: str = "",
     codes: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """Return the endpoint section that guesses lead to; codes are declared, never guessed.
+    """Return the endpoint section from guesses; codes must be declared and are never guessed.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the columns of an unknown table probably are: guesses, and printed as such."""
+"""Guesses about the columns of an unknown table; they are printed as guesses."""
 
 from __future__ import annotations
 
@@ -59,20 +59,20 @@ MOST_LEVELS = 12
 
 @dataclass(frozen=True)
 class Guesses:
-    """Columns, each with the reason; empty text where none fits.
+    """Columns, each with the reason; empty text if no column matches.
 
     Parameters
     ----------
     patient, slide : str
-        `slide` is empty where files are to be found by patient.
+        `slide` is empty if files are matched by patient.
     time : str or mapping
-        A column of follow-up times, or what the study file says instead of one: `from` and `to`.
+        A column of follow-up times, or `from` and `to` as in the study file.
     event, label, site : str
     censored : bool
-        Whether `event` is coded the other way round, by its name.
+        Whether, by its name, `event` has the inverse coding.
     unit : str
     codes : tuple of str
-        Codes of `event`, or of `label`, where they are not 0 and 1: to be declared.
+        Codes of `event`, or of `label`, that must be declared because they are not 0 and 1.
     folds, numeric, categorical : tuple of str
     reasons : mapping of role to str
     """
@@ -95,16 +95,16 @@ class Guesses:
 def guess(
     table: pd.DataFrame, files: Collection[str], given: Mapping[str, str] | None = None
 ) -> Guesses:
-    """Guess which column is what.
+    """Guess the roles of the columns.
 
     Parameters
     ----------
     table : DataFrame
-        As `read_table` gives it.
+        As returned by `read_table`.
     files : collection of str
-        Names of slides for which there are files; empty where no folder was given.
+        Names of slides with files; empty if no folder was given.
     given : mapping of role to str, optional
-        Columns that the user named: patient, slide, time, event, label, site, unit.
+        Columns given by the user: patient, slide, time, event, label, site, unit.
     """
     given = {k: v for k, v in (given or {}).items() if v}
     reasons = dict.fromkeys(given, "as you said")
@@ -157,7 +157,7 @@ def guess(
 def unit_of(
     table: pd.DataFrame, time: str | Mapping[str, Any], reasons: dict[str, str] | None = None
 ) -> str:
-    """Guess the unit of a column of times: by its name, or by how large they are."""
+    """Guess the unit of a column of times by its name or by the size of the values."""
     reasons = {} if reasons is None else reasons
     if not isinstance(time, str):
         if "from" in time:
@@ -173,9 +173,10 @@ def unit_of(
 
 
 def slides_by_prefix(patients: Sequence[str], files: Collection[str]) -> dict[str, str]:
-    """Return file -> patient, where a file's name is the patient's id, or begins with it.
+    """Return file -> patient, if the name of the file is the patient id or begins with it.
 
-    What follows the id must not be a letter or digit; of several patients the longest id counts.
+    The character after the id must not be a letter or digit. If several ids match, the longest is
+    used.
     """
     known = frozenset(patients)
     found: dict[str, str] = {}
@@ -189,7 +190,7 @@ def slides_by_prefix(patients: Sequence[str], files: Collection[str]) -> dict[st
 
 
 def are_roles(values: pd.Series) -> bool:
-    """Whether a column names development and test sets, rather than folds of equal rights."""
+    """Whether a column contains development and test sets instead of equivalent folds."""
     found = set(values[~is_missing(values)].str.strip().str.casefold())
     return bool(found & TRAINING) and found <= ROLES
 
@@ -248,7 +249,7 @@ def _patient(
 def _follow_up(
     table: pd.DataFrame, given: Mapping[str, str], taken: Collection[str], reasons: dict[str, str]
 ) -> tuple[str | Mapping[str, Any], str]:
-    """Return the time and the event column that go together best; times may be made of dates."""
+    """Return the best-matching time and event columns; times may be computed from dates."""
     times = [given["time"]] if "time" in given else []
     times = times or [c for c in _columns(table) if c not in taken and _is_time(table, c)]
     events = [given["event"]] if "event" in given else []
@@ -267,7 +268,7 @@ def _follow_up(
 
     def together(pair: tuple[str, str]) -> tuple[bool, int]:
         one, other = (set(words(c).lower().split()) for c in pair)
-        # The time to an event that few have is no follow-up of the others.
+        # The time to an event that few patients have is not the follow-up of the others.
         return bool(known[pair[0]] > SUFFICIENT * max(known.values())), len(one & other)
 
     best = max(pairs, key=together)
@@ -283,7 +284,7 @@ def _follow_up(
 
 
 def _refuse_unreadable_times(table: pd.DataFrame, taken: Collection[str], label: str) -> None:
-    """Refuse to take a status as a yes/no label where a column of times cannot be read."""
+    """Refuse to use a status as a yes/no label if a column of times cannot be read."""
     for column in _columns(table):
         name = words(column)
         if column in (*taken, label) or not TIME.search(name) or NO_TIME.search(name):
@@ -301,7 +302,7 @@ def _refuse_unreadable_times(table: pd.DataFrame, taken: Collection[str], label:
 
 
 def _in_two_columns(table: pd.DataFrame, time: str, times: Sequence[str]) -> list[str]:
-    """Return the time to death and the time to the last contact, where patients have either."""
+    """Return the time to death and the time to the last contact, if patients have one of them."""
     deaths = [c for c in times if DEATH.search(words(c))]
     last = [c for c in times if LAST.search(words(c)) and c not in deaths]
     if not deaths or not last or time not in (deaths[0], last[0]):
@@ -312,7 +313,7 @@ def _in_two_columns(table: pd.DataFrame, time: str, times: Sequence[str]) -> lis
 
 
 def _from_dates(table: pd.DataFrame, taken: Collection[str]) -> dict[str, Any]:
-    """Return `from` and `to` of follow-up, where the table gives dates; else nothing."""
+    """Return `from` and `to` of follow-up if the table has dates, else nothing."""
     dates = [c for c in _columns(table) if c not in taken and looks_like_dates(table[c])]
     deaths = [c for c in dates if DEATH.search(words(c))]
     last = [c for c in dates if LAST.search(words(c)) and c not in deaths]
@@ -326,7 +327,7 @@ def _from_dates(table: pd.DataFrame, taken: Collection[str]) -> dict[str, Any]:
 
 
 def _names(time: str | Mapping[str, Any]) -> list[str]:
-    """Return the columns that a time is made of."""
+    """Return the columns from which a time is computed."""
     if isinstance(time, str):
         return [time]
     return [*([time["from"]] if "from" in time else []), *time["to"]]
@@ -345,7 +346,7 @@ def _is_time(table: pd.DataFrame, column: str) -> bool:
     name, values = words(column), _numbers(table, column)
     if not TIME.search(name) or NO_TIME.search(name) or not len(values):
         return False
-    # A few cells that are wrong are for `check` to name.
+    # A few invalid cells are reported by `check`.
     return bool(values.nunique() > 2 and (values >= 0).mean() > MOSTLY)
 
 

@@ -1,4 +1,4 @@
-"""A first study file from a table and the names of feature files: what `outcome init` writes."""
+"""A first study file from a table and the names of feature files, for `outcome init`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def draft_init(
     codes: Mapping[str, int] | None = None,
     positive: str = "",
 ) -> Draft:
-    """Turn guesses into a commented study file.
+    """Convert guesses to a commented study file.
 
     Parameters
     ----------
@@ -40,16 +40,16 @@ def draft_init(
     files : collection of str
         Names of the slides that have a feature file.
     out : Path
-        Where the study file will be.
+        Path of the study file.
     name, folders, reports, codes, positive
-        As the user gives them.
+        As given by the user.
 
     Returns
     -------
     Draft
-        With a cohort table of its own where slides had to be found by patient.
+        With a new cohort table if slides were matched by patient.
     """
-    # A table of that name in the same folder is the user's own.
+    # A table with this name in the same folder belongs to the user.
     file = f"{out.stem}-cohort.csv" if (out.parent / "cohort.csv").exists() else "cohort.csv"
     cohort, slide, understood = _slides(table, guesses, files, file)
     study: dict[str, Any] = {
@@ -91,7 +91,7 @@ def _arms(inputs: Sequence[str]) -> list[str]:
 def _slides(
     table: pd.DataFrame, guesses: Guesses, files: Collection[str], file: str
 ) -> tuple[pd.DataFrame | None, str | None, list[str]]:
-    """Find the slides: by their column, or by the patient's id at the start of a file's name."""
+    """Find the slides by their column, or by the patient id at the start of a file name."""
     if not guesses.slide:
         return with_slides(table, guesses.patient, files, file)
     if table[guesses.slide].str.contains(FILE_SUFFIX).any():

@@ -1,4 +1,4 @@
-"""Slides of a cohort whose table does not name them: by the patient's id in the names of files."""
+"""Slides of a cohort table without a column of slides, matched by patient id."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["with_slides"]
 def with_slides(
     table: pd.DataFrame, patient: str, files: Collection[str], written: str
 ) -> tuple[pd.DataFrame | None, str | None, list[str]]:
-    """Match feature files to patients, where a table has no column of slides.
+    """Match feature files to patients, if a table has no column of slides.
 
     Parameters
     ----------
@@ -29,11 +29,11 @@ def with_slides(
     Returns
     -------
     table : DataFrame or None
-        With the column `slide_id`; None where the table needs no change.
+        With the column `slide_id`; None if the table needs no change.
     slide : str or None
-        Column of slides: that of patients, where files are called like them; None without files.
+        Column of slides: that of patients if files are named after them; None without files.
     notes : list of str
-        What was matched.
+        Notes on the matching.
     """
     if not files or set(files) <= set(table[patient]):
         return None, patient if files else None, []

@@ -1,4 +1,4 @@
-"""A patient's patches, all slides together."""
+"""The patches of all slides of a patient."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Bag:
     coords : array, shape (n, 2)
         Position of each patch, in the unit of its file (TRIDENT: level-0 pixels); NaN if unknown.
     slide : int array, shape (n,)
-        Which of the patient's slides a patch is from.
+        Index of the slide of each patch.
     side : float array, shape (n,), optional
         Side of each patch, in the unit of its coordinates.
     """

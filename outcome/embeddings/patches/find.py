@@ -1,10 +1,10 @@
 """Patch embeddings on disk: find the files of every slide, in one folder or several.
 
-Folders are searched with everything below them. What a slide is called is the name of its file
-without `.h5`, `.pt` and the like and without an image suffix. In place of a folder there can be one
-table of vectors, with a row per slide or patient. Several folders are several
-resolutions of the same slides (their patches are put together, slide by slide), or parts of a
-cohort, where no slide is in two of them.
+Folders are searched recursively. The name of a slide is the name of its file without `.h5`, `.pt`
+and similar suffixes and without an image suffix. In place of a folder there can be one table of
+vectors, with a row per slide or patient. Several folders are several resolutions of the same slides
+(their patches are concatenated by slide), or parts of a cohort, in which case no slide is in two of
+them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 PREFERENCE = tuple(SUFFIXES)
-"""Order of suffixes, where one slide has several kinds of file in one folder."""
+"""Order of preference of suffixes, if a slide has several kinds of file in a folder."""
 HDF5, TENSOR, NUMPY, ZARR = (".h5", ".hdf5"), (".pt", ".pth"), (".npz", ".npy"), (".zarr",)
 OF_LAYOUT = {
     "trident": HDF5,
@@ -55,13 +55,13 @@ OF_LAYOUT = {
     "tensor": TENSOR,
     "numpy": NUMPY,
 }
-"""Suffixes of each layout that a study file can name."""
+"""Suffixes of each layout of the study file."""
 OF_OTHER_THINGS = frozenset(
     {"patches", "masks", "stitches", "thumbnails", "visualization", "slide_latents"}
 )
 """Folders that TRIDENT, CLAM and slide2vec write next to the features."""
 COORDINATES = (".index.npz", ".coordinates.npz")
-"""How slideflow and slide2vec call the files of coordinates."""
+"""File names of coordinates of slideflow and slide2vec."""
 MOST_FILES = 1_000_000
 
 
@@ -73,9 +73,9 @@ class SlideFiles:
     ----------
     paths : tuple of Path
     names : Names or None
-        Of the arrays inside, where the user declared them.
+        Names of the arrays inside, if declared by the user.
     layout : str
-        Declared by the user; empty where it is detected.
+        Layout declared by the user; empty if it is detected.
     rows : tuple of str
         Row of each path that is a table of vectors; empty for a file of this slide alone, and
         altogether where no path is a table.
@@ -88,11 +88,11 @@ class SlideFiles:
 
     @property
     def first(self) -> Path:
-        """The file that stands for the slide in messages."""
+        """The file shown for the slide in messages."""
         return self.paths[0]
 
     def fingerprint(self) -> str:
-        """Return text that changes when a file (or a companion of it) does."""
+        """Return text that changes if a file (or a companion file) changes."""
         parts = [f"{self.names}|{self.layout}"] if self.names or self.layout else []
         parts += [f"rows {self.rows}"] if self.in_tables else []
         for path in (p for one in self.paths for p in _parts(one)):
@@ -102,7 +102,7 @@ class SlideFiles:
 
     @property
     def in_tables(self) -> bool:
-        """Whether a table that other slides share holds the vector."""
+        """Whether the vector is in a table with other slides."""
         return any(self.rows)
 
     def read(self) -> SlidePatches:
@@ -111,7 +111,7 @@ class SlideFiles:
         Raises
         ------
         EmbeddingError
-            A file cannot be used, or resolutions do not go together.
+            A file cannot be used, or resolutions are inconsistent.
         """
         rows = self.rows or ("",) * len(self.paths)
         parts = [self._read_one(path, row) for path, row in zip(self.paths, rows, strict=True)]
@@ -145,15 +145,15 @@ class SlideFiles:
 
 @dataclass(frozen=True)
 class Found:
-    """What is in the folders.
+    """The feature files of the folders.
 
     Parameters
     ----------
     files : mapping of slide name to SlideFiles
     doubled : mapping of slide name to list of Path
-        Slides with several files in one folder, of which none can be preferred.
+        Slides with several files in one folder and no preference between them.
     partial : frozenset of str
-        Slides that are in some of the folders only, where folders are resolutions.
+        Slides that are only in some of the folders, if folders are resolutions.
     notes : tuple of str
     """
 
@@ -175,7 +175,7 @@ def find_slide_files(folders: Path | Sequence[Path], layout: Layout = "auto") ->
     Raises
     ------
     EmbeddingError
-        A folder is missing or holds no feature file.
+        A folder is missing or contains no feature file.
     """
     folders = [folders] if isinstance(folders, Path) else list(folders)
     declared = layout if isinstance(layout, str) and layout != "auto" else ""
@@ -255,7 +255,7 @@ def _in_folder(folder: Path, suffixes: Sequence[str], notes: list[str]) -> dict[
 
 
 def _preferred(paths: list[Path]) -> list[Path]:
-    """Of twins in one folder (or in CLAM's pair of folders) the kind that says most."""
+    """Select the most informative kind among duplicates in a folder (or CLAM's pair of folders)."""
     if len(paths) == 1:
         return paths
     homes = {
@@ -290,7 +290,7 @@ def _feature_files(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
 
 
 def _parts(path: Path) -> Iterator[Path]:
-    """Yield the files that a slide is read from: its own, those of a store, and companions."""
+    """Yield the files of a slide: its own, those of a store, and companion files."""
     if is_store(path):
         yield from store_files(path)
         return
@@ -303,7 +303,7 @@ def _parts(path: Path) -> Iterator[Path]:
 
 
 def first_readable(files: Sequence[SlideFiles]) -> SlidePatches | None:
-    """Return the patches of the first slide that can be read; None where none can."""
+    """Return the patches of the first readable slide; None if there is none."""
     for one in files:
         try:
             return one.read()

@@ -1,4 +1,4 @@
-"""What a feature file says of its patches: magnification, and size in the unit of coordinates."""
+"""Geometry of patches in a feature file: magnification, and size in the unit of coordinates."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MOST_VALUES = 16
 
 
 def patch_geometry(path: Path, names: Names | None = None) -> dict[str, float]:
-    """Read what a feature file says of its patches; empty where it says nothing.
+    """Read the geometry of patches from a feature file; empty if there is none.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def patch_geometry(path: Path, names: Names | None = None) -> dict[str, float]:
         HDF5; a zarr store; or a tensor or array, whose companions are read (CLAM's HDF5 file,
         slideflow's `bags_config.json`, slide2vec's `.meta.json`).
     names : Names, optional
-        Of the arrays inside, where the user declared them.
+        Names of the arrays inside, if declared by the user.
 
     Returns
     -------
@@ -52,8 +52,8 @@ def patch_geometry(path: Path, names: Names | None = None) -> dict[str, float]:
 
     Notes
     -----
-    CLAM writes `patch_size` in pixels of `patch_level`: its `downsample` leads to level 0. Where
-    two of the magnifications and sizes say the third, it is derived.
+    CLAM writes `patch_size` in pixels of `patch_level`: its `downsample` leads to level 0. If two
+    of the magnifications and sizes determine the third, it is derived.
     """
     try:
         if is_store(path):
@@ -91,7 +91,7 @@ def _of_hdf5(path: Path) -> dict[str, float]:
 
 
 def _holders(file: h5py.File) -> Iterator[Any]:
-    """Yield what attributes are looked for at; links are not followed."""
+    """Yield the objects whose attributes are read; links are not followed."""
     yield file
     for key in HOLDERS:
         if key in list(file) and isinstance(file.get(key, getlink=True), h5py.HardLink):
@@ -121,9 +121,9 @@ def patch_side(geometry: Mapping[str, float], coords: NDArray[np.float64]) -> fl
 
     Notes
     -----
-    Where the file does not say it: the commonest distance of neighbours in one row or column. The
-    least distance would be wrong, because the grids of two tissue contours are anywhere to each
-    other. It is 1 where no two patches are apart.
+    If the file does not contain it, the most common distance of neighbours in a row or column is
+    used. The smallest distance would be wrong, because the grids of two tissue contours can have
+    any offset. It is 1 if all patches have the same position.
 
     Examples
     --------
@@ -165,7 +165,7 @@ def patch_sides(
 
 
 def _commonest(steps: NDArray[np.float64]) -> float:
-    """Return the commonest of positive steps, the smallest of several; 1 where there is none."""
+    """Return the most common positive step, the smallest if tied; 1 if there is none."""
     if not len(steps):
         return 1.0
     # Coordinates in single precision are equal to about four digits.

@@ -1,4 +1,4 @@
-"""Slides of a study: their files found, packed, checked against each other, grouped by patient."""
+"""Slides of a study: finding, packing and checking of files, grouped by patient."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from outcome.tables.ids import join_ids, why_ids_differ
 __all__ = ["join_packed", "join_slides", "leave_out_by_barcode", "locate_slides"]
 
 PACK_HERE = 32
-"""So few slides are packed faster than processes are started."""
+"""Number of slides up to which packing is faster without further processes."""
 
 
 def join_slides(
@@ -43,17 +43,17 @@ def join_slides(
     cohort : Cohort
     store : PackedStore
     notes : list of str
-        Receives what the user should know.
+        Receives notes for the user.
     problems : Problems
-        Receives slides without a file, unusable files, and files that do not fit together.
+        Receives problems: slides without a file, unusable files, and inconsistent files.
     jobs : int
     progress : callable
-        Called with slides read so far, and in all.
+        Called with the number of slides read so far, and of all slides.
 
     Returns
     -------
     cohort : Cohort
-        Without what was dropped, which is counted in its flow.
+        Without dropped slides and patients, which are counted in its flow.
     slides : dict of patient to tuple of Packed
     """
     cohort = leave_out_by_barcode(study, cohort, notes)
@@ -83,7 +83,7 @@ def join_packed(
 
 
 def leave_out_by_barcode(study: Study, cohort: Cohort, notes: list[str]) -> Cohort:
-    """Leave out frozen sections and normal tissue of TCGA, where the study asks; else count them.
+    """Exclude frozen sections and normal tissue of TCGA if requested; else count them.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def leave_out_by_barcode(study: Study, cohort: Cohort, notes: list[str]) -> Coho
         See `embeddings.tcga_leave_out`.
     cohort : Cohort
     notes : list of str
-        Receives what is kept.
+        Receives notes on slides that are kept.
     """
     kinds = tcga_kinds(cohort.slides["slide_id"])
     asked = set(study.embeddings.tcga_leave_out or ())
@@ -196,7 +196,7 @@ def _pack(
         if (known := store.known(source)) is not None:
             found[slide] = known
     new = [s for s in files if s not in found]
-    # Runs that start together on several machines begin at different slides, and share the work.
+    # Simultaneous runs on several machines begin at different slides and share the work.
     start = uuid4().int % len(new) if new else 0
     new = new[start:] + new[:start]
     progress(len(found), len(files))
@@ -220,7 +220,7 @@ def _pack(
 
 
 def _pack_one(store: PackedStore, slide: str, source: SlideFiles) -> tuple[str, Packed | str]:
-    """Pack one slide, or say what is wrong with it: all problems are reported at once."""
+    """Pack one slide, or return its problem, so that all problems are reported at once."""
     try:
         return slide, store.pack(source)
     except EmbeddingError as error:
@@ -230,7 +230,7 @@ def _pack_one(store: PackedStore, slide: str, source: SlideFiles) -> tuple[str, 
 def _check_same_extraction(packed: Mapping[str, Packed], problems: Problems) -> None:
     for field in ("dimension", "encoder", "magnification", "patch_size"):
         values = {s: getattr(p, field) for s, p in packed.items() if p.n}
-        if field in ("magnification", "patch_size"):  # most tools do not say it
+        if field in ("magnification", "patch_size"):  # most tools do not record it
             values = {s: v for s, v in values.items() if v}
         counts = Counter(values.values())
         if len(counts) > 1:
@@ -246,7 +246,7 @@ def _check_same_extraction(packed: Mapping[str, Packed], problems: Problems) -> 
 
 
 def _notes(packed: Mapping[str, Packed]) -> list[str]:
-    """Return what is unusual in the files, and stops nothing."""
+    """Return notes on unusual properties of the files that do not prevent training."""
     notes = []
     if repeated := {s: p for s, p in packed.items() if p.repeated}:
         shown = ", ".join(f"{s} ({p.repeated} of {p.n})" for s, p in list(repeated.items())[:3])

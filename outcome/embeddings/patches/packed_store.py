@@ -1,14 +1,13 @@
-"""The packed store: each slide once as plain numpy files, memory-mapped by every fit.
+"""The packed store: each slide is stored once as numpy files, memory-mapped by every fit.
 
-Feature files as tools write them are slow to read (one HDF5 chunk per patch), and training reads
-each of them again for every fold. A slide is therefore packed on first use:
-`<key>.features.npy` (n, d), float16 where that keeps the values, `<key>.mean.npy` (d,),
-`<key>.coords.npy` (n, 2) and `<key>.json`, which is written last, so that nothing half-written is
-ever taken for whole. The key holds the file's path, size and time: a changed file is packed again.
+Feature files of tools are slow to read (one HDF5 chunk per patch), and training reads each of them
+in every fold. A slide is therefore packed on first use: `<key>.features.npy` (n, d), float16 where
+that keeps the values, `<key>.mean.npy` (d,), `<key>.coords.npy` (n, 2) and `<key>.json`, which is
+written last, so that incomplete slides are never used. The key contains path, size and time of the
+file: a changed file is packed again.
 
-Patches are stored in an order that depends on nothing but their values (a hash of each row). The
-order in which a tool wrote them therefore changes no result, and any run of patches is as good as
-a random sample.
+Patches are stored in an order that depends only on their values (a hash of each row). Results
+therefore do not depend on the original order, and consecutive patches are a random sample.
 """
 
 from __future__ import annotations
@@ -38,9 +37,10 @@ __all__ = ["Packed", "PackedStore", "default_cache", "half", "repeated_patches"]
 FORMAT = 5
 HALF_MAX = float(np.finfo(np.float16).max)
 MOST_LOST = 0.02
-"""Largest error of half precision, as a share of a feature's spread within its slide."""
+"""Largest error of half precision, relative to the spread of a feature within its slide."""
 NO_SPREAD = 2e-6
-"""A spread below this share of a feature's values is rounding of single precision."""
+"""A spread below this fraction of the values of a feature is due to rounding of single
+precision."""
 BLOCK = 1 << 20
 MAGIC = np.lib.format.magic(1, 0)
 MAPPED = 1 << 16
@@ -69,11 +69,12 @@ class Packed:
     encoder, layout, dtype : str
         As found in the source.
     magnification, patch_size : str
-        As the files say it, joined by `+` where there are several; empty where one does not.
+        Encoder named in the files, joined by `+` if there are several; empty if a file does not
+        name it.
     repeated : int
-        Patches that the files hold more than once (see `repeated_patches`).
+        Number of repeated patches in the files (see `repeated_patches`).
     coords_problem : str
-        Why coordinates cannot be read; empty where they can, or where there are none.
+        Reason why coordinates cannot be read; empty if they can, or if there are none.
     """
 
     key: str
@@ -90,19 +91,19 @@ class Packed:
 
 
 class PackedStore:
-    """Slides packed in one folder, which several runs may share.
+    """Packed slides in one folder, which several runs can share.
 
     Parameters
     ----------
     folder : Path
-        Made on first use.
+        Created on first use.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / f"patches-{FORMAT}"
 
     def pack(self, source: Path | SlideFiles) -> Packed:
-        """Return the packed slide, packing it where it is new or has changed.
+        """Return the packed slide; it is packed if it is new or has changed.
 
         Raises
         ------
@@ -122,7 +123,7 @@ class PackedStore:
     def pack_array(
         self, name: str, features: NDArray[Any], coords: NDArray[Any] | None = None
     ) -> Packed:
-        """Return a slide that is given in memory, packed where it is new.
+        """Return a slide given in memory; it is packed if it is new.
 
         Parameters
         ----------
@@ -169,7 +170,7 @@ class PackedStore:
         return packed
 
     def known(self, source: Path | SlideFiles) -> Packed | None:
-        """Return a slide that has been packed before; None where it is new or has changed."""
+        """Return a slide that was packed before; None if it is new or has changed."""
         return self._known(self._path(_key(_files(source)), "json"))
 
     def size(self, slide: Packed) -> int:
@@ -177,21 +178,21 @@ class PackedStore:
         return self._path(slide.key, "features.npy").stat().st_size
 
     def remove_leftovers(self, older: float = 24 * 3600) -> int:
-        """Remove what killed processes left half-written, this many seconds ago; count it."""
+        """Remove and count incomplete files of killed processes older than this many seconds."""
         found = [p for p in self.folder.glob("*/.*") if time.time() - p.stat().st_mtime > older]
         for path in found:
             path.unlink(missing_ok=True)
         return len(found)
 
     def _known(self, index: Path) -> Packed | None:
-        """Return what the index says of a packed slide; None where it is not (wholly) there."""
+        """Return the index entry of a packed slide; None if it is missing or incomplete."""
         try:
             packed = Packed(**json.loads(index.read_text()))
         except (FileNotFoundError, ValueError, TypeError):
             return None
         parts = [self._path(packed.key, p) for p in ("features.npy", "mean.npy", "coords.npy")]
         whole = all(p.is_file() for p in parts)
-        # Two bytes a number at least: a machine that lost power may have kept less.
+        # At least two bytes per number; after a power failure a file may be shorter.
         return (
             packed if whole and parts[0].stat().st_size > 2 * packed.n * packed.dimension else None
         )
@@ -221,7 +222,7 @@ class PackedStore:
         return Bag(self.features(slides), np.concatenate(coords), index)
 
     def add_array(self, array: NDArray[Any]) -> Path:
-        """Keep an array under a hash of its content, once; returns where."""
+        """Store an array once under a hash of its content; returns the path."""
         key = hashlib.sha256(repr(array.shape).encode() + array.tobytes()).hexdigest()[:32]
         path = self._path(key, "npy")
         if not path.exists():
@@ -254,7 +255,7 @@ def _parsed_header(header: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
 
 
 def half(features: NDArray[Any]) -> NDArray[Any]:
-    """Return the vectors of a slide as the store keeps them.
+    """Return the vectors of a slide in the type of the store.
 
     Parameters
     ----------
@@ -263,10 +264,10 @@ def half(features: NDArray[Any]) -> NDArray[Any]:
     Returns
     -------
     array, shape (n, d)
-        float16 where it holds every value and its rounding is small against the spread of every
-        feature within the slide (at most 2%, root mean square), else float32. Vectors of 30,000
-        plus noise of 1 have steps of 16 in float16. A slide-level vector has no spread to compare
-        with, and stays in float32.
+        float16 if it can represent every value and its rounding is small compared with the spread
+        of every feature within the slide (at most 2%, root mean square), else float32. Vectors of
+        30,000 plus noise of 1 have steps of 16 in float16. A slide-level vector has no spread for
+        comparison and stays in float32.
     """
     if features.dtype == np.float16:
         return features
@@ -295,7 +296,7 @@ def _fits_half(features: NDArray[Any]) -> bool:
 
 
 def _stated(slide: SlidePatches, of: Callable[[Mapping[str, float]], str]) -> str:
-    """Return what every file says of its patches; empty where one does not say it."""
+    """Return the geometry of the patches of all files; empty if a file has none."""
     texts = [of(geometry) for _, geometry in slide.files]
     return "+".join(texts) if all(texts) else ""
 
@@ -305,10 +306,10 @@ def _magnification(geometry: Mapping[str, float]) -> str:
 
 
 def _patch_size(geometry: Mapping[str, float]) -> str:
-    """Return the width of what a patch shows, where it can be compared between slides.
+    """Return the width of the field of view of a patch, if comparable between slides.
 
-    Pixels say nothing of it where the magnification is unknown: CLAM takes 512 pixels of a scan at
-    40x, and 256 of one at 20x.
+    Pixels are not comparable if the magnification is unknown: CLAM uses 512 pixels of a scan at
+    40x, and 256 pixels at 20x.
     """
     for key in ("patch_um", "field_um"):
         if key in geometry:
@@ -327,20 +328,20 @@ def _repeated(slide: SlidePatches) -> int:
 
 
 def repeated_patches(features: NDArray[Any], coords: NDArray[np.float64]) -> int:
-    """Count the patches that one file holds more than once, as where extraction was resumed.
+    """Count the repeated patches of a file, e.g. after resumed extraction.
 
     Parameters
     ----------
     features : array, shape (n, d)
     coords : array, shape (n, 2)
-        NaN where they are unknown.
+        NaN if unknown.
 
     Returns
     -------
     int
-        Patches at a place where the file has another one already. Without coordinates (or where
-        all are the same): of equal vectors, if no vector is there only once; a few equal vectors
-        are those of empty glass.
+        Number of patches at a position that occurred before. Without coordinates (or if all are the
+        same): number of repeated vectors, if every vector occurs more than once; a few equal
+        vectors are patches of empty glass.
 
     Examples
     --------
@@ -361,7 +362,7 @@ def repeated_patches(features: NDArray[Any], coords: NDArray[np.float64]) -> int
 
 
 def _ordered(slide: SlidePatches) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Half precision where it keeps the values, and an order that depends on them alone."""
+    """Half precision if it keeps the values, and an order that depends only on them."""
     features = np.ascontiguousarray(half(slide.features))
     if not len(features):
         return features, slide.coords

@@ -1,4 +1,4 @@
-"""What a TCGA barcode says of a slide: frozen section or paraffin, tumour or normal tissue.
+"""Information in TCGA barcodes of slides: frozen or paraffin section, tumour or normal tissue.
 
 `TCGA-A0-1000-01A-02-TS1`: site of origin, participant, sample type (01) and vial (A), portion, and
 slide. The slide is `DX` (diagnostic, paraffin) or `TS`, `BS`, `MS` (top, bottom and middle of the
@@ -28,12 +28,12 @@ MEANING = {
 
 
 def tcga_kinds(slides: Iterable[str]) -> dict[str, list[str]]:
-    """Sort out the slides that are no diagnostic slides of a tumour, by their TCGA barcode.
+    """Find slides that are not diagnostic slides of a tumour, by their TCGA barcode.
 
     Parameters
     ----------
     slides : iterable of str
-        Ids; those that begin with no barcode are in neither list.
+        Ids; those without a barcode are in neither list.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def tcga_kinds(slides: Iterable[str]) -> dict[str, list[str]]:
 
 
 def describe_tcga(kinds: Mapping[str, list[str]]) -> list[str]:
-    """Return a sentence for each kind that there is, with the option that leaves it out."""
+    """Return a sentence for each kind present, with the setting that excludes it."""
     return [
         f"{len(slides)} slides are {MEANING[kind]}, e.g. {', '.join(slides[:3])}; `embeddings: "
         f"{{tcga_leave_out: [{kind}]}}` excludes them"

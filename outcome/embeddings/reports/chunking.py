@@ -1,4 +1,4 @@
-"""Report texts cut into sections, sentences, and chunks that an encoder can take whole."""
+"""Division of report texts into sections, sentences, and chunks for an encoder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ABBREVIATIONS = NEVER_ENDS.union(
     ("st", "no", "nos", "approx", "ca", "al", "eg", "ie", "a.m", "p.m", "pt", "dept", "ref"),
     ("resp", "incl", "min", "max", "inv", "temp", *MONTHS),
 )
-"""The others do, unless a digit or small letter follows."""
+"""Abbreviations that end a sentence unless a digit or lower-case letter follows."""
 
 END = re.compile(r"[.!?]+[\"')\]]*(?=\s)|[.!?]+[\"')\]]*$")
 LAST_WORD = re.compile(r"([^\W\d_](?:[\w.]*[^\W_])?)$")
@@ -30,9 +30,9 @@ def word_lengths(texts: Sequence[str]) -> list[int]:
 
 
 def sections(text: str) -> list[str]:
-    """Cut a report at its headings; each heading stays with what follows it.
+    """Divide a report at its headings; each heading stays with the following text.
 
-    A heading is a line of its own that ends with a colon, or is written in capitals.
+    A heading is a separate line that ends with a colon or is written in capitals.
     """
     found: list[list[str]] = [[]]
     for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
@@ -44,10 +44,11 @@ def sections(text: str) -> list[str]:
 
 
 def sentences(text: str) -> list[str]:
-    """Cut a text into sentences, and lists into their items.
+    """Divide a text into sentences, and lists into items.
 
-    Decimal points, initials and common abbreviations end no sentence; a line break ends one at an
-    empty line and before an item (`- ...`, `1. ...`, `Stage: ...`). Nothing is lost but spaces.
+    Decimal points, initials and common abbreviations do not end a sentence. A line break ends a
+    sentence at an empty line and before an item (`- ...`, `1. ...`, `Stage: ...`). Only spaces are
+    removed.
     """
     return [s for paragraph in _paragraphs(text) for s in _split(paragraph)]
 
@@ -57,7 +58,7 @@ def _paragraphs(text: str) -> Iterator[str]:
     for line in [*text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), ""]:
         bare = " ".join(line.split())
         starts_anew = not bare or ITEM.match(bare) or (lines and HEADING.match(lines[-1]))
-        # A heading alone says little: it stays with the line that follows.
+        # A heading stays with the following line.
         lonely = bare and len(lines) == 1 and HEADING.match(lines[0])
         if starts_anew and lines and not lonely:
             yield " ".join(lines)
@@ -94,22 +95,22 @@ def _ends(text: str, mark: re.Match[str]) -> bool:
 
 
 def chunks(text: str, limit: int, lengths: Lengths = word_lengths) -> list[str]:
-    """Cut a report into chunks of whole sentences that an encoder sees in full.
+    """Divide a report into chunks of whole sentences that fit the encoder.
 
     Parameters
     ----------
     text : str
     limit : int
-        Greatest length of a chunk.
+        Maximum length of a chunk.
     lengths : callable
-        Length of each of some texts, as the encoder counts them; by default words.
+        Function for the length of texts in units of the encoder; by default words.
 
     Returns
     -------
     list of str
-        In the order of the report. Sentences share a chunk as long as they fit; a new section
-        starts a new chunk once the current one is half full. A sentence that is too long is cut
-        between words. Nothing is left out.
+        Chunks in the order of the report. Sentences are combined as long as they fit. A new section
+        starts a new chunk if the current one is at least half full. A sentence that is too long is
+        divided between words. No text is omitted.
     """
     found: list[str] = []
     open_: list[str] = []
@@ -129,7 +130,7 @@ def chunks(text: str, limit: int, lengths: Lengths = word_lengths) -> list[str]:
                 used += size
     if open_:
         found.append(" ".join(open_))
-    # Lengths need not add up: a tokenizer may join or divide words anew at a seam.
+    # Lengths are not additive: a tokenizer may join or divide words differently at a boundary.
     fits = zip(found, lengths(found), strict=True)
     return [p for c, n in fits for p in ([c] if n <= limit else _texts(_cut(c, limit, lengths)))]
 
@@ -139,7 +140,7 @@ def _texts(parts: Sequence[tuple[str, int]]) -> list[str]:
 
 
 def _cut(sentence: str, limit: int, lengths: Lengths) -> list[tuple[str, int]]:
-    """Halve a text between words (a single word: between letters) until every part fits."""
+    """Halve a text between words (a single word between letters) until every part fits."""
     (length,) = lengths([sentence])
     if length <= limit or len(sentence) < 2:
         return [(sentence, length)]

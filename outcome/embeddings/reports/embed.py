@@ -1,4 +1,4 @@
-"""Report texts to a file of vectors: chunked, encoded, resumable, in an order of its own."""
+"""Conversion of report texts to a file of vectors: chunking, encoding, resuming."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from outcome.study import ReportTexts
 __all__ = ["Embedded", "cached_vectors", "embed_texts"]
 
 GROUP = 64
-"""Patients that are encoded together: what an interrupted run may have to do again."""
+"""Number of patients encoded together; an interrupted run repeats at most one group."""
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """What was written.
+    """Summary of the written file.
 
     Parameters
     ----------
     patients, chunks : int
     dimension : int
     encoded : int
-        Patients whose text was encoded now; the others were there already.
+        Patients whose text was encoded now; the others existed already.
     """
 
     patients: int
@@ -52,19 +52,19 @@ def embed_texts(
     limit: int | None = None,
     progress: CountProgress = no_progress,
 ) -> Embedded:
-    """Write a dataset (chunks, d) per patient, and how it was made as attributes of the file.
+    """Write a dataset (chunks, d) per patient, with the settings as attributes of the file.
 
     Parameters
     ----------
     texts : mapping of patient to str
     encoder : TextEncoder
     out : Path
-        A file that was made with the same settings is brought up to date: only new and changed
-        texts are encoded. Until all is done, the work lies in a file in the same folder.
+        An existing file with the same settings is updated: only new and changed texts are encoded.
+        Unfinished work is kept in a file in the same folder.
     limit : int, optional
-        Greatest length of a chunk, where that should be less than the encoder takes.
+        Maximum length of a chunk, if it should be shorter than the limit of the encoder.
     progress : callable
-        Called with patients done, and in all.
+        Called with the number of finished patients, and of all patients.
 
     Raises
     ------
@@ -95,7 +95,8 @@ def embed_texts(
             absent = {p for p in group if p not in file}
             _copy(out, file, {p for p in absent if known.get(p) == wanted[p]})
             if waiting := [p for p in group if p not in file]:
-                # All of the group together: among other texts a vector could round differently.
+                # All texts of a group are encoded together, because rounding may depend on the
+                # other texts.
                 vectors = _encode([texts[p] for p in group], encoder, limit)
                 _write(file, dict(zip(group, vectors, strict=True)), waiting, wanted)
             encoded += len(waiting)
@@ -120,12 +121,12 @@ def _write(
 def cached_vectors(
     source: ReportTexts, patient_column: str, folder: Path, progress: CountProgress
 ) -> Path:
-    """Make the vectors of a study's texts on first use; return the file in the cache.
+    """Encode the texts of a study on first use; return the file in the cache.
 
     Raises
     ------
     EmbeddingError
-        The texts cannot be read, or the encoder is not to be had.
+        The texts cannot be read, or the encoder is not available.
     """
     texts = study_texts(source, patient_column).texts
     about = [
@@ -168,7 +169,7 @@ def _digest(text: str) -> str:
 
 
 def _open(part: Path, about: Mapping[str, str]) -> h5py.File:
-    """Open what an interrupted run has left, or start anew where it does not fit."""
+    """Open the file of an interrupted run, or start again if it has other settings."""
     if part.is_file():
         try:
             file = h5py.File(part, "a")
@@ -184,7 +185,7 @@ def _open(part: Path, about: Mapping[str, str]) -> h5py.File:
 
 
 def _known(out: Path, about: Mapping[str, str]) -> dict[str, str]:
-    """Patients of a finished file, and the hash of the text that each was made from."""
+    """Patients of a finished file, and the hash of the text of each."""
     try:
         with h5py.File(out, "r") as file:
             found = {k: str(v) for k, v in file.attrs.items()}

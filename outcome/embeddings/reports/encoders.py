@@ -1,6 +1,6 @@
-"""Text encoders: MUSK, any sentence-transformers model, or one of your own.
+"""Text encoders: MUSK, any sentence-transformers model, or your own encoder.
 
-Torch and the encoders' packages are imported when an encoder is made, and no sooner.
+Torch and the packages of encoders are imported only when an encoder is made.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 MUSK_TOKENS = 98
-"""Of a chunk; with the begin and end tokens it fills MUSK's 100 places."""
+"""Maximum tokens of a chunk; with the begin and end tokens they fill MUSK's 100 positions."""
 MUSK_MODEL = "musk_large_patch16_384"
 MUSK_HUB = "hf_hub:xiangjx/musk"
 BEGIN, PAD, END, UNKNOWN = 0, 1, 2, 3
@@ -55,8 +55,8 @@ TEXT_ABSENT = (
 class TextEncoder(Protocol):
     """Turns chunks of text into vectors.
 
-    `limit` is the greatest length of a chunk, in `unit`; nothing longer is ever passed to
-    `encode`. A class of your own is named `package.module:Class` and made without arguments.
+    `limit` is the maximum length of a chunk, in `unit`; longer texts are never passed to `encode`.
+    Your own class is named `package.module:Class` and made without arguments.
     """
 
     limit: int
@@ -69,7 +69,7 @@ class TextEncoder(Protocol):
         """Return a vector per text, shape (n, d); it must not depend on the other texts."""
 
     def about(self) -> dict[str, str]:
-        """Return encoder, version, normalisation: what the vectors depend on."""
+        """Return encoder, version and normalisation, on which the vectors depend."""
 
 
 class MuskEncoder:
@@ -84,9 +84,9 @@ class MuskEncoder:
         Text to sentencepiece ids.
     device : str
     batch : int
-        Chunks at a time.
+        Chunks per batch.
     identity : dict
-        What `about` returns.
+        Result of `about`.
     """
 
     limit = MUSK_TOKENS
@@ -117,7 +117,7 @@ class MuskEncoder:
         Raises
         ------
         ValueError
-            A text has more than 98 tokens: it would have to be cut off.
+            A text has more than 98 tokens and would be truncated.
         """
         import torch
 
@@ -218,18 +218,18 @@ def make_encoder(
     device : str
         `auto`, `cpu`, `cuda:N` or `mps`.
     batch : int
-        Chunks at a time; it does not change what a vector means.
+        Chunks per batch, without effect on the meaning of the vectors.
     half : bool, optional
         Compute in half precision; by default on a GPU.
     weights : str, optional
-        Of MUSK: a file, or `hf_hub:...`, which needs a connection.
+        Weights of MUSK: a file, or `hf_hub:...`, which needs an internet connection.
     tokenizer : Path, optional
-        Of MUSK: the sentencepiece file; by default that of the installed package.
+        Sentencepiece file of MUSK; by default that of the installed package.
 
     Raises
     ------
     EmbeddingError
-        The encoder is not to be had here; says how to get it.
+        The encoder is not available; the message explains how to get it.
     """
     if spec == "tfidf-svd":
         raise EmbeddingError(
@@ -367,7 +367,7 @@ def _version(package: str) -> str:
 
 
 def _weights_hash(path: Path) -> str:
-    """Short hash of a file, or of every file of weights in a folder; empty for a mere name."""
+    """Short hash of a file, or of all weight files in a folder; empty for a name."""
     digest = hashlib.sha256()
     if not path.exists():
         return ""

@@ -1,6 +1,6 @@
-"""Sentences of a report that tell the outcome: what they look like, and a text without them.
+"""Detection and removal of sentences of a report that state the outcome.
 
-The words are English. They are matched in context: that a tumour *recurred* in 2015 tells the
+The words are English. They are matched in context: a tumour that *recurred* in 2015 states the
 outcome, an Oncotype *recurrence score* does not.
 """
 
@@ -35,7 +35,7 @@ _TOLD = (
     r"|(?:best|overall|clinical|objective) response ?:|treatment (?:outcome|response) ?:"
     r"|follow-?\s?up (?:status|time|months|days|period)\b"
     r"|(?:lost to|at (?:last|latest)) follow-?\s?up"
-    # what became of the patient
+    # outcome of the patient
     rf"|(?<!cells )(?<!cells have )\bdied\b|\bdeceased\b|passed away|\bdead of\b|\bis dead\b"
     rf"|(?:patient|pt|she|he) (?:has )?expired|death certificate|\bautops\w+|post.?mortem\b"
     rf"|(?:alive|living|dead) with(?:out)? (?:\w+ )?{_DISEASE}|\b(?:remains|is|was|still) alive\b"
@@ -56,7 +56,7 @@ _RISK = (
     r"(?:recurrence|relapse|progression|death)"
 )
 _HARMLESS = re.compile(
-    # scores, advice, the past, tissue, and what has not happened
+    # scores, recommendations, history, tissue, and negated events
     rf"{_RISK}|(?:cell|cellular|programmed|sudden) death|dead (?:cells?|tissue|space|end)|PD-?L?1"
     r"|(?:prior|previous|history of|known|past|old|first|locally|local|possible|suspected"
     r"|rule out|r/o) (?:\w+ ){0,2}(?:recurr\w+|relaps\w+)|recurrent laryngeal"
@@ -93,14 +93,14 @@ class Hit:
     Parameters
     ----------
     index : int
-        Of the sentence in its report.
+        Position of the sentence in its report.
     sentence : str
     word : str
-        What matched, in small letters.
+        Matched text, in lower case.
     start, stop : int
-        Where it matched.
+        Position of the match.
     kind : str
-        `statement`: it tells what became of the patient; `ambiguous`: it may.
+        `statement`: states the outcome of the patient; `ambiguous`: may state it.
     """
 
     index: int
@@ -113,14 +113,14 @@ class Hit:
 
 @dataclass(frozen=True)
 class Redacted:
-    """A text without the sentences that tell the outcome, and how many these were."""
+    """A text without the sentences that state the outcome, and their number."""
 
     text: str
     removed: int
 
 
 def hits(parts: Sequence[str]) -> Iterator[Hit]:
-    """Find outcome words in the sentences of a report; at most one hit a sentence."""
+    """Find outcome words in the sentences of a report, at most one per sentence."""
     for index, sentence in enumerate(parts):
         if (found := _STATEMENT.search(_NO_STATEMENT.sub(_blank, sentence))) is not None:
             kind = STATEMENT
@@ -137,10 +137,10 @@ def _blank(found: re.Match[str]) -> str:
 
 
 def late_dates(parts: Sequence[str], when: date) -> Iterator[tuple[int, re.Match[str], date]]:
-    """Find dates later than a month after the report's own: sentence, match and date."""
+    """Find dates later than a month after that of the report: sentence, match and date."""
     for index, sentence in enumerate(parts):
         for found in _DATE.finditer(sentence):
-            # Day and month may be written in either order: late is what is late in both.
+            # Day and month may be in either order: a date is late only if it is late in both.
             read = [d for d in _readings(found) if d is not None]
             if read and min(read) > when + GRACE:
                 yield index, found, min(read)
@@ -164,19 +164,19 @@ def _date(year: str, month: str | int, day: str | int) -> date | None:
 
 
 def redact(text: str, when: date | None = None) -> Redacted:
-    """Remove the sentences that tell the outcome.
+    """Remove the sentences that state the outcome.
 
     Parameters
     ----------
     text : str
     when : date, optional
-        Of the report: sentences with a later date (by more than a month) are removed too.
+        Date of the report; sentences with a later date (by more than a month) are also removed.
 
     Returns
     -------
     Redacted
-        An untouched text where nothing is removed. A removed question, or a field name with
-        nothing behind its colon, takes its answer with it.
+        The text is unchanged if nothing is removed. After a removed question, or a field name
+        without content after its colon, the answer is also removed.
     """
     parts = sentences(text)
     gone = {hit.index for hit in hits(parts) if hit.kind == STATEMENT}

@@ -1,4 +1,4 @@
-"""The report texts of a study: read, redacted where it says so, and remembered."""
+"""The report texts of a study: reading, redaction if requested, caching."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["StudyTexts", "redacted", "study_texts"]
 
 @dataclass(frozen=True, eq=False)
 class StudyTexts:
-    """Texts as models see them.
+    """Texts for models.
 
     Parameters
     ----------
     texts : mapping of patient to str
-        In order of the ids; without patients of whose text nothing is left.
+        In order of the ids; without patients with no remaining text.
     dates : mapping of patient to date
     removed : int
-        Sentences that were removed.
+        Number of removed sentences.
     shortened : int
-        Patients who lost some.
+        Number of patients with removed sentences.
     emptied : int
-        Patients who lost all.
+        Number of patients with no remaining text.
     """
 
     texts: Mapping[str, str]
@@ -39,14 +39,14 @@ class StudyTexts:
 
     @property
     def said(self) -> str:
-        """What was removed, in a sentence."""
+        """A sentence about the removed text."""
         text = f"{self.removed} sentences that state the outcome were removed from the reports of"
         text += f" {self.shortened} patients"
         return text + (f"; {self.emptied} of them have no text left" if self.emptied else "")
 
 
 def redacted(table: ReportTable) -> StudyTexts:
-    """Remove the sentences that tell the outcome, and count them."""
+    """Remove the sentences that state the outcome, and count them."""
     found = {p: redact(text, table.dates.get(p)) for p, text in table.texts.items()}
     texts = {p: r.text for p, r in found.items() if r.text.strip()}
     removed = [r.removed for r in found.values() if r.removed]
@@ -54,7 +54,7 @@ def redacted(table: ReportTable) -> StudyTexts:
 
 
 def study_texts(source: ReportTexts, patient_column: str) -> StudyTexts:
-    """Read the texts that a study names; a process remembers the last until the file changes.
+    """Read the texts of a study; a process caches the last ones until the file changes.
 
     Raises
     ------

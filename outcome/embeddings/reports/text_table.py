@@ -1,4 +1,4 @@
-"""Report texts as users have them: a table with a text per patient, or a folder of text files."""
+"""Report texts of users: a table with a text per patient, or a folder of text files."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ __all__ = ["ReportTable", "read_report_texts"]
 
 @dataclass(frozen=True)
 class ReportTable:
-    """Texts of patients, as they were read.
+    """Texts of patients, as read.
 
     Parameters
     ----------
     texts : mapping of patient to str
-        In order of the ids. Several rows of one patient are one text, in the table's order.
+        In order of the ids. Several rows of a patient are joined to one text, in the order of the
+        table.
     dates : mapping of patient to date
-        Latest date of the patient's reports, where a column gives it.
+        Latest date of the reports of a patient, if there is a column of dates.
     empty : tuple of str
         Patients with a row, but without a text.
     """
@@ -58,7 +59,7 @@ def read_report_texts(
     Raises
     ------
     EmbeddingError
-        Everything that is wrong with it, at once.
+        The texts are invalid; the message lists all problems.
     """
     problems = Problems(f"report texts {path.name}")
     if path.is_dir():

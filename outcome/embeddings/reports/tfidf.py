@@ -1,6 +1,6 @@
-"""Report vectors learned from the texts themselves: TF-IDF and truncated SVD, per development set.
+"""Report vectors learned from the texts of a development set: TF-IDF and truncated SVD.
 
-Nothing is downloaded, and any language with spaces between words will do. Vocabulary, document
+Nothing is downloaded, and any language with spaces between words is supported. Vocabulary, document
 frequencies and SVD are fitted on the development patients of an outer fold only, so the vectors of
 a patient differ between folds.
 """
@@ -57,21 +57,21 @@ class TfidfSvd:
         reports : sequence of sequence of str
             Chunks of each report.
         components : int
-            Length of a vector; less where there are fewer terms or chunks.
+            Length of a vector; shorter if there are fewer terms or chunks.
 
         Notes
         -----
-        Terms that fewer than 3 reports have are left out, and beyond 20,000 the rarest ones. A
-        report counts once for a term, however long it is. Term counts enter as 1 + log(count),
+        Terms in fewer than 3 reports are dropped, and beyond 20,000 terms the rarest ones. A report
+        counts once for a term, whatever its length. Term counts are transformed to 1 + log(count);
         chunks have unit length before the SVD.
 
         Raises
         ------
         EmbeddingError
-            The reports have hardly a word in common.
+            The reports have hardly any words in common.
         """
         flat = [chunk for report in reports for chunk in report]
-        # Late: it takes a second, and whoever predicts with a trained model learns no words.
+        # Imported here: it takes a second and is not needed for predictions.
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import CountVectorizer
 
@@ -84,7 +84,7 @@ class TfidfSvd:
         frequency = _reports_with(counts, owner, len(reports))
         names = counter.get_feature_names_out()
         known = np.flatnonzero(frequency >= min(FEWEST_REPORTS, len(reports)))
-        # Of equally frequent terms the first of the alphabet is kept: names are sorted.
+        # Among equally frequent terms the alphabetically first is kept.
         known = np.sort(known[np.argsort(-frequency[known], kind="stable")][:MOST_TERMS])
         if len(known) < 2:
             raise EmbeddingError(
@@ -95,7 +95,7 @@ class TfidfSvd:
         weights = _weigh(counts[:, known], idf)
         d = max(1, min(components, len(known) - 1, len(flat) - 1))
         svd = TruncatedSVD(d, n_iter=7, random_state=0)
-        # One thread: sums in another order would make results depend on the number of jobs.
+        # One thread, because another order of sums would make results depend on the number of jobs.
         with threadpool_limits(1):
             svd.fit(weights)
         return cls(tuple(names[known].tolist()), idf, np.asarray(svd.components_))
@@ -113,7 +113,7 @@ class TfidfSvd:
 
 
 def _reports_with(counts: sparse.csr_matrix, owner: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """In how many reports each term is."""
+    """Count the reports with each term."""
     belongs = sparse.csr_matrix(
         (np.ones(len(owner)), (owner, np.arange(len(owner)))), (n, len(owner))
     )
@@ -130,7 +130,7 @@ def _weigh(counts: sparse.csr_matrix, idf: NDArray[np.float64]) -> sparse.csr_ma
 
 @dataclass(frozen=True)
 class FittedReports:
-    """Vectors of every patient's chunks, as one fold's development patients define them."""
+    """Vectors of the chunks of all patients, as learned from the development patients of a fold."""
 
     rows: Mapping[str, NDArray[np.float32]]
     dimension: int
@@ -156,12 +156,12 @@ class FittedReports:
 
 @dataclass(frozen=True)
 class TextReports:
-    """Report texts whose vectors are learned anew from each fold's development patients.
+    """Report texts whose vectors are learned from the development patients of each fold.
 
     Parameters
     ----------
     source : ReportTexts
-        The texts are read where they are needed and kept nowhere else.
+        The texts are read when needed and not stored elsewhere.
     patient_column : str
     rows : mapping of patient to str
         A hash of the patient's chunks and of the settings.
@@ -176,7 +176,7 @@ class TextReports:
 
     @property
     def dimension(self) -> int:
-        """Length of a vector, at most."""
+        """Maximum length of a vector."""
         return self.source.components
 
     @property
@@ -189,7 +189,7 @@ class TextReports:
         return replace(self, rows={p: r for p, r in self.rows.items() if p in patients})
 
     def vectors(self, patient: str) -> NDArray[np.float32] | None:
-        """Refuse: vectors exist only once a development set is known (see `fitted`)."""
+        """Raise an error: vectors exist only for a given development set (see `fitted`)."""
         raise RuntimeError("these report vectors depend on the fold; use StudyData.of_fold")
 
     def content(self, patient: str) -> bytes:
@@ -206,7 +206,7 @@ class TextReports:
 
 @dataclass(frozen=True, eq=False)
 class _Fitting:
-    """What a fitting depends on; equal where its key is, so that a process can remember it."""
+    """Inputs of a fit; compared by their key, for caching in a process."""
 
     reports: TextReports
     development: tuple[str, ...]
@@ -238,7 +238,7 @@ def _remembered(fitting: _Fitting) -> FittedReports:
 def report_chunks(
     source: ReportTexts, patient_column: str
 ) -> Mapping[str, tuple[str, tuple[str, ...]]]:
-    """Return patient -> (hash, chunks), redacted where the study says so.
+    """Return patient -> (hash, chunks), redacted if requested in the study.
 
     Raises
     ------

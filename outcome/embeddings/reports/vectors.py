@@ -1,6 +1,6 @@
-"""Report embeddings: vectors from an HDF5 file, or made of the texts that a study names.
+"""Report embeddings: vectors from an HDF5 file, or from the texts of a study.
 
-In the file there is one dataset per patient, of shape (d,) or (chunks, d).
+The file has one dataset per patient, of shape (d,) or (chunks, d).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Reports(Protocol):
 
     @property
     def encoder(self) -> str:
-        """Where the vectors come from; empty where nothing says so."""
+        """Encoder of the vectors; empty if unknown."""
 
     @property
     def unmatched(self) -> int:
@@ -48,10 +48,10 @@ class Reports(Protocol):
         """Return the reports of some patients."""
 
     def content(self, patient: str) -> bytes:
-        """Return what a fit that sees this patient depends on; empty without a report."""
+        """Return a hash of a patient's report, on which fits depend; empty without one."""
 
     def fitted(self, development: Sequence[str]) -> Reports:
-        """Return reports with vectors, learned from the development patients where they are."""
+        """Return reports with vectors, which may be learned from the development patients."""
 
     def vectors(self, patient: str) -> NDArray[np.float32] | None:
         """Chunks of one patient, shape (chunks, d); None without a report."""
@@ -66,10 +66,10 @@ class VectorReports:
     path : Path
         A numpy file, shape (all chunks, d), float32.
     rows : mapping of patient to (start, stop)
-        Which rows are whose.
+        Rows of each patient.
     dimension : int
     encoder : str
-        As the source names it; empty where it does not.
+        Encoder named in the source; empty if it does not name it.
     unmatched : int
         Datasets in the source of patients who are not in the cohort.
     """
@@ -93,12 +93,12 @@ class VectorReports:
         return vectors[start:stop]
 
     def content(self, patient: str) -> bytes:
-        """Return what a fit that sees this patient depends on."""
+        """Return a hash of the report of a patient, on which fits depend."""
         vectors = self.vectors(patient)
         return b"" if vectors is None else vectors.tobytes()
 
     def fitted(self, development: Sequence[str]) -> VectorReports:
-        """Return itself: the vectors are the same in every fold."""
+        """Return the same object, because the vectors are the same in every fold."""
         return self
 
 
@@ -109,15 +109,15 @@ def read_reports(
     problems: Problems,
     progress: CountProgress = no_progress,
 ) -> Reports | None:
-    """Read the reports that a study names, as vectors or as texts.
+    """Read the reports of a study, as vectors or as texts.
 
-    Texts are turned into vectors on first use, and these are kept with the packed store; those
-    of `tfidf-svd` are made anew for each fold.
+    Texts are encoded on first use, and the vectors are kept with the packed store; those of
+    `tfidf-svd` are learned in each fold.
 
     Returns
     -------
     Reports or None
-        None where they cannot be used; `problems` then says why.
+        None if they cannot be used; `problems` then contains the reason.
     """
     source = study.embeddings.reports
     if not isinstance(source, ReportTexts):
@@ -125,7 +125,7 @@ def read_reports(
     try:
         if source.learned:
             return _texts(source, study, cohort)
-        # Late: what encodes texts needs torch, which a study of vectors may do without.
+        # Imported here, because encoding of texts needs torch, unlike a study of vectors.
         from outcome.embeddings.reports.embed import cached_vectors
 
         path = cached_vectors(source, study.columns.patient, store.folder / "reports", progress)
@@ -156,11 +156,11 @@ def _read_vectors(
     Returns
     -------
     Reports or None
-        None where the file cannot be used; `problems` then says why.
+        None if the file cannot be used; `problems` then contains the reason.
 
     Notes
     -----
-    A patient without a dataset, or with one of no rows, has no report.
+    A patient without a dataset, or with an empty dataset, has no report.
     """
     if not path.is_file():
         problems.add(f"embeddings.reports: there is no file {path}")
@@ -203,7 +203,7 @@ def _read_vectors(
 def pack_reports(
     given: Mapping[str, NDArray[Any]], store: PackedStore, problems: Problems
 ) -> VectorReports | None:
-    """Put report vectors that are given in memory into the store.
+    """Put report vectors in memory into the store.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def pack_reports(
     Returns
     -------
     VectorReports or None
-        None where they cannot be used.
+        None if they cannot be used.
     """
     vectors: dict[str, NDArray[np.float32]] = {}
     bad: dict[str, list[str]] = {}

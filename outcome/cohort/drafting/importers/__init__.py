@@ -73,7 +73,7 @@ def draft_import(
     patches: Sequence[str],
     files: Collection[str] = (),
 ) -> Draft:
-    """Read a peer's files.
+    """Read the files of another tool.
 
     Parameters
     ----------
@@ -81,17 +81,17 @@ def draft_import(
         One of `LAYOUTS`.
     source : Source
     name : str
-        Of the study.
+        Name of the study.
     patches : sequence of str
-        Folders of features, as the study file shall name them.
+        Folders of features, as written in the study file.
     files : collection of str
-        Slides that have a feature file there: where a layout has no column of slides, they are
-        matched to patients by the beginning of their names.
+        Slides with a feature file. If a layout has no column of slides, they are matched to
+        patients by the beginning of their names.
 
     Raises
     ------
     CohortError
-        The files are not what the layout says.
+        The files do not match the layout.
     """
     if not source.path.exists():
         raise CohortError(f"there is no file or folder {source.path}")

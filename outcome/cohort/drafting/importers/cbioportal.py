@@ -2,7 +2,7 @@
 
 Endpoints are the pairs `<NAME>_STATUS, <NAME>_MONTHS` (OS, DSS, DFS, PFS). Since 2020 a status
 begins with its code, as in `0:LIVING` and `1:DECEASED`; older ones are the words that cBioPortal's
-"file formats" page lists. Clinical attributes that a patient has one value of are kept.
+"file formats" page lists. Clinical attributes with one value per patient are kept.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _meaning(code: str) -> int | str:
 
 
 def _with_samples(table: pd.DataFrame, path: Path, notes: list[str]) -> pd.DataFrame:
-    """Add the attributes of samples of which every patient has one value."""
+    """Add the attributes of samples with one value per patient."""
     samples = read_table(path).with_plain_numbers().frame
     require_columns(samples, [PATIENT], path.name)
     new = [str(c) for c in samples if c not in table and c != "SAMPLE_ID"]

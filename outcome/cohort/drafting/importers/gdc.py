@@ -1,9 +1,9 @@
 """GDC: `clinical.tsv` of the portal, with vital status, days to death and to last follow-up.
 
-Overall survival: the time to death, else to the last follow-up. Columns have their names of today
-(`cases.submitter_id`, `demographic.vital_status`) or before 2024 (`case_submitter_id`,
-`vital_status`). The portal repeats a case for each diagnosis and treatment: rows that do not differ
-in the columns that are kept become one.
+Overall survival: the time to death, else to the last follow-up. Columns have their current names
+(`cases.submitter_id`, `demographic.vital_status`) or those before 2024 (`case_submitter_id`,
+`vital_status`). The portal repeats a case for each diagnosis and treatment: rows that are identical
+in the kept columns are merged.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """nnMIL: `dataset.json` and a table `slide_id, patient_id, split, event, time` (or `label`).
 
 The unit of the times is `labels: {time_unit: ...}` of `dataset.json`. Folds are those of
-`dataset_plan.json`, where nnMIL has planned the experiment, else the column `split`; its training
-and validation sets are both development. Written from nnMIL's source of October 2025 (commit
-be0ba05).
+`dataset_plan.json`, if nnMIL has planned the experiment, else the column `split`; its training and
+validation sets are both development. Written from nnMIL's source of October 2025 (commit be0ba05).
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ def import_nnmil(source: Source) -> Imported:
 
 
 def _planned(path: Path, table: pd.DataFrame) -> list[GivenFold]:
-    """Return the folds that nnMIL has planned; none where there is no plan."""
+    """Return the folds planned by nnMIL; none without a plan."""
     if not path.is_file():
         return []
     splits = read_settings(path).get("data_splits")
@@ -86,7 +85,7 @@ def _planned(path: Path, table: pd.DataFrame) -> list[GivenFold]:
 
 
 def _of_column(table: pd.DataFrame) -> list[GivenFold]:
-    """Return the one fold that the column `split` describes; none without test patients."""
+    """Return the fold of the column `split`; none without test patients."""
     if "split" not in table:
         return []
     role = table["split"].str.strip().str.lower()

@@ -1,9 +1,8 @@
 """PathBench-MIL: a table with `slide, patient, dataset` and `time, event`, or `category`.
 
-`dataset` names the cohort of a slide; the settings of PathBench-MIL say which are for training and
-which for testing, and they are not read. Where the values are `train` and `test` they are taken for
-one given split. The table does not say the unit of the times. Written from PathBench-MIL's source
-(commit 06c35c1).
+`dataset` names the cohort of a slide; the settings of PathBench-MIL, which are not read, assign
+datasets to training and testing. The values `train` and `test` are read as one given split. The
+table does not contain the unit of the times. Written from PathBench-MIL's source (commit 06c35c1).
 """
 
 from __future__ import annotations

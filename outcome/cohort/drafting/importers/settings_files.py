@@ -1,4 +1,4 @@
-"""Settings that a tool keeps next to its table: JSON or YAML, of a bounded size."""
+"""Settings files of tools: JSON or YAML, with a limit of size."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_settings(path: Path) -> Mapping[str, Any]:
     Raises
     ------
     CohortError
-        It is absent, too large, or holds no mapping.
+        The file is missing, too large, or contains no mapping.
     """
     if not path.is_file():
         raise CohortError(f"there is no file {path}")

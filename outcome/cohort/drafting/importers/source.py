@@ -1,4 +1,4 @@
-"""What every importer takes and gives, and the steps that they share."""
+"""Input and result of importers, and shared steps."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ TABLES = (".csv", ".tsv", ".xlsx", ".parquet", ".zip")
 
 @dataclass(frozen=True)
 class Source:
-    """Where a peer's files are, and what the user says of them.
+    """Location of the files of another tool, and the choices of the user.
 
     Parameters
     ----------
     path : Path
         Folder or table.
     splits, table : Path or None
-        Split files and a further table (clinical or of slides), where they are elsewhere.
+        Split files and a further table (clinical or of slides), if they are in another place.
     endpoint : str
-        Which of several: `os`, `dss`, `pfi`, or a task; empty for the first.
+        Endpoint, if there are several: `os`, `dss`, `pfi`, or a task; empty for the first.
     positive : str
         Code of the positive class of a label.
     columns : mapping
-        `time`, `event`, `unit`: of tables that name them freely.
+        `time`, `event`, `unit`, for tables with free column names.
     """
 
     path: Path
@@ -52,14 +52,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Imported:
-    """What an importer understood.
+    """Result of an importer.
 
     Parameters
     ----------
     table : DataFrame
-        The cohort, every cell as text.
+        The cohort table, all cells as text.
     patient, slide : str
-        Columns; `slide` is empty where the files have none.
+        Columns; `slide` is empty if the files have none.
     endpoint : dict
         The section of the study file.
     folds : sequence of GivenFold
@@ -67,9 +67,9 @@ class Imported:
         Further tables to write.
     notes : sequence of str
     covariates : mapping of kind to sequence of str, optional
-        By default the clinical columns that are known by their names.
+        By default the clinical columns recognised by name.
     patches : sequence of str
-        Folders of features that the files name.
+        Folders of features named in the files.
     """
 
     table: pd.DataFrame
@@ -84,12 +84,12 @@ class Imported:
 
 
 def require_columns(table: pd.DataFrame, columns: Sequence[str], where: str) -> None:
-    """Refuse a table that lacks columns.
+    """Refuse a table with missing columns.
 
     Raises
     ------
     CohortError
-        Some are not there.
+        Some columns are missing.
     """
     if missing := [c for c in columns if c not in table]:
         raise CohortError(
@@ -101,7 +101,7 @@ def require_columns(table: pd.DataFrame, columns: Sequence[str], where: str) -> 
 def read_folds(
     path: Path | None, layout: str, table: pd.DataFrame, patient: str, slide: str
 ) -> tuple[list[GivenFold], list[str]]:
-    """Read the folds; ids that are not in the table are noted."""
+    """Read the folds; ids that are not in the table are reported."""
     if path is None:
         return [], ["no split files were found: folds will be drawn"]
     slides = dict(zip(table[slide].map(slide_name), table[patient], strict=True)) if slide else {}
@@ -133,7 +133,7 @@ def numbered_splits(source: Source, table: Path) -> Path | None:
     Raises
     ------
     CohortError
-        There are several, and not one alone has the name of the table.
+        There are several, and not exactly one has the name of the table.
     """
     if source.splits is not None:
         return source.splits
@@ -152,7 +152,7 @@ def numbered_splits(source: Source, table: Path) -> Path | None:
 
 
 def once_per_slide(table: pd.DataFrame, slide: str, where: str) -> pd.DataFrame:
-    """Drop rows that repeat in every fold; the same slide with other values is refused."""
+    """Drop rows repeated in every fold; a slide with different values is refused."""
     table = table.drop_duplicates()
     twice = table.loc[table[slide].duplicated(), slide].tolist()
     if twice:
@@ -164,7 +164,7 @@ def once_per_slide(table: pd.DataFrame, slide: str, where: str) -> pd.DataFrame:
 
 
 def joined(table: pd.DataFrame, clinical: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return a table with the columns of a clinical table that it lacks, by `case_id`."""
+    """Add missing columns from a clinical table, by `case_id`."""
     require_columns(clinical, ["case_id"], name)
     new = [c for c in clinical if c == "case_id" or c not in table]
     if clinical["case_id"].duplicated().any():
