@@ -13,8 +13,8 @@ Companion files are read by `slideflow` and `slide2vec`; one file for all slides
 `text_vectors` and `stamp_vectors` (see `vectors`). A format is added by a module and a line in
 `SUFFIXES`, `SIDECARS` or `TABLES`.
 
-No code in a file is ever run, nothing outside the file (and its companions) is opened, and no array
-is made before its size has been compared with the size of the file.
+No code in a file is ever run, and nothing outside the file (and its companion files) is opened. The
+size of an array is compared with the size of the file before memory is allocated.
 """
 
 from __future__ import annotations
@@ -77,22 +77,22 @@ Found = TypeVar("Found")
 
 
 def read_file(path: Path, names: Names | None = None, layout: str = "") -> SlidePatches:
-    """Read one file of patch embeddings, whatever tool wrote it.
+    """Read one file of patch embeddings of any supported tool.
 
     Parameters
     ----------
     path : Path
         One of `SUFFIXES`.
     names : Names, optional
-        Of the arrays inside; by default those that the tools use.
+        Names of the arrays inside; by default those of the tools.
     layout : str
-        What the user declared; empty where it is to be detected.
+        Layout declared by the user; empty if it is to be detected.
 
     Raises
     ------
     EmbeddingError
-        The file is empty, cut short, of unknown layout, claims more than it can hold, reaches
-        outside itself, or holds values that are not finite numbers.
+        The file is empty, truncated, has an unknown layout, declares more data than it contains,
+        refers to other files, or contains values that are not finite numbers.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -111,19 +111,19 @@ def read_file(path: Path, names: Names | None = None, layout: str = "") -> Slide
 
 
 def read_table_of_vectors(path: Path, names: Names | None = None) -> VectorTable:
-    """Read a file that holds a vector for each slide or patient; the last ones are kept in memory.
+    """Read a file with one vector per slide or patient; the last files are kept in memory.
 
     Parameters
     ----------
     path : Path
         One of `TABLES`.
     names : Names, optional
-        `features`: the array or the columns that hold the vectors, where there are several.
+        `features`: the array or the columns of the vectors, if there are several.
 
     Raises
     ------
     EmbeddingError
-        As for `read_file`; or it is a pickle, which is never read.
+        As for `read_file`, or the file is a pickle, which is never read.
     """
     status = path.stat()
     return _read_table(path.absolute(), status.st_size, status.st_mtime_ns, names or Names())
@@ -152,7 +152,7 @@ def read_row(path: Path, row: str, names: Names | None = None, layout: str = "")
     row : str
         The slide or patient.
     layout : str
-        What the user declared.
+        Layout declared by the user.
     """
     table = read_table_of_vectors(path, names)
     if row not in table.rows:
@@ -162,7 +162,7 @@ def read_row(path: Path, row: str, names: Names | None = None, layout: str = "")
 
 
 def _readable(path: Path, read: Callable[[], Found]) -> Found:
-    """Return what a reader returns; everything that libraries raise is said of the file."""
+    """Call a reader; exceptions of libraries are converted to errors about the file."""
     try:
         if not is_store(path) and path.stat().st_size == 0:
             raise EmbeddingError(f"{path.name} is empty (0 bytes)")

@@ -1,4 +1,4 @@
-"""What every reader returns, and the checks that all of them share."""
+"""Result of readers, and shared checks."""
 
 from __future__ import annotations
 
@@ -17,65 +17,65 @@ __all__ = [
 ]  # fmt: skip
 
 ROOM = 1 << 24
-"""Bytes that any file may claim: small files compress well."""
+"""Bytes that any file may declare, because small files compress well."""
 EXPANSION = 4
-"""Times its own size that a (compressed) file may claim beyond that."""
+"""Multiple of its own size that a (compressed) file may declare beyond that."""
 BLOCK = 1 << 22
 FEATURES = ("features", "feats")
 
 
 @dataclass(frozen=True)
 class Names:
-    """Names of the arrays inside a file; by default those that the tools use."""
+    """Names of the arrays inside a file; by default those of the tools."""
 
     features: str | None = None
     coords: str | None = None
 
     @property
     def features_tried(self) -> tuple[str, ...]:
-        """Names under which the vectors may be, in order."""
+        """Possible names of the vectors, in order."""
         return (self.features,) if self.features else FEATURES
 
     @property
     def coords_tried(self) -> tuple[str, ...]:
-        """Names under which the coordinates may be, in order."""
+        """Possible names of the coordinates, in order."""
         return (self.coords,) if self.coords else ("coords",)
 
 
 @dataclass(frozen=True)
 class Raw:
-    """Arrays as a file holds them, any shape."""
+    """Original arrays of a file, with any shape."""
 
     features: NDArray[Any]
     coords: NDArray[Any] | None = None
     encoder: str = ""
     layout: str = ""
     coords_problem: str = ""
-    """Why coordinates that are there cannot be read: training does without them."""
+    """Reason why existing coordinates cannot be read; training does not need them."""
 
     def but(self, **changes: Any) -> Raw:
-        """Return the same with some fields changed."""
+        """Return a copy with some fields changed."""
         return replace(self, **changes)
 
 
 @dataclass(frozen=True)
 class SlidePatches:
-    """What one file holds.
+    """Content of one file.
 
     Parameters
     ----------
     features : array, shape (n, d)
-        n is 1 for a slide-level vector; d is 0 where an empty file does not say.
+        n is 1 for a slide-level vector; d is 0 if it is unknown for an empty file.
     coords : array, shape (n, 2)
-        NaN where the file has none that can be read.
+        NaN if the file has no readable coordinates.
     encoder : str
-        As the file names it; empty where it does not.
+        Encoder named in the file; empty if the file does not name it.
     layout : str
-        `trident`, `clam`, `stamp`, `slideflow`, `tensor` or `numpy`; or what the user declared.
+        `trident`, `clam`, `stamp`, `slideflow`, `tensor` or `numpy`; or as declared by the user.
     coords_problem : str
-        Why the file's coordinates cannot be read; empty where they can, or where there are none.
+        Reason why the coordinates cannot be read; empty if they can, or if there are none.
     files : tuple of (int, mapping)
-        Patches of each file, in order, and what it says of their geometry (`patch_geometry`).
+        Number of patches of each file, in order, and their geometry (`patch_geometry`).
     """
 
     features: NDArray[Any]
@@ -87,12 +87,12 @@ class SlidePatches:
 
 
 def check_claim(claimed: int, size: int, name: str) -> None:
-    """Refuse an array larger than its file can hold, before memory is taken for it.
+    """Refuse an array larger than its file allows, before memory is allocated.
 
     Parameters
     ----------
     claimed, size : int
-        Bytes of the array, and of the file.
+        Sizes of the array and of the file, in bytes.
     name : str
     """
     if claimed > ROOM + EXPANSION * size:
@@ -103,12 +103,12 @@ def check_claim(claimed: int, size: int, name: str) -> None:
 
 
 def numbers(array: NDArray[Any], what: str, name: str) -> NDArray[Any]:
-    """Return the array where it holds numbers.
+    """Return the array if it contains numbers.
 
     Raises
     ------
     EmbeddingError
-        It holds text, objects, records or complex numbers.
+        It contains text, objects, records or complex numbers.
     """
     if array.dtype.kind not in "fiu":
         raise EmbeddingError(f"{name}: {what} contains {array.dtype}, not numbers")
@@ -116,12 +116,12 @@ def numbers(array: NDArray[Any], what: str, name: str) -> NDArray[Any]:
 
 
 def as_patches(raw: Raw, name: str, layout: str = "") -> SlidePatches:
-    """Bring any shape that tools write to (n, d), with coordinates of (n, 2).
+    """Convert the shapes written by tools to (n, d), with coordinates of shape (n, 2).
 
     Raises
     ------
     EmbeddingError
-        The shape is none of (n, d), (1, n, d), (d,); or values are not finite numbers.
+        The shape is not (n, d), (1, n, d) or (d,), or values are not finite numbers.
     """
     features = _features(numbers(raw.features, "'features'", name), name)
     n = len(features)
@@ -135,9 +135,10 @@ def as_patches(raw: Raw, name: str, layout: str = "") -> SlidePatches:
 def read_coords_with(
     read: Callable[[], NDArray[Any] | None],
 ) -> tuple[NDArray[Any] | None, str]:
-    """Read coordinates; where that fails, return None and the reason.
+    """Read coordinates; if this fails, return None and the reason.
 
-    Only maps of a slide need coordinates: unlike vectors, they never stop a study.
+    Only maps of a slide need coordinates. Unlike vectors, unreadable coordinates never stop a
+    study.
     """
     try:
         return read(), ""
@@ -157,7 +158,7 @@ def _features(array: NDArray[Any], name: str) -> NDArray[Any]:
     if features.dtype.itemsize > 4 or features.dtype.kind != "f" or not features.dtype.isnative:
         with np.errstate(over="ignore"):
             features = features.astype(np.float32)
-    # By blocks: the mask of a whole slide would take as much memory again.
+    # In blocks, because the mask of a whole slide would need as much memory as the slide.
     rows = max(1, BLOCK // shape[1])
     parts = (features[i : i + rows] for i in range(0, len(features), rows))
     bad = sum(
@@ -169,13 +170,15 @@ def _features(array: NDArray[Any], name: str) -> NDArray[Any]:
 
 
 def _all_finite(features: NDArray[Any]) -> bool:
-    if features.dtype == np.float16:  # numpy is slow here: look for the exponent of NaN, infinity
+    if (
+        features.dtype == np.float16
+    ):  # faster than numpy: checks for the exponent of NaN and infinity
         return not ((features.view(np.uint16) & 0x7C00) == 0x7C00).any()
     return bool(np.isfinite(features).all())
 
 
 def _coords(array: NDArray[Any] | None, n: int) -> NDArray[np.float64] | None:
-    """Bring coordinates to (n, 2): of boxes (x0, y0, x1, y1), the first two columns."""
+    """Convert coordinates to (n, 2); for boxes (x0, y0, x1, y1), the first two columns."""
     if array is None:
         return None
     if n == 0:
@@ -185,6 +188,6 @@ def _coords(array: NDArray[Any] | None, n: int) -> NDArray[np.float64] | None:
     coords = array.reshape(-1, array.shape[-1]) if array.ndim == 3 else array
     if coords.ndim == 2 and len(coords) == n and coords.shape[1] in (2, 4):
         return coords[:, :2].astype(np.float64)
-    if n == 1:  # a slide-level vector with the coordinates of the patches that it stands for
+    if n == 1:  # a slide-level vector with the coordinates of its patches
         return None
     raise EmbeddingError(f"{n} patches, but coords of shape {array.shape}")

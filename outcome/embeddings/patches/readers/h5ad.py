@@ -1,7 +1,7 @@
 """AnnData in HDF5 (`.h5ad`): vectors in `X`, or in `obsm`; ids are the names of `obs`.
 
-Read with h5py alone, as anndata 0.8 to 0.12 write it (`encoding-type: anndata`), so that the checks
-of every other HDF5 file apply. `uns["encoder"]`, a text, names the encoder.
+Read with h5py, in the format of anndata 0.8 to 0.12 (`encoding-type: anndata`), so that the checks
+of other HDF5 files apply. `uns["encoder"]`, a text, names the encoder.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def read_h5ad(path: Path, names: Names) -> VectorTable:
     Raises
     ------
     EmbeddingError
-        It is no AnnData, its vectors are sparse, or it has no array of that name.
+        It is not an AnnData file, its vectors are sparse, or it has no array with this name.
     """
     heaps = Heaps(path)
     with h5py.File(path, "r") as file:
@@ -58,7 +58,7 @@ def read_h5ad(path: Path, names: Names) -> VectorTable:
 
 
 def _member(group: h5py.Group, key: str, name: str) -> h5py.Dataset | h5py.Group:
-    """Return what a group holds under a path, where no part of it is a link to elsewhere."""
+    """Return the object of a group under a path, if no part of the path is an external link."""
     found = group
     for part in key.split("/"):
         inside = list(found) if isinstance(found, h5py.Group) else []

@@ -29,11 +29,11 @@ __all__ = ["read_coords", "read_dataset", "read_hdf5", "text_attribute"]
 
 LONGEST_TEXT = 1000
 OF_SLIDES = "slide_features_"
-"""How TRIDENT calls the folder of slide-level vectors, before the name of their encoder."""
+"""Prefix of TRIDENT's folders of slide-level vectors, before the name of the encoder."""
 
 
 def read_hdf5(path: Path, names: Names) -> Raw:
-    """Read the arrays of one HDF5 file; links and data kept elsewhere are not followed."""
+    """Read the arrays of one HDF5 file; links and external data are not followed."""
     size = path.stat().st_size
     heaps = Heaps(path)
     with h5py.File(path, "r") as file:
@@ -56,7 +56,7 @@ def read_hdf5(path: Path, names: Names) -> Raw:
 
 
 def _tool(file: h5py.File, key: str, path: Path) -> tuple[str, str]:
-    """Return the tool that wrote a file, and the encoder that its place names."""
+    """Return the tool that wrote a file, and the encoder in the name of its folder."""
     if key == "feats":
         return "stamp", ""
     data, one_vector = file[key], len(file[key].shape) == 1
@@ -71,7 +71,7 @@ def _tool(file: h5py.File, key: str, path: Path) -> tuple[str, str]:
 
 
 def read_coords(path: Path) -> NDArray[Any] | None:
-    """Return the coordinates that a file holds, None where it has none."""
+    """Return the coordinates of a file; None if it has none."""
     with h5py.File(path, "r") as file:
         return _coords(file, ("coords",), path)
 
@@ -94,12 +94,12 @@ def _named(file: h5py.File, tried: Sequence[str], name: str) -> str | None:
 
 
 def read_dataset(data: h5py.Dataset, name: str, size: int) -> NDArray[Any]:
-    """Return the numbers of a dataset, none of which is kept in another file.
+    """Return the numbers of a dataset without external storage.
 
     Raises
     ------
     EmbeddingError
-        It holds no numbers, or claims more than a file of `size` bytes can hold.
+        It does not contain numbers, or declares more than a file of `size` bytes can contain.
     """
     if data.is_virtual or data.external:
         raise EmbeddingError(f"{name}: {data.name!r} stores its numbers in another file")
@@ -110,13 +110,13 @@ def read_dataset(data: h5py.Dataset, name: str, size: int) -> NDArray[Any]:
     if 0 in data.shape:
         return np.empty(data.shape, data.dtype)
     check_claim(math.prod(data.shape) * data.dtype.itemsize, size, name)
-    # A dataset can be stored in larger chunks than it has rows, and each is unpacked whole.
+    # Chunks of a dataset can be larger than its number of rows, and are always unpacked completely.
     check_claim(math.prod(data.chunks or (0,)) * data.dtype.itemsize, size, name)
     return np.asarray(data[()])
 
 
 def text_attribute(attributes: h5py.AttributeManager, heaps: Heaps, *names: str) -> str:
-    """Return the first of these attributes that is a short text; empty where none is."""
+    """Return the first of these attributes that is a short text; empty if there is none."""
     for key in names:
         if key not in attributes:
             continue

@@ -1,9 +1,9 @@
 """Reject HDF5 files whose text could make the HDF5 library hang or exhaust the memory.
 
-Text of variable length (the encoder's name) lies in "global heaps": a header, then objects, each
-with its own length. The library walks from object to object by these lengths without asking
-whether it moves, and it takes as much memory as a reference to an object says before it looks at
-the object. In a damaged file neither can be trusted; both are looked at here first.
+Text of variable length (the name of the encoder) is stored in "global heaps": a header, then
+objects, each with its own length. The library goes from object to object by these lengths without
+checking that it advances, and it allocates the memory declared in a reference before it checks the
+object. In a damaged file both can be wrong, so both are checked here first.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Heaps:
         self.path = path
         self.sizes: dict[tuple[int, int], int] = {}
         with self._content() as content:
-            # Addresses count from the beginning of the HDF5 part, behind a block of the user's.
+            # Addresses are relative to the beginning of the HDF5 part, after the user block.
             self.base = max(0, content.find(FILE))
             start = content.find(SIGNATURE)
             while start >= 0:
@@ -50,7 +50,7 @@ class Heaps:
                 start = content.find(SIGNATURE, start + 1)
 
     def holds(self, name: str) -> bool:
-        """Whether the text of an attribute is where, and as long as, its reference says."""
+        """Whether position and length of the text of an attribute agree with its reference."""
         key = name.encode() + b"\0"
         found = False
         with self._content() as content:
@@ -75,7 +75,7 @@ class Heaps:
         (size,) = HEADER.unpack_from(content, start)
         end = start + size
         if size < SMALLEST or end > len(content):
-            return  # no heap, or one that the library refuses itself
+            return  # no heap, or one that the library itself refuses
         at = start + HEADER.size
         while at + OBJECT.size <= end:
             index, _, length = OBJECT.unpack_from(content, at)
@@ -88,10 +88,10 @@ class Heaps:
 
 
 def _value(content: mmap.mmap, name: int, length: int) -> int | None:
-    """Return where the value of an attribute message is whose name is here; None without one.
+    """Return the position of the value of an attribute message, from that of its name; or None.
 
-    Before the name stand a version and the sizes of name, type and shape (HDF5 specification,
-    IV.A.2.m); version 1 fills each up to a multiple of 8.
+    The name is preceded by a version and the sizes of name, type and shape (HDF5 specification,
+    IV.A.2.m); version 1 pads each to a multiple of 8.
     """
     for version, before in ((1, 8), (2, 8), (3, 9)):
         start = name - before

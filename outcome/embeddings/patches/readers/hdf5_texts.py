@@ -1,4 +1,4 @@
-"""Texts in HDF5 datasets, read only where each lies inside the file and is as long as stated."""
+"""Texts in HDF5 datasets, read only if position and length of each are valid."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def read_texts(data: h5py.Dataset | h5py.Group, heaps: Heaps) -> list[str]:
     ----------
     data : Dataset
     heaps : Heaps
-        Of its file.
+        Heaps of its file.
 
     Raises
     ------
     EmbeddingError
-        It holds no texts, is packed in an unusual way, or refers to texts that are not there.
+        It does not contain texts, has an unsupported compression, or refers to missing texts.
     """
     name = heaps.path.name
     if (
@@ -55,7 +55,7 @@ def read_texts(data: h5py.Dataset | h5py.Group, heaps: Heaps) -> list[str]:
 
 
 def _references(data: h5py.Dataset, heaps: Heaps) -> Iterator[tuple[int, int, int]]:
-    """Yield (length, address, index) of every text, as the file states them."""
+    """Yield (length, address, index) of every text, as declared in the file."""
     block = REFERENCE.size
     if data.chunks is None:
         offset = data.id.get_offset()

@@ -6,8 +6,8 @@ corners (`x`, `y`), the attribute `tile_spec` of the store their size. Vectors o
 are in `uns/agg_ops/<key>/features` of a table. Written from, and tested against, lazyslide 0.13,
 wsidata 0.12 and spatialdata 0.7 (zarr formats 2 and 3).
 
-Arrays are read by zarr, after a look at their description: a store of format 2 can name a codec
-that unpickles, and a link can lead out of it.
+Arrays are read by zarr after a check of their description, because a store of format 2 can name a
+codec that unpickles, and a link can lead out of the store.
 """
 
 from __future__ import annotations
@@ -69,12 +69,12 @@ def is_store(path: Path) -> bool:
 
 
 def store_files(path: Path) -> list[Path]:
-    """Return the files of a store on which its vectors depend, in order.
+    """Return the files on which the vectors of a store depend, in order.
 
     Raises
     ------
     EmbeddingError
-        It has too many, or a link among them.
+        The store has too many files, or contains a link.
     """
     found = [p for p in (path / "zarr.json", path / ".zattrs", path / ".zgroup") if p.is_file()]
     for part in ("tables", "shapes"):
@@ -95,8 +95,8 @@ def read_lazyslide(path: Path, names: Names) -> Raw:
     ----------
     path : Path
     names : Names
-        `features`: the table, or `<table>/<key>` for an aggregated vector of the slide; needed
-        where the store has several. `coords`: the tiles, where not those that the table names.
+        `features`: the table, or `<table>/<key>` for an aggregated vector of the slide; needed if
+        the store has several. `coords`: the tiles, if they differ from those named in the table.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def read_lazyslide(path: Path, names: Names) -> Raw:
 
 
 def lazyslide_geometry(path: Path, names: Names) -> dict[str, float]:
-    """Return what a store says of its tiles (see `geometry.patch_geometry`)."""
+    """Return the geometry of the tiles of a store (see `geometry.patch_geometry`)."""
     _, _, tiles = _chosen(path, names)
     root = _attributes(path)
     slide = root.get("slide_properties")
@@ -146,13 +146,13 @@ def tiles_of(path: Path, names: Names | None = None) -> str:
 
 
 def _chosen(path: Path, names: Names) -> tuple[Path, str, str]:
-    """Return the table that is asked for, or the only one; its aggregation; and its tiles."""
+    """Return the requested or only table, its aggregation, and its tiles."""
     place = path / "tables"
     inside = sorted(place.iterdir())[:MOST_TABLES] if place.is_dir() else []
     tables = {t.name: t for t in inside if (t / "X").is_dir()}
     regions = {name: _attributes(table).get("region") for name, table in tables.items()}
     wanted, _, aggregated = (names.features or "").partition("/")
-    # Tables of other tools in the same store are not called <encoder>_<tiles>.
+    # Names of tables of other tools do not have the form <encoder>_<tiles>.
     vectors = [n for n, region in regions.items() if n.endswith(f"_{region}")]
     if names.features is None and len(vectors) == 1:
         wanted = vectors[0]
@@ -187,7 +187,7 @@ def _coordinates(path: Path, table: Path, tiles: str) -> NDArray[Any] | None:
 
 
 def _attributes(folder: Path) -> Mapping[str, Any]:
-    """Return the attributes of a group, of either format of zarr; empty where it has none."""
+    """Return the attributes of a group, in either format of zarr; empty if it has none."""
     if (folder / "zarr.json").is_file():
         found = read_json_settings(folder / "zarr.json").get("attributes")
         return found if isinstance(found, Mapping) else {}
@@ -195,13 +195,13 @@ def _attributes(folder: Path) -> Mapping[str, Any]:
 
 
 def _array(folder: Path, size: int) -> NDArray[Any]:
-    """Read one array of numbers, after a look at how it is described.
+    """Read one array of numbers after a check of its description.
 
     Parameters
     ----------
     folder : Path
     size : int
-        Bytes of the store.
+        Size of the store, in bytes.
     """
     inside = f"{folder.parent.name}/{folder.name}"
     if not folder.is_dir():

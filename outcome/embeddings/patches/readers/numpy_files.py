@@ -1,4 +1,4 @@
-"""numpy: `.npy` (one array) and `.npz` (named arrays). Object arrays are pickles: refused."""
+"""numpy: `.npy` (one array) and `.npz` (named arrays). Object arrays are pickles and refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read_arrays(path: Path, names: Names) -> Raw:
 
     Notes
     -----
-    In a `.npz` the vectors are `features`, `feats`, or the only array besides `coords`.
+    In a `.npz` the vectors are `features`, `feats`, or the only array except `coords`.
     """
     size = path.stat().st_size
     if path.suffix.lower() == ".npy":
@@ -64,13 +64,13 @@ def _member(
 
 
 def _array(file: IO[bytes], room: int, size: int, name: str) -> NDArray[Any]:
-    """Read one array, its claimed shape checked against what there is."""
+    """Read one array after a check of its declared shape."""
     version = npy.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise EmbeddingError(f"{name}: version {version} of the numpy file format is not known")
     header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a damaged header, which is refused below
+        warnings.simplefilter("ignore")  # warnings about a damaged header, which is refused below
         shape, fortran, dtype = header(file)
     if dtype.hasobject:
         raise EmbeddingError(f"{name} contains pickled objects, which are never loaded")

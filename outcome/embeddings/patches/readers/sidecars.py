@@ -1,4 +1,4 @@
-"""Files next to a tensor or array in which a tool keeps coordinates, encoder and patch size.
+"""Companion files of a tensor or array with coordinates, encoder and patch size.
 
 A tool with such files is one `Sidecar`; `readers.SIDECARS` lists them.
 """
@@ -23,17 +23,17 @@ LONGEST_TEXT = 200
 
 @dataclass(frozen=True)
 class Sidecar:
-    """How a tool's companion files are found and read.
+    """Functions that find and read the companion files of a tool.
 
     Parameters
     ----------
     tool : str
     files : callable
-        Companions of a feature file that exist; none where another tool wrote it.
+        Existing companion files of a feature file; none if another tool wrote it.
     complete : callable
-        Adds to the arrays of a feature file what its companions say.
+        Adds the content of companion files to the arrays of a feature file.
     geometry : callable
-        What they say of the patches (see `geometry.patch_geometry`).
+        Geometry of the patches in the companion files (see `geometry.patch_geometry`).
     """
 
     tool: str
@@ -43,12 +43,12 @@ class Sidecar:
 
 
 def read_json_settings(path: Path) -> Mapping[str, Any]:
-    """Return the settings in a JSON file; empty where it holds no object.
+    """Return the settings in a JSON file; empty if it contains no object.
 
     Raises
     ------
     EmbeddingError
-        It is too large, or no JSON.
+        It is too large, or not valid JSON.
     """
     if path.stat().st_size > LARGEST_SETTINGS:
         raise EmbeddingError(f"{path.name} is too large for a settings file")

@@ -1,9 +1,9 @@
 """slide2vec: `tile_embeddings/<slide>.pt` or `.npz`, described by `<slide>.meta.json`.
 
 The description names the encoder and the size of tiles. Coordinates (upper left corners, in level-0
-pixels) are in `tiles/<slide>.coordinates.npz`, next to the folder of embeddings. The paths that a
-description holds are not followed. Written from slide2vec 7.1.4 and hs2p 6.1.0. `slide_embeddings`
-and `patient_embeddings` (one vector, of shape (d,)) are described in the same way.
+pixels) are in `tiles/<slide>.coordinates.npz`, next to the folder of embeddings. Paths in the
+description are not followed. Written from slide2vec 7.1.4 and hs2p 6.1.0. `slide_embeddings` and
+`patient_embeddings` (one vector, of shape (d,)) are described in the same way.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def _description(path: Path) -> Path:
 
 
 def _coordinates(path: Path) -> list[Path]:
-    """Return where the coordinates are: one file, or none."""
+    """Return the files of coordinates: one, or none."""
     name = f"{path.stem}.coordinates.npz"
-    for root in path.parents[:2]:  # an annotation may have a folder of its own
+    for root in path.parents[:2]:  # an annotation may have a separate folder
         if root.name == "tile_embeddings":
             tiles = root.with_name("tiles")
             places = (tiles / path.parent.relative_to(root) / name, tiles / name)

@@ -1,8 +1,8 @@
 """STAMP 2.0 slide and patient encoders: one HDF5 file with a dataset for each slide or patient.
 
 The file names its encoder (`encoder`) and release (`version`). Since STAMP 2.1 every slide has a
-file of its own, with `feats` of shape (d,) or (1, d): `hdf5` reads these. Written from STAMP's
-source of both releases.
+separate file, with `feats` of shape (d,) or (1, d), which `hdf5` reads. Written from STAMP's source
+of both releases.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ MOST_SLIDES = 200_000
 
 
 def read_stamp_vectors(path: Path, names: Names) -> VectorTable:
-    """Read the vectors of all slides; no name can be declared.
+    """Read the vectors of all slides; names cannot be declared.
 
     Raises
     ------
     EmbeddingError
-        The file is of one slide, or its vectors differ in length.
+        The file contains one slide, or its vectors differ in length.
     """
     heaps = Heaps(path)
     with h5py.File(path, "r") as file:

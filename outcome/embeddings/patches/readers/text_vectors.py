@@ -2,8 +2,8 @@
 
 The vectors are the columns whose names are one word and a number (`0`, `f12`, `titan_3`), the
 largest such group of a table, in the order of their numbers; or one column of lists (parquet). The
-ids are the first column whose name means a slide, else a patient, else the first column that holds
-no number. A column `encoder` names the encoder of each row.
+ids are the first column named after slides, else after patients, else the first column without
+numbers. A column `encoder` names the encoder of each row.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def read_text_vectors(path: Path, names: Names) -> VectorTable:
     Raises
     ------
     EmbeddingError
-        It has no columns of vectors, several encoders, or cells that are no numbers.
+        It has no columns of vectors, several encoders, or cells that are not numbers.
     """
     if path.suffix.lower() in (".parquet", ".pq"):
         table = read_parquet(path)
@@ -64,7 +64,7 @@ def read_text_vectors(path: Path, names: Names) -> VectorTable:
 
 
 def _list_columns(table: pd.DataFrame, names: Names, name: str) -> list[str]:
-    """Return the column of lists; the declared one of several."""
+    """Return the column of lists; the declared one if there are several."""
     lists = [
         c
         for c in table.columns

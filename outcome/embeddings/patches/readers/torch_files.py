@@ -1,8 +1,8 @@
 """PyTorch tensors: CLAM and PANTHER (`.pt`), slideflow (`.pt` with `.index.npz`), bfloat16 as well.
 
 `torch.load(weights_only=True)` reads them; PyTorch is imported when the first such file is opened.
-It neither runs code nor imports anything, but it trusts the sizes that a file states, and a few
-descriptions make it take any memory, run without end or die. These are refused before:
+It neither runs code nor imports anything, but it trusts the sizes declared in a file. Some
+descriptions make it allocate unlimited memory, run forever or crash. These are refused first:
 
 - Members of the archive must be stored (not compressed), no larger together than the file, and
   agree with their checksums, which PyTorch does not compare.
@@ -11,8 +11,8 @@ descriptions make it take any memory, run without end or die. These are refused 
 - Tuples may be neither shared nor very many: Python computes the hash of a tuple from its items,
   every time and by recursion.
 
-An archive is mapped, not copied: no tensor can then reach beyond its file, whatever shape it
-claims. The older format, in which description and numbers stand in one stream, is read as well.
+An archive is mapped, not copied, so no tensor can extend beyond its file, whatever its declared
+shape. The older format, with description and numbers in one stream, is also read.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ TUPLES = {"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
 
 
 def read_torch(path: Path, names: Names) -> Raw:
-    """Read a tensor, or a dictionary with the tensors `features` and, where it has, `coords`."""
+    """Read a tensor, or a dictionary with the tensors `features` and, if present, `coords`."""
     found = _load(path)
     if isinstance(found, (list, tuple)) and len(found) == 1:
         (found,) = found
@@ -88,19 +88,21 @@ def read_torch(path: Path, names: Names) -> Raw:
 
 
 def _coords_of_twin(path: Path, n: int) -> NDArray[Any] | None:
-    """Return what CLAM keeps in `h5_files` next to `pt_files`, where it is of as many patches."""
+    """Return CLAM's coordinates from `h5_files`, if the number of patches agrees."""
     twin = path.parent.with_name("h5_files") / f"{path.stem}.h5"
     coords = read_coords(twin) if twin.is_file() else None
     return coords if coords is not None and len(coords) == n else None
 
 
 def _load(path: Path) -> Any:
-    """Return what PyTorch reads, after what it does not check itself."""
+    """Return the tensors read by PyTorch, after checks that PyTorch does not do."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of escapes and protocols in damaged descriptions
+        warnings.simplefilter(
+            "ignore"
+        )  # warnings about escapes and protocols in damaged descriptions
         try:
             return _load_zip(path) if zipfile.is_zipfile(path) else _load_stream(path)
-        except pickle.UnpicklingError:  # PyTorch advises to load the file unsafely
+        except pickle.UnpicklingError:  # PyTorch suggests to load the file unsafely
             raise EmbeddingError(
                 f"{path.name} is damaged, or contains more than tensors. To do: save the tensor "
                 "itself"
@@ -131,7 +133,7 @@ def _load_zip(path: Path) -> Any:
 
 
 def _load_stream(path: Path) -> Any:
-    """Read what PyTorch before 1.6 wrote: five descriptions, then the blocks."""
+    """Read the format of PyTorch before 1.6: five descriptions, then the blocks."""
     with path.open("rb") as file:
         if file.read(2) != b"\x80\x02":
             raise ValueError("neither a zip nor a stream of a tensor")
@@ -142,25 +144,25 @@ def _load_stream(path: Path) -> Any:
     import torch
 
     found = torch.load(stream, map_location="cpu", weights_only=True)
-    if stream.read(1):  # a block that is not read leaves its tensor as memory happened to be
+    if stream.read(1):  # without its block, a tensor would contain uninitialised memory
         raise EmbeddingError(f"{path.name} is damaged: it has data after its tensors")
     return found
 
 
 def _check_description(stream: BytesIO, name: str) -> None:
-    """Look at the operations of a description, none of which is followed.
+    """Check the operations of a description without executing them.
 
     Parameters
     ----------
     stream : BytesIO
-        Stands at the first operation; afterwards behind the last.
+        Positioned at the first operation; afterwards after the last.
     name : str
-        Of the file, for messages.
+        Name of the file, for messages.
 
     Raises
     ------
     EmbeddingError
-        PyTorch should not follow it.
+        PyTorch must not read it.
     ValueError
         It is damaged.
     """
@@ -187,7 +189,7 @@ def _check_description(stream: BytesIO, name: str) -> None:
 
 
 def _array(value: Any, path: Path) -> NDArray[Any]:
-    """Return a tensor as an array of its own memory, where its file holds as many numbers."""
+    """Return a tensor as an array with its own memory, if its file contains enough numbers."""
     import torch
 
     if not isinstance(value, torch.Tensor):
@@ -202,7 +204,7 @@ def _array(value: Any, path: Path) -> NDArray[Any]:
 
 
 def _check_extent(tensor: torch.Tensor, path: Path) -> None:
-    """Refuse a tensor that repeats its numbers, or that lies outside of its block."""
+    """Refuse a tensor that repeats its numbers, or that extends beyond its block."""
     held = tensor.untyped_storage().nbytes() // tensor.element_size()
     steps = zip(tensor.shape, tensor.stride(), strict=True)
     last = tensor.storage_offset() + sum((n - 1) * s for n, s in steps)

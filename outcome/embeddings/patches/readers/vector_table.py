@@ -1,4 +1,4 @@
-"""Tables of slide vectors: one file that holds a row for each slide or patient.
+"""Tables of slide vectors: one file with a row for each slide or patient.
 
 | file | the vectors are | written by |
 |---|---|---|
@@ -6,7 +6,7 @@
 | `.parquet`, `.csv`, `.tsv` | numbered columns, or one column of lists | `text_vectors` |
 | `.h5`, `.hdf5` | one dataset per slide | STAMP 2.0 slide encoders (`stamp_vectors`) |
 
-Pickles (`.pkl`) are refused: to read one is to run it.
+Pickles (`.pkl`) are refused, because reading them runs code.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ class VectorTable:
     Parameters
     ----------
     ids : sequence of str
-        Of slides or patients, one per row; brought to slide names (see `slide_name`).
+        Ids of slides or patients, one per row, converted to slide names (see `slide_name`).
     features : array, shape (n, d)
     encoder : str
-        Empty where the file does not name it.
+        Empty if the file does not name it.
     layout : str
     name : str
-        Of the file, for messages.
+        Name of the file, for messages.
 
     Raises
     ------
     EmbeddingError
-        Rows and ids differ in number, an id is empty or given twice, or values are no numbers.
+        Rows and ids differ in number, an id is empty or duplicate, or values are not numbers.
     """
 
     ids: Sequence[str]
@@ -74,12 +74,12 @@ class VectorTable:
 
 
 def one_encoder(found: Sequence[str], name: str) -> str:
-    """Return the encoder that every row names; empty where none does.
+    """Return the encoder named in every row; empty if there is none.
 
     Raises
     ------
     EmbeddingError
-        Rows name several.
+        Rows name several encoders.
     """
     named = sorted(set(found))
     if len(named) > 1:
@@ -92,7 +92,7 @@ def one_encoder(found: Sequence[str], name: str) -> str:
 
 
 def refuse_pickle(name: str) -> EmbeddingError:
-    """Return the refusal of a pickle, with the way to a file that can be read.
+    """Return the error for a pickle, with instructions for conversion.
 
     TITAN publishes its features of TCGA as a pickled dictionary of `filenames` and `embeddings`.
     """
