@@ -102,7 +102,7 @@ def test_patients_without_a_slide_are_left_out_of_a_table_and_an_error_in_a_stud
     read = as_study(bundle, tmp_path / "c.csv", **places)
     new = read_new_patients(bundle, read, with_outcomes=False)
     assert lost not in new.ids
-    assert any(w.startswith("1 patients without a slide") and lost in w for w in new.warnings)
+    assert any(w.startswith("1 patients have no slide") and lost in w for w in new.warnings)
     strict = study.model_copy(update={"cohort": tmp_path / "c.csv"})
     with pytest.raises(CohortError, match="slides without a feature file"):
         read_new_patients(bundle, strict, with_outcomes=False)
