@@ -1,4 +1,4 @@
 """A study joined by patient: bags, report vectors, covariates and outcomes.
 
-In: a study file and what it names. Out: one checked object that training and the checks start from.
+In: a study file and its data. Out: one checked object for training and checks.
 """

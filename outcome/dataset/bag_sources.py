@@ -1,4 +1,4 @@
-"""Where the bags of a dataset are: arrays in memory, or slides in the packed store."""
+"""Sources of the bags of a dataset: arrays in memory, or slides in the packed store."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ArrayBags:
     ----------
     arrays : mapping of patient to mapping of slide to (features, coords)
     cache : path or None
-        Of the packed store; None for a temporary folder that is removed with this object.
+        Folder of the packed store; None for a temporary folder that is removed with this object.
     """
 
     def __init__(self, arrays: Mapping[str, Slides], cache: str | Path | None) -> None:
@@ -75,7 +75,7 @@ class ArrayBags:
         coords : mapping of patient to array
         cache : path or None
         problems : Problems
-            Receives what is no array of numbers.
+            Receives problems of entries that are not numeric arrays.
         """
         found: dict[str, Slides] = {}
         wrong: list[str] = []
@@ -119,7 +119,7 @@ class ArrayBags:
         return list(self.arrays.get(patient, {}))
 
     def bag(self, patient: str) -> tuple[Array | None, Array | None]:
-        """Patch vectors and coordinates as they were given; None without."""
+        """Patch vectors and coordinates as given; None without."""
         own = list(self.arrays.get(patient, {}).values())
         if not own:
             return None, None
@@ -128,7 +128,7 @@ class ArrayBags:
         return (own[0][0] if len(own) == 1 else np.concatenate([f for f, _ in own])), coords
 
     def parts(self, patient: str) -> list[Array]:
-        """Patch vectors of each slide as they were given."""
+        """Patch vectors of each slide as given."""
         return [features for features, _ in self.arrays.get(patient, {}).values()]
 
     def packed(
@@ -149,7 +149,7 @@ class ArrayBags:
         return store, good
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the temporary folder behind: another process packs the arrays anew."""
+        """Pickle without the temporary folder; another process packs the arrays again."""
         state = {**self.__dict__, "_scratch": None}
         return state if self.cache is not None else state | {"_packed": {}}
 
@@ -172,7 +172,7 @@ class PackedBags:
         return list(self.named.get(patient, {}))
 
     def bag(self, patient: str) -> tuple[Array | None, Array | None]:
-        """Patch vectors, memory-mapped where there is one slide, and coordinates."""
+        """Patch vectors (memory-mapped for a single slide) and coordinates."""
         own = list(self.named.get(patient, {}).values())
         if not own:
             return None, None
@@ -191,7 +191,7 @@ class PackedBags:
 
 
 def _array(values: Any) -> Array | None:
-    """Return an array of real numbers; None for what is none."""
+    """Return an array of real numbers; None if the value is not one."""
     try:
         array = values if isinstance(values, np.ndarray) else np.asarray(values)
         if array.dtype.kind == "O":

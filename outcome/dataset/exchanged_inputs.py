@@ -19,9 +19,10 @@ __all__ = ["exchanged_input"]
 def exchanged_input(
     study: Study, study_data: StudyData, name: str, source: Mapping[str, str]
 ) -> StudyData:
-    """Give each patient the image, the report or the clinical values of another one.
+    """Give each patient the image, the report or the clinical values of another patient.
 
-    Outcomes, folds and the other inputs stay. A patient whose source lacks the input lacks it too.
+    Outcomes, folds and the other inputs are unchanged. If the source patient lacks the input, it is
+    missing.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ def exchanged_input(
     study_data : StudyData
     name : {"image", "report", "clinical"}
     source : mapping of patient to patient
-        Whose input each patient gets.
+        Source of the input of each patient.
 
     Returns
     -------
@@ -80,7 +81,7 @@ class ExchangedReports:
 
     @property
     def encoder(self) -> str:
-        """Where the vectors come from."""
+        """Encoder of the vectors."""
         return self.reports.encoder
 
     @property
@@ -93,11 +94,11 @@ class ExchangedReports:
         return replace(self, source={p: s for p, s in self.source.items() if p in patients})
 
     def content(self, patient: str) -> bytes:
-        """Return what a fit that sees this patient depends on."""
+        """Return a hash of the report of a patient, on which fits depend."""
         return self.reports.content(self.source[patient])
 
     def fitted(self, development: Sequence[str]) -> ExchangedReports:
-        """Return vectors that are learned, if at all, from the reports of the development set."""
+        """Return vectors, learned from the reports of the development set if they are learned."""
         return replace(self, reports=self.reports.fitted([self.source[p] for p in development]))
 
     def vectors(self, patient: str) -> NDArray[np.float32] | None:

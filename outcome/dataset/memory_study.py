@@ -1,4 +1,4 @@
-"""A study of data in memory: the same settings and checks as those of a study file."""
+"""A study of data in memory, with the settings and checks of a study file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RESERVED = ("patient_id", "slide_id", "time", "event", "label")
 
 
 def memory_study(data: SlideDataset, settings: Mapping[str, Any], where: str) -> Study:
-    """Return a study whose vectors are those of a dataset.
+    """Return a study with the vectors of a dataset.
 
     Parameters
     ----------
@@ -27,12 +27,12 @@ def memory_study(data: SlideDataset, settings: Mapping[str, Any], where: str) ->
         Sections of a study file: `endpoint`, `arms`, `split`, `training` and so on. Covariates are
         those of the dataset, without the columns of strata and sites.
     where : str
-        For messages: what was called.
+        Name of the calling function, for messages.
 
     Raises
     ------
     InputError
-        The settings contradict each other or the dataset; all problems at once.
+        The settings contradict each other or the dataset; the message lists all problems.
     """
     problems = Problems(where)
     columns = [] if data.covariates is None else [str(c) for c in data.covariates.columns]
@@ -76,7 +76,7 @@ def memory_study(data: SlideDataset, settings: Mapping[str, Any], where: str) ->
         folder=Path(),
         where=where,
     )
-    # No folder: the vectors are given, and slides are still named by the table.
+    # No folder, because the vectors are given; slides are named in the table.
     patches = () if "image" in data.inputs else None
     return study.model_copy(
         update={

@@ -1,4 +1,4 @@
-"""Tables of patients that a run writes along with its predictions, for Table 1 and subgroups."""
+"""Tables of patients written by a run, for Table 1 and subgroups."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["patient_tables"]
 
 
 def patient_tables(study: Study, study_data: StudyData) -> dict[str, pd.DataFrame]:
-    """Return the declared covariates, and how the material of each patient was gathered.
+    """Return the declared covariates, and the acquisition of the material of each patient.
 
     Returns
     -------
     dict
-        `covariates`: `patient_id` and the columns that the study names, as in the cohort table.
-        `acquisition`: `patient_id` and, where the study has them, `site`, numbers of `slides` and
+        `covariates`: `patient_id` and the columns of the study, as in the cohort table.
+        `acquisition`: `patient_id` and, if available, `site`, numbers of `slides` and
         `patches`, and `report missing` (1 = missing).
-        `treatments`: `patient_id` and `treatment`, where the study declares it.
+        `treatments`: `patient_id` and `treatment`, if declared in the study.
     """
     patients = study_data.cohort.patients
     names = [*study.covariates.numeric, *study.covariates.categorical]

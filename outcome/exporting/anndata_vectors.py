@@ -1,7 +1,8 @@
-"""Slide vectors as AnnData, with the cohort in `obs`, from where scanpy goes on.
+"""Slide vectors as AnnData, with the cohort in `obs`, for analysis with scanpy.
 
-`X` is the vector of each slide, or the mean over its patches; `uns` says which, and the encoder.
-The file is read back as a table of slide vectors (`embeddings: {patches: vectors.h5ad}`).
+`X` is the vector of each slide, or the mean over its patches; `uns` contains which of the two, and
+the encoder. The file is read back as a table of slide vectors (`embeddings: {patches:
+vectors.h5ad}`).
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def slide_vectors(data: StudyData) -> Any:
     if not data.slides:
         raise InputError("the study has no patch or slide vectors")
     patients = data.cohort.patients.rename(columns=lambda c: str(c).removeprefix("column:"))
-    # Slides are packed in the order of the cohort's table of slides, patient by patient.
+    # Slides are packed in the order of the slide table of the cohort, by patient.
     names = data.cohort.slides.groupby("patient_id")["slide_id"].agg(list)
     rows, vectors, encoders, patches = [], [], set(), []
     for patient, slides in data.slides.items():
@@ -75,7 +76,7 @@ def slide_vectors(data: StudyData) -> Any:
 
 
 def write_slide_vectors(data: StudyData, path: Path) -> int:
-    """Write the vectors of all slides as `.h5ad`; returns how many there are."""
+    """Write the vectors of all slides as `.h5ad`; returns their number."""
     table = slide_vectors(data)
     building = path.with_name(f".{path.name}.part")
     try:

@@ -1,8 +1,8 @@
 """Attention and contributions of tiles as a table of a LazySlide store, next to its features.
 
-The table is annotated by the tiles, as the tables of LazySlide are, so that its plots show it. The
-store is copied, unless its own folder is asked for; a table that is there is never overwritten.
-Written for, and tested against, spatialdata 0.7.
+The table is linked to the tiles like the tables of LazySlide, so that LazySlide's plots can show
+it. The store is copied, unless writing into the store itself is requested. An existing table is
+never overwritten. Written for, and tested against, spatialdata 0.7.
 """
 
 from __future__ import annotations
@@ -45,23 +45,23 @@ def add_tile_table(
     patches : DataFrame
         `x, y` (upper left corner, level-0 pixels) and `VALUES`.
     name : str
-        Of the table.
+        Name of the table.
     copy_to : Path or None
-        Where the copy shall be; None writes into the store itself.
+        Folder of the copy; None writes into the store itself.
     tiles : str
-        The shapes that the patches are.
+        Name of the shapes of the patches.
     about : mapping, optional
-        Kept in `uns`, such as the risk.
+        Values stored in `uns`, such as the risk.
 
     Returns
     -------
     Path
-        The store that was written.
+        The written store.
 
     Raises
     ------
     InputError
-        A table or folder of that name is there, or patches are not the tiles of the store.
+        A table or folder with this name exists, or patches are not the tiles of the store.
     """
     anndata, zarr = import_anndata(), import_zarr(store.name)
     store_files(store)  # refuses links
@@ -86,19 +86,21 @@ def add_tile_table(
     table.uns["spatialdata_attrs"] = region
     table.uns["outcome"] = dict(about or {})
     kind = {"spatialdata-encoding-type": "ngff:regions_table", "version": "0.2"}
-    # Consolidated metadata lists what a store holds, and is written anew when the table is there.
+    # Consolidated metadata lists the content of a store and is written again after the table.
     root = zarr.open_group(str(target), mode="r+", use_consolidated=False)
     try:
         tables = root.require_group("tables")
-        with warnings.catch_warnings():  # of a coming default, which changes no value
+        with (
+            warnings.catch_warnings()
+        ):  # warning about a future default, which does not change values
             warnings.filterwarnings("ignore", message=".*autosharding")
             anndata.io.write_elem(tables, name, table)
         tables[name].attrs.update({**region, **kind})
     except BaseException:
         shutil.rmtree(target / "tables" / name, ignore_errors=True)
         raise
-    # zarr warns of the parquet files of shapes, which are no arrays, and that consolidated metadata
-    # is an addition to its format; spatialdata writes both.
+    # zarr warns about the parquet files of shapes, which are not arrays, and about consolidated
+    # metadata, which is an extension of its format; spatialdata writes both.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         zarr.consolidate_metadata(str(target))
@@ -106,7 +108,7 @@ def add_tile_table(
 
 
 def _tile_ids(store: Path, tiles: str, patches: pd.DataFrame) -> NDArray[Any]:
-    """Return the id of the tile at the place of each patch."""
+    """Return the id of the tile at the position of each patch."""
     place = store / "shapes" / tiles / "shapes.parquet"
     if not place.is_file():
         raise InputError(f"{store.name} has no tiles {tiles!r}")

@@ -1,7 +1,7 @@
-"""A study as a task of Patho-Bench: `k=all.tsv`, whose experiments then run on the same folds.
+"""A study as a task of Patho-Bench (`k=all.tsv`), for experiments with the same folds.
 
 Columns are `case_id, slide_id`, `<task>_event, <task>_days` or the label, and `fold_0` ... with
-`train` and `test`. Patho-Bench itself writes metrics, and no predictions of patients. Written from
+`train` and `test`. Patho-Bench itself writes metrics, but no predictions of patients. Written from
 its source (commit cd5d0f4).
 """
 
@@ -25,14 +25,14 @@ def patho_bench_task(cohort: Cohort, folds: Sequence[Fold], task: str) -> pd.Dat
     ----------
     cohort : Cohort
     folds : sequence of Fold
-        A column each, over all repeats.
+        One column per fold, over all repeats.
     task : str
         Name of the outcome.
 
     Returns
     -------
     DataFrame
-        Times are in days. A competing event is no event.
+        Times are in days. A competing event counts as no event.
     """
     table = cohort.slides.rename(columns={"patient_id": "case_id"}).reset_index(drop=True)
     patients = cohort.patients

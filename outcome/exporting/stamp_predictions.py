@@ -1,4 +1,4 @@
-"""Predictions as STAMP writes them: `split-<i>/patient-preds.csv`, one folder per fold.
+"""Predictions in the format of STAMP: `split-<i>/patient-preds.csv`, one folder per fold.
 
 Survival: `PATIENT, pred_score, time, event`, where a higher score is worse. A label: `PATIENT,
 <label>, pred, <label>_0, <label>_1, loss`, ordered by the loss (cross-entropy). Written from
@@ -26,9 +26,9 @@ def stamp_table(rows: pd.DataFrame, label: str = "label") -> pd.DataFrame:
     Parameters
     ----------
     rows : DataFrame
-        Of one arm, repeat and fold; see `Predictions`.
+        Predictions of one arm, repeat and fold; see `Predictions`.
     label : str
-        What STAMP shall call the label.
+        Name of the label in STAMP.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def write_stamp_predictions(predictions: Predictions, arm: str, out: Path) -> li
     predictions : Predictions
     arm : str
     out : Path
-        A folder that is not there, or empty.
+        A new or empty folder.
 
     Returns
     -------

@@ -51,7 +51,7 @@ def cut_offs(
     outcomes : Outcomes
         Outcomes of the same patients.
     rule : str or tuple of float
-        `median`, `tertiles`, `maxstat` (the maximally selected log-rank cut), or shares.
+        `median`, `tertiles`, `maxstat` (the maximally selected log-rank cut-off), or quantiles.
     stratified : bool
         Whether the endpoint has strata.
 

@@ -158,22 +158,23 @@ def fit_calibration(risk: Array, outcomes: Outcomes, *, fixed_slope: bool = Fals
         Higher is worse.
     outcomes : Outcomes
     fixed_slope : bool
-        Leave the slope at 1: too few events to fit one.
+        Keep the slope at 1, because there are too few events to fit one.
 
     Notes
     -----
-    The slope has a normal prior around 1 with SD 0.5, which shrinks it where events are few. Scores
-    that hardly differ between patients, as those of a heavily penalised model, would be kept so by
-    it, whatever the outcomes say: the SD is at least 0.25 / (SD of the risk), which leaves the
-    spread of the calibrated log hazards a prior SD of 0.25. A slope below 0 becomes 0: then
-    everybody gets the baseline. Baseline: Breslow's estimate, with Efron's shares for ties, at the
-    calibrated risks.
+    The slope has a normal prior around 1 with SD 0.5, which shrinks it if there are few events.
+    With this prior, scores that hardly differ between patients, such as those of a strongly
+    penalised model, would remain so for any outcomes. The SD is therefore at least 0.25 / (SD of
+    the risk), so that the spread of the calibrated log hazards has a prior SD of 0.25. A negative
+    slope becomes 0; all patients then get the baseline. Baseline: Breslow's estimate, with Efron's
+    method for ties, at the calibrated risks.
     """
     slope, intercept = 1.0, 0.0
     if not fixed_slope:
         spread = float(risk.std())
         scale = spread if spread > np.finfo(float).tiny else 1.0
-        # In units of their spread, so that the optimiser sees scores of any size alike.
+        # In units of their spread, so that the optimisation does not depend on the scale of the
+        # scores.
         weights, intercept = fit_weights(
             risk[:, None] / scale, outcomes, around=scale, sd=max(PRIOR_SD * scale, PRIOR_SPREAD)
         )
@@ -197,7 +198,7 @@ def fit_calibration(risk: Array, outcomes: Outcomes, *, fixed_slope: bool = Fals
 def fit_weights(
     scores: Array, outcomes: Outcomes, *, around: float, sd: float = PRIOR_SD
 ) -> tuple[Array, float]:
-    """Weigh scores so that their sum is a calibrated log hazard or logit.
+    """Compute weights of scores whose weighted sum is a calibrated log hazard or logit.
 
     Parameters
     ----------
@@ -211,9 +212,9 @@ def fit_weights(
     -------
     weights : array, shape (m,)
     intercept : float
-        Of a logistic model; 0 for a Cox model.
+        Intercept of a logistic model; 0 for a Cox model.
     """
-    # Imported late: applying a calibration needs no optimiser.
+    # Imported here, because the optimiser is not needed to apply a calibration.
     from scipy.optimize import minimize
 
     m = scores.shape[1]
@@ -225,7 +226,7 @@ def fit_weights(
         gradient[:m] += away / sd**2
         return value + float(away @ away) / (2 * sd**2), gradient
 
-    # From a spread of 1 or less: steps from a steep slope may end at the bound.
+    # Start with a spread of at most 1, because steps from a steep slope may end at the bound.
     start = np.append(np.full(m, min(around, 1.0)), 0.0)
     bounds = [(0.0, None)] * m + [(0.0, 0.0) if survival else (None, None)]
     found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B")
@@ -233,7 +234,7 @@ def fit_weights(
 
 
 def summary(calibration: Calibration) -> dict[str, float]:
-    """Return what the manifest keeps of a calibration."""
+    """Return the entries of a calibration in the manifest."""
     about = {"slope": round(calibration.slope, 4)}
     if isinstance(calibration, LogisticCalibration):
         about["intercept"] = round(calibration.intercept, 4)
@@ -283,7 +284,7 @@ def _baseline(
 
 
 def _event_free(relative: Array, hazard: Array, other: Array) -> Array:
-    """One less the cumulative incidence, for each relative hazard."""
+    """One minus the cumulative incidence, for each relative hazard."""
     if len(hazard) == 0:
         return np.ones(len(relative))
     if other[-1] == 0:
@@ -291,22 +292,23 @@ def _event_free(relative: Array, hazard: Array, other: Array) -> Array:
         return free
     steps = np.diff(hazard, prepend=0.0)
     before = np.exp(-relative[:, None] * np.append(0.0, hazard[:-1]) - np.append(0.0, other[:-1]))
-    # Within a step the event takes its share of those who are left.
+    # Within a step, the event occurs in its share of the remaining patients.
     incidence = (before * -np.expm1(-relative[:, None] * steps)).sum(axis=1)
     return np.asarray(1.0 - incidence)
 
 
 def survival_at_time(calibration: Calibration, risk: Array, outcomes: Outcomes) -> dict[str, Array]:
-    """Survival of each patient at the own time, and whether the event was seen then.
+    """Predicted survival at each patient's own time, and whether it was an event.
 
-    Who was followed longer than the development patients counts as censored at the end of their
-    follow-up: left out by their own outcome, they would make a right model look wrong.
+    Patients followed longer than the development patients count as censored at the end of the
+    follow-up of the latter. Excluding them would depend on their outcome and make a correct model
+    look wrong.
 
     Returns
     -------
     dict
         `survival_at_time` and `event_at_time` (0 or 1); empty for other endpoints, and with
-        competing events, where it is no survival function.
+        competing events, where it is not a survival function.
     """
     if not isinstance(calibration, SurvivalCalibration) or outcomes.time is None:
         return {}

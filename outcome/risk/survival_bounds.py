@@ -15,26 +15,26 @@ from outcome.statistics.censoring import censoring_curve, choose_tau
 __all__ = ["COVERAGE", "SurvivalBound", "fit_survival_bound"]
 
 COVERAGE = 0.9
-"""Share of patients whose event comes at or after their bound."""
+"""Proportion of patients with the event at or after their bound."""
 
 LEAST_FREE = 0.2
-"""Nothing is learned from times by which more than the other 80% would have been censored."""
+"""Times at which fewer than this proportion of patients are uncensored are not used."""
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class SurvivalBound:
-    """A rule that gives each patient a time, and most patients live longer than theirs.
+    """A rule for lower bounds of survival times, which most patients survive.
 
     Attributes
     ----------
     level : float
         The bound is the time at which the predicted risk of the event reaches this level.
     latest : float
-        No bound is later: beyond it too few patients were followed.
+        Latest bound; beyond it too few patients were followed.
     coverage : float
-        The share of patients whose event comes at or after their bound.
+        The proportion of patients with the event at or after their bound.
     """
 
     level: float
@@ -64,18 +64,18 @@ def fit_survival_bound(
     fixed_slope: bool = False,
     latest_free: float = LEAST_FREE,
 ) -> SurvivalBound | None:
-    """Choose the level by out-of-fold risks of development patients.
+    """Choose the level with out-of-fold risks of development patients.
 
-    The predicted risk at the time of the own event is a patient's conformity score. It comes from
-    a model and a baseline that were fitted without the patient's inner fold. The level is the
-    largest one at which the estimated share of patients whose event comes before their bound,
-    with one more such patient added, is at most 1 - `coverage` [1]_. The bound ends where
-    follow-up becomes thin, as a cut-off that adapts to each patient [2]_. There, an event counts
-    by 1{censored later} / P(censored later); since the censoring times of patients with an event
-    are not known here, it counts by the expectation of that, 1 / G(t-) at its own time t.
+    The conformity score of a patient is the predicted risk at the time of the patient's event, from
+    a model and a baseline fitted without the patient's inner fold. The level is the largest one at
+    which the estimated proportion of patients with an event before their bound, with one such
+    patient added, is at most 1 - `coverage` [1]_. The bound is limited to times with sufficient
+    follow-up, as a cut-off that adapts to each patient [2]_. There, an event counts by 1{censored
+    later} / P(censored later); because the censoring times of patients with an event are unknown,
+    its weight is the expectation of this, 1 / G(t-) at its own time t.
 
-    Coverage is about the average patient. It needs exchangeable patients and censoring that does
-    not depend on the covariates, but no right model.
+    The coverage holds on average over patients. It requires exchangeable patients and censoring
+    that does not depend on the covariates, but not a correct model.
 
     Parameters
     ----------
@@ -87,12 +87,12 @@ def fit_survival_bound(
     fixed_slope : bool
         As for `outcome.risk.recalibration.fit_calibration`.
     latest_free : float
-        Bounds are before the time at which the share of patients not yet censored falls below it.
+        Bounds are before the time at which the proportion of uncensored patients falls below it.
 
     Returns
     -------
     SurvivalBound or None
-        None where times are unknown, entry is delayed, events compete, or follow-up is short.
+        None without times, with delayed entry or competing events, or if follow-up is too short.
 
     References
     ----------
@@ -112,7 +112,7 @@ def fit_survival_bound(
     counted = (code == 1) & (time < latest) & np.isfinite(score)
     order = np.argsort(score[counted], kind="stable")
     level, weight = score[counted][order], 1 / curve.before(time[counted][order])
-    # As if one more patient with an early event, of the largest weight so far, had been seen.
+    # As if there were one more patient with an early event, with the largest weight so far.
     early = np.cumsum(weight) + np.maximum.accumulate(weight)
     allowed = (1 - coverage) * (len(time) + 1) * (1 + 1e-9)  # 0.1 is not exact
     beyond = np.flatnonzero(early > allowed)
@@ -120,7 +120,7 @@ def fit_survival_bound(
 
 
 def _risk_at_event(risks: Sequence[Array], outcomes: Outcomes, *, fixed_slope: bool) -> Array:
-    """Predicted risk at the time of the own event; NaN for all others."""
+    """Predicted risk at the time of the patient's event; NaN without an event."""
     assert outcomes.time is not None
     fold = np.repeat(np.arange(len(risks)), [len(r) for r in risks])
     risk, found = np.concatenate(risks), np.full(len(fold), np.nan)

@@ -401,7 +401,7 @@ def test_what_is_no_error_is_told_and_counted(study, outcome, tmp_path):
     assert done.code == 0, done.err
     assert "1 feature files do not belong to a slide of the cohort table" in done.out
     assert "1 reports do not belong to a patient" in done.out
-    assert "patients have no report; they are kept" in done.out
+    assert "patients have no report. They are kept" in done.out
     flow = pd.read_csv(tmp_path / "out" / "cohort_flow.csv")
     assert flow["patients"].tolist() == [60, 59]
     assert flow["reason"].iloc[1] == "1 patients without os_days or os_event"
