@@ -283,7 +283,7 @@ def calibration_slope(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> MetricValue:
-    """Calibration slope: regression of the outcome on the predictions, on the linear scale.
+    """Calibration slope: the outcome regressed on the linear predictor of the predictions.
 
     Parameters
     ----------
