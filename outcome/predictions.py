@@ -706,7 +706,8 @@ def check_common_patients(predictions: Predictions, baseline: str | None) -> lis
         else:
             problems.add(
                 f"arms {arm} and {baseline} have no patient in common{because}",
-                remedy="write the ids in the same way, or evaluate the tables separately",
+                remedy="write the ids in the same way, or evaluate the tables separately; if these "
+                "are treatments and not models, declare their column with `treatment=`",
             )
     problems.raise_if_any(PredictionsError)
     return warnings
