@@ -44,6 +44,19 @@ __all__ = [
 MOSTLY = 0.8
 """Proportion of numbers above which a column counts as numeric, and other text in it is an
 error."""
+ALL = "all"
+"""The one fold of a table without folds."""
+FIXED_SCORE = (
+    "without the column fold the score counts as fixed before these patients were seen. If it was "
+    "trained or chosen on them (cross-validation), add the column: without it the intervals are "
+    "too narrow"
+)
+OPTIONAL = (
+    *("arm", "repeat", "fold", "strata", "risk_group", "entry", "weight", "threshold"),
+    *("survival_at_time", "event_at_time", "survival_bound"),
+)
+"""Columns with a role that a table may lack. If such a column is declared as a covariate or as the
+treatment, it does not have the role."""
 
 
 def binary_table(table: pd.DataFrame) -> bool:
@@ -223,6 +236,7 @@ def read_external(
     """
     problems = Problems("predictions")
     named, covariates = covariates, list(dict.fromkeys([*covariates, *filter(None, [treatment])]))
+    apart = {c: _apart(c) for c in covariates}
     tables: list[pd.DataFrame] = []
     units: set[str | None] = set()
     notes: list[str] = []
@@ -235,11 +249,14 @@ def read_external(
         except PredictionsError as error:
             problems.extend([str(error)])
             continue
-        theirs = DeclaredColumns() if path in (of_runs or {}) else declared or DeclaredColumns()
-        table, unit = _in_our_words(file, names[path], favourable, covariates, theirs)
-        table = _with_columns(table, covariates, (of_runs or {}).get(path))
-        if missing := [c for c in covariates if c not in table]:
-            problems.add(f"{path} has no column", missing, "correct the names of the covariates")
+        of_run, theirs = (of_runs or {}).get(path), declared or DeclaredColumns()
+        if of_run is None:
+            file = _set_apart(replace(file, declarable=declared is not None), covariates)
+        else:  # there a column of ours always has its role
+            theirs = DeclaredColumns()
+        table, unit = _in_our_words(file, names[path], favourable, list(apart.values()), theirs)
+        table = _with_columns(table, apart, of_run)
+        _check_covariates(file, table, apart, treatment, of_run)
         tables.append(table)
         for arm in table["arm"].unique():
             origins[arm] = (*origins.get(arm, ()), path)
@@ -258,25 +275,80 @@ def read_external(
         problems.add(
             "only some tables have a column entry", lacking, "give it in all tables, or in none"
         )
-    _check_same_outcomes(joined, covariates, problems)
+    _check_same_outcomes(joined, apart, problems)
     problems.raise_if_any(PredictionsError)
     for column in ("time", "entry"):
         if column in joined:
             joined[column] = joined.groupby("patient_id")[column].transform("first")
-    rows = joined[["patient_id", *covariates]].groupby("patient_id", sort=False)
+    rows = joined[["patient_id", *apart.values()]].groupby("patient_id", sort=False)
     wanted = rows.first().reset_index() if covariates else joined[["patient_id"]].drop_duplicates()
+    wanted = wanted.rename(columns={name: c for c, name in apart.items()})
+    joined = joined.drop(columns=[name for c, name in apart.items() if name != c])
+    notes += _fold_notes(paths, tables)
     notes += _covariate_notes(wanted[["patient_id", *named]])
     unit = next(iter(units), None)
     return ExternalPredictions(Predictions(joined), unit, wanted, tuple(notes), origins)
 
 
+def _fold_notes(paths: Sequence[Path], tables: Sequence[pd.DataFrame]) -> list[str]:
+    """Say what it means that tables have no folds."""
+    whole = [p.name for p, t in zip(paths, tables, strict=True) if set(t["fold"]) == {ALL}]
+    return [f"{', '.join(whole)}: {FIXED_SCORE}"] if whole else []
+
+
+def _apart(column: str) -> str:
+    """Return the name under which a covariate is kept: another one where its own is a role."""
+    return f"covariate {column}" if column.casefold() in OPTIONAL else column
+
+
+def _set_apart(file: _File, wanted: Sequence[str]) -> _File:
+    """Take the role from columns that are named as a covariate or as the treatment."""
+    moved = {c: _apart(c) for c in wanted if c in file.table and _apart(c) != c}
+    for column in moved:
+        file.notes.append(
+            f"{file.path.name}: column {column!r} is read as the covariate or treatment that it "
+            f"was declared to be, and not as the {column.casefold().replace('_', ' ')} of the "
+            "prediction"
+        )
+    called = {**file.called, **{name: c for c, name in moved.items()}}
+    return replace(file, table=file.table.rename(columns=moved), called=called)
+
+
 def _with_columns(
-    table: pd.DataFrame, wanted: Sequence[str], of_run: pd.DataFrame | None
+    table: pd.DataFrame, wanted: Mapping[str, str], of_run: pd.DataFrame | None
 ) -> pd.DataFrame:
     if of_run is None or "patient_id" not in table:
         return table
-    found = [c for c in wanted if c in of_run and c not in table]
-    return table.merge(of_run[["patient_id", *found]], on="patient_id", how="left")
+    found = {c: name for c, name in wanted.items() if c in of_run and name not in table}
+    columns = of_run[["patient_id", *found]].rename(columns=found)
+    return table.merge(columns, on="patient_id", how="left")
+
+
+def _check_covariates(
+    file: _File,
+    table: pd.DataFrame,
+    apart: Mapping[str, str],
+    treatment: str,
+    of_run: pd.DataFrame | None,
+) -> None:
+    """Note covariates and a treatment that the table lacks, and which columns it has."""
+    missing = [c for c, name in apart.items() if name not in table]
+    if not missing:
+        return
+    have = [file.name(str(c)) for c in file.table]
+    have += [] if of_run is None else [str(c) for c in of_run if c != "patient_id"]
+    named = ["`treatment=`"] * (treatment in missing)
+    named += ["`covariates=`"] * bool(set(missing) - {treatment})
+    file.problems.add(
+        f"{file.path} has no column",
+        missing,
+        f"it has {_shortened(', '.join(dict.fromkeys(have)))}; correct {' and '.join(named)}, or "
+        "add the column (each table needs it)",
+    )
+
+
+def _shortened(listed: str, most: int = 400) -> str:
+    return listed if len(listed) <= most else f"{listed[: most - 3]}..."
 
 
 def read_covariates(path: Path) -> pd.DataFrame:
@@ -303,6 +375,14 @@ KEYS = ("patient_id", "arm", "repeat", "fold", "strata")
 """Columns that identify a row."""
 TEXT = ("patient_id", "case_id", "arm", "risk_group", "fold", "strata")
 SCORES = re.compile(r"score|hazard|pred|logit|prob", re.IGNORECASE)
+PATIENTS = re.compile(r"patient|subject|case|(?:^|_)id$", re.IGNORECASE)
+ROLES = {
+    "patient_id": ("`patient=`", "the patient ids"),
+    "time": ("`time=`", "the follow-up"),
+    "event": ("`event=`", "the events"),
+}
+"""Columns that may be declared under another name: how, and what they contain."""
+OF_A_MODEL = re.compile(r"^(?:risk|probability)[_. -](.+)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -315,6 +395,8 @@ class _File:
     problems: Problems
     notes: list[str]
     called: Mapping[str, str] = field(default_factory=dict)
+    declarable: bool = False
+    """Whether the reader can be given the names of the columns and the codes of the event."""
 
     def name(self, column: str) -> str:
         """Return the name of the column in the file."""
@@ -379,10 +461,10 @@ def _in_our_words(
         file.notes.append(
             f"{path.name}: observation begins at {called.get('entry', 'entry')!r} (delayed entry)"
         )
-    file = replace(file, table=table, called=called)
+    file = replace(file, table=table, called={**file.called, **called})
     if missing := sorted(needed - set(table.columns)):
         have = ", ".join(map(str, table.columns[:12]))
-        hints = "".join(f"; {hint}" for hint in _hints(table, missing))
+        hints = "".join(f"; {hint}" for hint in _hints(table, missing, declarable=file.declarable))
         file.problems.add(f"{path} has no column", missing, f"it has {have}{hints}")
     _check_keys(file)
     table = _with_types(file, needed, covariates)
@@ -390,7 +472,7 @@ def _in_our_words(
         risk = _logit(table["probability"], replace(file, table=table), favourable)
         table = table.assign(risk=risk)
         file.notes.append(f"{path.name}: risk is the log odds of the probability")
-    filled = pd.DataFrame({"arm": arm, "repeat": 0, "fold": "all"}, index=table.index)
+    filled = pd.DataFrame({"arm": arm, "repeat": 0, "fold": ALL}, index=table.index)
     return table.join(filled[filled.columns.difference(table.columns)]), unit
 
 
@@ -447,12 +529,18 @@ def _in_capitals(table: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def _hints(table: pd.DataFrame, missing: Sequence[str]) -> list[str]:
+def _hints(table: pd.DataFrame, missing: Sequence[str], *, declarable: bool) -> list[str]:
     """Suggest columns that may be meant, and those that must be inverted."""
     found = []
     columns = list(map(str, table.columns))
     if "risk" in missing:
-        if survival := [c for c in columns if is_survival_probability(c)]:
+        if len(models := [c for c in columns if OF_A_MODEL.match(c)]) > 1:
+            found.append(
+                f"{' and '.join(map(repr, models[:2]))} look like the risks of "
+                f"{len(models)} models: write one table for each model with a column risk, or one "
+                "long table with the columns arm (the model) and risk"
+            )
+        elif survival := [c for c in columns if is_survival_probability(c)]:
             found.append(
                 f"by its name, {survival[0]!r} is a probability of survival, where higher is "
                 f"better; write risk = -{survival[0]}"
@@ -464,11 +552,29 @@ def _hints(table: pd.DataFrame, missing: Sequence[str]) -> list[str]:
             f"by the name of {censored[0]!r}, 1 means that no event was observed; write event = "
             f"1 - {censored[0]}"
         )
-    if "time" in missing and (times := [c for c in columns if unit_in_name(c)]):
-        found.append(f"if {times[0]!r} is the follow-up, call it time_{unit_in_name(times[0])}")
-    if "patient_id" in missing and (ids := [c for c in columns if "patient" in c.lower()]):
-        found.append(f"if {ids[0]!r} contains the patient ids, call it patient_id")
+    for ours, (option, content) in ROLES.items():
+        if ours in missing and not (ours == "event" and any(map(says_censored, columns))):
+            found += _hint_of_role(columns, ours, option if declarable else "", content)
     return found
+
+
+def _hint_of_role(columns: Sequence[str], ours: str, option: str, content: str) -> list[str]:
+    """Say how a column of another name is declared, or what to call it."""
+    likely = {
+        "time": [c for c in columns if unit_in_name(c)],
+        "patient_id": sorted(
+            (c for c in columns if PATIENTS.search(c)), key=lambda c: "patient" not in c.casefold()
+        ),
+    }.get(ours, [])
+    called = f"call it {ours}"
+    if likely and ours == "time":
+        called += f"_{unit_in_name(likely[0])}"
+    if not likely and not option:
+        return []
+    whose = f"{likely[0]!r}" if likely else "another column"
+    return [
+        f"if {whose} contains {content}, {f'name it with {option}, or ' if option else ''}{called}"
+    ]
 
 
 def _check_keys(file: _File) -> None:
@@ -521,7 +627,11 @@ def _numbers(file: _File, column: str, plain: pd.Series, needed: Collection[str]
     if values.dtype == object:
         values = as_numbers(plain.map(canonical_truth))
     unread = ~empty & ~np.isfinite(values.astype(float))
-    remedy = "write finite numbers (event and label: 1 or 0, or True or False)"
+    remedy = "write finite numbers"
+    if column in ("event", "label"):
+        remedy = "write 1 or 0, or True or False"
+    if column == "event" and file.declarable:
+        remedy += ", or declare what the codes mean with `event_codes=`, e.g. Alive=0,Dead=1"
     file.refuse(
         unread, f"column {name!r} contains values that are not numbers", remedy, values=column
     )
@@ -537,7 +647,10 @@ def _covariate(file: _File, column: str, plain: pd.Series) -> pd.Series:
         if known.notna().sum() > MOSTLY * (plain != "").sum():
             remedy = "correct them, or leave these cells empty"
             file.refuse(
-                bad, f"column {column!r} contains numbers, except for", remedy, values=column
+                bad,
+                f"column {file.name(column)!r} contains numbers, except for",
+                remedy,
+                values=column,
             )
     return values
 
@@ -593,7 +706,8 @@ def check_common_patients(predictions: Predictions, baseline: str | None) -> lis
         else:
             problems.add(
                 f"arms {arm} and {baseline} have no patient in common{because}",
-                remedy="write the ids in the same way, or evaluate the tables separately",
+                remedy="write the ids in the same way, or evaluate the tables separately; if these "
+                "are treatments and not models, declare their column with `treatment=`",
             )
     problems.raise_if_any(PredictionsError)
     return warnings
@@ -640,13 +754,13 @@ def _logit(column: pd.Series, file: _File, favourable: bool) -> NDArray[np.float
 
 
 def _check_same_outcomes(
-    table: pd.DataFrame, covariates: Sequence[str], problems: Problems
+    table: pd.DataFrame, covariates: Mapping[str, str], problems: Problems
 ) -> None:
-    for column in covariates:
+    for covariate, column in covariates.items():
         kinds = table.groupby("patient_id")[column].nunique()
         if (differing := kinds.index[kinds > 1].tolist()) != []:
             problems.add(
-                f"covariate {column!r} differs between rows of one patient",
+                f"covariate {covariate!r} differs between rows of one patient",
                 differing,
                 "give each patient one value",
             )

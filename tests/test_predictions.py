@@ -11,6 +11,7 @@ from outcome.evaluation.effects import effects
 from outcome.evaluation.evaluation import evaluate
 from outcome.evaluation.risk_groups import risk_group_table
 from outcome.predictions import (
+    DeclaredColumns,
     Predictions,
     arm_names,
     check_common_patients,
@@ -215,11 +216,53 @@ def test_the_lowest_group_is_the_reference(tmp_path, low, high):
         ({"event": "censorship"}, "event = 1 - censorship"),
         ({"time_months": "os_months"}, "call it time_months"),
         ({"case_id": "PatientID"}, "call it patient_id"),
+        ({"risk": "risk_A", "repeat": "risk_B"}, "one table for each model with a column risk"),
     ],
 )
 def test_columns_that_are_named_otherwise(tmp_path, rename, message):
-    with pytest.raises(PredictionsError, match=message):
-        read_external([put(tmp_path, table().rename(columns=rename))])
+    with pytest.raises(PredictionsError, match=message) as refused:
+        read_external([put(tmp_path, table(repeat=0).rename(columns=rename))])
+    assert "`patient=`" not in str(refused.value)  # a DataFrame has no declared columns
+
+
+def test_columns_that_may_be_declared_are_said_to_be(tmp_path):
+    path = put(tmp_path, table(slide_id="s").rename(columns={"case_id": "subject", "event": "os"}))
+    with pytest.raises(PredictionsError) as refused:
+        read_external([path], declared=DeclaredColumns())
+    assert "if 'subject' contains the patient ids, name it with `patient=`" in str(refused.value)
+    assert "if another column contains the events, name it with `event=`" in str(refused.value)
+    path = put(tmp_path, table(event="Dead"))
+    with pytest.raises(PredictionsError, match="declare what the codes mean with `event_codes=`"):
+        read_external([path], declared=DeclaredColumns())
+
+
+@pytest.mark.parametrize("name", ["arm", "Arm", "fold", "strata", "risk_group", "repeat", "weight"])
+def test_a_column_declared_as_treatment_has_no_other_role(tmp_path, name):
+    """The treatment of a trial is often called `arm`."""
+    given = np.where(np.arange(N) % 2, "drug", "control")
+    read = read_external([put(tmp_path, table(**{name: given}), "m.csv")], treatment=name)
+    assert read.predictions.arms == ["m"]
+    roles = read.predictions.table.drop(columns="arm")
+    assert not roles.map(lambda value: value in ("drug", "control")).any(axis=None)
+    assert read.covariates[name].tolist() == given.tolist()
+    assert any(f"column {name!r} is read as the covariate or treatment" in n for n in read.notes)
+
+
+def test_the_treatment_of_a_run_may_be_called_as_our_columns(tmp_path):
+    path = put(tmp_path, table(arm="image").rename(columns={"case_id": "patient_id"}))
+    known = pd.DataFrame({"patient_id": table()["case_id"], "arm": ["a", "b"] * (N // 2)})
+    read = read_external([path], covariates=["arm"], of_runs={path: known})
+    assert read.predictions.arms == ["image"]
+    assert read.covariates["arm"].tolist() == known["arm"].tolist()
+
+
+def test_a_covariate_that_is_not_there_is_looked_up_among_the_columns(tmp_path):
+    with pytest.raises(PredictionsError) as refused:
+        read_external([put(tmp_path, table(age=60))], covariates=["Age"], treatment="given")
+    said = (
+        "column: 2, e.g. Age, given. To do: it has case_id, fold, time_months, event, risk, age; "
+    )
+    assert said + "correct `treatment=` and `covariates=`" in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -249,3 +292,10 @@ def test_names_of_columns_in_capitals(tmp_path):
         PredictionsError, match="column 'RISK' contains values that are not numbers"
     ):
         read_external([broken])
+
+
+def test_a_table_without_folds_is_said_to_be_of_a_fixed_score(tmp_path):
+    said = "p.csv: without the column fold the score counts as fixed before these patients"
+    without = read_external([put(tmp_path, table().drop(columns="fold"))]).notes
+    assert any(note.startswith(said) for note in without)
+    assert not any("column fold" in note for note in read_external([put(tmp_path, table())]).notes)

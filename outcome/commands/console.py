@@ -6,7 +6,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -157,6 +157,15 @@ def _bars() -> Iterator[Progress]:
         yield show
 
 
+def chosen_folder(argument: Path | None, option: Path | None) -> Path | None:
+    """Return the folder that was given, as an argument or as `--out`."""
+    from outcome.errors import InputError
+
+    if argument is not None and option is not None:
+        raise InputError("the folder is given twice, as an argument and with --out: give it once")
+    return argument or option
+
+
 def parse_event_codes(text: str) -> dict[str, int]:
     """Read `Alive=0,Dead=1`."""
     from outcome.errors import InputError
@@ -228,6 +237,7 @@ def _handler(handler: logging.Handler) -> Iterator[None]:
 def print_results(results: Results, baseline: str, printed: Collection[str] = ()) -> None:
     """Print the results of a study and the path of its report; each warning is printed once."""
     print_metrics(results.metrics, results.comparisons, baseline)
+    print_treatment(results.evaluation.tables)
     say(results.notes, [w for w in results.warnings if w not in printed])
     if results.manifest["simulated"]:
         typer.echo("These are SIMULATED patients.")
@@ -246,19 +256,56 @@ def print_metrics(metrics: Any, comparisons: Any, baseline: str | None) -> None:
     ].set_index("arm")
     rows: list[list[Any]] = []
     for row in metrics[metrics["metric"] == main].itertuples():
-        text = f"{row.estimate:.3f} ({interval_text(row.lower, row.upper, '.3f')})"
+        text = _with_interval(row.estimate, row.lower, row.upper, ".3f")
         change, p = ("baseline", "") if row.arm == baseline else ("", "")
         if row.arm in differences.index:
             found = differences.loc[row.arm]
-            between = interval_text(found.lower, found.upper, "+.3f")
-            change = f"{found.difference:+.3f} ({between})"
-            p = f"{found.p_value:.3f}"
+            change = _with_interval(found.difference, found.lower, found.upper, "+.3f")
+            p = p_text(found.p_value, ".3f")
         rows.append([row.arm, text, change, p, f"{row.n} / {row.events}"])
     name = {"harrell_c": "C-index", "auroc": "AUROC"}[main]
     head = ["arm", f"{name} (95% interval)", f"difference to {baseline}", "p", "n / events"]
     if baseline is None:
         head, rows = [head[i] for i in (0, 1, 4)], [[row[i] for i in (0, 1, 4)] for row in rows]
     print_table("Results", head, rows)
+    if "note" in differences:
+        noted = differences["note"].fillna("").items()
+        say([f"{arm} against {baseline}: {note}" for arm, note in noted if note], [])
+
+
+def print_treatment(tables: Mapping[str, Any]) -> None:
+    """Print whether the effect of the treatment depends on the score of each arm."""
+    if (table := tables.get("treatment_interaction")) is None:
+        return
+    # The last model of an arm is the weighted one, where there is one.
+    rows = [
+        [r.arm, r.model, _with_interval(r.ratio, r.lower, r.upper, ".2f"),
+         p_text(r.p_value if r.p_value == r.p_value else r.wald_p, ".3f"),
+         p_text(r.p_adjusted, ".3f"), r.note]
+        for r in table[table["term"] == "score x treatment"]
+        .drop_duplicates("arm", keep="last").itertuples()
+    ]  # fmt: skip
+    head = ["arm", "model", "ratio of ratios per SD (95% interval)", "p", "p (Holm)", "note"]
+    title = "Treatment effect by score: a ratio of 1 means that it does not depend on the score"
+    print_table(title, head, rows)
+
+
+def _with_interval(value: Any, lower: Any, upper: Any, form: str) -> str:
+    """Write an estimate and its interval."""
+    text = estimate_text(value, form)
+    return f"{text} ({interval_text(lower, upper, form)})" if value == value else text
+
+
+def estimate_text(value: Any, form: str) -> str:
+    """Write an estimate, or that there is none."""
+    return f"{value:{form}}" if value == value else "not estimable"
+
+
+def p_text(value: Any, form: str = ".4g") -> str:
+    """Write a p value; nothing where there is none."""
+    if value < 0.001 and form == ".3f":
+        return "<0.001"
+    return f"{value:{form}}" if value == value else ""
 
 
 def interval_text(lower: Any, upper: Any, form: str) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from outcome.commands.console import (
     Jobs,
+    chosen_folder,
     command_line,
     print_results,
     printed_warnings,
@@ -22,11 +23,15 @@ if TYPE_CHECKING:
 
 FREE = {"patients", "patches", "missing_reports", "seed"}
 """Settings in which an external cohort may differ from the first."""
+DEMO = "outcome-demo"
+DEMO_HORIZONS = "endpoint.horizons=[365, 730]"
+"""One and two years, at which the page of the demo shows AUC, Brier score and calibration."""
 
 
 def simulate(
     context: typer.Context,
-    out: Annotated[Path, typer.Argument(help="A new folder.")],
+    folder: Annotated[Path | None, typer.Argument(help="A new folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder, given as an option.")] = None,
     study: Annotated[
         Path | None,
         typer.Option(
@@ -94,15 +99,19 @@ def simulate(
 
     Its files have the layout of real feature extractors.
     """
+    from outcome.errors import InputError
     from outcome.simulation.simulate import Simulation
     from outcome.simulation.simulate import simulate as write
 
+    target = chosen_folder(folder, out)
+    if target is None:
+        raise InputError("give a new folder, e.g. outcome simulate my-cohort")
     if external_to is not None:
         given = [
             name for name in context.params
             if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
         ]  # fmt: skip
-        _simulate_external(out, external_to, {name: context.params[name] for name in given})
+        _simulate_external(target, external_to, {name: context.params[name] for name in given})
         return
     settings = Simulation(
         endpoint=endpoint, patients=patients, patches=patches, dimension=dimension,
@@ -112,10 +121,10 @@ def simulate(
         delayed_entry=delayed_entry,
     )  # fmt: skip
     if study is not None:
-        _rehearse(out, study, settings, image_c, report_c, reference_share)
+        _rehearse(target, study, settings, image_c, report_c, reference_share)
         return
     with progress_bars() as progress:
-        path = write(out, settings, progress=lambda a, b: progress("writing slides", a, b))
+        path = write(target, settings, progress=lambda a, b: progress("writing slides", a, b))
     typer.echo(f"SIMULATED cohort: {path}\nnext: outcome run {shlex.quote(str(path))}")
 
 
@@ -123,7 +132,7 @@ def _simulate_external(out: Path, cohort: Path, given: dict[str, Any]) -> None:
     from outcome.errors import InputError
     from outcome.simulation.external import simulate_external
 
-    others = {"out", "external_to", "verbose", "quiet"}
+    others = {"folder", "out", "external_to", "verbose", "quiet"}
     if fixed := sorted(given.keys() - FREE - others):
         options = ", ".join("--" + name.replace("_", "-") for name in fixed)
         raise InputError(f"{options}: taken from {cohort} if --external-to is given; omit it")
@@ -162,9 +171,11 @@ def _rehearse(
 
 
 def demo(
-    out: Annotated[Path, typer.Argument(help="Folder for the cohort and the run.")] = Path(
-        "outcome-demo"
-    ),
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help=f"Folder for the cohort and the run; default {DEMO}."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder, given as an option.")] = None,
     jobs: Jobs = None,
 ) -> None:
     """Simulate a small cohort, run three arms on it, report."""
@@ -173,6 +184,7 @@ def demo(
     from outcome.simulation.simulate import Simulation
     from outcome.simulation.simulate import simulate as write
 
+    out = chosen_folder(folder, out) or Path(DEMO)
     typer.echo("The demo uses SIMULATED data, without real patients.")
     path = out / "cohort" / "study.yaml"
     with printed_warnings() as printed, progress_bars() as progress:
@@ -182,7 +194,8 @@ def demo(
             )
             write(out / "cohort", small, progress=lambda a, b: progress("writing slides", a, b))
         # Three inner folds, fewer than the default, take about a minute.
-        study = Study.read(path, ["name=demo-simulated", "split.inner_folds=3"])
+        settings = ["name=demo-simulated", "split.inner_folds=3", DEMO_HORIZONS]
+        study = Study.read(path, settings)
         results = run_study(
             study, out=out / "run", jobs=jobs, cache=out / "cache",
             command=command_line(), progress=progress,

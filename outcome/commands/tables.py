@@ -16,10 +16,13 @@ from outcome.commands.console import (
     Seed,
     TimeColumn,
     command_line,
+    estimate_text,
     interval_text,
+    p_text,
     parse_event_codes,
     print_metrics,
     print_table,
+    print_treatment,
     say,
 )
 
@@ -62,12 +65,27 @@ def evaluate(
             " table, else median. For a run, cut-offs come from its development patients.",
         ),
     ] = None,
-    baseline: Annotated[str | None, typer.Option(help="Arm to compare with.")] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            help="Arm (model) to compare with. Default: that of the run, else the arm image, else"
+            " the first arm."
+        ),
+    ] = None,
     covariates: Annotated[
-        str, typer.Option(metavar="C1,C2", help="Columns for added value and subgroups.")
+        str,
+        typer.Option(
+            metavar="C1,C2",
+            help="Columns for added value and subgroups; every table must have them.",
+        ),
     ] = "",
     treatment: Annotated[
-        str, typer.Option(metavar="COLUMN", help="Column with two treatments.")
+        str,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column with two treatments, to test whether their effect depends on the score."
+            " Every table must have it.",
+        ),
     ] = "",
     treatment_reference: Annotated[
         str,
@@ -93,6 +111,10 @@ def evaluate(
     names of the first three are given with --patient, --time and --event. With delayed entry,
     --entry names the column of the start of observation. A run folder already defines its endpoint,
     unit, horizons, baseline and covariates.
+
+    Several models: one table each, or a column arm that names the model. Leave fold out only for a
+    score that was fixed before these patients were seen. A column that is named by --treatment or
+    --covariates has no other role, even if it is called arm.
     """
     from outcome.evaluation.regrouping import read_rule
     from outcome.pipeline.evaluate import evaluate_tables
@@ -106,6 +128,7 @@ def evaluate(
         command=command_line(),
     )  # fmt: skip
     print_metrics(found.evaluation.metrics, found.evaluation.comparisons, found.baseline)
+    print_treatment(found.evaluation.tables)
     say(found.evaluation.notes, found.evaluation.warnings)
     if found.simulated:
         typer.echo("These are SIMULATED patients.")
@@ -151,13 +174,17 @@ def compare(
         )  # fmt: skip
     changes = found.evaluation.comparisons
     rows = [
-        [r.metric, f"{r.difference:+.4f}", interval_text(r.lower, r.upper, "+.4f"),
-         f"{r.p_value:.4g}", r.n_patients_common, r.note]
+        [r.metric, estimate_text(r.difference, "+.4f"), interval_text(r.lower, r.upper, "+.4f"),
+         p_text(r.p_value), r.n_patients_common, r.note]
         for r in changes.itertuples()
     ]  # fmt: skip
     head = ["metric", "difference", "95% interval", "p", "patients", "note"]
     print_table(f"{names[a]} minus {names[b]}", head, rows)
-    say(found.evaluation.notes, found.evaluation.warnings)
+    no_groups = set(found.group_notes)
+    say(
+        [n for n in found.evaluation.notes if n not in no_groups],
+        [w for w in found.evaluation.warnings if w not in no_groups],
+    )
     if out is not None:
         typer.echo(f"report: {found.report}")
 

@@ -20,10 +20,11 @@ def fit_warnings(finished: Sequence[ArmFold]) -> list[str]:
     for arm in dict.fromkeys(f.arm for f in finished):
         mine = [f for f in finished if f.arm == arm]
         if flat := [f for f in mine if f.calibration.slope == 0]:
+            whose = "its patients" if len(flat) == 1 else "patients of such a fold"
             found.append(
-                f"arm {arm}, {_where(flat, len(mine))}: out-of-fold risks did not increase with "
-                "the outcome in the development patients. All patients of such a fold get the "
-                "same absolute risk; the ranking is unchanged"
+                f"arm {arm}: in {_where(flat, len(mine))} the development scores showed no "
+                f"association with outcome, so all {whose} receive the same predicted risk. The "
+                "ranking is kept"
             )
     return found
 

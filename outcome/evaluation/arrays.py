@@ -154,6 +154,27 @@ class ArmScores:
         """Repeat and fold of every (repeat, patient)."""
         return {(f.repeat, int(p)): (f.repeat, f.fold) for f in self.folds for p in f.patient}
 
+    @property
+    def fixed(self) -> bool:
+        """Whether one score holds for all patients: they were not divided into folds."""
+        return len(self.folds) == 1
+
+    def divided_as(self, other: ArmScores) -> ArmScores:
+        """Divide a fixed score by the repeats and folds of another arm.
+
+        Risks that are comparable among all patients are comparable within any part of them. An arm
+        with folds stays as it is; patients whom the other arm did not score are dropped.
+        """
+        if not self.fixed:
+            return self
+        (whole,) = self.folds
+        parts = []
+        for fold in other.folds:
+            shared = np.isin(whole.patient, fold.patient)
+            if shared.any():
+                parts.append(replace(whole.take(shared), repeat=fold.repeat, fold=fold.fold))
+        return ArmScores(self.name, tuple(parts))
+
     def lacks(self, other: ArmScores) -> list[str]:
         """Return the columns with probabilities missing in this arm but not in the other."""
         if not (self._has_gaps() or other._has_gaps()):

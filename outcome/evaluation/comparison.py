@@ -20,6 +20,12 @@ COMPARISON_COLUMNS = [
     "n_patients_common", "note",
 ]  # fmt: skip
 
+OTHER_FOLDS = (
+    "not estimable: the arms were scored in different folds, within which alone their risks can be "
+    "compared. To do: score both arms in the same folds"
+)
+WITHIN_FOLDS = "{0} has no folds: it is compared as a fixed score, within the folds of {1}"
+
 
 def compare_arms(
     arms: Sequence[ArmScores],
@@ -28,6 +34,10 @@ def compare_arms(
     measured: Mapping[str, Mapping[str, Estimate]],
 ) -> pd.DataFrame:
     """Compare arms in pairs, metric by metric.
+
+    An arm without folds is one fixed score. It is compared with a cross-validated arm within the
+    folds of that arm, in every repeat, and adds no variance from training; the difference has
+    twice the variance of fixed models, which is conservative.
 
     Only patients scored by both arms are used; if an arm lacks some, both are evaluated again on
     the common patients. The difference is arm minus baseline; its interval and p come from
@@ -66,22 +76,26 @@ def _against(
     metrics: MetricSet,
     measured: Mapping[str, Mapping[str, Estimate]],
 ) -> list[dict[str, object]]:
-    mine, theirs = arm.rows(), reference.rows()
-    common = mine & theirs
+    note, first, second = "", measured[arm.name], measured[reference.name]
+    if arm.fixed != reference.fixed:
+        note = _note_on_fixed(arm, reference) or _note_on_fixed(reference, arm)
+        arm, reference = arm.divided_as(reference), reference.divided_as(arm)
+        first, second = metrics.measure(arm), metrics.measure(reference)
+    common = arm.rows() & reference.rows()
     n_common = len({patient for _, patient in common})
     if not common:
         return [_row(arm.name, reference.name, metrics.primary, None, 0, "no patient in common")]
     if not _same_folds(arm, reference, common):
-        note = "the arms were scored in different folds: their risks cannot be compared"
-        return [_row(arm.name, reference.name, metrics.primary, None, n_common, note)]
-    note, first, second = "", measured[arm.name], measured[reference.name]
+        return [_row(arm.name, reference.name, metrics.primary, None, n_common, OTHER_FOLDS)]
+    mine, theirs = arm.rows(), reference.rows()
     lacking = sorted({*arm.lacks(reference), *reference.lacks(arm)})
     if mine != theirs or lacking:
         both = arm.hide(reference), reference.hide(arm)
         first, second = (metrics.measure(one.restrict(common)) for one in both)
     if mine != theirs:
         lost = len(arm.patients), len(reference.patients)
-        note = f"on {n_common} common patients; the arms scored {lost[0]} and {lost[1]}"
+        on = f"on {n_common} common patients; the arms scored {lost[0]} and {lost[1]}"
+        note = "; ".join(filter(None, [note, on]))
     if lacking:
         known = f"{', '.join(lacking)}: computed in patients with a value in both arms"
         note = "; ".join(filter(None, [note, known]))
@@ -101,6 +115,12 @@ def _same_folds(arm: ArmScores, reference: ArmScores, common: set[tuple[str, int
     mine, theirs = arm.fold_of(), reference.fold_of()
     pairs = {(mine[row], theirs[row]) for row in common}
     return len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+
+
+def _note_on_fixed(arm: ArmScores, other: ArmScores) -> str:
+    """Say how an arm with one score for all patients is compared; nothing for other arms."""
+    divided = arm.fixed and len(arm.divided_as(other).folds) > 1
+    return WITHIN_FOLDS.format(arm.name, other.name) if divided else ""
 
 
 def _row(

@@ -20,7 +20,12 @@ from outcome.evaluation.evaluation_repr import evaluation_html, evaluation_text
 from outcome.evaluation.impossible_predictions import impossible_predictions
 from outcome.evaluation.in_sample import pooled_notices
 from outcome.evaluation.metric_set import InnerByArm
-from outcome.evaluation.notes import arm_notices, interval_notices, small_sample_notices
+from outcome.evaluation.notes import (
+    arm_notices,
+    interval_notices,
+    reversed_notices,
+    small_sample_notices,
+)
 from outcome.evaluation.outcome_kinds import EvaluatedOutcome, described_outcome, table_outcome
 from outcome.evaluation.risk_groups import risk_group_table
 from outcome.evaluation.small_samples import untested_below, verdict_withheld
@@ -454,7 +459,8 @@ def _evaluated(
     """Evaluate and compare arms that were read once."""
     metrics, notes = outcome.metric_set(panel, arms, cross_validated=cross_validated, inner=inner)
     measured = {arm.name: metrics.measure(arm) for arm in arms}
-    notes += interval_notices(arms, [m[metrics.primary] for m in measured.values()])
+    primary = [m[metrics.primary] for m in measured.values()]
+    notes += interval_notices(arms, primary)
     pairs = [(arm.name, baseline) for arm in arms if baseline not in (None, arm.name)]
     return Evaluation(
         _metric_table(arms, measured, outcome),
@@ -463,6 +469,7 @@ def _evaluated(
         tuple(notes),
         (
             *impossible_predictions(panel, arms, favourable=outcome.favourable),
+            *reversed_notices(arms, metrics.primary, primary),
             *small_sample_notices(arms, landmark=outcome.landmark),
             *arm_notices(arms, panel, measured),
             *pooled_notices(arms, favourable=outcome.favourable),

@@ -14,11 +14,14 @@ from outcome.evaluation.small_samples import untested_below, verdict_withheld
 
 __all__ = [
     "COVERAGE",
+    "GROUPS_AS_GIVEN",
+    "GROUPS_OF_FIRST_REPEAT",
     "arm_notices",
     "describe_landmark",
     "describe_weights",
     "interval_notices",
     "name_folds",
+    "reversed_notices",
     "small_sample_notices",
 ]
 
@@ -66,6 +69,16 @@ COVERAGE = {
 }
 """Coverage of intervals and its validation, by the source of the variance."""
 
+NAMES = {"harrell_c": "C-index", "auroc": "AUROC"}
+GROUPS_AS_GIVEN = (
+    "hazard ratios, pairwise log-rank tests and logrank_p_fixed of out-of-fold risk groups take "
+    "the groups as given: their intervals are too narrow and their p values too small "
+    "(exploratory); logrank_p includes the variation from training"
+)
+GROUPS_OF_FIRST_REPEAT = (
+    "risk groups are those of the first repeat, so that each patient counts once"
+)
+
 
 def interval_notices(arms: Sequence[ArmScores], primary: Sequence[Estimate]) -> list[str]:
     """Describe what the intervals of the arms cover, and which results are exploratory.
@@ -79,11 +92,33 @@ def interval_notices(arms: Sequence[ArmScores], primary: Sequence[Estimate]) -> 
     sources = {m.source for m in primary}
     found = [words for source, words in COVERAGE.items() if source in sources]
     if any(len(arm.folds) > 1 for arm in arms) and arms[0].timed:
-        found.append(
-            "hazard ratios, pairwise log-rank tests and logrank_p_fixed of out-of-fold risk "
-            "groups take the groups as given and are exploratory; logrank_p includes the "
-            "variation from training"
-        )
+        found.append(GROUPS_AS_GIVEN)
+    return found
+
+
+def reversed_notices(
+    arms: Sequence[ArmScores], metric: str, primary: Sequence[Estimate]
+) -> list[str]:
+    """Warn of scores with which a higher risk goes with a better outcome.
+
+    Parameters
+    ----------
+    arms : sequence of ArmScores
+    metric : str
+        Name of the primary metric, of which 0.5 is guessing.
+    primary : sequence of Estimate
+        The primary metric of each arm.
+    """
+    found = []
+    for arm, m in zip(arms, primary, strict=True):
+        lower, upper = m.interval()
+        if upper < 0.5:
+            found.append(
+                f"arm {arm.name}: {NAMES.get(metric, metric)} {m.value:.3f} ({lower:.3f} to "
+                f"{upper:.3f}) is below 0.5: patients with a higher risk had better outcomes. To "
+                "do: if higher scores mean a better outcome by definition, give risk = -score; "
+                "otherwise report the value as it is, and do not reverse the score because of it"
+            )
     return found
 
 
@@ -121,7 +156,7 @@ def arm_notices(
             "competing events (code 2) as censoring"
         )
     if any(len(arm.repeats) > 1 for arm in arms):
-        found.append("risk groups are those of the first repeat, so that each patient counts once")
+        found.append(GROUPS_OF_FIRST_REPEAT)
     return found
 
 

@@ -211,6 +211,7 @@ def _on_scored(rows: pd.DataFrame, rule: RiskGroups) -> _Cut:
     # once.
     shares = shares_of("median" if rule == "maxstat" else rule)
     keys = ["repeat", "fold", *(["strata"] if "strata" in rows else [])]
+    several = len(rows[["repeat", "fold"]].drop_duplicates()) > 1
     groups = pd.Series("", index=rows.index)
     names = np.array(group_names(len(shares) + 1))
     for _, part in rows.groupby(keys, dropna=False):
@@ -220,9 +221,9 @@ def _on_scored(rows: pd.DataFrame, rule: RiskGroups) -> _Cut:
     return _Cut(
         groups,
         f"{lead}: patients were divided at {words} of the risks of the scored patients "
-        "themselves, in each fold. This is exploratory, because the cut-off depends on the "
-        "patients that it divides",
-        f"exploratory: {words} within each fold",
+        f"themselves{', in each fold' if several else ''}. This is exploratory, because the "
+        "cut-off depends on the patients that it divides",
+        f"exploratory: {words} of the scored patients{' of each fold' if several else ''}",
     )
 
 

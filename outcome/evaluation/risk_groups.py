@@ -236,7 +236,7 @@ def group_hazards(patients: GroupedPatients) -> CoxFit | None:
 def _note(patients: GroupedPatients, k: int, hazard_ratio: float) -> str:
     notes = []
     if patients.exploratory:
-        notes.append("exploratory: median within each fold")
+        notes.append("exploratory: median of the scored patients of each fold")
     if patients.competing:
         notes.append("median: cumulative incidence of 50% (Aalen-Johansen)")
     if len(patients.names) == 1:

@@ -19,6 +19,7 @@ from outcome.evaluation.covariates import MOST_LEVELS, without_many_levels
 from outcome.evaluation.crossfit_estimates import InnerModelTables
 from outcome.evaluation.evaluation import Evaluation, PatientTables, evaluate_study
 from outcome.evaluation.in_sample import models_of_several_folds
+from outcome.evaluation.notes import GROUPS_AS_GIVEN, GROUPS_OF_FIRST_REPEAT
 from outcome.evaluation.outcome_kinds import described_outcome
 from outcome.evaluation.regrouping import Grouped, GroupOrigin, regroup
 from outcome.pipeline.sources import PredictionSource, endpoint_asked, read_sources
@@ -67,6 +68,8 @@ class EvaluatedTables:
     report : Path
     simulated : bool
         Whether the patients of a run are simulated.
+    group_notes : tuple of str
+        The notes that concern risk groups alone.
     """
 
     evaluation: Evaluation
@@ -74,6 +77,7 @@ class EvaluatedTables:
     baseline: str | None
     report: Path
     simulated: bool = False
+    group_notes: tuple[str, ...] = ()
 
 
 def evaluate_tables(
@@ -112,13 +116,13 @@ def evaluate_tables(
     risk_groups : str or tuple of float, optional
         Rule of the risk groups; see `outcome.evaluation.regrouping.regroup`.
     covariates : sequence of str
-        Columns of the first table, for added value, hazard ratios and subgroups.
+        Columns of every table, for added value, hazard ratios and subgroups.
     favourable : bool
         The positive label is the better outcome.
     columns : DeclaredColumns, optional
         Names of the columns of tables, if they differ from the standard names.
     treatment : Treatment, optional
-        Column of the first table with two treatments, to test whether their difference depends on
+        Column of every table with two treatments, to test whether their difference depends on
         the score. By default that of the run.
     n_resamples, seed : int
         Number of bootstrap resamples, and their seed.
@@ -206,7 +210,14 @@ def evaluate_tables(
     stale = [f"{name}.csv" for name in optional if name not in tables]
     write_run_folder(out, tables, {**about, **evaluation.manifest_part}, stale=stale)
     page = write_report(out)
-    return EvaluatedTables(evaluation, tables, baseline or None, page, bool(about["simulated"]))
+    return EvaluatedTables(
+        evaluation,
+        tables,
+        baseline or None,
+        page,
+        bool(about["simulated"]),
+        (grouped.said, GROUPS_AS_GIVEN, GROUPS_OF_FIRST_REPEAT),
+    )
 
 
 def _read(

@@ -5,6 +5,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import typer
 
@@ -127,11 +128,25 @@ def test_demo_is_resumed(outcome, tmp_path):
         text.replace("folds: 5", "folds: 2\n  inner_folds: 2")
         + "training: {epochs: 2, components: 8}\n"
     )
-    done = outcome("demo", tmp_path, "--jobs", 1)
+    done = outcome("demo", "--out", tmp_path, "--jobs", 1)
     assert done.code == 0, done.err
     assert "SIMULATED" in done.out
     assert "image+report" in done.out
     assert (tmp_path / "run" / "report.html").is_file()
+    # The page shows probabilities at one and two years.
+    metrics = pd.read_csv(tmp_path / "run" / "metrics.csv")
+    assert {"auc_365", "auc_730", "brier_365", "brier_730"} <= set(metrics["metric"])
+
+
+def test_a_folder_may_be_an_argument_or_an_option(outcome, tmp_path):
+    for command in ("demo", "simulate"):
+        done = outcome(command, tmp_path / "a", "--out", tmp_path / "b")
+        assert done.code == 2
+        assert "as an argument and with --out" in done.err
+    assert "give a new folder" in outcome("simulate").err
+    done = outcome("simulate", "--out", tmp_path / "c", "--patients", 12, "--patches", 5)
+    assert done.code == 0, done.err
+    assert (tmp_path / "c" / "study.yaml").is_file()
 
 
 def test_the_readme_names_commands_that_exist():

@@ -435,6 +435,40 @@ def test_arms_of_other_folds_are_not_compared_and_other_names_do_not_matter():
     assert len(other) == 1
     assert other["difference"].isna().all()
     assert "different folds" in other["note"].iloc[0]
+    assert "To do: score both arms in the same folds" in other["note"].iloc[0]
+
+
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_a_fixed_score_is_compared_within_the_folds_of_the_other_arm(repeats):
+    table = simulated(n=120, arms=2, folds=3, repeats=repeats)
+    table["risk"] = table.groupby(["arm", "patient_id"])["risk"].transform("first")
+    fixed = table[(table["arm"] == "arm0") & (table["repeat"] == 0)].assign(fold="all", repeat=7)
+    mixed = pd.concat([fixed, table[table["arm"] == "arm1"]])
+    both = evaluate(Predictions(table), baseline="arm0", n_resamples=0).comparisons
+    found = evaluate(Predictions(mixed), baseline="arm0", n_resamples=0).comparisons
+    # The same numbers as if the folds had been written into the table of the fixed score.
+    columns = ["metric", "difference", "lower", "upper", "p_value", "variance", "n_patients_common"]
+    pd.testing.assert_frame_equal(found[columns], both[columns])
+    assert found["variance"].iloc[0] == "twice the fixed-model variance"
+    assert found["note"].str.contains("arm0 has no folds: it is compared as a fixed score").all()
+    turned = evaluate(Predictions(mixed), baseline="arm1", n_resamples=0).comparisons
+    assert np.allclose(turned["difference"], -found["difference"])
+    part = mixed[mixed["patient_id"] < "p0060"]
+    assert set(
+        evaluate(
+            Predictions(pd.concat([fixed, part[part["arm"] == "arm1"]])),
+            baseline="arm0",
+            n_resamples=0,
+        ).comparisons["n_patients_common"]
+    ) == {60}
+
+
+def test_an_arm_of_one_test_fold_is_not_called_a_fixed_score():
+    table = simulated(n=120, arms=2, folds=3)
+    part = table[(table["arm"] == "arm0") | (table["fold"] == 1)]
+    found = evaluate(Predictions(part), baseline="arm0", n_resamples=0).comparisons
+    assert np.isfinite(found["difference"].iloc[0])
+    assert not found["note"].str.contains("fixed score").any()
 
 
 def test_probabilities_are_compared_on_patients_who_have_both():

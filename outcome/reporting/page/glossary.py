@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from outcome.reporting.page.group_words import group_names_text, grouping
 from outcome.reporting.page.metric_names import Metric
 from outcome.run_folder.folder import Run
 
@@ -21,23 +22,22 @@ def glossary(run: Run, main: Metric | None) -> list[tuple[str, str]]:
             "The output of a model for each patient. A higher score means a worse prognosis.",
         )
     )
-    if main is not None and main.meaning:
-        terms.append((main.label, main.meaning))
+    if main is not None and (text := main.explained(run)):
+        terms.append((main.label, text))
     if run.folds > 1:
         terms.append(
             (
                 "Cross-validated",
                 f"The patients are divided into {run.folds} parts (folds). Each part is scored "
-                "by models trained on the other parts. No patient is scored by a model that was "
-                "trained on that patient’s outcome.",
+                f"by models trained on the other parts. {_apart(run)}",
             )
         )
     if "risk_group" in run.predictions.table:
         terms.append(
             (
                 "Risk group",
-                "Patients with a low or high risk score. The cut-off between them is fixed "
-                "before the test patients are scored.",
+                f"A part of the patients by their risk score: {group_names_text(run)}. "
+                f"{grouping(run)}",
             )
         )
     terms.append(
@@ -56,3 +56,15 @@ def glossary(run: Run, main: Metric | None) -> list[tuple[str, str]]:
             )
         )
     return terms
+
+
+def _apart(run: Run) -> str:
+    """Say whether it is on record that no patient was scored by a model trained on it."""
+    if run.tested_apart:
+        return "No patient is scored by a model that was trained on that patient’s outcome."
+    if run.tested_apart is None:
+        return (
+            "This holds as far as the table of predictions is right: there is no record of the "
+            "patients on whom each model was trained."
+        )
+    return "In this run, some scored patients were not test patients of their fold."

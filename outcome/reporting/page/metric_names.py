@@ -46,6 +46,13 @@ class Metric:
     meaning: str = ""
     higher_is_better: bool = True
     digits: int = 2
+    over_folds: str = ""
+    """A further sentence, for scores of several folds."""
+
+    def explained(self, run: Run) -> str:
+        """Return the explanation, as far as it concerns this run."""
+        further = self.over_folds if run.cross_validated else ""
+        return " ".join(filter(None, [self.meaning, further]))
 
     @property
     def fine(self) -> int:
@@ -61,12 +68,18 @@ _C = (
 _FIXED = {
     m.key: m
     for m in (
-        Metric("harrell_c", "C-index", chance=0.5, meaning=f"{_C} Mean over the test folds."),
+        Metric(
+            "harrell_c",
+            "C-index",
+            chance=0.5,
+            meaning=_C,
+            over_folds="Mean over the test folds.",
+        ),
         Metric(
             "harrell_c_pairs",
             "C-index, pairs pooled",
             chance=0.5,
-            meaning="The same, but every pair has the same weight, instead of every fold.",
+            over_folds="The C-index if every pair has the same weight, instead of every fold.",
         ),
         Metric(
             "uno_c",

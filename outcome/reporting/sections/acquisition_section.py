@@ -42,9 +42,9 @@ def nuisance(run: Run, drawings: ReportFigures) -> ReportSection | None:
         table.add(str(row["variable"]), Cell(text, row["estimate"]), *sizes, note)
     table.notes.append(
         "The direction of a number and the event rate of a site are learned from the other "
-        "folds. 0.5 is guessing. An uninformative variable can fall slightly below 0.5, because "
-        "a fold with few patients of a kind leaves more of them in the other folds. If a value "
-        "is well above 0.5, the arms may owe part of their performance to it."
+        "folds. 0.5 is guessing. Uninformative variables can fall slightly below 0.5 in "
+        "cross-validation. A value well above 0.5 suggests that the arms may exploit this "
+        "variable."
     )
     section.show(table)
     return section

@@ -51,6 +51,6 @@ def draw_auc(d: ReportFigures, table: pd.DataFrame) -> Picture:
         alt=f"AUC over time of {', '.join(d.run.arms)}, from {table['time'].min():g} to "
         f"{table['time'].max():g} {end.unit}.",
         caption="AUC over time: among pairs of a patient who had the event by that time and one "
-        "who had not, the proportion ranked correctly (weighted for censoring, within "
-        f"folds). Dashed: guessing.{shaded}",
+        "who had not, the proportion ranked correctly (weighted for censoring"
+        f"{', within folds' if d.run.cross_validated else ''}). Dashed: guessing.{shaded}",
     )

@@ -34,7 +34,7 @@ def calibration(run: Run, drawings: ReportFigures) -> ReportSection | None:
     section.say(_source(run))
     if shown:
         table = metric_table(run, metrics, shown, "Predicted probabilities: estimate, 95% interval")
-        table.notes += [f"{m.label}: {m.meaning}" for m in shown if m.meaning]
+        table.notes += [f"{m.label}: {text}" for m in shown if (text := m.explained(run))]
         if any(m.key.startswith(("brier", "ibs")) for m in shown) and run.cross_validated:
             table.notes += _brier_notes(run)
         if "note" in metrics:
@@ -103,13 +103,13 @@ def draw_calibration(d: ReportFigures, arm: str, table: pd.DataFrame) -> Picture
         )
     figure.tight_layout(w_pad=2)
     at = "" if not end.times else f" at {plural(len(horizons), 'horizon')}"
-    by = _observed_by(d)
+    by, pooled = _observed_by(d), ", pooled over folds" if d.run.cross_validated else ""
     weighted = "" if end.landmark is None else " of the event by then, weighted for censoring"
     return d.gallery.save(
         figure,
         f"calibration-{d.slugs[arm]}",
         alt=f"Calibration of {arm}{at}: observed against predicted probability.",
-        caption=f"{arm}: observed against predicted probability{at}, pooled over folds. Dots: "
+        caption=f"{arm}: observed against predicted probability{at}{pooled}. Dots: "
         f"groups of about equal size{by}, with 95% intervals; line: smooth "
         f"curve{weighted} (only with 100 events or more); bars: frequency of each "
         f"prediction. Dashed: perfect agreement.{_without_dot(table)}",

@@ -51,8 +51,8 @@ def _show_characteristics(run: Run, section: ReportSection) -> None:
         return
     made = _characteristics(run, table, "Table 1. Patients by outcome")
     made.notes.append(
-        "Numbers: median (quartiles); categories: patients (% of those with a value). There are "
-        "no tests: the table describes the sample and tests no hypothesis."
+        "Numbers: median (quartiles); categories: patients (% of those with a value). No "
+        "tests: baseline differences are descriptive."
     )
     section.fold("Patients by outcome (Table 1)", made)
     for name, what in (("fold", "test fold, first repeat"), ("site", "site")):

@@ -16,6 +16,7 @@ from outcome.reporting.page.blocks import (
     Tabs,
 )
 from outcome.reporting.page.figures import ReportFigures
+from outcome.reporting.page.fold_words import stratified_words
 from outcome.reporting.page.formatting import Cell, Table, column, entry, quote
 from outcome.reporting.page.interval_words import models_held_fixed, narrow_note
 from outcome.reporting.page.metric_names import (
@@ -37,8 +38,9 @@ def comparison(run: Run, drawings: ReportFigures) -> ReportSection | None:
     if rows.empty:
         section.say("This run has no comparisons.csv.")
         return section
+    folds = " and folds" if run.cross_validated else ""
     section.say(
-        "Both arms are evaluated on the same patients and folds. A difference above zero "
+        f"Both arms are evaluated on the same patients{folds}. A difference above zero "
         "favours the first arm, except for error measures such as the Brier score, where lower "
         "is better."
     )
@@ -128,9 +130,10 @@ def _added_value(run: Run) -> Table:
         if run.cross_validated
         else ""
     )
+    how = f", {words}" if (words := stratified_words(run)) else ""
     table.notes.append(
-        f"Likelihood-ratio test of the score added to a {model} model of the covariates, "
-        f"stratified by fold{exploratory}. C-indices are apparent: the models were fitted on the "
+        f"Likelihood-ratio test of the score added to a {model} model of the "
+        f"covariates{how}{exploratory}. C-indices are apparent: the models were fitted on the "
         "same patients. Compare them with each other, not with the tables above. Only patients "
         "with complete covariates are included."
     )

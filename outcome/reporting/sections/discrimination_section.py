@@ -38,7 +38,7 @@ def discrimination(run: Run, drawings: ReportFigures) -> ReportSection:
     kinds = [metric(key, run.endpoint) for key in dict.fromkeys(metrics["metric"])]
     shown = [m for m in kinds if m.family == "discrimination"]
     table = metric_table(run, metrics, shown, "Discrimination: estimate and 95% interval")
-    table.notes += [f"{m.label}: {m.meaning}" for m in shown if m.meaning]
+    table.notes += [f"{m.label}: {text}" for m in shown if (text := m.explained(run))]
     if "note" in metrics:
         mine = metrics[metrics["metric"].isin([m.key for m in shown]) & (metrics["note"] != "")]
         for row in mine[["arm", "metric", "note"]].drop_duplicates().itertuples():

@@ -17,6 +17,7 @@ from outcome.reporting.page.blocks import (
     TableBlock,
 )
 from outcome.reporting.page.figures import MOST_ROWS, ReportFigures, arm_tabs, forest_heading
+from outcome.reporting.page.fold_words import block_name
 from outcome.reporting.page.formatting import Cell, Table, column
 from outcome.reporting.page.metric_tables import only_covariates
 from outcome.reporting.page.subdistribution_cells import (
@@ -39,7 +40,8 @@ def effects(run: Run, drawings: ReportFigures) -> ReportSection | None:
         "effects", f"{run.endpoint.ratio.capitalize()}s of the score and the covariates"
     )
     model = run.endpoint.regression_models
-    section.say(f"From {model} for each fold and stratum, of patients with complete values.")
+    each = f" for each {name}" if (name := block_name(run)) else ""
+    section.say(f"From {model}{each}, of patients with complete values.")
     section.say(*_conditions(run))
 
     def make(arm: str) -> Sequence[Block]:
@@ -126,6 +128,7 @@ def draw_effects(d: ReportFigures, arm: str, table: pd.DataFrame, ratio: str) ->
             for r in part.itertuples()
         ]
     data = pd.DataFrame(rows[:MOST_ROWS])
+    within = " within its fold" if d.run.cross_validated else ""
     risk = table[table["term"] == "risk"]
     listed = "; ".join(
         f"{r.model} {estimate(r.ratio, r.lower, r.upper)}" for r in risk.itertuples()
@@ -139,7 +142,7 @@ def draw_effects(d: ReportFigures, arm: str, table: pd.DataFrame, ratio: str) ->
         (2.6, 0.7 + 0.27 * len(data)),
         alt=f"Forest plot of {ratio}s of {arm} and the covariates. Risk score: {listed}.",
         caption=f"{arm}: {ratio}s with 95% intervals, alone (univariable) and together "
-        "(multivariable). The risk score is per standard deviation within its fold; "
+        f"(multivariable). The risk score is per standard deviation{within}; "
         "categories are compared with their first level, numbers are per unit.",
     )  # fmt: skip
 

@@ -99,9 +99,12 @@ def _bounds(run: Run, section: ReportSection, rows: pd.DataFrame) -> None:
     section.say(
         f"A lower bound of the survival time is chosen such that {nominal} of patients have "
         "their event at or after it (conformal prediction, calibrated on development patients). "
-        "The model need not be correct, but censoring must not depend on the covariates. The "
-        "coverage holds on average over patients, not in every risk group. Each patient’s bound "
-        "is in the column survival_bound of predictions.csv."
+        "Valid even if the model is misspecified, provided that censoring is independent of the "
+        "covariates. Read a bound as the time up to which patients with this prediction usually "
+        f"remain free of the event: {nominal} of patients do so at least as long. It is not an "
+        "estimate of the survival time of a patient, and a bound near 0 carries no information. "
+        "The coverage holds on average over patients, not in every risk group. Each patient’s "
+        "bound is in the column survival_bound of predictions.csv."
     )
     unit = f", {run.endpoint.unit}" if run.endpoint.unit else ""
     columns = ["Arm", "Covered, test patients (95% interval)", "Patients", run.endpoint.counted]

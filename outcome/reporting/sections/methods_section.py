@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from outcome.plotting.number_text import number, plural
+from outcome.reporting.page.fold_words import block_name, stratified_words
 from outcome.reporting.page.formatting import entry, joined
 from outcome.reporting.page.interval_words import interval_sentences, models_held_fixed
 from outcome.reporting.page.metric_names import horizon_text
@@ -256,6 +257,13 @@ def _evaluation(run: Run) -> list[str]:
     return said
 
 
+def _hazard_ratios(run: Run) -> str:
+    words = stratified_words(run)
+    first = " from the first repeat and" if run.repeats > 1 else ""
+    how = f"are{first} {words}" if words else "treat all patients as one set"
+    return f"Hazard ratios (Cox models, ties after Efron) and log-rank tests {how}."
+
+
 def _statistics(run: Run) -> list[str]:
     said = []
     comparisons = run.table("comparisons.csv")
@@ -269,16 +277,12 @@ def _statistics(run: Run) -> list[str]:
             f"patients{held}."
         )
     if len(run.table("effects.csv")) and run.endpoint.times:
-        said.append(
-            "Hazard ratios (Cox models, ties after Efron) and log-rank tests"
-            + (" are from the first repeat and" if run.repeats > 1 else " are")
-            + (" stratified by fold" if run.cross_validated else " not stratified by fold")
-            + (", and by stratum." if run.endpoint.strata else ".")
-        )
+        said.append(_hazard_ratios(run))
     if len(run.table("subdistribution.csv")):
         said.append(
             "Subdistribution hazard ratios are from the model of Fine and Gray, with censoring "
-            "weights and baselines of each fold and stratum. Their robust standard errors "
+            f"weights and baselines{f' of each {name}' if (name := block_name(run)) else ''}. "
+            "Their robust standard errors "
             "include the estimation of these weights."
         )
     if len(run.table("set_aside.csv")):

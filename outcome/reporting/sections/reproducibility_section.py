@@ -100,6 +100,7 @@ def patients(run: Run, drawings: ReportFigures) -> ReportSection | None:
             risk, group = entry(here, "risk"), str(here.get("risk_group", ""))
             cells.append(Cell(number(risk, 3) + (f" ({group})" if group else ""), risk))
         table.add(str(patient), *cells)
-    table.notes.append("Risk scores of different folds have no common scale.")
+    if run.cross_validated:
+        table.notes.append("Risk scores of different folds have no common scale.")
     section.show(table)
     return section

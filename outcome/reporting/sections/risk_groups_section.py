@@ -15,18 +15,24 @@ from outcome.plotting.palette import group_colours
 from outcome.plotting.style import shorten
 from outcome.reporting.page.blocks import Block, Picture, ReportSection, TableBlock, Text
 from outcome.reporting.page.figures import WIDTH, ReportFigures, arm_tabs
+from outcome.reporting.page.fold_words import stratified_words
 from outcome.reporting.page.formatting import Cell, Table, column, entry, slug
+from outcome.reporting.page.group_words import grouping
 from outcome.reporting.page.metric_names import horizon_text
 from outcome.reporting.page.subdistribution_cells import (
     HOW_TO_READ,
     specific,
     subdistribution_cell,
 )
-from outcome.risk.cutoffs import rule_words
 from outcome.run_folder.folder import Run
 
 __all__ = ["draw_curves", "draw_kaplan_meier", "risk_groups"]
 
+TOO_NARROW = (
+    "The interval of the hazard ratio takes the groups as given and is too narrow. It is no "
+    "evidence that the score works; the interval of the C-index and the log-rank p include the "
+    "variation from training."
+)
 REFERENCE = Cell("1 (reference)", 1.0)
 
 
@@ -38,7 +44,7 @@ def risk_groups(run: Run, drawings: ReportFigures) -> ReportSection | None:
     if table.empty and not drawn:
         return None
     section = ReportSection("risk-groups", "Risk groups")
-    section.say(_grouping(run))
+    section.say(grouping(run))
     if timed:
         section.say(
             "Curves that lie apart mean that the outcomes of the groups differ. Check the "
@@ -107,7 +113,8 @@ def _what_the_test_counts(table: pd.DataFrame) -> str:
         "log-rank p is stratified by fold and includes the variation from training. In "
         "simulated studies without any association it was below .05 in 4% to 5% of studies, and "
         "in 3% if there were no scores of inner models. Hazard ratios and pairwise tests "
-        "between more than two groups take the groups as given. They are exploratory."
+        "between more than two groups take the groups as given: their intervals are too narrow "
+        "and their p values too small. They are exploratory."
     )
 
 
@@ -130,8 +137,9 @@ def _curve_note(run: Run, arm: str) -> str:
     for row in rows[ratios.notna() & (ratios != 1)].to_dict("records") if reference else []:
         value, low, high = (entry(row, k) for k in ("hazard_ratio", "hr_lower", "hr_upper"))
         pair = f"{shorten(str(row['group']), 16, 1)} / {shorten(reference[0], 16, 1)}"
-        exploratory = ", exploratory" if run.cross_validated else ""
-        said.append(f"{specific}HR {pair} {estimate(value, low, high)}{exploratory}")
+        said.append(f"{specific}HR {pair} {estimate(value, low, high)}")
+    if said and run.cross_validated:
+        said.append("Interval too narrow: groups taken as given")
     p = column(rows, "logrank_p").dropna()
     if note := p_value(p.iloc[0], f"{specific}log-rank p") if len(p) else "":
         said.append(note + _exploratory(run, note))
@@ -214,25 +222,9 @@ def _pairs(run: Run, arm: str) -> Table:
         chi = Cell(number(row["chi_square"], 1), row["chi_square"])
         table.add(str(row["group_b"]), str(row["group_a"]), chi, *cells)
     given = " The groups are taken as given: exploratory." if run.cross_validated else ""
-    table.notes.append(f"Stratified by fold; corrected after Holm within the arm.{given}")
+    how = "; ".join(filter(None, [stratified_words(run), "corrected after Holm within the arm"]))
+    table.notes.append(f"{how[0].upper()}{how[1:]}.{given}")
     return table
-
-
-def _grouping(run: Run) -> str:
-    if "risk_group" not in run.predictions.table:
-        return "Patients are grouped by their risk score; the predictions contained no groups."
-    cut = run.part("protocol").get("cutoffs")
-    if said := str(run.part("protocol").get("risk groups") or ""):
-        return f"{said[0].upper()}{said[1:]}."
-    if not cut:
-        return (
-            "Patients are grouped by their risk score; the groups are those given with the "
-            "predictions."
-        )
-    return (
-        "Patients are grouped by their risk score, with cut-offs that were fixed on development "
-        f"patients only ({rule_words(cut)})."
-    )
 
 
 def _group_table(run: Run, arm: str, rows: pd.DataFrame) -> Table:
@@ -296,8 +288,10 @@ def _group_notes(run: Run, arm: str, rows: pd.DataFrame, table: Table, *, median
     p = column(rows, "logrank_p").dropna()
     if len(p):
         said = p_value(p.iloc[0])
-        fold = ", stratified by fold" if run.cross_validated else ""
-        table.notes.append(f"Log-rank {said}{fold}{_exploratory(run, said)}.")
+        how = f", {words}" if (words := stratified_words(run)) else ""
+        table.notes.append(f"Log-rank {said}{how}{_exploratory(run, said)}.")
+    if run.cross_validated and column(rows, "hazard_ratio").notna().any():
+        table.notes.append(TOO_NARROW)
     curve = "incidence stays below" if run.endpoint.competing else "curve stays above"
     reached = f" Not reached: the {curve} 50%." if medians else ""
     if "lower" in rows:

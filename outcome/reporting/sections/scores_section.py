@@ -30,10 +30,12 @@ def scores(run: Run, drawings: ReportFigures) -> ReportSection | None:
     if curves.empty and values.empty:
         return None
     section = ReportSection("scores", "Scores and outcome")
+    within = " Scores are compared only within a test fold." if run.cross_validated else ""
     section.say(
         "For every threshold of the score, a ROC curve shows the proportion of positive "
         "patients who are detected (sensitivity) and the proportion of negative patients who "
-        "are called positive (1 − specificity). Scores are compared only within a test fold."
+        "are called positive (1 − specificity)."
+        f"{within}"
     )
     if run.endpoint.favourable:
         section.say(
@@ -102,7 +104,7 @@ def draw_roc(d: ReportFigures, arm: str, table: pd.DataFrame) -> Picture:
 def draw_scores(d: ReportFigures, arm: str, table: pd.DataFrame) -> Picture:
     """Draw the distribution of the probability, or of the rank within the fold, by outcome."""
     end = d.run.endpoint
-    what = "Rank of the risk score within its fold"
+    what = "Rank of the risk score" + (" within its fold" if d.run.cross_validated else "")
     if table["scale"].iloc[0] == "probability":
         by = f"the event by {end.landmark:g} {end.unit}" if end.landmark is not None else ""
         what = f"Predicted probability of {by or f'“{end.positive_name}”'}"

@@ -74,10 +74,11 @@ def _subgroup_table(run: Run, arm: str, rows: pd.DataFrame) -> Table:
             Cell(number(ratio) if np.isfinite(ratio) else "", ratio),
             Cell(p_number(p), p),
         )  # fmt: skip
+    pairs = f"Pairs of the same fold, pooled{given_models(run, rows)}. "
     table.notes.append(
-        f"Pairs of the same fold, pooled{given_models(run, rows)}. Numbers with more than five "
-        "values are divided at the median. Interaction p (likelihood ratio): does the effect of "
-        "the score differ between the levels?"
+        f"{pairs if run.cross_validated else ''}Numbers with more than five values are divided at "
+        "the median. Interaction p (likelihood ratio): does the effect of the score differ between "
+        "the levels?"
     )
     if column(rows, "calibration_ratio").notna().any():
         at = run.endpoint.horizons
@@ -105,6 +106,7 @@ def subgroup_forest(d: ReportFigures, arm: str, table: pd.DataFrame, main: Metri
         ]
     data = pd.DataFrame(rows[:MOST_ROWS])
     cut = f" The first {MOST_ROWS} rows." if len(rows) > MOST_ROWS else ""
+    pairs = ", pairs of the same fold pooled" if d.run.cross_validated else ""
     return d.save(
         lambda ax: plot_forest(
             data, ax, xlabel=f"{main.label} (95% interval)",
@@ -114,6 +116,6 @@ def subgroup_forest(d: ReportFigures, arm: str, table: pd.DataFrame, main: Metri
         f"subgroups-{d.slugs[arm]}",
         (2.6, 0.7 + 0.27 * len(data)),
         alt=f"{main.label} of {arm} in {plural(len(table), 'subgroup')}.",
-        caption=f"{arm}: {main.label} in subgroups (patients / {d.run.endpoint.word}s), pairs of "
-        f"the same fold pooled. Dashed: all patients.{cut}",
+        caption=f"{arm}: {main.label} in subgroups (patients / {d.run.endpoint.word}s)"
+        f"{pairs}. Dashed: all patients.{cut}",
     )  # fmt: skip

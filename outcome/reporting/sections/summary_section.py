@@ -152,6 +152,11 @@ def _how_well(run: Run, main: Metric, rows: pd.DataFrame) -> Answer:
         about += f" with {plural(int(top.events), run.endpoint.word)}"
     brackets = "; 95% interval in brackets" if np.isfinite(top.lower) else ""
     said = [f"{which}{about}{brackets}."]
+    if len(known) > 1:
+        said.append(
+            f"The {best} of several values tends to be too good, because it was selected after "
+            "the results were known; its interval does not allow for this selection."
+        )
     if main.chance == 0.5:
         share = round(100 * float(top.estimate))
         said.append(
@@ -279,7 +284,7 @@ def _sentence(run: Run, row: pd.Series, main: Metric, verdict: Verdict, count: i
     if verdict == "unknown":
         return f"{against}the difference could not be estimated."
     if verdict == "none":
-        reach = f"; the data are compatible with any difference from {between}"
+        reach = f"; the data are compatible with differences from {between}"
         return f"{against}no evidence of a difference, {numbers}{reach if between else ''}."
     if verdict == "conflict":
         return f"{against}inconclusive, because interval and p disagree: {numbers}."

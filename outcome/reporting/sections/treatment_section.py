@@ -21,6 +21,7 @@ from outcome.reporting.page.blocks import (
     Text,
 )
 from outcome.reporting.page.figures import WIDTH, ReportFigures, arm_tabs, forest_heading
+from outcome.reporting.page.fold_words import stratified_words
 from outcome.reporting.page.formatting import Cell, Table, quote
 from outcome.reporting.page.metric_names import horizon_text
 from outcome.run_folder.folder import Run
@@ -153,6 +154,12 @@ def _sentence(run: Run, assigned: TreatmentAssignment, row: pd.Series) -> str:
         # With an increasing score, the ratio moves towards benefit or away from it.
         higher = (float(row["ratio"]) > 1) == run.endpoint.favourable
         side = "greater" if higher else "smaller"
+        if not assigned.randomised:
+            return (
+                f"{arm}: the difference between {assigned.other} and {assigned.reference} is "
+                f"associated with the score, and is {side} in favour of {assigned.other} at higher "
+                f"scores ({numbers})."
+            )
         return (
             f"{arm}: the effect of {assigned.other} against {assigned.reference} depends on the "
             f"score; its benefit is {side} at higher scores ({numbers})."
@@ -163,6 +170,16 @@ def _sentence(run: Run, assigned: TreatmentAssignment, row: pd.Series) -> str:
         + ("no evidence, after Holm’s correction," if fragile else "no evidence")
         + f" that the effect of {assigned.other} against {assigned.reference} depends on the "
         f"score ({numbers})."
+    )
+
+
+def _no_conclusion(table: pd.DataFrame) -> str:
+    """Say what cannot be concluded where treatments were not randomised."""
+    weighted = (table["model"] == "weighted").any()
+    how = "adjusted for the measured covariates only" if weighted else "unadjusted"
+    return (
+        f"Treatments were not randomised and the analysis is {how}. Confounding may explain the "
+        "result, so no conclusion about benefit is possible."
     )
 
 
@@ -186,13 +203,15 @@ def treatment_answer(run: Run) -> Answer | None:
     found = [float(r["p_adjusted"]) < 0.05 for r in rows]
     known = [np.isfinite(_test(r)[0]) for r in rows]
     short = "No evidence of it"
-    if any(found):
+    if any(found) and not assigned.randomised:
+        short = "An association, not a conclusion about benefit"
+    elif any(found):
         short = "It seems so" if all(found) else "For some scores"
     elif not any(known):
         short = "Cannot be said"
     said = [_first_ratio(run, rows[0]), *(_sentence(run, assigned, r) for r in rows)]
     if not assigned.randomised:
-        said.append(CONFOUNDED)
+        said.append(_no_conclusion(table))
     return Answer(f"Does the effect of {assigned.other} depend on the score?", short, said)
 
 
@@ -413,8 +432,9 @@ def _difference_table(run: Run, arm: str, assigned: TreatmentAssignment) -> Tabl
         )  # fmt: skip
     if len(rows):
         table.notes.append(
-            "Differences of proportions are in percentage points. Pooled over folds; not "
-            "corrected for the number of rows."
+            "Differences of proportions are in percentage points"
+            f"{', pooled over folds' if run.cross_validated else ''}. There is no correction for "
+            "the number of rows."
         )
     return table
 
@@ -468,14 +488,14 @@ def treatment_methods(run: Run) -> list[str]:
     first, end = table.iloc[0], run.endpoint
     drawn = "randomised" if assigned.randomised else "not randomised"
     model = "Cox models" if end.times else "logistic models"
+    how = f" {words}" if (words := stratified_words(run)) else ""
     unknown = int(first["unknown"])
     said = [
         f"Treatment ({assigned.other}, {first['n_treated']:.0f} patients; {assigned.reference}, "
         f"{first['n_reference']:.0f}) was {drawn}"
         + (f"; it is unknown for {unknown:,} patients, who are left out here." if unknown else "."),
         "Whether a score is predictive of benefit was tested by the interaction of score and "
-        f"treatment in {model} stratified by fold"
-        + (" and stratum" if end.strata else "")
+        f"treatment in {model}{how}"
         + " (likelihood ratio and Wald), with the score as a linear term, as a restricted cubic "
         "spline with three knots, and as risk groups.",
     ]
