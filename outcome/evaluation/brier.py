@@ -84,9 +84,10 @@ def brier_at(panel: Panel, arm: ArmScores, weights: CensoringWeights, horizon: f
 
 
 def integrated_brier(scores: Sequence[Estimate], horizons: Sequence[float]) -> Estimate:
-    """Integrated Brier score by the trapezoidal rule over the horizons, divided by their range [1]_.
+    """Brier score, integrated over the horizons by the trapezoidal rule [1]_.
 
-    The time before the first horizon does not count, so that the value depends on the horizons.
+    The integral is divided by the range of the horizons. The time before the first horizon does not
+    count, so that the value depends on the horizons.
     Horizons at which the score is unknown are skipped; two are needed.
 
     References

@@ -20,7 +20,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +105,7 @@ GRID = [
 ]
 
 
-@lru_cache(maxsize=None)
+@cache
 def end_of_study(setting: Setting) -> float:
     """End of study that gives the share of events."""
     rng = np.random.default_rng(5)
@@ -114,7 +114,7 @@ def end_of_study(setting: Setting) -> float:
     return float(np.quantile(time / rng.uniform(0.2, 1, len(h)), setting.events))
 
 
-@lru_cache(maxsize=None)
+@cache
 def true_c(setting: Setting) -> Callable[[float], float]:
     """True C of a score by its correlation with the log hazard."""
     rows = []
@@ -132,7 +132,7 @@ def true_c(setting: Setting) -> Callable[[float], float]:
 
 
 def cox_state(eta: Floats, event: Floats) -> tuple[Floats, Floats, Floats]:
-    """Weights, cumulated weights and cumulative hazards; rows are sorted, longest follow-up first."""
+    """Weights, their sums over risk sets, cumulative hazards; longest follow-up first."""
     w = np.exp(eta - eta.max())
     total = np.cumsum(w)
     hazard = np.cumsum((event / total)[::-1])[::-1]
@@ -206,7 +206,7 @@ def cross_fit(
     rng: np.random.Generator,
 ) -> tuple[dict[tuple[str, str], InnerScores], float]:
     """Inner scores by fold, and the mean true C of the five models."""
-    inner, truth, n = {}, [], len(event)
+    inner, truth = {}, []
     for k in range(FOLDS):
         test, development = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
         new = [x[test]] if fresh is None else [x[test], fresh[0]]
