@@ -247,6 +247,8 @@ def integrated_brier_score(
 ) -> MetricValue:
     """Brier score, integrated over the times by the trapezoidal rule and divided by their range.
 
+    Only the time from the first to the last of `times` counts, so that the value depends on them.
+
     Parameters
     ----------
     y : Surv array or DataFrame
@@ -285,6 +287,10 @@ def calibration_slope(
 ) -> MetricValue:
     """Calibration slope: the outcome regressed on the linear predictor of the predictions.
 
+    For times to an event it is the coefficient of the log of the predicted cumulative hazard,
+    log(-log(1 - probability)), in a Cox model of all follow-up [1]_; for labels that of the logit
+    of the probability in a logistic model [2]_. Folds are pooled, without stratification.
+
     Parameters
     ----------
     y : Surv array, DataFrame or array of labels
@@ -299,6 +305,11 @@ def calibration_slope(
     -------
     MetricValue
         1 is ideal; below 1 the predictions are too extreme.
+
+    References
+    ----------
+    .. [1] van Houwelingen (2000), Statistics in Medicine 19:3401-3415.
+    .. [2] Cox (1958), Biometrika 45:562-565.
 
     Examples
     --------

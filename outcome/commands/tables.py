@@ -180,10 +180,10 @@ def compare(
     ]  # fmt: skip
     head = ["metric", "difference", "95% interval", "p", "patients", "note"]
     print_table(f"{names[a]} minus {names[b]}", head, rows)
-    no_groups = set(found.group_notes)
+    of_groups = found.group_notes
     say(
-        [n for n in found.evaluation.notes if n not in no_groups],
-        [w for w in found.evaluation.warnings if w not in no_groups],
+        [n for n in found.evaluation.notes if not n.startswith(of_groups)],
+        [w for w in found.evaluation.warnings if not w.startswith(of_groups)],
     )
     if out is not None:
         typer.echo(f"report: {found.report}")

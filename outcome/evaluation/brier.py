@@ -84,9 +84,15 @@ def brier_at(panel: Panel, arm: ArmScores, weights: CensoringWeights, horizon: f
 
 
 def integrated_brier(scores: Sequence[Estimate], horizons: Sequence[float]) -> Estimate:
-    """Trapezoid mean of the Brier score from the first horizon to the last.
+    """Brier score, integrated over the horizons by the trapezoidal rule [1]_.
 
-    Horizons at which it is unknown are skipped; two are needed.
+    The integral is divided by the range of the horizons. The time before the first horizon does not
+    count, so that the value depends on the horizons.
+    Horizons at which the score is unknown are skipped; two are needed.
+
+    References
+    ----------
+    .. [1] Graf et al. (1999), Statistics in Medicine 18:2529-2545.
     """
     known = [k for k, m in enumerate(scores) if not np.isnan(m.value)]
     if len(known) < 2:

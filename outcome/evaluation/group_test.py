@@ -70,8 +70,9 @@ def crossfit_logrank(
     ensemble, by its own scores. With two groups, U observed minus expected events, and t_i the
     influence of patient i on U, the test is U^2 / (V0 + (J + Q) / 2) against F with 1 degree of
     freedom, as for a difference of two arms. With more groups U is a vector: it is divided by the
-    root of its matrix V0, and the mean of J and of Q over the components inflates the variance. The
-    degrees of freedom of the denominator are the smallest of the components.
+    root of its matrix V0, and the mean of J and of Q over the components inflates the variance.
+    Without inner scores the variance is 2 V0. The degrees of freedom of the denominator are the
+    smallest of the components, see `CrossfitVariance`. Influences have no small-sample factor.
     """
     n = 1 + max(int(f.patient.max()) for f in folds)
     groups = np.unique(np.concatenate(codes))

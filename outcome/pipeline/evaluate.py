@@ -69,7 +69,7 @@ class EvaluatedTables:
     simulated : bool
         Whether the patients of a run are simulated.
     group_notes : tuple of str
-        The notes that concern risk groups alone.
+        How the notes begin that concern risk groups alone.
     """
 
     evaluation: Evaluation

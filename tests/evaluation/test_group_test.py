@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from crossfit_tables import run_tables
+from scipy.stats import f as fisher
 from scipy.stats import t as student
 
 from outcome.evaluation.arrays import read_arms
@@ -67,6 +68,19 @@ def test_two_groups_by_the_definition():
     without = crossfit_logrank(arm.first_folds, codes)
     assert without.p == pytest.approx(twice, rel=1e-9)
     assert without.source == "twice the fixed-model variance"
+
+
+def test_three_groups_without_inner_scores_by_the_definition():
+    panel, arm, _ = read(n=120)
+    codes = [np.digitize(f.risk, np.quantile(f.risk, [1 / 3, 2 / 3])) for f in arm.first_folds]
+    t = np.zeros((panel.n, 2))
+    for f, own in zip(arm.first_folds, codes, strict=True):
+        t[f.patient] = logrank_influence(f.time, f.event, own)[:, 1:]
+    u, sigma = t.sum(0), t.T @ t
+    parts = t @ np.linalg.inv(np.linalg.cholesky(sigma)).T
+    df = max((2 / ((parts**4).sum(0) - 1 / panel.n)).min(), 3)
+    wanted = fisher.sf(u @ np.linalg.solve(sigma, u) / (2 * 2), 2, df)
+    assert crossfit_logrank(arm.first_folds, codes).p == pytest.approx(wanted, rel=1e-9)
 
 
 def test_three_groups_have_one_p_and_a_single_group_none():

@@ -109,6 +109,12 @@ def test_mean_auc_and_ibs_lie_between_their_parts(metrics):
         assert min(parts) < metrics.loc[("m1", mean), "estimate"] < max(parts)
 
 
+def test_ibs_is_the_trapezoid_over_the_horizons(metrics):
+    briers = [metrics.loc[("m1", f"brier_{h}"), "estimate"] for h in HORIZONS]
+    wanted = np.trapezoid(briers, HORIZONS) / (HORIZONS[-1] - HORIZONS[0])
+    assert metrics.loc[("m1", "ibs"), "estimate"] == pytest.approx(wanted, rel=1e-12)
+
+
 def test_metrics_agree_with_scikit_survival(tables, metrics):
     from sksurv.metrics import cumulative_dynamic_auc, integrated_brier_score
     from sksurv.util import Surv

@@ -25,14 +25,15 @@ OLD = (
 )
 SHORT = {
     "inner models": (
-        "The intervals include the variation from training: models trained on other patients "
-        "would differ. In simulated studies with 25 events or more, 95% to 98% of such "
-        "intervals covered the C-index of the fitted models on new patients."
+        "The intervals refer to the mean performance of the fitted models on new patients. Every "
+        "patient tests one model and trains the others; the intervals include the variation from "
+        "training. In simulated studies with 25 events or more, 94% to 98% of such intervals "
+        "covered the C-index of the fitted models on new patients."
     ),
     "twice the fixed-model variance": (
         "This folder has no scores of inner models. The intervals therefore use twice the "
         "variance of fixed models, to allow for the variation from training. In simulated "
-        "studies with 25 events or more, 96% to 99% of such intervals covered the C-index of "
+        "studies with 25 events or more, 95% to 99% of such intervals covered the C-index of "
         "the fitted models on new patients."
     ),
 }

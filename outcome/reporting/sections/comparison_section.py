@@ -75,10 +75,11 @@ def _about_p(run: Run) -> str:
     if not run.cross_validated:
         return ""
     return (
-        "Interval and p come from the same t test. Its variance includes the variation from "
-        "training: other training patients would have given other models. The test asks whether "
-        "these fitted models differ on new patients. The columns *_fixed of comparisons.csv "
-        "treat the models as fixed; that test finds differences too often."
+        "Interval and p come from the same t test. It asks whether the fitted models of the two "
+        "arms differ on new patients, on average over the folds. Every patient tests one model "
+        "and trains the others, so the error of the estimated difference depends on the training "
+        "too, and the variance includes this. The columns *_fixed of comparisons.csv treat the "
+        "patients as independent of the models; that test finds differences too often."
     )
 
 
