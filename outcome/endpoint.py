@@ -260,9 +260,9 @@ class _Timed(_Spec):
         return patients.assign(**{c: patients[c] * factor for c in times})
 
     def _details(self, horizons: Sequence[float]) -> dict[str, Any]:
-        entry = {} if self.entry is None else {"entry": self.entry}
+        entry = {} if self.entry is None else {"entry": str(self.entry)}
         return entry | {
-            "time": self.time,
+            "time": str(self.time),
             "event": self.indicator,
             "unit": self.unit,
             "horizons": list(horizons),

@@ -83,6 +83,8 @@ def fit_bundle(
         The arm cannot be stored, because its report vectors are learned separately in every fold.
     """
     _check_storable(study, arm)
+    if "report" not in arm.inputs:  # reports of other arms may exist only within a fold
+        study_data = replace(study_data, reports=None)
     study = resolved(study, device)
     alone = study.model_copy(update={"arms": (arm,), "baseline": arm.name, "contrasts": ()})
     grid = Grid(alone, replace(study_data, folds=(fold,)), fits, device)

@@ -295,7 +295,7 @@ def _results(
     from outcome.pipeline.attention_examples import draw_examples
     from outcome.predictions import Predictions
     from outcome.reporting.report import write_report
-    from outcome.run_folder.write import write_run_folder
+    from outcome.run_folder.write import write_manifest, write_run_folder
 
     progress("evaluating", 0, 1)
     study_data = grid.study_data
@@ -345,16 +345,19 @@ def _results(
             f"{' and '.join(stale)} of an earlier version of the study were removed; request "
             "them again"
         )
-    about["notes"] += draw_examples(
-        study, grid, predictions.table, evaluation,
-        described_outcome(about["endpoint"], predictions), folder,
-        cache=cache, progress=progress,
-    )  # fmt: skip
     about["seconds"] = round(monotonic() - started, 1)
     about["tables"] = evaluation.manifest_part["tables"]
     write_run_folder(
         folder, {**tables, **evaluation.tables, **further}, about, study.to_yaml(folder), stale
     )
+    # Only now: whatever happens to the maps, the results are safe.
+    if without_maps := draw_examples(
+        study, grid, predictions.table, evaluation,
+        described_outcome(about["endpoint"], predictions), folder,
+        cache=cache, progress=progress,
+    ):  # fmt: skip
+        about["notes"] += without_maps
+        write_manifest(folder, about)
     progress("reporting", 0, 1)
     report = write_report(folder)
     progress("reporting", 1, 1)

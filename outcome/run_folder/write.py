@@ -11,7 +11,7 @@ import pandas as pd
 
 from outcome.evaluation.study_tables import STUDY_TABLES
 
-__all__ = ["write_run_folder", "write_study_tables"]
+__all__ = ["write_manifest", "write_run_folder", "write_study_tables"]
 
 
 def write_run_folder(
@@ -42,13 +42,32 @@ def write_run_folder(
     files = {f"{name}.csv": table.to_csv(index=False) for name, table in tables.items()}
     if study is not None:
         files["study.yaml"] = study
-    files["manifest.json"] = json.dumps(about, indent=1, ensure_ascii=False)
+    files["manifest.json"] = _manifest_text(about)
     for name, text in files.items():
         (folder / f".{name}.part").write_text(text, encoding="utf-8")
     for name in stale:
         (folder / name).unlink(missing_ok=True)
     for name in files:
         (folder / f".{name}.part").replace(folder / name)
+
+
+def write_manifest(folder: Path, about: Mapping[str, Any]) -> None:
+    """Replace the manifest of a run folder, e.g. to add a note.
+
+    Parameters
+    ----------
+    folder : Path
+        A run folder.
+    about : mapping
+        Written as `manifest.json`.
+    """
+    partial = folder / ".manifest.json.part"
+    partial.write_text(_manifest_text(about), encoding="utf-8")
+    partial.replace(folder / "manifest.json")
+
+
+def _manifest_text(about: Mapping[str, Any]) -> str:
+    return json.dumps(about, indent=1, ensure_ascii=False)
 
 
 def write_study_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from outcome import Study, run
+from tests.conftest import edit
 
 SETTINGS = ["arms=[image]", "training.epochs=2", "split.folds=2", "report.attention=3"]
 
@@ -65,3 +66,39 @@ def test_patches_that_cannot_be_read_are_a_note(make_study, tmp_path, monkeypatc
     assert any(n.startswith("no attention maps: slide.h5") for n in found.notes)
     assert not (tmp_path / "run" / "attention").exists()
     assert found.report.is_file()
+
+
+def test_follow_up_from_dates_and_report_texts_that_are_learned_in_each_fold(make_study, tmp_path):
+    study = make_study(tmp_path / "cohort", patients=40, patches=5, dimension=16)
+    cohort = pd.read_csv(study.parent / "cohort.csv", dtype=str)
+    start = pd.Timestamp("2010-01-01")
+    cohort["diagnosed"] = str(start.date())
+    days = pd.to_timedelta(cohort["os_days"].astype(float).round() + 1, unit="D")
+    cohort["last seen"] = (start + days).dt.date.astype(str)
+    cohort.to_csv(study.parent / "cohort.csv", index=False)
+    words = {p: f"Tumour of grade {i % 3}, margin {'free' if i % 2 else 'involved'}"
+             for i, p in enumerate(cohort["patient_id"].unique())}  # fmt: skip
+    texts = pd.DataFrame({"patient_id": words.keys(), "text": words.values()})
+    texts.to_csv(study.parent / "texts.csv", index=False)
+    endpoint = {"time": {"from": "diagnosed", "to": "last seen"}}
+    edit(study, endpoint=endpoint, embeddings={"reports": {"texts": "texts.csv"}})
+    settings = [*SETTINGS[1:-1], "arms=[image, image+report]", "report.attention=1"]
+    found = run(Study.read(study, settings), out=tmp_path / "run", jobs=1)
+    assert (tmp_path / "run" / "attention" / "examples.csv").is_file()
+    assert found.manifest["endpoint"]["time"] == "diagnosed to last seen"
+    assert found.predictions["risk"].abs().max() < 20
+
+
+def test_a_fault_of_the_maps_loses_no_result(made, small, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    shutil.copytree(made.folder / "fits", folder / "fits")
+
+    def broken(*_, **__):
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("outcome.bundle.fit.fit_bundle", broken)
+    with pytest.raises(RuntimeError, match="a fault"):
+        run(Study.read(small, SETTINGS), out=folder, jobs=1)
+    pd.testing.assert_frame_equal(
+        pd.read_csv(folder / "metrics.csv"), pd.read_csv(made.folder / "metrics.csv")
+    )

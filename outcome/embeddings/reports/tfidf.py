@@ -29,7 +29,13 @@ WORDS_PER_CHUNK = 98
 FEWEST_REPORTS = 3
 MOST_TERMS = 20_000
 WORD = r"(?u)\b\w+\b"
-FORMAT = 1
+SMALLEST = 1e-3
+"""Smallest singular value that is kept, relative to the largest.
+
+Texts from a template span fewer dimensions than were asked for. The other components are rounding
+errors in the development texts, but not in others, and standardisation would inflate them.
+"""
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,8 @@ class TfidfSvd:
         reports : sequence of sequence of str
             Chunks of each report.
         components : int
-            Length of a vector; shorter if there are fewer terms or chunks.
+            Length of a vector; shorter if there are fewer terms or chunks, or if the chunks
+            span fewer dimensions.
 
         Notes
         -----
@@ -98,7 +105,9 @@ class TfidfSvd:
         # One thread, because another order of sums would make results depend on the number of jobs.
         with threadpool_limits(1):
             svd.fit(weights)
-        return cls(tuple(names[known].tolist()), idf, np.asarray(svd.components_))
+        values = np.asarray(svd.singular_values_)
+        rank = max(1, int((values > SMALLEST * values[0]).sum()))
+        return cls(tuple(names[known].tolist()), idf, np.asarray(svd.components_)[:rank])
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return a vector per chunk, shape (n, d)."""

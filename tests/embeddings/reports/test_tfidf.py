@@ -114,3 +114,18 @@ def test_vectors_need_a_fold(table):
 def test_texts_without_a_common_word_are_refused(words):
     with pytest.raises(EmbeddingError, match="word"):
         TfidfSvd.fit([[w] for w in words], 4)
+
+
+def test_texts_of_one_template_give_no_component_without_variation():
+    """Such components are rounding errors in the development texts, but not in other texts."""
+    rng = np.random.default_rng(0)
+    kinds = [
+        f"Adenocarcinoma, {grade} differentiated. Margins are {margin}."
+        for grade in ("well", "poorly")
+        for margin in ("free", "involved")
+    ]
+    development = [[kinds[i]] for i in rng.integers(4, size=40)]
+    model = TfidfSvd.fit(development, 30)
+    vectors = model([chunk for report in development for chunk in report])
+    assert vectors.shape[1] < 6
+    assert np.linalg.norm(vectors, axis=0).min() > 1e-3 * np.linalg.norm(vectors, axis=0).max()
