@@ -8,6 +8,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -128,7 +129,7 @@ def as_options(message: str) -> str:
 
 
 def main() -> None:
-    """Run a command; bad input ends with status 2 and one message, never a traceback."""
+    """Run a command. Bad input ends with status 2 and one message, a fault with status 1."""
     from outcome.errors import InputError
 
     with printed_messages():
@@ -140,6 +141,14 @@ def main() -> None:
             _end(2, f"error: a file or folder cannot be read or written: {error}")
         except KeyboardInterrupt:
             _end(130, "\nstopped; run the same command again to continue")
+        except Exception as error:  # noqa: BLE001 -- shown in full with --verbose
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            _end(
+                1,
+                f"error: {type(error).__name__}: {error} ({Path(place.filename).name}, line "
+                f"{place.lineno})\nThis is a fault of slide-outcome and not of your input. Please "
+                "report it with its traceback (--verbose, or run.log of a run).",
+            )
 
 
 def _end(status: int, message: str) -> None:

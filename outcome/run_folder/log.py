@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import traceback
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from outcome.errors import InputError
 from outcome.progress import Progress, ProgressLines, both
 
 __all__ = ["LOG", "RunLog"]
@@ -96,6 +98,8 @@ class RunLog(logging.Handler):
         if error is None:
             self.write("finished")
         else:
+            if isinstance(error, Exception) and not isinstance(error, InputError | OSError):
+                self.write("".join(traceback.format_exception(error)).rstrip())
             self.write(f"stopped: {type(error).__name__}: {error}".rstrip(": "))
 
     def _append(self, lines: list[str]) -> None:

@@ -144,7 +144,7 @@ def test_a_folder_may_be_an_argument_or_an_option(outcome, tmp_path):
         assert done.code == 2
         assert "as an argument and with --out" in done.err
     assert "give a new folder" in outcome("simulate").err
-    done = outcome("simulate", "--out", tmp_path / "c", "--patients", 12, "--patches", 5)
+    done = outcome("simulate", "--out", tmp_path / "c", "--patients", 20, "--patches", 5)
     assert done.code == 0, done.err
     assert (tmp_path / "c" / "study.yaml").is_file()
 
@@ -205,3 +205,17 @@ def test_evaluate_does_not_import_torch(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_a_fault_of_the_program_is_one_message_that_says_so(outcome, monkeypatch):
+    def broken(*_, **__):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("outcome.pipeline.evaluate.evaluate_tables", broken)
+    monkeypatch.setattr("outcome.evaluate", broken, raising=False)
+    plain, verbose = outcome("evaluate", "none.csv"), outcome("evaluate", "none.csv", "-v")
+    assert plain.code == verbose.code == 1
+    assert "Traceback" not in plain.err
+    assert "error: ZeroDivisionError: division by zero (test_cli.py, line " in plain.err
+    assert "a fault of slide-outcome" in plain.err
+    assert "Traceback" in verbose.err

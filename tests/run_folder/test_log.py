@@ -42,3 +42,16 @@ def test_a_second_run_is_added_and_an_error_is_named(tmp_path):
         "training 1/1 (100%), elapsed 0:00", "stopped: OSError: the disk is full",
     ]  # fmt: skip
     assert not [h for h in logging.getLogger("outcome").handlers if isinstance(h, RunLog)]
+
+
+def test_a_fault_of_the_program_is_logged_with_its_traceback(tmp_path):
+    def fail():
+        with RunLog() as log:
+            log.open(tmp_path / "run.log")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    text = (tmp_path / "run.log").read_text()
+    assert "Traceback" in text
+    assert text.endswith("stopped: ZeroDivisionError\n")
