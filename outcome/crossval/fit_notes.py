@@ -22,7 +22,7 @@ def fit_warnings(finished: Sequence[ArmFold]) -> list[str]:
         if flat := [f for f in mine if f.calibration.slope == 0]:
             whose = "its patients" if len(flat) == 1 else "patients of such a fold"
             found.append(
-                f"arm {arm}: in {_where(flat, len(mine))} the development scores showed no "
+                f"arm {arm}, {_where(flat, len(mine))}: the development scores showed no "
                 f"association with outcome, so all {whose} receive the same predicted risk. The "
                 "ranking is kept"
             )

@@ -95,12 +95,21 @@ class Run:
     @cached_property
     def folds(self) -> int:
         """Number of outer folds of the predictions, per repeat."""
-        return int(self.predictions.table.groupby("repeat")["fold"].nunique().max())
+        return int(self.predictions.table.groupby(["arm", "repeat"])["fold"].nunique().max())
 
     @cached_property
     def repeats(self) -> int:
         """Number of divisions into folds of the predictions."""
         return int(self.predictions.table["repeat"].nunique())
+
+    @cached_property
+    def fixed_arms(self) -> list[str]:
+        """Arms with one score for all patients, in a run whose other arms have folds."""
+        if not self.cross_validated:
+            return []
+        parts = self.predictions.table.drop_duplicates(["arm", "repeat", "fold"])["arm"]
+        counts = parts.value_counts()
+        return [arm for arm in self.arms if counts[arm] == 1]
 
     @property
     def cross_validated(self) -> bool:

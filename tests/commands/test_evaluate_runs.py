@@ -146,7 +146,11 @@ def test_a_table_without_development_scores_is_cut_on_itself_and_says_so(run, ou
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert f"T{said[1:]}" in page
     groups = pd.read_csv(tmp_path / "out" / "risk_groups.csv")
-    assert groups["note"].str.startswith("exploratory: the tertiles within each fold").all()
+    assert (
+        groups["note"]
+        .str.startswith("exploratory: the tertiles of the scored patients of each fold")
+        .all()
+    )
     made = pd.read_csv(tmp_path / "out" / "predictions.csv", dtype={"fold": str})
     for _, fold in made.groupby(["arm", "fold"]):
         cuts = np.quantile(fold["risk"], [1 / 3, 2 / 3])

@@ -19,7 +19,10 @@ def fold(name, *, slope=1.0, inner=5, few=False, groups=("low", "high"), repeat=
 
 def test_a_slope_of_zero_is_warned_of():
     (warning,) = fit_warnings([fold("0"), fold("1", slope=0.0), fold("2")])
-    assert warning.startswith("arm image, fold 1 of 3: ")
+    assert warning.startswith(
+        "arm image, fold 1 of 3: the development scores showed no association"
+    )
+    assert "all its patients receive the same predicted risk" in warning
     assert fit_warnings([fold("0")]) == []
 
 

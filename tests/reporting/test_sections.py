@@ -22,6 +22,7 @@ from run_folders import (
 
 from outcome.evaluation.study_tables import STUDY_TABLES
 from outcome.pipeline.rebuild_report import report as write_report
+from outcome.reporting.page.glossary import glossary
 from outcome.reporting.sections.methods_section import methods
 from outcome.reporting.sections.summary_section import answers
 from outcome.run_folder.read import read_run
@@ -398,3 +399,30 @@ def test_folds_with_too_few_events_are_told_in_the_methods(tmp_path):
             for k in range(5)]  # fmt: skip
     edit_manifest(folder, epochs=used)
     assert "In 2 folds the development patients had too few events" in text_of(folder)
+
+
+def test_the_glossary_says_what_is_on_record(tmp_path):
+    folder = survival_run(tmp_path / "run", n=40, groups=("low", "intermediate", "high"))
+    terms = dict(glossary(read_run(folder), None))
+    assert "No patient is scored by a model that was trained" in terms["Cross-validated"]
+    assert "low, intermediate, high" in terms["Risk group"]
+    assert "fixed on development patients only" in terms["Risk group"]
+    edit_manifest(folder, protocol={"risk groups": "image: cut at the median of these patients"})
+    (folder / "splits.csv").unlink()
+    terms = dict(glossary(read_run(folder), None))
+    assert "there is no record of the patients" in terms["Cross-validated"]
+    assert "image: cut at the median of these patients." in terms["Risk group"]
+    assert "development" not in terms["Risk group"]
+    edit_predictions(folder, lambda t: t.assign(fold=t["fold"].where(t["arm"] != "report", "all")))
+    run = read_run(folder)
+    assert run.folds == 3
+    assert "“report” is a fixed score without folds" in dict(glossary(run, None))["Cross-validated"]
+    edit_predictions(folder, lambda t: t.assign(fold="all"))
+    assert "Cross-validated" not in dict(glossary(read_run(folder), None))
+
+
+def test_the_best_of_several_arms_was_selected(tmp_path):
+    said = "it was selected after the results were known"
+    several, one = (survival_run(tmp_path / f"{len(a)}", arms=a, n=40) for a in (ARMS, ONE))
+    assert said in answers(read_run(several))[1].sentences[0]
+    assert said not in answers(read_run(one))[1].sentences[0]

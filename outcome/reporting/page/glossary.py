@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from outcome.reporting.page.formatting import joined
 from outcome.reporting.page.group_words import group_names_text, grouping
 from outcome.reporting.page.metric_names import Metric
 from outcome.run_folder.folder import Run
@@ -12,8 +13,8 @@ __all__ = ["glossary"]
 def glossary(run: Run, main: Metric | None) -> list[tuple[str, str]]:
     """Return terms with their explanations, in the order of the page."""
     terms = []
-    arms = "a model, named after its inputs"
-    if run.baseline:
+    arms = "a model, named after its inputs" if any(run.inputs.values()) else "a model"
+    if run.baseline and len(run.arms) > 1:
         arms += f"; the others are compared with “{run.baseline}”, on the same patients"
     terms.append(("Arm", f"{arms[0].upper()}{arms[1:]}."))
     terms.append(
@@ -60,6 +61,14 @@ def glossary(run: Run, main: Metric | None) -> list[tuple[str, str]]:
 
 def _apart(run: Run) -> str:
     """Say whether it is on record that no patient was scored by a model trained on it."""
+    if run.fixed_arms:
+        return (
+            f"{joined(run.fixed_arms)} is a fixed score without folds; in comparisons, it is "
+            "evaluated within the folds of the other arm."
+            if len(run.fixed_arms) == 1
+            else f"{joined(run.fixed_arms)} are fixed scores without folds; in comparisons, they "
+            "are evaluated within the folds of the other arm."
+        )
     if run.tested_apart:
         return "No patient is scored by a model that was trained on that patient’s outcome."
     if run.tested_apart is None:

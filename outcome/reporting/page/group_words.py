@@ -14,7 +14,8 @@ def grouping(run: Run) -> str:
         return "Patients are grouped by their risk score; the predictions contained no groups."
     cut = run.part("protocol").get("cutoffs")
     if said := str(run.part("protocol").get("risk groups") or ""):
-        return f"{said[0].upper()}{said[1:]}."
+        named = said.startswith(tuple(run.arms))  # a name keeps its letters
+        return f"{said if named else said[0].upper() + said[1:]}."
     if not cut:
         return (
             "Patients are grouped by their risk score; the groups are those given with the "

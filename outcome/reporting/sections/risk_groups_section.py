@@ -139,7 +139,7 @@ def _curve_note(run: Run, arm: str) -> str:
         pair = f"{shorten(str(row['group']), 16, 1)} / {shorten(reference[0], 16, 1)}"
         said.append(f"{specific}HR {pair} {estimate(value, low, high)}")
     if said and run.cross_validated:
-        said.append("Interval too narrow: groups taken as given")
+        said.append("HR interval too narrow: groups taken as given")
     p = column(rows, "logrank_p").dropna()
     if note := p_value(p.iloc[0], f"{specific}log-rank p") if len(p) else "":
         said.append(note + _exploratory(run, note))

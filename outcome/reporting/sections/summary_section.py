@@ -23,6 +23,12 @@ FEW_EVENTS = 100
 """Fewer events than this are commonly considered too few to validate a score (Collins et al.
 2016)."""
 
+SELECTED = (
+    " The {} of several values tends to be too good, because it was selected after the results "
+    "were known; its interval does not allow for this selection."
+)
+"""Follows the name of the best arm."""
+
 Verdict = Literal["better", "worse", "none", "conflict", "fragile", "unknown"]
 
 
@@ -151,12 +157,7 @@ def _how_well(run: Run, main: Metric, rows: pd.DataFrame) -> Answer:
     if top.events >= 0 and about:
         about += f" with {plural(int(top.events), run.endpoint.word)}"
     brackets = "; 95% interval in brackets" if np.isfinite(top.lower) else ""
-    said = [f"{which}{about}{brackets}."]
-    if len(known) > 1:
-        said.append(
-            f"The {best} of several values tends to be too good, because it was selected after "
-            "the results were known; its interval does not allow for this selection."
-        )
+    said = [f"{which}{about}{brackets}.{SELECTED.format(best) if len(known) > 1 else ''}"]
     if main.chance == 0.5:
         share = round(100 * float(top.estimate))
         said.append(

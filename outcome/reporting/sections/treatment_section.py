@@ -173,13 +173,13 @@ def _sentence(run: Run, assigned: TreatmentAssignment, row: pd.Series) -> str:
     )
 
 
-def _no_conclusion(table: pd.DataFrame) -> str:
+def _no_conclusion(table: pd.DataFrame, *, seen: bool) -> str:
     """Say what cannot be concluded where treatments were not randomised."""
     weighted = (table["model"] == "weighted").any()
     how = "adjusted for the measured covariates only" if weighted else "unadjusted"
     return (
-        f"Treatments were not randomised and the analysis is {how}. Confounding may explain the "
-        "result, so no conclusion about benefit is possible."
+        f"{'An association is seen. ' if seen else ''}Treatments were not randomised and the "
+        f"analysis is {how}, so no conclusion about benefit is possible."
     )
 
 
@@ -211,7 +211,7 @@ def treatment_answer(run: Run) -> Answer | None:
         short = "Cannot be said"
     said = [_first_ratio(run, rows[0]), *(_sentence(run, assigned, r) for r in rows)]
     if not assigned.randomised:
-        said.append(_no_conclusion(table))
+        said.insert(0, _no_conclusion(table, seen=any(found)))
     return Answer(f"Does the effect of {assigned.other} depend on the score?", short, said)
 
 
