@@ -333,7 +333,7 @@ class _Timed(_Spec):
         time: NDArray[np.float64],
         tell: Callable[[NDArray[np.bool_], str, str, str], None],
     ) -> NDArray[np.float64]:
-        """Return the start of observation; NaN where it is missing or invalid."""
+        """Return the start of observation; NaN if it is missing or invalid."""
         column = str(self.entry)
         missing = is_missing(table[column]).to_numpy()
         entry = pd.to_numeric(table[column].where(~missing), errors="coerce").to_numpy(dtype=float)

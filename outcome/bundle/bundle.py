@@ -74,8 +74,8 @@ class Bundle:
     cuts : mapping of stratum to cut-offs of the risk
     threshold : float
         Risk at which 90% of the training patients without the positive label are called
-        negative; patients are called positive above it, or below it where the positive label is
-        the better outcome.
+        negative; patients are called positive above it, or below it if the positive label is the
+        better outcome.
     horizons : tuple of float
         Default horizons of absolute risk.
     strata : tuple of str

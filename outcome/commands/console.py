@@ -277,7 +277,7 @@ def print_treatment(tables: Mapping[str, Any]) -> None:
     """Print whether the effect of the treatment depends on the score of each arm."""
     if (table := tables.get("treatment_interaction")) is None:
         return
-    # The last model of an arm is the weighted one, where there is one.
+    # The last model of an arm is the weighted one, if there is one.
     rows = [
         [r.arm, r.model, _with_interval(r.ratio, r.lower, r.upper, ".2f"),
          p_text(r.p_value if r.p_value == r.p_value else r.wald_p, ".3f"),
@@ -302,7 +302,7 @@ def estimate_text(value: Any, form: str) -> str:
 
 
 def p_text(value: Any, form: str = ".4g") -> str:
-    """Write a p value; nothing where there is none."""
+    """Write a p value; empty if there is none."""
     if value < 0.001 and form == ".3f":
         return "<0.001"
     return f"{value:{form}}" if value == value else ""

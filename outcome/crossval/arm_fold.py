@@ -85,8 +85,8 @@ class DevelopmentFit:
     cut_p : float
     threshold : float
         Risk at which 90% of the development patients without the positive label are called
-        negative; patients are called positive above it, or below it where the positive label is
-        the better outcome.
+        negative; patients are called positive above it, or below it if the positive label is the
+        better outcome.
     """
 
     tune: list[NDArray[np.float64]]

@@ -101,7 +101,7 @@ def integrated_brier(scores: Sequence[Estimate], horizons: Sequence[float]) -> E
     width = np.diff(times) / (times[-1] - times[0])
     shares = (np.append(width, 0.0) + np.append(0.0, width)) / 2
     left_out = len(scores) - len(known)
-    note = f"{left_out} of {len(scores)} horizons left out" if left_out else ""
+    note = f"{left_out} of {len(scores)} horizons skipped" if left_out else ""
     return combine([scores[k] for k in known], list(shares), note)
 
 

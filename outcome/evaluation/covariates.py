@@ -44,7 +44,7 @@ class FirstRepeat:
     block : ndarray of int, shape (n,)
         Fold and stratum, by which models are stratified.
     entry : ndarray, shape (n,), or None
-        Start of observation, where it is delayed.
+        Start of observation, if it is delayed.
     """
 
     patient: NDArray[np.int64]

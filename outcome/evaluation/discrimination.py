@@ -179,7 +179,7 @@ def mean_auc(areas: Sequence[Estimate], survival: Sequence[float]) -> Estimate:
     if fall.sum() <= 0:
         return unknown("no event before the last horizon")
     left_out = len(areas) - len(known)
-    note = f"{left_out} of {len(areas)} horizons left out" if left_out else ""
+    note = f"{left_out} of {len(areas)} horizons skipped" if left_out else ""
     return combine([areas[k] for k in known], list(fall / fall.sum()), note)
 
 

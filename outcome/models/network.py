@@ -32,7 +32,7 @@ class Inputs(Sequence[Tensor | None]):
     starts : array, shape (patients,)
         First row of each patient.
     lengths : array, shape (patients,)
-        Vectors per patient; 0 where the patient lacks this input.
+        Vectors per patient; 0 if the patient lacks this input.
     """
 
     matrix: Tensor
@@ -204,7 +204,7 @@ class OutcomeNetwork(nn.Module):
     Notes
     -----
     A patient who lacks an input gets a learned vector in its place (at first the mean patient), so
-    no patient is left out.
+    no patient is excluded.
     """
 
     def __init__(

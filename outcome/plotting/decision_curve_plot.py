@@ -31,7 +31,7 @@ def plot_decision_curve(
     ----------
     table : DataFrame
         `arm, threshold, net_benefit`; the arm named `everybody` is the reference. Lines have a
-        gap where the net benefit is NaN.
+        gap if the net benefit is NaN.
     ax : Axes
         Axes to draw on.
     colours : mapping, optional

@@ -34,13 +34,13 @@ Read = TypeVar("Read")
 
 @dataclass(frozen=True)
 class Patients:
-    """Inputs, ready for a network, and outcomes of some patients.
+    """Inputs for a network, and outcomes of some patients.
 
     Parameters
     ----------
     bags : mapping of input to Inputs, or to a sequence of Tensor or None
-        One entry per patient; None where the patient lacks the input. Tensors of their own are
-        laid back to back.
+        One entry per patient; None if the patient lacks the input. Separate tensors are
+        concatenated.
     target : Target
     """
 
@@ -77,7 +77,7 @@ class Patients:
 
 
 def batches(order: NDArray[np.int64], size: int | str) -> list[list[int]]:
-    """Cut an order into batches of about equal size: no small last one, no tiny risk set.
+    """Divide an order into batches of about equal size, without a small last batch.
 
     A small cohort is also divided into three batches (of at least 8 patients), because it needs
     several steps like a large one, unless the size is `all`.
@@ -89,7 +89,7 @@ def batches(order: NDArray[np.int64], size: int | str) -> list[list[int]]:
 
 
 def groups_of(sizes: NDArray[np.int64], rows: Sequence[int], limit: int) -> list[list[int]]:
-    """Cut patients into groups of at most `limit` vectors, or one patient.
+    """Divide patients into groups of at most `limit` vectors, or one patient.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def placed(patients: Patients, device: torch.device) -> Patients:
 def fed(
     patients: Patients, groups: Sequence[list[int]], device: torch.device
 ) -> Iterator[dict[str, Inputs]]:
-    """Yield the inputs of each group; for a GPU, the next ones are read while it computes."""
+    """Yield the inputs of each group; for a GPU, the next group is read during computation."""
     if device.type == "cpu" or len(groups) < 2:
         yield from (inputs_of(patients, group, device) for group in groups)
         return
@@ -136,7 +136,7 @@ def fed(
 
 
 def ahead(read: Callable[[list[int]], Read], groups: Sequence[list[int]]) -> Iterator[Read]:
-    """Yield what `read` returns of each group, in order, one group ahead in a thread."""
+    """Yield the results of `read` for each group, in order, one group ahead in a thread."""
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(read, groups[0])
         for group in groups[1:]:
@@ -157,12 +157,12 @@ def vectors_of(patients: Patients, limit: int | None = None) -> NDArray[np.int64
 def sampled(
     patients: Patients, limit: int | None, order: np.random.Generator, mine: Sequence[int]
 ) -> Patients:
-    """Return patients with at most `limit` vectors of each image, evenly spread, random start.
+    """Return patients with at most `limit` evenly spaced vectors of each image, random start.
 
-    Only images of the rows in `mine` are cut, and so read; draws are made for all the same.
+    Only images of the rows in `mine` are reduced and read; random numbers are drawn for all.
 
-    The store's order of patches is random, so that these are a random sample; even spread makes
-    every slide of a patient count by its size.
+    The order of patches in the store is random, so this is a random sample. Even spacing gives
+    every slide of a patient a weight proportional to its size.
     """
     if limit is None or "image" not in patients.inputs:
         return patients
@@ -181,5 +181,5 @@ def sampled(
 
 
 def inputs_of(patients: Patients, rows: Sequence[int], device: torch.device) -> dict[str, Inputs]:
-    """Lay the vectors of some patients back to back, per input, on the device."""
+    """Concatenate the vectors of some patients, per input, on the device."""
     return {name: inputs.take(rows).to(device) for name, inputs in patients.inputs.items()}

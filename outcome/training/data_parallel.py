@@ -1,4 +1,4 @@
-"""One model over several processes, started by torchrun: each holds a part of a step's patients."""
+"""One model on several processes of torchrun; each has a part of the patients of a step."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from outcome.errors import InputError
 __all__ = ["Ranks", "WorkersError", "device_of_rank"]
 
 PATIENCE = timedelta(days=1)
-"""The first process may pack and project for hours while the others wait."""
+"""Timeout: the first process may pack and project for hours while the others wait."""
 
 
 class WorkersError(InputError):
-    """Worker processes cannot be used, or do not survive; what is finished stays."""
+    """Worker processes cannot be used, or were killed; finished fits are kept."""
 
 
 @dataclass(frozen=True)
 class Ranks:
     """The processes that train one network together.
 
-    Scores are numbers, one per patient: they are exchanged, so that every process has the exact
-    loss over all patients of the step, whatever its risk sets. Vectors stay where they are: each
-    process back-propagates through its own patients, and the gradients are summed.
+    Processes exchange the scores, one number per patient, so that each has the exact loss over all
+    patients of the step, for any risk sets. Vectors are not exchanged: each process back-propagates
+    through its own patients, and the gradients are summed.
 
     Parameters
     ----------
     rank : int
-        Of this process, from 0.
+        Rank of this process, from 0.
     world : int
-        How many there are; with 1 there is no communication.
+        Number of processes; with 1 there is no communication.
     """
 
     rank: int = 0
@@ -48,7 +48,7 @@ class Ranks:
 
     @classmethod
     def current(cls) -> Ranks:
-        """Return the processes that were joined, or this one alone."""
+        """Return the joined processes, or this one alone."""
         if dist.is_available() and dist.is_initialized():
             return cls(dist.get_rank(), dist.get_world_size())
         return cls()
@@ -56,16 +56,17 @@ class Ranks:
     @classmethod
     @contextmanager
     def joined(cls) -> Iterator[Ranks]:
-        """Meet the other processes of torchrun; gloo between processors, NCCL between GPUs."""
+        """Connect the processes of torchrun, with gloo on CPUs and NCCL on GPUs."""
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(backend, timeout=PATIENCE)
         yield cls.current()
-        # Not after an error: NCCL would wait for the others here, and torchrun could not end them.
+        # Not after an error, because NCCL would wait for the others here, and torchrun could not
+        # end them.
         dist.destroy_process_group()
 
     @property
     def first(self) -> bool:
-        """Whether this process writes what all have computed."""
+        """Whether this process writes the results."""
         return self.rank == 0
 
     def share(self, sizes: Sequence[int]) -> list[int]:
@@ -78,7 +79,8 @@ class Ranks:
         """
         if self.world == 1:
             return list(range(len(sizes)))
-        # Largest first, each to who has least: the classic schedule, and the same for everybody.
+        # Largest first, each to the process with the least: the classic schedule, the same in all
+        # processes.
         load = np.zeros(self.world, dtype=np.int64)
         mine = []
         for row in np.argsort(-np.asarray(sizes), kind="stable").tolist():
@@ -89,14 +91,14 @@ class Ranks:
         return sorted(mine)
 
     def gather(self, own: Tensor, rows: Sequence[int], n: int) -> Tensor:
-        """Return what all processes have of n patients, in order, shape (n, ...).
+        """Gather the values of all processes for n patients, in order, shape (n, ...).
 
         Parameters
         ----------
         own : Tensor, shape (len(rows), ...)
-            On the CPU. Its graph stays: the gradient of the result flows to the own rows.
+            On the CPU. Its graph is kept: the gradient of the result flows to the own rows.
         rows : sequence of int
-            Whose these are.
+            Patients of these rows.
         n : int
         """
         if self.world == 1:
@@ -124,13 +126,13 @@ class Ranks:
                 p.grad = None
 
     def share_weights(self, network: nn.Module) -> None:
-        """Give everybody the weights and buffers of the first process."""
+        """Copy the weights and buffers of the first process to all processes."""
         if self.world > 1:
             for tensor in (*network.parameters(), *network.buffers()):
                 dist.broadcast(tensor.data, 0)
 
     def check_same(self, what: object) -> None:
-        """Compare what there is to do; all processes must ask.
+        """Compare the tasks of the processes; all processes must call this.
 
         Raises
         ------
@@ -151,12 +153,12 @@ class Ranks:
             )
 
     def wait(self) -> None:
-        """Return when all processes have come here."""
+        """Wait for all processes."""
         dist.all_reduce(torch.zeros(1))
 
 
 def device_of_rank(device: str) -> str:
-    """Return the device of this process: `auto` and `cuda` are one GPU each, where there are some.
+    """Return the device of this process: `auto` and `cuda` are one GPU each, if available.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Patients of one outer fold as a network needs them: projected vectors and outcome tensors."""
+"""Patients of one outer fold for a network: projected vectors and outcome tensors."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ class FoldData:
     clinical : ClinicalCoding, optional
         Likewise.
     vectors : mapping of input to mapping of patient to Tensor
-        None for a patient who lacks the input.
+        None for a patient without the input.
     study : Study
     scratch : Path
-        Where projected vectors lie while a run lasts.
+        Folder of projected vectors during a run.
     """
 
     study_data: StudyData
@@ -60,12 +60,12 @@ class FoldData:
     scratch: Path
 
     def development(self, member: Member, patients: Sequence[str]) -> Patients:
-        """Return some development patients as the member sees them."""
+        """Return some development patients with the inputs of the member."""
         bags = {name: self.vectors[name].of(patients) for name in member.inputs}
         return Patients(bags, self._target(patients))
 
     def test(self, member: Member, patients: Sequence[str]) -> Patients:
-        """Read and project other patients, as the member sees them."""
+        """Read and project other patients, with the inputs of the member."""
         bags: dict[str, Inputs] = {}
         for name in member.inputs:
             if self.clinical is not None and name == "clinical":
@@ -114,7 +114,7 @@ class FoldData:
 
 @dataclass(frozen=True, eq=False)
 class _Source:
-    """What `fold_data` depends on; equal where its key is, so that a process can remember it."""
+    """Inputs of `fold_data`, compared by key, for caching in a process."""
 
     study_data: StudyData
     fold: Fold
@@ -133,9 +133,9 @@ class _Source:
 def fold_data(
     study_data: StudyData, fold: Fold, inputs: Iterable[str], study: Study, scratch: Path
 ) -> FoldData:
-    """Map the development patients of a fold; a process remembers the last one.
+    """Map the development patients of a fold; a process caches the last fold.
 
-    What is not in `scratch` yet is projected and written there.
+    Vectors that are not in `scratch` yet are projected and written there.
     """
     inputs, settings = tuple(inputs), study.training
     rows = [fold.repeat, fold.name, inputs, settings.components, settings.threads]
@@ -184,7 +184,7 @@ def clinical_coding(study_data: StudyData, study: Study, fold: Fold) -> Clinical
 
 
 def clinical_rows(study_data: StudyData, study: Study, patients: Sequence[str]) -> list[Any]:
-    """Clinical values of each patient: what a fit that sees them depends on."""
+    """Clinical values of each patient, on which fits with clinical data depend."""
     names = [*study.covariates.numeric, *study.covariates.categorical]
     columns = [f"column:{name}" for name in names]
     values = study_data.cohort.patients.loc[list(patients), columns].astype(str)
@@ -200,7 +200,7 @@ def _coded(study_data: StudyData, coding: ClinicalCoding, patients: Sequence[str
 def outcome_rows(
     study_data: StudyData, patients: Sequence[str], inputs: Iterable[str]
 ) -> list[list[Any]]:
-    """Id, content of the inputs and outcome of each patient: what a fit depends on."""
+    """Id, content of the inputs and outcome of each patient, on which a fit depends."""
     table, endpoint = study_data.cohort.patients, study_data.cohort.endpoint
     columns = [*endpoint.outcome_columns, *(["strata"] if endpoint.strata else [])]
     values = table.loc[list(patients), columns].to_numpy(dtype=object).tolist()

@@ -1,4 +1,4 @@
-"""Settings that a search tries: inside development only, and as many as were asked for."""
+"""Settings of a hyperparameter search, evaluated only on development patients."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Choice = tuple[tuple[str, Any], ...]
 
 
 def candidates(settings: Training) -> list[Choice]:
-    """Return what each candidate changes: first nothing, then `settings.search` random draws.
+    """Return the changes of each candidate: first none, then `settings.search` random draws.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def candidates(settings: Training) -> list[Choice]:
     Returns
     -------
     list of tuple of (name, value)
-        No two are the same. Drawn by `settings.seed`, the same for every arm and fold.
+        All are different. They are drawn with `settings.seed`, the same for every arm and fold.
     """
     given = settings.model_dump()
     grid = [tuple(zip(SPACE, values, strict=True)) for values in product(*SPACE.values())]

@@ -1,6 +1,6 @@
 """Linear arms of one outer fold: ridge on mean vectors; inner folds choose a penalty per input.
 
-They take a second or so, so they are fitted anew in every run and leave nothing on disk.
+They take about a second, so they are fitted again in every run and not saved.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ Losses = Callable[[Sequence[Array]], Array]
 
 FACTORS = (3.0, 1.0, 0.3)
 LEFT_OUT = 100.0
-"""At this penalty an input is as good as left out."""
+"""At this penalty an input is practically excluded."""
 
 
 @dataclass(frozen=True)
 class LinearFold:
-    """The inner models of one outer fold, at the penalties that the inner folds chose.
+    """The inner models of one outer fold, with the penalties chosen by the inner folds.
 
     Parameters
     ----------
     penalties : mapping of input to float
     models : list of LinearPath
-        Of one penalty each.
+        Models with one penalty each.
     tune, test : list of array, shape (n,)
         Raw outputs per inner fold.
     """
@@ -48,7 +48,7 @@ class LinearFold:
 
 
 def mean_vectors(study_data: StudyData, inputs: Sequence[str], patients: Sequence[str]) -> Array:
-    """Mean vector of each patient, inputs side by side, shape (n, d); NaN where one is missing."""
+    """Mean vector of each patient, with concatenated inputs, shape (n, d); NaN if missing."""
     blocks = []
     for name in inputs:
         rows = [study_data.mean(name, p) for p in patients]
@@ -87,20 +87,19 @@ def fit_linear_fold(
     study : Study
     inputs : sequence of str
     fold : Fold
-        Its test patients may be none.
+        Fold, which may have no test patients.
     head : Head
     losses : callable, optional
         Given the outputs for the tune patients of each inner fold, shape (models, n), it returns
-        the loss of each model, shape (models,): the penalties with the least are used. Without it
-        nothing is chosen: the middle penalty is used for all inputs.
+        the loss of each model, shape (models,). The penalties with the lowest loss are used.
+        Without this function, the middle penalty is used for all inputs.
 
     Notes
     -----
-    Each input is first fitted alone, and has the best of `PENALTIES`. Together, these are
-    multiplied by one common factor; then each input is left out, the weakest first, without which
-    the loss is lower. Inputs of very different strength need very different
-    penalties: under one for all, a weak input of many features adds its noise, or a strong one is
-    shrunk away.
+    Each input is first fitted alone and gets the best of `PENALTIES`. In the joint model, these are
+    multiplied by a common factor. Then inputs are removed, the weakest first, if the loss is lower
+    without them. Inputs of different strength need very different penalties: with one penalty for
+    all, a weak input of many features adds noise, or a strong input is shrunk too much.
     """
     patients = [*fold.development, *fold.test]
     blocks = design_rows(study_data, study, inputs, fold, patients)
@@ -127,7 +126,7 @@ def fit_linear_fold(
 
 @dataclass(frozen=True)
 class _InnerFits:
-    """What is fitted on each inner fold, and judged on its tune patients."""
+    """Data for the fit on each inner fold, and for evaluation on its tune patients."""
 
     train: list[Array]
     targets: list[Target]
@@ -140,7 +139,7 @@ class _InnerFits:
         penalties: Sequence[Sequence[float]],
         start: Sequence[LinearPath | None] | None = None,
     ) -> list[LinearPath]:
-        """Fit every inner fold, from models fitted before."""
+        """Fit every inner fold, starting from earlier models."""
         begin = [None] * len(self.train) if start is None else start
         return [
             fit_linear(x, target, self.head, penalties, widths=self.widths, start=first)
@@ -152,7 +151,7 @@ class _InnerFits:
         return [path(x) for path, x in zip(paths, self.held_out, strict=True)]
 
     def alone(self, i: int) -> _InnerFits:
-        """Return the same with one input."""
+        """Return the data with one input."""
         columns = slice(sum(self.widths[:i]), sum(self.widths[: i + 1]))
         return _InnerFits(
             [x[:, columns] for x in self.train],
@@ -194,7 +193,7 @@ def _best(
     losses: Losses,
     start: Sequence[LinearPath] | None = None,
 ) -> tuple[float, tuple[float, ...], list[LinearPath]]:
-    """Return the least loss of some candidates, its penalties and its models."""
+    """Return the lowest loss of some candidates, with its penalties and models."""
     paths = inner.fit(candidates, start)
     found = losses(inner.tune(paths))
     k = int(np.argmin(found))

@@ -1,4 +1,4 @@
-"""AdamW with clipped gradients, at the cost of its arithmetic alone."""
+"""AdamW with clipped gradients and little overhead."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST = 1.0
 
 
 class ClippedAdamW:
-    """A step of AdamW [1]_ after the gradient's norm has been cut to at most 1.
+    """A step of AdamW [1]_ after clipping the norm of the gradient to at most 1.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class ClippedAdamW:
     Notes
     -----
     The arithmetic is torch's function `adamw`. The class `torch.optim.AdamW` does the same, but it
-    imports torch's compiler (2.4 s in each process), and with a small network its bookkeeping takes
+    imports torch's compiler (2.4 s in each process), and for a small network its overhead takes
     longer than the step.
 
     References
@@ -42,13 +42,13 @@ class ClippedAdamW:
         self.steps = [torch.zeros((), device=p.device) for p in self.parameters]
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Reset the gradients."""
         for parameter in self.parameters:
             parameter.grad = None
 
     @torch.no_grad()
     def step(self) -> None:
-        """Change every parameter that has a gradient."""
+        """Update all parameters with a gradient."""
         rows = [i for i, p in enumerate(self.parameters) if p.grad is not None]
         parameters: list[Tensor] = [self.parameters[i] for i in rows]
         gradients = [p.grad for p in parameters if p.grad is not None]

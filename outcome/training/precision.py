@@ -1,4 +1,4 @@
-"""In which precision a device computes: what it can do, never how long something took."""
+"""Precision of a device, determined by its capabilities and never by run times."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["compiles", "computes_bfloat16", "resolved"]
 
 
 def computes_bfloat16(device: str) -> bool:
-    """Whether a device multiplies matrices in bfloat16 itself, rather than by conversion."""
+    """Whether a device multiplies matrices natively in bfloat16."""
     kind = torch.device(device).type
     if kind == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
@@ -28,7 +28,7 @@ def resolved(study: Study, device: str) -> Study:
     Raises
     ------
     InputError
-        bfloat16 is asked for, and the device does not compute in it.
+        bfloat16 is requested, but the device does not support it.
     """
     settings = study.training
     able = computes_bfloat16(device)
@@ -44,6 +44,6 @@ def resolved(study: Study, device: str) -> Study:
 
 
 def compiles(training: Training, aggregator: str | None, device: str) -> bool:
-    """Whether a fit takes its passes between products by compiled functions, which round later."""
+    """Whether a fit uses compiled functions between products, which round later."""
     here = device == "cpu" and training.threads == 1 and can_compile()
     return here and aggregator == "abmil" and training.precision == "bfloat16"

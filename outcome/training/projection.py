@@ -1,4 +1,4 @@
-"""What happens to vectors before a network sees them: standardised, and rotated to few components.
+"""Projection of vectors for networks: standardisation and principal components.
 
 Fitted on development patients only, without outcomes.
 """
@@ -38,13 +38,13 @@ __all__ = [
 VECTORS_PER_PATIENT = 256
 BLOCK = 1024
 SMALL = 8192
-"""Numbers of an image that a process remembers; of 4,096 such images, at most 128 MB."""
+"""Largest image that a process caches, in numbers; 4,096 such images take at most 128 MB."""
 
 Array = NDArray[np.float64]
 
 
 def _mean_and_covariance(bags: Iterable[Tensor]) -> tuple[Array, Array]:
-    """Mean and covariance of the vectors of some patients, every patient counting the same.
+    """Mean and covariance of the vectors of some patients, with equal weight of patients.
 
     A block of vectors at a time, in the order of the patients.
     """
@@ -52,7 +52,8 @@ def _mean_and_covariance(bags: Iterable[Tensor]) -> tuple[Array, Array]:
     first = next(blocks, None)
     if first is None:
         raise ValueError("a projection needs at least one bag")
-    # Shifted by the first mean, or features of large mean would lose their variance.
+    # Shifted by the first mean, because features with a large mean would lose precision of their
+    # variance.
     n, shift = 0, first[0].double().mean(0)
     total, products = torch.zeros_like(shift), torch.zeros(len(shift), len(shift)).double()
     for block in chain([first], blocks):
@@ -97,21 +98,21 @@ class Projection:
 
     @classmethod
     def fit(cls, bags: Iterable[Tensor], components: int) -> Projection:
-        """Standardise each feature; keep the directions along which vectors vary most.
+        """Standardise each feature; keep the directions with the largest variance.
 
         Parameters
         ----------
         bags : iterable of Tensor, shape (n, d)
-            One per patient. At most 256 vectors of each are used: the first, since the store's
-            order is random.
+            One per patient. At most the first 256 vectors of each are used; the order in the store
+            is random.
         components : int
             Number of directions; 0 keeps the features, standardised.
 
         Notes
         -----
-        A constant feature is left at 0. All components are divided by one number, so that the
-        vectors have unit variance on average; the components are not whitened, which would make
-        noise as loud as tissue.
+        A constant feature is left at 0. All components are divided by the same number, so that the
+        vectors have unit variance on average. The components are not whitened, because this would
+        amplify noise to the size of signal.
 
         Raises
         ------
@@ -129,7 +130,7 @@ class Projection:
         d = len(scale)
         values, top = eigh(correlation, subset_by_index=[d - components, d - 1], driver="evr")
         top = top[:, ::-1]
-        # The sign of an eigenvector is arbitrary; fix it, or machines would differ.
+        # The sign of an eigenvector is arbitrary; it is fixed so that machines agree.
         top = top * np.sign(np.take_along_axis(top, np.abs(top).argmax(0)[None], 0))
         unit = 1 / np.sqrt(values.clip(min=0).mean())
         return cls(mean, torch.from_numpy(scale[:, None] * top * unit).float())
@@ -141,26 +142,26 @@ class Projection:
 
     @cached_property
     def scale(self) -> Tensor | None:
-        """Factor of each feature where the matrix is diagonal, else None."""
+        """Factor of each feature if the matrix is diagonal, else None."""
         if self.matrix.shape[0] != self.matrix.shape[1]:
             return None
         scale = self.matrix.diagonal()
         return scale.clone() if bool((self.matrix == torch.diag(scale)).all()) else None
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Project vectors of shape (n, d) to (n, k), float32; each as if it were alone."""
+        """Project vectors of shape (n, d) to (n, k), float32, independently of each other."""
         x = features.float() - self.mean
         return row_product(x, self.matrix.T) if self.scale is None else x * self.scale
 
 
 class Vectors(Mapping[str, "Tensor | None"]):
-    """Vectors of some patients, back to back in one matrix.
+    """Vectors of some patients, concatenated in one matrix.
 
     Parameters
     ----------
     matrix : Tensor, shape (m, d)
     lengths : mapping of patient to int
-        Vectors per patient, in the order of the matrix; 0 where a patient lacks the input.
+        Vectors per patient, in the order of the matrix; 0 if a patient lacks the input.
     """
 
     def __init__(self, matrix: Tensor, lengths: Mapping[str, int]) -> None:
@@ -179,7 +180,7 @@ class Vectors(Mapping[str, "Tensor | None"]):
         return len(self.places)
 
     def of(self, patients: Sequence[str]) -> Inputs:
-        """Return the vectors of these patients, where they lie."""
+        """Return the vectors of these patients as views."""
         return self.inputs.take([self.places[p] for p in patients])
 
 
@@ -197,7 +198,7 @@ def development_vectors(
     low_precision: bool,
     scratch: Path,
 ) -> tuple[Projection, Vectors]:
-    """Fit a projection on development patients and apply it to them, or find both on disk.
+    """Fit a projection on development patients and apply it, or read both from disk.
 
     Parameters
     ----------
@@ -208,9 +209,9 @@ def development_vectors(
     components : int
         See `Projection.fit`.
     low_precision : bool
-        Keep the vectors in bfloat16, as a network that computes in it reads them.
+        Store the vectors in bfloat16, for a network that computes in it.
     scratch : Path
-        Where the vectors lie while a run lasts.
+        Folder of the vectors during a run.
 
     Returns
     -------
@@ -244,7 +245,7 @@ def test_vectors(
 
 
 def raw_vectors(study_data: StudyData, name: str, patient: str) -> Tensor | None:
-    """Vectors of one patient as they are stored; None without this input."""
+    """Return the stored vectors of one patient; None without this input."""
     slides = study_data.slides.get(patient, ()) if name == "image" else ()
     if slides and sum(slide.n for slide in slides) * slides[0].dimension <= SMALL:
         return _small_image(
@@ -256,13 +257,13 @@ def raw_vectors(study_data: StudyData, name: str, patient: str) -> Tensor | None
 def _read_vectors(study_data: StudyData, name: str, patient: str) -> Tensor | None:
     sample = study_data.sample(patient)
     array = sample.patches if name == "image" else sample.report
-    # A copy: the store is mapped read-only, and torch wants memory that it may write to.
+    # A copy, because the store is mapped read-only and torch needs writable memory.
     return None if array is None else torch.from_numpy(np.array(array))
 
 
 @dataclass(frozen=True, eq=False)
 class _Stored:
-    """An image in the store; equal where its content is, so that a process can remember it."""
+    """An image in the store, compared by content, for caching in a process."""
 
     study_data: StudyData
     patient: str
@@ -277,7 +278,7 @@ class _Stored:
 
 @lru_cache(maxsize=4096)
 def _small_image(image: _Stored) -> Tensor | None:
-    """Read a small file once for all outer folds: opening it takes longer than reading it."""
+    """Read a small file once for all outer folds, because opening takes longer than reading."""
     return _read_vectors(image.study_data, "image", image.patient)
 
 
@@ -288,13 +289,13 @@ def _key(study_data: StudyData, name: str, patients: Sequence[str], *settings: A
 
 
 def _obtain(folder: Path, *how: Any) -> tuple[Projection, Vectors]:
-    """Read the vectors, writing them first where they are not there."""
+    """Read the vectors; they are written first if they do not exist."""
     for _ in range(ATTEMPTS):
         _write_once(folder, *how)
         try:
             return _read(folder)
         except FileNotFoundError:
-            continue  # another run of the same study has finished, and has removed them just now
+            continue  # another run of the same study has just finished and removed them
     return _read(folder)
 
 
@@ -338,7 +339,7 @@ def _write_vectors(
     projection: Projection,
     low_precision: bool,
 ) -> list[tuple[str, int]]:
-    """Write by plain writes, since a full disk must be an error, no signal."""
+    """Write with ordinary writes, because a full disk must raise an error instead of a signal."""
     lengths: list[tuple[str, int]] = []
     kind = np.dtype(np.uint16 if low_precision else np.float32)
 
@@ -372,7 +373,7 @@ def _header(out: Any, n: int, width: int, kind: np.dtype[Any]) -> None:
 def _read(folder: Path) -> tuple[Projection, Vectors]:
     with np.load(folder / "projection.npz", allow_pickle=False) as stored:
         projection = Projection(*(torch.from_numpy(stored[part]) for part in ("mean", "matrix")))
-    # Copy on write: torch wants memory that it may write to, and nothing ever does.
+    # Copy on write: torch needs writable memory, but nothing is written.
     array = np.load(folder / "vectors.npy", mmap_mode="c", allow_pickle=False)
     mapped = torch.from_numpy(array) if array.size else torch.zeros(array.shape)
     if array.dtype == np.uint16:

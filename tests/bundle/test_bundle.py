@@ -161,7 +161,7 @@ def test_other_settings_are_not_credited_with_the_performance(study, results, tm
     other = study.model_copy(update={"training": study.training.model_copy(update={"epochs": 2})})
     bundle = outcome.fit(other, arm="image", out=tmp_path / "b", run=results.folder)
     assert bundle.facts["performance"] == []
-    assert "Not known" in (tmp_path / "b" / "MODEL_CARD.md").read_text()
+    assert "Unknown: no" in (tmp_path / "b" / "MODEL_CARD.md").read_text()
     assert bundle.facts["patients"] == 60
 
 
@@ -181,10 +181,10 @@ DAMAGES = {
         lambda b: os.truncate(b / "weights.safetensors", 1000), "weights.safetensors was changed",
     ),
     "weights missing": (lambda b: (b / "weights.safetensors").unlink(), "it has no weights"),
-    "a cut-off changed": (lambda b: edit(b / "bundle.json", cuts={"": [1]}), "bundle.json is not"),
+    "a cut-off changed": (lambda b: edit(b / "bundle.json", cuts={"": [1]}), "bundle.json was changed"),
     "document cut short": (lambda b: os.truncate(b / "bundle.json", 500), "bundle.json is damaged"),
     "document empty": (lambda b: (b / "bundle.json").write_text(""), "bundle.json is damaged"),
-    "another document": (lambda b: (b / "bundle.json").write_text("[1]"), "is damaged or not"),
+    "another document": (lambda b: (b / "bundle.json").write_text("[1]"), "is damaged or does not"),
     "a newer version": (
         lambda b: edit(b / "bundle.json", format=FORMAT + 1), "To do: update slide-outcome",
     ),

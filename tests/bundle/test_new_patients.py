@@ -135,5 +135,6 @@ def test_strata_that_were_not_trained_on_are_refused(trained):
     bundle, study = trained
     endpoint = bundle.endpoint.model_copy(update={"strata": "site"})
     stratified = replace(bundle, endpoint=endpoint, strata=("site-1", "site-2"))
-    with pytest.raises(BundleError, match=r"not trained on: site-3, site-4, site-5 \(it knows"):
+    message = r"not trained on the strata site-3, site-4, site-5 \(its strata"
+    with pytest.raises(BundleError, match=message):
         read_new_patients(stratified, study, with_outcomes=False)

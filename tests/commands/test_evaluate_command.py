@@ -210,7 +210,7 @@ def at(row, column, value):
         (lambda t: t, ["--horizons", "12,6"], "horizon"),
         (lambda t: t, ["--horizons", "6,6"], "horizon"),
         (lambda t: t, ["--horizons", "soon"], "write numbers"),
-        (lambda t: t, ["--unit", "days"], "the times are in months by the name"),
+        (lambda t: t, ["--unit", "days"], "the times are in months"),
         (lambda t: t, ["--unit", "weeks"], "use days, months or years"),
         (lambda t: t, ["--baseline", "none"], "baseline"),
         (lambda t: t, ["--covariates", "weight"], "no column: 1, e.g. weight"),

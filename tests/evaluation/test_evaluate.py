@@ -275,7 +275,7 @@ def test_a_horizon_beyond_follow_up_is_unknown_with_the_reason():
     assert np.isnan(value(found, "arm0", "auc_9000"))
     assert "last follow-up" in value(found, "arm0", "auc_9000", "note")
     assert value(found, "arm0", "mean_auc") == pytest.approx(value(found, "arm0", "auc_200"))
-    assert "1 of 2 horizons left out" in value(found, "arm0", "mean_auc", "note")
+    assert "1 of 2 horizons skipped" in value(found, "arm0", "mean_auc", "note")
     assert any("no auc_9000" in w for w in found.warnings)
 
 

@@ -68,7 +68,7 @@ def test_a_worker_of_several_threads_is_refused(small, tmp_path, cluster, forked
     words = ["--out", tmp_path / "run", "--cluster", file, "--set", "arms=[image]"]
     done = forked("outcome", "run", small, *words).wait()
     assert done.code == 2, done.err
-    assert "start workers with one thread each" in " ".join(done.err.split())
+    assert "Start workers with one thread each" in " ".join(done.err.split())
     assert not (tmp_path / "run" / "manifest.json").exists()
 
 

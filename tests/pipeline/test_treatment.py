@@ -143,5 +143,5 @@ def test_a_table_from_elsewhere(outcome, tmp_path):
     assert "confounding" in " ".join(done.out.split() + done.err.split())
     about = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert about["treatment"] == {"column": "given", "reference": "a", "randomised": False}
-    assert "confounding may explain" in (tmp_path / "out" / "report.html").read_text()
+    assert "Confounding may explain" in (tmp_path / "out" / "report.html").read_text()
     assert "given" not in about["covariates"]["categorical"]

@@ -78,7 +78,7 @@ class SlideFiles:
         Layout declared by the user; empty if it is detected.
     rows : tuple of str
         Row of each path that is a table of vectors; empty for a file of this slide alone, and
-        altogether where no path is a table.
+        altogether if no path is a table.
     """
 
     paths: tuple[Path, ...]

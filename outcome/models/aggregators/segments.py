@@ -327,6 +327,6 @@ class _Softmax(torch.autograd.Function):
 
 
 def _product_type(weight: Tensor) -> torch.dtype:
-    """Type of products: that of autocast, where it is on."""
+    """Type of products: that of autocast, if it is active."""
     kind = weight.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype

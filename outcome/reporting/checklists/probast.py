@@ -27,7 +27,7 @@ def _left_out(run: Run) -> str:
     if flow.empty or "patients" not in flow:
         return "not recorded"
     lost = int(flow["patients"].iloc[0] - flow["patients"].iloc[-1])
-    return f"{plural(lost, 'patient')} left out, with reasons" if lost else "none left out"
+    return f"{plural(lost, 'patient')} excluded, with reasons" if lost else "none excluded"
 
 
 def _calibrated(run: Run) -> str:

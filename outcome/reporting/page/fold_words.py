@@ -14,6 +14,6 @@ def block_name(run: Run) -> str:
 
 
 def stratified_words(run: Run) -> str:
-    """Say by what models and tests are stratified; empty where there is nothing."""
+    """Name the strata of models and tests; empty if there are none."""
     name = block_name(run)
     return f"stratified by {name}" if name else ""

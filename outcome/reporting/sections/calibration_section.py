@@ -23,7 +23,7 @@ __all__ = ["calibration"]
 
 
 def calibration(run: Run, drawings: ReportFigures) -> ReportSection | None:
-    """Tell whether the predicted probabilities are right; only where there are any."""
+    """Show the calibration of the predicted probabilities, if there are any."""
     metrics = overall(run.table("metrics.csv"))
     kinds = [metric(key, run.endpoint) for key in dict.fromkeys(metrics["metric"])]
     shown = [m for m in kinds if m.family == "probability"]

@@ -40,7 +40,7 @@ def judge(
     Parameters
     ----------
     difference, lower, upper : float
-        Arm minus baseline; NaN bounds where there is no interval.
+        Arm minus baseline; NaN bounds without an interval.
     p, adjusted : float
         Two-sided p before and after correction for several comparisons; NaN if not computed.
     up : bool

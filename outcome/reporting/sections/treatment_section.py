@@ -493,7 +493,7 @@ def treatment_methods(run: Run) -> list[str]:
     said = [
         f"Treatment ({assigned.other}, {first['n_treated']:.0f} patients; {assigned.reference}, "
         f"{first['n_reference']:.0f}) was {drawn}"
-        + (f"; it is unknown for {unknown:,} patients, who are left out here." if unknown else "."),
+        + (f"; it is unknown for {unknown:,} patients, who are excluded here." if unknown else "."),
         "Whether a score is predictive of benefit was tested by the interaction of score and "
         f"treatment in {model}{how}"
         + " (likelihood ratio and Wald), with the score as a linear term, as a restricted cubic "
