@@ -331,10 +331,10 @@ def test_what_an_earlier_state_left_is_removed_and_said(small, tmp_path, monkeyp
     def save_empty(self, figure, name, *, alt, caption):
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / f"{name}.png").touch()
-        self.hung.append(name)
+        self.saved.append(name)
         return Picture(name, "data:,", 480, 320, alt, caption)
 
-    monkeypatch.setattr(FigureFiles, "hang", save_empty)
+    monkeypatch.setattr(FigureFiles, "save", save_empty)
     folder = tmp_path / "run"
     both = Study.read(small, ["arms=[image, report]"])
     run(both, out=folder, jobs=1, save_vectors=True)
