@@ -70,6 +70,14 @@ def _quick():
 
 
 @pytest.fixture
+def unreported(monkeypatch):
+    """No results page: for tests that run a study again and again to compare its numbers."""
+    monkeypatch.setattr(
+        "outcome.reporting.report.write_report", lambda folder: Path(folder) / "report.html"
+    )
+
+
+@pytest.fixture
 def figures(monkeypatch):
     """Draw figures and save them as files, as a user's run does."""
     monkeypatch.setattr(FigureFiles, "save", SAVE_FIGURE)
@@ -130,12 +138,33 @@ def rng():
 @pytest.fixture(scope="session")
 def small(tmp_path_factory):
     """A study of 60 simulated patients that trains in seconds; not to be changed."""
-    return make_small(tmp_path_factory.mktemp("small") / "cohort")
+    path = make_small(tmp_path_factory.mktemp("small") / "cohort")
+    made = {file: file.stat().st_mtime_ns for file in path.parent.rglob("*.*") if file.is_file()}
+    yield path
+    assert {file: file.stat().st_mtime_ns for file in made} == made, "a test has changed `small`"
 
 
 @pytest.fixture
 def fresh(small, tmp_path):
-    """The same as `small`, free to be changed."""
+    """The same as `small`, free to be changed.
+
+    Feature files are links, so that slides are packed once for all tests: they may be removed or
+    renamed. To write into them, take `fresh_files`.
+    """
+
+    def copy(source, target):
+        if Path(source).parent.name == "features_simulated":
+            Path(target).symlink_to(source)
+        else:
+            shutil.copy2(source, target)
+
+    copied = shutil.copytree(small.parent, tmp_path / "cohort", copy_function=copy)
+    return Path(copied) / small.name
+
+
+@pytest.fixture
+def fresh_files(small, tmp_path):
+    """The same, feature files included."""
     return Path(shutil.copytree(small.parent, tmp_path / "cohort")) / small.name
 
 
@@ -193,6 +222,7 @@ def outcome(monkeypatch, capsys):
 FORKED = Path(__file__).with_name("forked_process.py")
 IMPORTED = [
     "distributed.cli.dask_worker",
+    "ipykernel.kernelapp",
     "outcome.commands.studies",
     "outcome.crossval.scheduler",
     "outcome.pipeline.run",
@@ -239,25 +269,26 @@ def _importer():
 def forked(_importer, tmp_path):
     """Start a program in a process of its own that has imported everything already.
 
-    `forked("outcome", "run", study)` is the command as typed, `forked("distributed.cli.dask_worker")`
-    what `python -m` does, `forked("helper.py")` a script. To start Python and import PyTorch takes
+    `forked("outcome", "run", study)` is the command as typed, `forked("package.module")` what
+    `python -m` does, `forked("helper.py")` a script. To start Python and import PyTorch takes
     longer than most of what is tested.
     """
     started = []
 
-    def start(program, *words, environment=None, largest_file=None) -> Forked:
+    def start(program, *words, environment=None, folder=None, largest_file=None) -> Forked:
         output = tmp_path / f"process-{len(started)}"
-        names = {
-            "PROGRAM": str(program),
-            "WORDS": [str(word) for word in words],
-            "ENVIRONMENT": {**os.environ, **(environment or {})},
-            "OUTPUT": str(output),
-            "LARGEST_FILE": largest_file,
+        request = {
+            "program": str(program),
+            "words": [str(word) for word in words],
+            "environment": {**os.environ, **(environment or {})},
+            "folder": folder,
+            "output": str(output),
+            "largest_file": largest_file,
         }
         process = _importer.Process(
             target=runpy.run_path,
             args=(str(FORKED),),
-            kwargs={"init_globals": names, "run_name": "forked"},
+            kwargs={"init_globals": {"REQUEST": request}, "run_name": "forked"},
         )
         process.start()
         started.append(Forked(process, output))

@@ -1,4 +1,4 @@
-"""What a process does that `forked` of conftest.py has started: PROGRAM with WORDS."""
+"""What a process does that `forked` of conftest.py has started: a program with words."""
 
 import os
 import resource
@@ -6,30 +6,34 @@ import runpy
 import signal
 import sys
 
-PROGRAM: str
-WORDS: list[str]
-ENVIRONMENT: dict[str, str]
-OUTPUT: str
-LARGEST_FILE: int | None
 
-
-def main() -> None:
+def main(
+    program: str,
+    words: list[str],
+    environment: dict[str, str],
+    folder: str | None,
+    output: str,
+    largest_file: int | None,
+) -> None:
     for stream, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(f"{OUTPUT}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
-    os.environ.update(ENVIRONMENT)
-    if LARGEST_FILE is not None:
+        os.dup2(os.open(f"{output}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+    os.environ.clear()
+    os.environ.update(environment)
+    if folder is not None:
+        os.chdir(folder)
+    if largest_file is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
-    sys.argv = [PROGRAM, *WORDS]
-    if PROGRAM == "outcome":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+    sys.argv = [program, *words]
+    if program == "outcome":
         from outcome.cli import main as command
 
         command()
-    elif PROGRAM.endswith(".py"):
-        runpy.run_path(PROGRAM, run_name="__main__")
+    elif program.endswith(".py"):
+        runpy.run_path(program, run_name="__main__")
     else:
-        runpy.run_module(PROGRAM, run_name="__main__", alter_sys=True)
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "forked":
-    main()
+    main(**globals()["REQUEST"])

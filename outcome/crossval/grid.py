@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from outcome.cohort import Fold
 from outcome.dataset.study_data import StudyData
@@ -87,9 +89,17 @@ class Grid:
 
     def folder(self, fold: Fold, member: Member, inner_index: int) -> FitFolder:
         """Return the path of a fit."""
-        inner = fold.inner[inner_index]
-        key = fit_key(self.study_data, self.study, member, fold, inner, self.device)
-        return FitFolder(self.fits / key)
+        task = (fold, repr(member), inner_index)
+        if task not in self._folders:
+            inner = fold.inner[inner_index]
+            key = fit_key(self.study_data, self.study, member, fold, inner, self.device)
+            self._folders[task] = FitFolder(self.fits / key)
+        return self._folders[task]
+
+    @cached_property
+    def _folders(self) -> dict[tuple[Any, ...], FitFolder]:
+        """Those asked for before: a run asks for each several times."""
+        return {}
 
 
 def network_errors(study: Study) -> list[StudyError]:

@@ -1,8 +1,5 @@
 """`outcome evaluate` and `outcome compare`: tables made anywhere, good and bad."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -368,13 +365,3 @@ def test_the_folder_of_a_run_is_left_alone(small, scores, outcome, tmp_path):
     done = outcome("evaluate", scores / "good.csv", "--out", tmp_path / "run")
     assert done.code == 2
     assert "is the folder of a run" in done.err
-
-
-def test_no_torch_is_imported(scores):
-    code = (
-        "import sys; from pathlib import Path;"
-        "from outcome.pipeline.evaluate import evaluate_tables;"
-        f"p = Path({str(scores)!r}); evaluate_tables([p / 'good.csv'], p / 'out', n_resamples=20);"
-        "assert 'torch' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -51,7 +51,8 @@ def test_init_check_run(bare, outcome, monkeypatch):
     done = outcome("check", "study.yaml")
     assert done.code == 0, done.err
     assert "layout: trident" in done.out
-    done = outcome("run", "study.yaml", "--jobs", 1, "--set", QUICK, "--set", "split.folds=2")
+    few = ("--set", "split.folds=2", "--set", "split.inner_folds=2")
+    done = outcome("run", "study.yaml", "--jobs", 1, "--set", QUICK, *few)
     assert done.code == 0, done.err
     assert (bare / "reports" / "klinik" / "report.html").is_file()
     fits = list((bare / "reports" / "klinik" / "fits").iterdir())

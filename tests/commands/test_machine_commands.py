@@ -1,6 +1,5 @@
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -42,22 +41,21 @@ def test_pack_says_what_it_made_and_packs_nothing_twice(small, outcome, tmp_path
 
 
 def test_two_processes_pack_together_and_killed_ones_leave_nothing_wrong(
-    small, outcome, tmp_path, packed
+    small, forked, tmp_path, packed
 ):
-    words = [str(w) for w in [*COMMAND, "pack", small, "--cache", tmp_path, "--jobs", 1]]
-    both = [subprocess.Popen(words, start_new_session=True) for _ in range(2)]
-    while not list(tmp_path.rglob("*.json")) and any(p.poll() is None for p in both):
+    words = ["outcome", "pack", small, "--cache", tmp_path, "--jobs", 1]
+    both = [forked(*words) for _ in range(2)]
+    while not list(tmp_path.rglob("*.json")) and any(p.running() for p in both):
         time.sleep(0.001)
     time.sleep(random.Random(3).uniform(0, 0.05))
     for process in both:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill()
     (tmp_path / f"patches-{FORMAT}" / "00").mkdir(exist_ok=True, parents=True)
     left = tmp_path / f"patches-{FORMAT}" / "00" / ".half.npy.0"
     left.write_bytes(b"half")
     os.utime(left, (0, 0))
-    again = [subprocess.Popen(words, stdout=subprocess.DEVNULL) for _ in range(2)]
-    assert [p.wait() for p in again] == [0, 0]
+    again = [forked(*words) for _ in range(2)]
+    assert [p.wait().code for p in again] == [0, 0]
     assert features(tmp_path) == packed
     assert not left.exists()
 

@@ -40,6 +40,7 @@ def finished(folder):
     return len(list(folder.glob("fits/*/done")))
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_study_survives_the_death_of_a_worker(small, tmp_path, cluster, forked):
     file, worker = cluster
     wait_for(file)
@@ -72,10 +73,10 @@ def test_a_worker_of_several_threads_is_refused(small, tmp_path, cluster, forked
     assert not (tmp_path / "run" / "manifest.json").exists()
 
 
-def test_no_scheduler(small, tmp_path, forked):
+def test_no_scheduler(small, tmp_path, outcome, monkeypatch):
+    monkeypatch.setattr("outcome.crossval.executors.CONNECT", "1s")
     (tmp_path / "nobody.json").write_text(json.dumps({"address": "tcp://127.0.0.1:9"}))
     words = ["--out", tmp_path / "run", "--cluster", tmp_path / "nobody.json"]
-    # A second instead of ten; the template has read the configuration of Dask already.
-    done = forked("outcome", "run", small, *words).wait()
+    done = outcome("run", small, *words)
     assert done.code == 2, done.err
     assert "no scheduler answers" in done.err

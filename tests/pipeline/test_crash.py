@@ -15,6 +15,7 @@ from outcome import Study, run
 
 TABLES = ["predictions", "development", "metrics", "risk_groups", "history"]
 ARMS = "arms=[image]"
+pytestmark = pytest.mark.usefixtures("unreported")
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +36,14 @@ def hidden(folder):
 def test_killed_at_random_moments_and_resumed(small, undisturbed, forked, tmp_path):
     out, cache = tmp_path / "run", tmp_path / "cache"
     chance, killed = random.Random(7), 0
-    for _ in range(15):
+    for _ in range(12):
         process = forked(
             "outcome", "run", small, "--out", out, "--cache", cache, "--jobs", 1, "--set", ARMS
         )
         time.sleep(chance.uniform(0, 0.9))
         killed += process.running()
         process.kill()
-    assert killed >= 8, "too few were killed while they worked"
+    assert killed >= 6, "too few were killed while they worked"
     again = run(Study.read(small, [ARMS]), out=out, cache=cache, jobs=1)
     same(out, undisturbed.folder)
     assert again.manifest["fits"]["total"] == 6

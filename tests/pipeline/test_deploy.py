@@ -170,7 +170,7 @@ def test_nobody_is_validated_on_their_own_training(cohorts, tmp_path):
     ],
 )
 def test_other_endpoints(make_study, tmp_path, simulated, endpoint, columns):
-    path = make_study(tmp_path / "c", endpoint=simulated, patients=80)
+    path = make_study(tmp_path / "c", endpoint=simulated)
     data = yaml.safe_load(path.read_text())
     data |= {"arms": ["image", {"name": "linear", "inputs": ["image"], "aggregator": "linear"}]}
     if endpoint:

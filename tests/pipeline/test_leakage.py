@@ -10,6 +10,7 @@ from outcome.statistics.concordance import harrell
 
 N, FOLDS, DIMENSION, PATCHES = 120, 3, 16, 12
 ARMS = "arms=[image, {name: linear, inputs: [image], aggregator: linear}]"
+pytestmark = pytest.mark.usefixtures("unreported")
 
 
 @pytest.fixture
@@ -39,8 +40,9 @@ def cohort(tmp_path):
         table.to_csv(folder / "cohort.csv", index=False)
         (folder / "study.yaml").write_text(
             "name: leak\ncohort: cohort.csv\nembeddings: {patches: features}\n"
-            "endpoint: {kind: survival, time: time, event: event}\nsplit: {column: fold}\n"
-            "training: {components: 0, epochs: 15}\n"
+            "endpoint: {kind: survival, time: time, event: event}\n"
+            "split: {column: fold, inner_folds: 2}\n"
+            "training: {components: 0, epochs: 15}\nreport: {attention: 0}\n"
         )
         study = Study.read(folder / "study.yaml", [ARMS])
         return run(study, out=folder / "run", cache=tmp_path / "cache")

@@ -1,6 +1,7 @@
 """Studies that name report texts, and the command that makes vectors of them."""
 
 import logging
+import pickle
 import sys
 from pathlib import Path
 
@@ -90,10 +91,11 @@ def change(table, row, text):
     frame.to_csv(table, index=False)
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_study_of_texts_runs_resumes_and_refits_what_a_changed_text_touches(texts, tmp_path):
     path, table = texts
     study, out = Study.read(path), tmp_path / "run"
-    first = run(study, out=out, jobs=2)
+    first = run(study, out=out, jobs=1)
     fits = {f.name: (f / "done").stat().st_mtime_ns for f in (out / "fits").iterdir()}
     assert len(fits) == 3 * 2
     assert first.manifest["cohort"]["reports"]["encoder"] == "tfidf-svd"
@@ -122,6 +124,9 @@ def test_vectors_learned_in_one_fold_never_serve_another(texts, tmp_path):
     assert torch.equal(after.projections["report"].matrix, alone.projections["report"].matrix)
     inputs = [data.vectors["report"].inputs.matrix for data in (after, alone)]
     assert torch.equal(*inputs)
+    # Another process, which has the study's data as a copy, learns the same.
+    there = fold_data(pickle.loads(pickle.dumps(study_data)), second, ["report"], study, tmp_path)
+    assert torch.equal(there.projections["report"].matrix, alone.projections["report"].matrix)
 
 
 def test_vectors_of_an_encoder_are_made_on_first_use_and_kept(texts, letters, tmp_path):

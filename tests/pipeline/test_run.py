@@ -16,6 +16,8 @@ from sklearn.metrics import roc_auc_score
 
 import outcome as package
 from outcome import Study, run
+from outcome.reporting.page.blocks import Picture
+from outcome.reporting.page.figure_files import FigureFiles
 
 TABLES = ["predictions", "development", "metrics", "comparisons", "risk_groups", "history"]
 INNER = ["arm", "patient_id", "repeat", "fold", "inner_fold", "risk"]
@@ -131,17 +133,20 @@ def test_binary_endpoints(kind, outcome, tmp_path, make_study):
     assert (tmp_path / "run" / "report.html").is_file()
 
 
-def test_same_predictions_whatever_the_jobs_the_rows_and_the_patches(finished, fresh, tmp_path):
+@pytest.mark.usefixtures("unreported")
+def test_same_predictions_whatever_the_jobs_the_rows_and_the_patches(
+    finished, fresh_files, tmp_path
+):
     """Other order of rows and of patches, two processes: the same to the last digit."""
     rng = np.random.default_rng(3)
-    cohort = pd.read_csv(fresh.parent / "cohort.csv", dtype=str)
-    cohort.sample(frac=1, random_state=4).to_csv(fresh.parent / "cohort.csv", index=False)
-    for path in fresh.parent.rglob("SIM-*.h5"):
+    cohort = pd.read_csv(fresh_files.parent / "cohort.csv", dtype=str)
+    cohort.sample(frac=1, random_state=4).to_csv(fresh_files.parent / "cohort.csv", index=False)
+    for path in fresh_files.parent.rglob("SIM-*.h5"):
         with h5py.File(path, "r+") as file:
             order = rng.permutation(len(file["features"]))
             for name in ("features", "coords"):
                 file[name][...] = file[name][()][order]
-    again = run(Study.read(fresh), out=tmp_path / "run", jobs=2)
+    again = run(Study.read(fresh_files), out=tmp_path / "run", jobs=2)
     columns = ["arm", "patient_id"]
     one = finished.predictions.sort_values(columns).reset_index(drop=True)
     other = again.predictions.sort_values(columns).reset_index(drop=True)
@@ -149,6 +154,7 @@ def test_same_predictions_whatever_the_jobs_the_rows_and_the_patches(finished, f
     pd.testing.assert_frame_equal(finished.metrics, again.metrics, check_exact=True)
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_data_frame_instead_of_the_file(finished, small, tmp_path):
     cohort = pd.read_csv(small.parent / "cohort.csv")
     results = run(Study.read(small), cohort, out=tmp_path / "run", jobs=1)
@@ -162,6 +168,7 @@ def fit_times(folder):
     return {p.name: (p / "done").stat().st_mtime_ns for p in (folder / "fits").iterdir()}
 
 
+@pytest.mark.usefixtures("unreported")
 def test_resumes_and_refits_only_what_a_change_affects(finished, small, outcome, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished.folder, folder)
@@ -231,12 +238,13 @@ def test_strata_have_their_own_risk_sets_and_cut_offs(small, tmp_path):
     assert len(results.predictions) == 60
 
 
-def test_a_label_planted_in_the_test_fold_does_not_get_through(fresh, tmp_path):
+@pytest.mark.usefixtures("unreported")
+def test_a_label_planted_in_the_test_fold_does_not_get_through(fresh_files, tmp_path):
     """Patches of fold 0 shout the outcome; models that never saw fold 0 cannot know."""
-    study = Study.read(fresh, ["arms=[image]"])
+    study = Study.read(fresh_files, ["arms=[image]"])
     first = run(study, out=tmp_path / "honest", jobs=1)
     test = first.predictions.query("fold == '0'").set_index("patient_id")
-    for path in fresh.parent.rglob("SIM-*.h5"):
+    for path in fresh_files.parent.rglob("SIM-*.h5"):
         patient = path.name[:8]
         if patient in test.index:
             with h5py.File(path, "r+") as file:
@@ -253,6 +261,7 @@ def test_a_label_planted_in_the_test_fold_does_not_get_through(fresh, tmp_path):
     pd.testing.assert_frame_equal(*states, check_exact=True)
 
 
+@pytest.mark.usefixtures("unreported")
 def test_test_outcomes_change_no_score(small, tmp_path, finished):
     """Outcomes of the patients of one fold permuted: their own scores stay as they are."""
     cohort = pd.read_csv(small.parent / "cohort.csv")
@@ -271,6 +280,7 @@ def test_test_outcomes_change_no_score(small, tmp_path, finished):
     pd.testing.assert_frame_equal(a, b, check_exact=True)
 
 
+@pytest.mark.usefixtures("unreported")
 def test_finds_a_planted_signal(tmp_path, make_study):
     """Strong effects, few dimensions: most of what can be reached is reached."""
     path = make_study(
@@ -304,6 +314,7 @@ def test_nothing_of_the_study_file_is_lost_on_the_way(small, tmp_path):
     assert yaml.safe_load(study.to_yaml())["name"] == "simulated-survival"
 
 
+@pytest.mark.usefixtures("unreported")
 def test_an_arm_with_reports_refits_nothing_of_images(small, tmp_path):
     path = shutil.copytree(small.parent, tmp_path / "cohort") / small.name
     study = yaml.safe_load(path.read_text())
@@ -316,7 +327,14 @@ def test_an_arm_with_reports_refits_nothing_of_images(small, tmp_path):
     assert again.manifest["fits"] == {"total": 12, "kept": 6, "trained": 6}
 
 
-def test_what_an_earlier_state_left_is_removed_and_said(small, tmp_path, figures):
+def test_what_an_earlier_state_left_is_removed_and_said(small, tmp_path, monkeypatch):
+    def save_empty(self, figure, name, *, alt, caption):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / f"{name}.png").touch()
+        self.saved.append(name)
+        return Picture(name, "data:,", 480, 320, alt, caption)
+
+    monkeypatch.setattr(FigureFiles, "save", save_empty)
     folder = tmp_path / "run"
     both = Study.read(small, ["arms=[image, report]"])
     run(both, out=folder, jobs=1, save_vectors=True)
@@ -349,8 +367,9 @@ def test_maximally_selected_groups_come_with_a_corrected_p(small, tmp_path):
     assert len(note.partition("per fold: ")[2].split(", ")) == 3
 
 
+@pytest.mark.usefixtures("unreported")
 def test_calibration_of_the_whole_distribution_is_among_the_metrics(make_study, tmp_path):
-    path = make_study(tmp_path / "cohort", patients=300, seed=3)
+    path = make_study(tmp_path / "cohort", patients=150, event_rate=0.8, seed=3)
     found = run(Study.read(path, ["arms=[image]"]), out=tmp_path / "run", jobs=1)
     rows, at_time = found.metrics, found.predictions["survival_at_time"]
     assert float(rows.loc[rows["metric"] == "dcal_p", "estimate"].iloc[0]) > 0.001
@@ -372,7 +391,8 @@ def test_a_device_that_is_none_is_refused_and_nothing_written(small, outcome, tm
     assert not (tmp_path / "run").exists()
 
 
-def test_without_a_scheduler_nothing_is_written(small, outcome, tmp_path):
+def test_without_a_scheduler_nothing_is_written(small, outcome, tmp_path, monkeypatch):
+    monkeypatch.setattr("outcome.crossval.executors.CONNECT", "1s")
     done = outcome("run", small, "--out", tmp_path / "run", "--cluster", "tcp://127.0.0.1:1")
     assert done.code == 2
     assert "no scheduler answers" in done.err

@@ -172,6 +172,7 @@ def test_a_landmark_study(small, tmp_path):
     assert "censored before" in " ".join(found.notes)
 
 
+@pytest.mark.usefixtures("unreported")
 def test_patients_censored_before_the_landmark_teach_nothing(small, tmp_path):
     """Their vectors may be anything: weights, not guesses, stand for them."""
     endpoint = {"kind": "landmark", "time": "os_days", "event": "os_event", "horizon": 600}
@@ -197,21 +198,24 @@ ALL_KINDS = [
 ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("unreported")
 def test_every_aggregator_and_a_search(small, tmp_path):
     """A search tries more settings, keeps what is there, and reports what it chose."""
-    study = changed(small, arms=ALL_KINDS)
+    study = changed(small, arms=ALL_KINDS, split={"folds": 2, "inner_folds": 2})
     plain = run(study, out=tmp_path / "run")
-    fits = set((tmp_path / "run" / "fits").iterdir())
     assert plain.predictions["arm"].nunique() == len(ALL_KINDS)
     assert plain.predictions.groupby("arm")["risk"].std().min() > 0
+    fits = set((tmp_path / "run" / "fits").iterdir())
+    assert len(fits) == len(ALL_KINDS) * 2 * 2
     settings = study.training.model_copy(update={"search": 2})
-    wider = study.model_copy(update={"training": settings})
-    searched = run(wider, out=tmp_path / "run", jobs=2)
-    assert len(set((tmp_path / "run" / "fits").iterdir())) == 3 * len(fits)
+    few = study.model_copy(update={"arms": study.arms[:2], "training": settings})
+    searched = run(few, out=tmp_path / "run")
+    # Two arms, two folds, two inner folds: two more settings each.
+    assert len(set((tmp_path / "run" / "fits").iterdir()) - fits) == 2 * 2 * 2 * 2
     chosen = [m["searched"] for m in searched.manifest["epochs"] if "searched" in m]
     assert 0 < len(chosen) < len(searched.manifest["epochs"])
     assert set(chosen[0]) == set(SPACE)
-    again = run(wider, out=tmp_path / "other", jobs=1)
+    again = run(few, out=tmp_path / "other")
     pd.testing.assert_frame_equal(again.predictions, searched.predictions)
 
 

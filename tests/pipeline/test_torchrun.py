@@ -74,6 +74,7 @@ def test_gradient_and_training_of_two_processes_equal_those_of_one(two, forked, 
         torch.testing.assert_close(both[0][name]["raw"], both[1][name]["raw"], rtol=0, atol=0)
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_study_of_two_processes_equals_one(small, tmp_path):
     settings = ["arms=[image, image+report]", "training.epochs=5"]
     words = [*COMMAND, small, "--out", tmp_path / "two", "--set", settings[0], "--set", settings[1]]
@@ -98,6 +99,7 @@ def test_processes_with_other_settings_are_refused(small, two, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_job_killed_right_after_its_claim_can_be_repeated(small, tmp_path):
     study = Study.read(small, ["arms=[image]", "training.epochs=3"])
     claim(tmp_path / "x", study)

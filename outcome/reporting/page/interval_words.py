@@ -6,7 +6,7 @@ import pandas as pd
 
 from outcome.evaluation.notes import COVERAGE
 from outcome.plotting.number_text import plural
-from outcome.reporting.page.metric_names import main_scores, metric, overall
+from outcome.reporting.page.metric_names import main_rows, metric
 from outcome.run_folder.folder import Run
 
 __all__ = [
@@ -81,9 +81,8 @@ def narrow_note(run: Run, rows: pd.DataFrame) -> str:
 
 def _sources(run: Run) -> list[str]:
     """Return the sources of the variance of the main metric, over the arms."""
-    main, _ = main_scores(run)
-    table = overall(run.table("metrics.csv"))
-    if main is None or "variance" not in table:
+    main, rows = main_rows(run)
+    if main is None or "variance" not in rows:
         return []
-    found = set(table.loc[table["metric"] == main.key, "variance"])
+    found = set(rows["variance"])
     return [source for source in COVERAGE if source in found]

@@ -14,7 +14,15 @@ from outcome.evaluation.outcome_kinds import EvaluatedOutcome
 from outcome.reporting.page.formatting import column
 from outcome.run_folder.folder import Run
 
-__all__ = ["Metric", "horizon_text", "main_metric", "main_scores", "metric", "overall"]
+__all__ = [
+    "Metric",
+    "horizon_text",
+    "main_metric",
+    "main_rows",
+    "main_scores",
+    "metric",
+    "overall",
+]
 
 
 @dataclass(frozen=True)
@@ -208,6 +216,14 @@ def main_metric(declared: Any, present: Sequence[str], endpoint: EvaluatedOutcom
     return next((metric(key, endpoint) for key in order if key in present), None)
 
 
+def main_rows(run: Run) -> tuple[Metric | None, pd.DataFrame]:
+    """Return the main metric and its rows of `metrics.csv` over all patients; all rows for None."""
+    table = overall(run.table("metrics.csv"))
+    declared = run.part("protocol").get("primary_metric")
+    main = main_metric(declared, list(dict.fromkeys(table["metric"])), run.endpoint)
+    return main, table[table["metric"] == main.key] if main else table
+
+
 def main_scores(run: Run) -> tuple[Metric | None, pd.DataFrame]:
     """Return the main metric and its row per arm, in the order of the arms.
 
@@ -219,10 +235,7 @@ def main_scores(run: Run) -> tuple[Metric | None, pd.DataFrame]:
         `arm, estimate, lower, upper, n, events`, and `no_verdict` and `untested`: the reason if the
         arm is too small for a verdict or for validated intervals, else empty.
     """
-    table = overall(run.table("metrics.csv"))
-    declared = run.part("protocol").get("primary_metric")
-    main = main_metric(declared, list(dict.fromkeys(table["metric"])), run.endpoint)
-    rows = table[table["metric"] == main.key] if main else table
+    main, rows = main_rows(run)
     rows = rows.drop_duplicates("arm").set_index("arm").reindex(run.arms)
     wanted = ("estimate", "lower", "upper", "n", "events")
     values = pd.DataFrame({name: column(rows, name) for name in wanted}, index=rows.index)

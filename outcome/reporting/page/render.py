@@ -6,6 +6,7 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -50,17 +51,9 @@ class Page:
 
 def render(page: Page) -> str:
     """Return the page as HTML; all values are escaped."""
-    texts = {name: _template(name) for name in TEMPLATES}
-    environment = Environment(
-        loader=DictLoader(texts),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["breakable"] = breakable
-    style, script = texts["style.css"].strip(), texts["script.js"].strip()
-    return environment.get_template("report.html.j2").render(
+    style, script = _template("style.css").strip(), _template("script.js").strip()
+    template = _environment().get_template("report.html.j2")
+    return template.render(
         page=page,
         style=Markup(style),
         script=Markup(script),
@@ -81,6 +74,21 @@ def write_page(path: Path, html: str) -> Path:
     return path
 
 
+@cache
+def _environment() -> Environment:
+    """Make the environment once: to compile the templates takes longer than to fill them."""
+    environment = Environment(
+        loader=DictLoader({name: _template(name) for name in TEMPLATES}),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["breakable"] = breakable
+    return environment
+
+
+@cache
 def _template(name: str) -> str:
     return (resources.files("outcome.reporting") / "templates" / name).read_text(encoding="utf-8")
 
