@@ -450,8 +450,9 @@ def batch(kind, seeds):
                 yield int(seed), word, bytes.fromhex(rest[0]).decode() if rest else ""
     status = os.waitpid(pid, 0)[1]
     if status:
-        whole = "" if current is not None else ", of files that are not spoiled"
-        yield seeds[0] if current is None else current, "crash", f"the process died (status {status}){whole}"
+        seed = seeds[0] if current is None else current
+        whole = " at files that are not spoiled" if current is None else ""
+        yield seed, "crash", f"the process died (status {status}){whole}"
 
 
 def main() -> int:
