@@ -217,6 +217,10 @@ def read_slide2vec(path):
     read_features(root / "tile_embeddings" / "slide.pt")
 
 
+def read_slide2vec_regions(path):
+    read_features(path.with_name("slide.pt"))
+
+
 def read_table(path):
     study = Study.parse({**STUDY, "covariates": {}, "cohort": str(path)}, folder=path.parent)
     cohort = read_cohort(study, Problems("table"))
@@ -300,6 +304,14 @@ KINDS = {
     ),
     "vectors-h5ad": (vector_table(writers.h5ad, "v.h5ad"), read_vectors),
     "vectors-h5ad-gzip": (vector_table(writers.h5ad_gzip, "v.h5ad"), read_vectors),
+    "vectors-h5ad-sparse": (vector_table(writers.h5ad_sparse, "v.h5ad"), read_vectors),
+    "slide2vec-regions": (
+        tool(
+            lambda folder, slide, x, _: writers.slide2vec_regions(folder, slide, x[None]),
+            "hierarchical_embeddings/slide.meta.json",
+        ),
+        read_slide2vec_regions,
+    ),
     "vectors-parquet": (vector_table(writers.parquet, "v.parquet"), read_vectors),
     "vectors-csv": (vector_table(writers.csv, "v.csv"), read_vectors),
     "vectors-stamp": (vector_table(writers.stamp_2_0, "v.h5"), read_vectors),
