@@ -346,6 +346,7 @@ def test_registries_become_studies_and_slides_are_found_by_patient(tmp_path, out
     assert "to do" not in done.out
     study = Study.read(tmp_path / "ours" / "study.yaml")
     assert study.endpoint.unit == unit
+    assert study.on_missing.slide == "drop"  # three patients have no file
     assert dict(study.endpoint.event_codes or {}) == codes
     problems = Problems("test")
     cohort = read_cohort(study, problems)
@@ -377,7 +378,10 @@ def test_hancock_as_it_is_published(tmp_path, outcome):
     np.save(features / "PrimaryTumor_HE_999.npy", np.zeros((1, 2), np.float32))
     done = outcome("import", "hancock", theirs, "--patches", features, "--out", tmp_path / "o")
     assert done.code == 0, done.err
-    assert "61 of 62 feature files belong to 60 patients, because the file names contain the" in done.out
+    assert (
+        "61 of 62 feature files belong to 60 patients, because the file names contain the"
+        in done.out
+    )
     assert "2 of 60 patients have a days_to_rfs_event of zero or less: they will be" in done.out
     assert "to do" not in done.out
     study = Study.read(tmp_path / "o" / "study.yaml")

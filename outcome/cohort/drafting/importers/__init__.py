@@ -125,7 +125,7 @@ def draft_import(
         "embeddings": "the folder (or folders) of patch embeddings, one file per slide",
     }
     on_missing = dict(found.on_missing or {})
-    if any("without a file" in note for note in notes):
+    if slide and not found.slide and (table[slide] == "").any():
         on_missing["slide"] = "drop"
     if on_missing:
         study["on_missing"] = on_missing
