@@ -28,7 +28,7 @@ from outcome.tables.ids import join_ids, slide_name, why_ids_differ
 from outcome.tables.missing import NULLS, is_blank
 from outcome.tables.read_table import read_table
 
-__all__ = ["GivenFold", "detect_layout", "read_split_files"]
+__all__ = ["GivenFold", "detect_layout", "read_split_files", "repeats_of"]
 
 NUMBERED = re.compile(r"splits_(\d+)\.(csv|tsv)$", re.IGNORECASE)
 FOLD_COLUMN = re.compile(r"fold_?(\d+)$", re.IGNORECASE)
@@ -147,7 +147,9 @@ def read_split_files(
             + (f": {reason}" if reason else "")
         )
     folds, leaks = [], []
-    for fold, repeat in zip(named, _repeats(named), strict=True):
+    drawn = repeats_of([fold.test for fold in named])
+    repeats = [r if f.repeat is None else f.repeat for f, r in zip(named, drawn, strict=True)]
+    for fold, repeat in zip(named, repeats, strict=True):
         test = frozenset(translate[i] for i in fold.test if i in translate)
         development = frozenset(translate[i] for i in fold.development if i in translate)
         if both := sorted(test & development):
@@ -185,17 +187,21 @@ def _table(path: Path) -> pd.DataFrame:
     return read_table(path, what="split file").frame
 
 
-def _repeats(folds: Sequence[_Named]) -> list[int]:
-    """Start a new repeat if a patient would be tested a second time."""
-    if all(f.repeat is not None for f in folds):
-        return [f.repeat or 0 for f in folds]
+def repeats_of(tests: Sequence[Collection[str]]) -> list[int]:
+    """Return the repeat of each fold: a new one begins where a patient is tested again.
+
+    Examples
+    --------
+    >>> repeats_of([{"A"}, {"B"}, {"A", "B"}, {"B"}])
+    [0, 0, 1, 2]
+    """
     found: list[int] = []
     tested: set[str] = set()
     repeat = 0
-    for fold in folds:
-        if tested & fold.test:
+    for test in tests:
+        if not tested.isdisjoint(test):
             repeat, tested = repeat + 1, set()
-        tested |= fold.test
+        tested |= set(test)
         found.append(repeat)
     return found
 
@@ -227,6 +233,13 @@ def _outcome(path: Path) -> list[_Named]:
     rows = pd.DataFrame(
         {"id": ids, "role": table["role"], "repeat": repeats, "fold": table["outer_fold"]}
     )
+    tested = rows[rows["role"] == "test"].drop_duplicates()
+    if (twice := tested.duplicated(["repeat", "id"])).any():
+        shown = ", ".join(sorted(set(tested.loc[twice, "id"]))[:3])
+        raise CohortError(
+            f"{path.name}: {int(twice.sum())} patients are in the test sets of several folds of one"
+            f" repeat, e.g. {shown}. To do: give these folds different values of 'repeat'"
+        )
     found = []
     key: Any
     for key, part in rows.groupby(["repeat", "fold"], sort=False):

@@ -4,6 +4,13 @@ There are two signs, neither of which is a proof: one model of a cross-validatio
 several folds; or discrimination over all patients is far above the mean over folds. Out-of-fold
 risks come from one model per fold. Their scales differ, so pooling them usually lowers
 discrimination.
+
+The second sign is one of folds that differ, rather than of training patients. In 1,000 simulated
+cohorts (`tests/benchmarks/in_sample_warning.py`; 100 to 1,000 patients, 5 folds) it was found in 0
+with honest predictions of random folds, in 1 where each fold had a scale and a shift of its own,
+and in 52 where folds were sites with different hazards. It was found in 0 where an ensemble of all
+models, or one model, had scored all patients, because pairs within and between random folds are
+then equally in-sample.
 """
 
 from __future__ import annotations
@@ -117,9 +124,10 @@ def pooled_notices(arms: Sequence[ArmScores], *, favourable: bool = False) -> li
             found.append(
                 f"arm {arm.name}: {name} over all patients is {pooled:.2f}, far above the mean "
                 f"over folds, {mean:.2f}. Pooling should not improve out-of-fold risks. Either "
-                "some patients were scored by models that were trained on them, or the folds "
-                "differ in their outcome. To do: check that each patient has the prediction of "
-                "the model of the patient's own test fold, and report the mean over folds"
+                "the folds differ in their outcome (if each is a hospital, for example), or some "
+                "patients were scored by models that were trained on them. To do: check that each "
+                "patient has the prediction of the model of the patient's own test fold, and "
+                "report the mean over folds"
             )
     return found
 

@@ -1,8 +1,8 @@
 """A study as a task of Patho-Bench (`k=all.tsv`), for experiments with the same folds.
 
 Columns are `case_id, slide_id`, `<task>_event, <task>_days` or the label, and `fold_0` ... with
-`train` and `test`. Patho-Bench itself writes metrics, but no predictions of patients. Written from
-its source (commit cd5d0f4).
+`train` and `test`. Written from Patho-Bench's source (commit cd5d0f4). Its results are files of
+their own: see `outcome.exporting.patho_bench_results`.
 """
 
 from __future__ import annotations

@@ -10,28 +10,36 @@ from outcome.progress import CountProgress, no_progress
 if TYPE_CHECKING:
     from outcome.study import Study
 
-__all__ = ["Target", "export_predictions", "export_study"]
+__all__ = ["PredictionTarget", "Target", "export_predictions", "export_study"]
 
 Target = Literal["anndata", "patho-bench"]
+PredictionTarget = Literal["stamp", "patho-bench"]
 
 
 def export_predictions(
-    source: str | Path, out: str | Path, *, arm: str | None = None
+    source: str | Path,
+    out: str | Path,
+    *,
+    arm: str | None = None,
+    to: PredictionTarget = "stamp",
 ) -> list[Path]:
-    """Write predictions in the format of STAMP, one folder `split-<i>` per repeat and fold.
+    """Write predictions in the format of STAMP, or with metrics in the folders of Patho-Bench.
 
     Parameters
     ----------
     source : path
         A run folder, or a table of predictions.
     out : path
-        A new folder.
+        A new folder, with one inside per repeat and fold: `split-<i>` (STAMP) or
+        `test_metrics/fold_<i>` (Patho-Bench).
     arm : str, optional
         By default the only arm, or the baseline of a run.
+    to : {"stamp", "patho-bench"}
 
     Returns
     -------
     list of Path
+        The tables of predictions.
 
     Raises
     ------
@@ -48,6 +56,7 @@ def export_predictions(
     ['for_stamp/split-0/patient-preds.csv', 'for_stamp/split-1/patient-preds.csv']
     """
     from outcome.errors import PredictionsError, RunFolderError
+    from outcome.exporting.patho_bench_results import write_patho_bench_results
     from outcome.exporting.stamp_predictions import write_stamp_predictions
     from outcome.pipeline.sources import read_sources
     from outcome.predictions import read_external
@@ -62,7 +71,10 @@ def export_predictions(
         raise PredictionsError(
             f"{source}: give one of its arms with `arm=`: {', '.join(predictions.arms)}"
         )
-    return write_stamp_predictions(predictions, chosen, place)
+    if to == "stamp":
+        return write_stamp_predictions(predictions, chosen, place)
+    favourable = bool(read.part("endpoint").get("favourable"))
+    return write_patho_bench_results(predictions, chosen, place, favourable=favourable)
 
 
 def export_study(

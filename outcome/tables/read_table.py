@@ -258,9 +258,15 @@ def _is_comment(row: Sequence[str], width: int, header: int) -> bool:
 
 
 def _without_empty_columns(frame: pd.DataFrame) -> pd.DataFrame:
-    """Remove empty columns without a name, which spreadsheets often append."""
+    """Remove empty columns without a name, which spreadsheets often append.
+
+    The first other column without a name stays so (an index); further ones are numbered.
+    """
     keep = [bool(c) or bool((frame.iloc[:, i] != "").any()) for i, c in enumerate(frame.columns)]
-    return frame.loc[:, keep]
+    frame = frame.loc[:, keep]
+    unnamed = [i for i, c in enumerate(frame.columns) if not c][1:]
+    names = [f"Unnamed: {i}" if i in unnamed else c for i, c in enumerate(frame.columns)]
+    return frame.set_axis(names, axis=1)
 
 
 def _decoded(path: Path, notes: list[str]) -> str:

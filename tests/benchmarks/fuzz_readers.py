@@ -3,9 +3,11 @@
     python tests/benchmarks/fuzz_readers.py --inputs 8000 [--only torch] [--seed 0]
 
 Each kind of file is written whole, then spoiled: bits flipped, bytes replaced, cut, inserted,
-doubled or set to the largest numbers. Inputs are read in child processes, which may die of them: a
-crash, a read of more than 10 s, memory beyond 4 times the file plus 64 MiB, or another exception
-than InputError is a finding. The same seed spoils the same bytes.
+doubled or set to the largest numbers. Of a folder that `outcome import` reads, one file is spoiled;
+one time in ten it is removed, emptied or replaced by a folder. Inputs are read in child processes,
+which may die of them: a crash, a read of more than 10 s, memory beyond 4 times the file plus
+64 MiB, or another exception than InputError is a finding. The same seed spoils the same bytes.
+Counts are in `reports/benchmarks.md`.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import importlib.util
 import os
 import pickle
 import resource
+import shutil
 import signal
 import sys
 import tempfile
@@ -30,6 +33,8 @@ import torch
 import yaml
 
 from outcome.cohort import read_cohort
+from outcome.cohort.drafting.drafts import write_draft
+from outcome.cohort.drafting.importers import LAYOUTS, Source, draft_import
 from outcome.cohort.split_files import read_split_files
 from outcome.embeddings.patches.find import SlideFiles
 from outcome.embeddings.patches.readers import read_table_of_vectors
@@ -37,11 +42,19 @@ from outcome.errors import InputError, Problems
 from outcome.study import Study
 from outcome.tables import read_table as tables
 
-_spec = importlib.util.spec_from_file_location(
-    "writers", Path(__file__).parents[1] / "embeddings" / "patches" / "writers.py"
-)
-writers = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(writers)
+TESTS = Path(__file__).parents[1]
+
+
+def writers_in(path):
+    """A module of the tests, for the files that it writes as other tools do."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+writers = writers_in(TESTS / "embeddings" / "patches" / "writers.py")
+importers = writers_in(TESTS / "cohort" / "test_importers.py")
 
 HANG, ROOM, BATCH = 10, 64 << 20, 250
 N, D = 24, 16
@@ -204,6 +217,10 @@ def read_slide2vec(path):
     read_features(root / "tile_embeddings" / "slide.pt")
 
 
+def read_slide2vec_regions(path):
+    read_features(path.with_name("slide.pt"))
+
+
 def read_table(path):
     study = Study.parse({**STUDY, "covariates": {}, "cohort": str(path)}, folder=path.parent)
     cohort = read_cohort(study, Problems("table"))
@@ -218,6 +235,40 @@ def read_splits(path):
 
 def read_study(path):
     Study.read(path).to_yaml()
+
+
+def imported(write):
+    """The files of a tool, any of which is spoiled."""
+
+    def make(folder):
+        (folder / "theirs").mkdir()
+        write(folder / "theirs")
+        return folder / "theirs"
+
+    return make
+
+
+def read_import(layout):
+    """Import, write the study and read its cohort, as `outcome import` does."""
+    options = {
+        "positive": "pos" if layout == "patho-bench" else "tumor",
+        "columns": {"stamp": {"time": "day", "event": "status"}}.get(layout, {}),
+    }
+
+    def read(folder):
+        path = folder / "cdr.xlsx" if layout == "tcga-cdr" else folder
+        files = [f"{case}-A.x" for case in importers.CASES]
+        draft = draft_import(layout, Source(path, **options), "x", ["features"], files)
+        with tempfile.TemporaryDirectory() as name:
+            study, problems = write_draft(draft, Path(name) / "out")
+            if problems:  # said to the user, whose study cannot run yet
+                raise InputError("\n".join(problems))
+            cohort = read_cohort(Study.read(study), Problems("table"))
+            assert cohort.patients.index.is_unique
+            for fold in draft.folds:
+                assert not fold.test & fold.development
+
+    return read
 
 
 F32 = torch.from_numpy(features(np.float32))
@@ -253,6 +304,14 @@ KINDS = {
     ),
     "vectors-h5ad": (vector_table(writers.h5ad, "v.h5ad"), read_vectors),
     "vectors-h5ad-gzip": (vector_table(writers.h5ad_gzip, "v.h5ad"), read_vectors),
+    "vectors-h5ad-sparse": (vector_table(writers.h5ad_sparse, "v.h5ad"), read_vectors),
+    "slide2vec-regions": (
+        tool(
+            lambda folder, slide, x, _: writers.slide2vec_regions(folder, slide, x[None]),
+            "hierarchical_embeddings/slide.meta.json",
+        ),
+        read_slide2vec_regions,
+    ),
     "vectors-parquet": (vector_table(writers.parquet, "v.parquet"), read_vectors),
     "vectors-csv": (vector_table(writers.csv, "v.csv"), read_vectors),
     "vectors-stamp": (vector_table(writers.stamp_2_0, "v.h5"), read_vectors),
@@ -265,6 +324,13 @@ KINDS = {
     "parquet": (table(".parquet"), read_table),
     "study": (study_file, read_study),
     "splits": (split_table, read_splits),
+    **{
+        f"import-{layout}": (
+            imported(getattr(importers, layout.replace("-", "_"))),
+            read_import(layout),
+        )
+        for layout in LAYOUTS
+    },
 }
 HOSTILE = ("npy-objects", "pickle")
 
@@ -315,10 +381,29 @@ def spoil_bytes(content: bytes, rng) -> bytes:
     return bytes(data)
 
 
+def spoil_folder(files, rng):
+    """Spoil one of the files of a folder; returns what is there in its place."""
+    path = sorted(files)[int(rng.integers(len(files)))]
+    content = spoil(files[path], rng)
+    change = ("remove", "folder", "empty")[int(rng.integers(3))] if rng.random() < 0.1 else ""
+    if change in ("remove", "folder"):
+        path.unlink()
+    if change == "folder":
+        path.mkdir()
+    elif not change or change == "empty":
+        path.write_bytes(b"" if change else content)
+    return path
+
+
 def one(path, whole, read, seed):
     """Spoil and read one input; returns how it was taken, and what is wrong with that."""
-    content = spoil(whole, np.random.default_rng(seed))
-    path.write_bytes(content)
+    rng = np.random.default_rng(seed)
+    if path.is_dir():
+        spoiled = spoil_folder(whole, rng)
+    else:
+        spoiled = path
+        path.write_bytes(spoil(whole[path], rng))
+    size = sum(p.stat().st_size for p in whole if p.is_file())
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
     taken, trouble = "read", ""
     try:
@@ -329,10 +414,13 @@ def one(path, whole, read, seed):
     except Exception:  # noqa: BLE001
         trouble = traceback.format_exc(limit=-3)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    if grown > ROOM + 4 * len(content):
-        trouble = f"memory grew by {grown:,} bytes at a file of {len(content):,}"
+    if grown > ROOM + 4 * size:
+        trouble = f"memory grew by {grown:,} bytes at {size:,} bytes of files"
     if time.monotonic() - started > HANG:
         trouble = "it took too long"
+    if spoiled.is_dir():
+        shutil.rmtree(spoiled)
+    spoiled.write_bytes(whole[spoiled])
     return taken, trouble
 
 
@@ -341,7 +429,8 @@ def child(kind, seeds, pipe):
     with tempfile.TemporaryDirectory() as name:
         make, read = KINDS[kind]
         path = make(Path(name))
-        whole = path.read_bytes()
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        whole = {p: p.read_bytes() for p in files if p.is_file()}
         if kind not in HOSTILE:
             read(path)
         for seed in seeds:
@@ -372,8 +461,10 @@ def batch(kind, seeds):
             if word != "start":
                 yield int(seed), word, bytes.fromhex(rest[0]).decode() if rest else ""
     status = os.waitpid(pid, 0)[1]
-    if status and current is not None:
-        yield current, "crash", f"the process died (status {status})"
+    if status:
+        seed = seeds[0] if current is None else current
+        whole = " at files that are not spoiled" if current is None else ""
+        yield seed, "crash", f"the process died (status {status}){whole}"
 
 
 def main() -> int:

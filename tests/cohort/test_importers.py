@@ -9,8 +9,8 @@ import pytest
 
 from outcome import Study
 from outcome.cohort import make_folds, read_cohort
-from outcome.cohort.drafting.importers import LAYOUTS
-from outcome.errors import Problems
+from outcome.cohort.drafting.importers import LAYOUTS, Source
+from outcome.errors import InputError, Problems
 
 N = 60
 CASES = [f"{i:05d}" for i in range(N)]
@@ -346,6 +346,7 @@ def test_registries_become_studies_and_slides_are_found_by_patient(tmp_path, out
     assert "to do" not in done.out
     study = Study.read(tmp_path / "ours" / "study.yaml")
     assert study.endpoint.unit == unit
+    assert study.on_missing.slide == "drop"  # three patients have no file
     assert dict(study.endpoint.event_codes or {}) == codes
     problems = Problems("test")
     cohort = read_cohort(study, problems)
@@ -353,6 +354,46 @@ def test_registries_become_studies_and_slides_are_found_by_patient(tmp_path, out
     np.testing.assert_array_equal(cohort.outcome.loc[CASES].to_numpy(), EVENT)
     assert len(cohort.patients) == N
     assert set(cohort.slides["slide_id"]) >= {f"{c}-A.x" for c in CASES[3:]}
+
+
+def test_hancock_as_it_is_published(tmp_path, outcome):
+    """Times before the first treatment, gaps, stages in a table of their own, names of slides."""
+    theirs, features = tmp_path / "features_of_the_repository", tmp_path / "uni"
+    theirs.mkdir()
+    features.mkdir()
+    hancock(theirs)
+    targets = pd.read_csv(theirs / "targets.csv", dtype=str)
+    targets["patient_id"] = ids = [f"{i:03d}" for i in range(1, N + 1)]
+    targets.loc[:1, "days_to_rfs_event"] = ["-24", "0"]
+    targets.to_csv(theirs / "targets.csv", index=False)
+    clinical = pd.DataFrame({"patient_id": ids, "sex": 0, "primarily_metastasis": 0.0})
+    clinical.loc[5, "primarily_metastasis"] = np.nan
+    clinical["age_at_initial_diagnosis"] = np.arange(N) + 20
+    clinical.to_csv(theirs / "clinical.csv", index=False)
+    stages = pd.DataFrame({"patient_id": ids, "pT_stage": np.arange(N) % 3, "grading": 2})
+    stages.to_csv(theirs / "pathological.csv", index=False)
+    slides = [f"PrimaryTumor_HE_{i}" for i in ids] + ["PrimaryTumor_HE_036_a", "LymphNode_HE_001"]
+    for slide in slides[1:]:
+        np.save(features / f"{slide}.npy", np.zeros((1, 2), np.float32))
+    np.save(features / "PrimaryTumor_HE_999.npy", np.zeros((1, 2), np.float32))
+    done = outcome("import", "hancock", theirs, "--patches", features, "--out", tmp_path / "o")
+    assert done.code == 0, done.err
+    assert (
+        "61 of 62 feature files belong to 60 patients, because the file names contain the"
+        in done.out
+    )
+    assert "2 of 60 patients have a days_to_rfs_event of zero or less: they will be" in done.out
+    assert "to do" not in done.out
+    study = Study.read(tmp_path / "o" / "study.yaml")
+    assert study.covariates.categorical == ("sex", "primarily_metastasis", "pT_stage")
+    cohort = read_cohort(study, Problems("test"))
+    assert sorted(cohort.patients.index) == ids[2:]
+    owner = cohort.slides.set_index("slide_id")["patient_id"]
+    assert owner["PrimaryTumor_HE_036"] == owner["PrimaryTumor_HE_036_a"] == "036"
+    (theirs / "targets.csv").unlink()
+    done = outcome("import", "hancock", theirs, "--out", tmp_path / "p")
+    assert done.code == 2
+    assert "holds no targets.csv. To do: name the folder `features`" in done.err
 
 
 def test_endpoints_of_registries_are_chosen_and_their_codes_declared(tmp_path, outcome):
@@ -385,6 +426,22 @@ def test_endpoints_of_registries_are_chosen_and_their_codes_declared(tmp_path, o
         done = outcome("import", layout, path, "--endpoint", endpoint, "--out", tmp_path / "6")
         assert done.code == 2
         assert message in done.err
+
+
+def test_folds_of_nnmil_are_repeats_where_they_share_a_test_set(tmp_path):
+    nnmil(tmp_path)
+    plan = json.loads((tmp_path / "dataset_plan.json").read_text())
+    parts = list(plan["data_splits"].values())
+    for part in parts[1:]:
+        part["test"] = parts[0]["test"]
+        part["train"], part["val"] = parts[0]["train"], parts[0]["val"]
+    (tmp_path / "dataset_plan.json").write_text(json.dumps(plan))
+    folds = LAYOUTS["nnmil"](Source(tmp_path)).folds
+    assert [fold.repeat for fold in folds] == [0, 1, 2, 3, 4]
+    parts[2]["val"] = {"patient_ids": parts[0]["test"]["patient_ids"][:1]}
+    (tmp_path / "dataset_plan.json").write_text(json.dumps(plan))
+    with pytest.raises(InputError, match=r"dataset_plan\.json, fold_2: 1 patients are in training"):
+        LAYOUTS["nnmil"](Source(tmp_path))
 
 
 def test_a_patient_in_training_and_test_of_another_tool_is_refused(tmp_path, outcome):

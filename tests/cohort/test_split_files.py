@@ -99,6 +99,17 @@ def test_overlapping_test_sets_are_repeats(tmp_path):
     assert [f.repeat for f in folds] == [0, 1, 2, 2, 2]
 
 
+def test_a_patient_who_is_tested_twice_in_one_repeat_is_refused(tmp_path):
+    path = tmp_path / "splits.csv"
+    rows = "patient_id,repeat,outer_fold,role\nA,0,0,test\nB,0,0,development\n"
+    path.write_text(rows + "A,0,1,test\nB,0,1,development\n")
+    with pytest.raises(CohortError, match="1 patients are in the test sets of several folds of on"):
+        read_split_files(path, "outcome", frozenset("AB"), {})
+    path.write_text(rows + "A,1,1,test\nB,1,1,development\n")
+    folds, _ = read_split_files(path, "outcome", frozenset("AB"), {})
+    assert [f.repeat for f in folds] == [0, 1]
+
+
 def test_a_patient_whose_slides_are_on_both_sides_is_a_leak(tmp_path):
     columns(tmp_path, 0, train=["001-1.x"], val=["002-1.x"], test=["001-2.x", "003-1.x"])
     with pytest.raises(LeakageError, match=r"1 patients are in development and in test, e.g. 001"):

@@ -1,5 +1,6 @@
 """Commands, code and study files of README and pages are executed; links lead somewhere."""
 
+import json
 import re
 import shlex
 import shutil
@@ -39,6 +40,7 @@ EXECUTED = [
             "how_to/share_a_report",
             "how_to/several_machines",
             "faq",
+            "file_formats",
         )
     ),
 ]
@@ -141,6 +143,16 @@ def write_others(folder):
     table["censorship"] = 1 - table["os_event"]
     columns = ["case_id", "slide_id", "age", "site", "survival_months", "censorship"]
     table[columns].to_csv(theirs / "tcga_brca_all_clean.csv")
+    nnmil = folder / "Dataset002_tcga_brca"
+    nnmil.mkdir()
+    names = {"case_id": "patient_id", "survival_months": "time", "os_event": "event"}
+    table.rename(columns=names).to_csv(nnmil / "dataset.csv", index=False)
+    about = {"task_type": "survival", "labels": {"time_unit": "months"}}
+    (nnmil / "dataset.json").write_text(json.dumps(about))
+    cdr = table[["case_id"]].drop_duplicates().assign(type="LUAD", PFI=1)
+    cdr = cdr.rename(columns={"case_id": "bcr_patient_barcode"})
+    cdr["PFI.time"] = range(30, 30 + len(cdr))
+    cdr.to_excel(folder / "TCGA-CDR-SupplementalTableS1.xlsx", index=False)
 
 
 def write_predictions(folder):
@@ -177,7 +189,7 @@ def test_every_command(sandbox, outcome, commands_of):
         assert done.code == 0, f"outcome {shlex.join(words)}: {done.err}"
         ran.append(words)
     wanted = {"check", "run", "evaluate", "compare", "power", "simulate", "init", "import", "pack"}
-    wanted |= {"fit", "predict", "validate", "attention", "report"}
+    wanted |= {"fit", "predict", "validate", "attention", "report", "export"}
     assert wanted <= {words[0] for words in ran}
     assert Path("reports/brca-os/report.html").is_file()
 

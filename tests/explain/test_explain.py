@@ -1,5 +1,6 @@
 """Contributions add up, point at what was planted, and what is written can be opened elsewhere."""
 
+import importlib.util
 import itertools
 import json
 import struct
@@ -308,6 +309,53 @@ def test_micrometres_are_not_passed_off_as_pixels(planted, tmp_path):
     assert any("micrometres" in w for w in found.warnings)
     assert not (tmp_path / "o" / f"{slide}.geojson").exists()
     assert (tmp_path / "o" / f"{slide}.png").is_file()
+
+
+def test_the_command_writes_attention_into_lazyslide_stores(planted, tmp_path, request):
+    """A copy, then the store itself, once; slides that are in no store are named."""
+    zarr, anndata = pytest.importorskip("zarr"), pytest.importorskip("anndata")
+    command = request.getfixturevalue("outcome")  # `outcome` is the package in this module
+    study, _ = planted
+    place = Path(__file__).parents[1] / "embeddings" / "patches" / "writers.py"
+    spec = importlib.util.spec_from_file_location("writers", place)
+    writers = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(writers)
+    slide = pd.read_csv(study.cohort)["slide_id"][0]
+    with h5py.File(Path(study.embeddings.patches[0]) / f"{slide}.h5") as file:
+        features, coords = file["features"][()], file["coords"][()]
+    (tmp_path / "stores").mkdir()
+    writers.lazyslide(tmp_path / "stores", slide, features, coords, encoder="simulated")
+    about = tmp_path / "stores" / f"{slide}.zarr" / "zarr.json"
+    about.write_text(about.read_text().replace("256", "384"))  # tiles as in training
+    pd.read_csv(study.cohort).query("slide_id == @slide").to_csv(tmp_path / "one.csv", index=False)
+    bundle = Path(study.cohort).parents[1] / "bundle 0"
+
+    def attention(out, where, *more):
+        return command(
+            "attention", bundle, tmp_path / "one.csv", "--slide", slide, "--lazyslide", where,
+            "--out", tmp_path / out, *(more or ("--patches", tmp_path / "stores")),
+        )  # fmt: skip
+
+    done = attention("a", "copy")
+    assert done.code == 0, done.err
+    store = tmp_path / "stores" / f"{slide}.zarr"
+    copied = tmp_path / "a" / f"{slide}.zarr"
+    assert not (store / "tables" / "outcome_image").exists()
+    table = anndata.io.read_elem(zarr.open_group(str(copied), mode="r")["tables/outcome_image"])
+    written = pd.read_csv(tmp_path / "a" / f"{slide}.patches.csv")
+    np.testing.assert_allclose(table.to_df()["attention"], written["attention"], rtol=1e-6)
+    tiles = pd.read_parquet(store / "shapes" / "tiles" / "shapes.parquet").set_index("tile_id")
+    np.testing.assert_array_equal(tiles.loc[table.obs["tile_id"], "x"], written["x"])
+    risk = pd.read_csv(tmp_path / "a" / "modalities.csv")["risk"][0]
+    assert float(table.uns["outcome"]["risk"]) == pytest.approx(risk)
+    assert attention("b", "original").code == 0
+    assert (store / "tables" / "outcome_image").is_dir()
+    again = attention("c", "original")
+    assert again.code == 2
+    assert "'outcome_image' already, which is not overwritten" in again.err
+    done = attention("d", "copy", "--patches", study.embeddings.patches[0])
+    assert done.code == 0, done.err
+    assert "its vectors are not in a LazySlide store: no table" in done.out + done.err
 
 
 @pytest.mark.parametrize(

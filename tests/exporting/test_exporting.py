@@ -96,6 +96,37 @@ def test_predictions_are_the_tables_of_stamp(tmp_path):
         export_predictions(tmp_path / "p.csv", tmp_path / "o2")
 
 
+def test_results_are_in_the_folders_of_patho_bench(tmp_path, outcome):
+    rows = pd.DataFrame({"patient_id": list("ABCDEF"), "fold": [0, 0, 0, 1, 1, 1]})
+    rows = rows.assign(risk=[3.0, 2.0, 1.0, 1.0, 3.0, 2.0], time=[1.0, 2.0, 3.0] * 2, event=1)
+    rows.to_csv(tmp_path / "p.csv", index=False)
+    done = outcome("export", tmp_path / "p.csv", "--to", "patho-bench", "--out", tmp_path / "o")
+    assert done.code == 0, done.err
+    assert "2 tables of predictions" in done.out
+    folds = [tmp_path / "o" / "test_metrics" / f"fold_{k}" for k in (0, 1)]
+    found = [json.loads((f / "metrics.json").read_text()) for f in folds]
+    assert found == [{"cindex": 1.0}, {"cindex": pytest.approx(1 / 3)}]
+    summary = json.loads((tmp_path / "o" / "test_metrics_summary.json").read_text("utf-8"))
+    # As Patho-Bench's own collection of results takes it apart.
+    assert summary["cindex"]["formatted"].split(" ± ") == ["0.667", "0.333"]
+    assert summary["cindex"]["mean"] == pytest.approx(2 / 3)
+    table = pd.read_csv(folds[1] / "predictions.csv")
+    assert list(table) == ["case_id", "survival_event", "survival_time", "pred"]
+    assert table.set_index("case_id")["pred"].to_dict() == {"D": 1.0, "E": 3.0, "F": 2.0}
+
+
+def test_labels_of_patho_bench_have_an_area_and_one_class_has_none(tmp_path):
+    rows = pd.DataFrame({"patient_id": list("ABCDEF"), "fold": ["a"] * 4 + ["b"] * 2})
+    rows = rows.assign(risk=range(6), probability=np.arange(1, 7) / 10)
+    rows.assign(label=[0, 0, 1, 1, 1, 1]).to_csv(tmp_path / "p.csv", index=False)
+    written = export_predictions(tmp_path / "p.csv", tmp_path / "o", to="patho-bench")
+    areas = [json.loads((p.parent / "metrics.json").read_text())["overall"] for p in written]
+    assert areas == [{"macro-ovr-auc": 1.0}, {"macro-ovr-auc": None}]
+    summary = json.loads((tmp_path / "o" / "test_metrics_summary.json").read_text())
+    assert summary["macro-ovr-auc"] == {"mean": None, "se": None, "formatted": "N/A"}
+    assert pd.read_csv(written[0])["pred"].tolist() == [0.1, 0.2, 0.3, 0.4]
+
+
 def test_labels_of_stamp_come_with_their_probabilities_and_loss():
     rows = pd.DataFrame({"patient_id": ["A", "B"], "label": [1, 0], "risk": [0.0, 1.0]})
     found = stamp_table(rows.assign(probability=[0.25, 0.2]), "ER")

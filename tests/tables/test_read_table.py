@@ -140,3 +140,11 @@ def test_plain_numbers_of_a_semicolon_table(tmp_path, columns, expected):
     frame.to_csv(tmp_path / "t.csv", index=False, sep=";")
     read = read_table(tmp_path / "t.csv").with_plain_numbers()
     assert read.frame["time"].tolist() == expected
+
+
+def test_several_columns_without_a_name_are_kept_apart(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(",case,,,time\n0,A,x,,1.5\n1,B,y,,2.5\n")
+    table = read_table(path).with_plain_numbers().frame
+    assert list(table) == ["", "case", "Unnamed: 2", "time"]
+    assert table["Unnamed: 2"].tolist() == ["x", "y"]

@@ -75,7 +75,7 @@ def draft_init(
     if contrasts := [[f"image+{c}", c] for c in ("clinical", "report") if f"image+{c}" in arms]:
         study["contrasts"] = contrasts
     study["split"] = _split(guesses)
-    if understood and any("without a file" in line for line in understood):
+    if slide and not guesses.slide and cohort is not None and (cohort[slide] == "").any():
         study["on_missing"] = {"slide": "drop"}
     return Draft(study, _comments(guesses, study, folders), cohort, understood=understood)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 import pandas as pd
@@ -12,7 +13,11 @@ __all__ = ["with_slides"]
 
 
 def with_slides(
-    table: pd.DataFrame, patient: str, files: Collection[str], written: str
+    table: pd.DataFrame,
+    patient: str,
+    files: Collection[str],
+    written: str,
+    pattern: re.Pattern[str] | None = None,
 ) -> tuple[pd.DataFrame | None, str | None, list[str]]:
     """Match feature files to patients, if a table has no column of slides.
 
@@ -25,6 +30,8 @@ def with_slides(
         Names of the slides that have a feature file.
     written : str
         Name of the table that will be written, for messages.
+    pattern : pattern, optional
+        Of names of slides, with the group `patient`; other names begin with the patient's id.
 
     Returns
     -------
@@ -37,7 +44,10 @@ def with_slides(
     """
     if not files or set(files) <= set(table[patient]):
         return None, patient if files else None, []
-    owner = slides_by_prefix(table[patient].tolist(), files)
+    known = set(table[patient])
+    matches = {name: pattern.fullmatch(name) for name in sorted(files)} if pattern else {}
+    owner = {name: m["patient"] for name, m in matches.items() if m and m["patient"] in known}
+    owner |= slides_by_prefix(table[patient].tolist(), [f for f in files if f not in owner])
     pairs = pd.DataFrame({"patient": list(owner.values()), "slide_id": list(owner)}, dtype=str)
     columns = table.rename(columns={"slide_id": "slide_id_of_the_table"})
     cohort = columns.merge(
@@ -45,9 +55,10 @@ def with_slides(
     )
     cohort = cohort.drop(columns="patient_" if "patient" in columns else "patient").fillna("")
     without = sorted(set(table[patient]) - set(owner.values()))
+    rule = "contain the patient ids" if pattern else "begin with the patient ids"
     notes = [
         f"guess: {len(owner)} of {len(files)} feature files belong to {len(set(owner.values()))} "
-        f"patients, because the file names begin with the patient ids; listed in {written}"
+        f"patients, because the file names {rule}; listed in {written}"
     ]
     if without:
         notes.append(f"{len(without)} patients have no file, e.g. {', '.join(without[:3])}")

@@ -5,11 +5,13 @@ import json
 import pickle
 from pathlib import Path
 
+import anndata
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from scipy import sparse
 
 from outcome.embeddings.patches.find import find_slide_files
 from outcome.embeddings.patches.packed_store import PackedStore
@@ -229,6 +231,42 @@ def test_one_of_several_arrays_of_a_table_can_be_named(tmp_path, vectors):
     table.assign(**{f"g_{i}": float(i) for i in range(D)}).to_csv(tmp_path / "v.csv", index=False)
     found = find_slide_files(tmp_path / "v.csv", ArrayNames(features="g")).files
     np.testing.assert_array_equal(found["007"].read().features, np.arange(D)[None])
+
+
+@pytest.mark.parametrize("kind", ["csr_matrix", "csc_matrix"])
+def test_sparse_vectors_become_dense(tmp_path, vectors, kind):
+    path = tmp_path / "v.h5ad"
+    vectors = {one: np.where(vector > 0, vector, 0) for one, vector in vectors.items()}
+    writers.h5ad(path, vectors)
+    table = anndata.read_h5ad(path)
+    table.X = getattr(sparse, kind)(table.X)
+    table.write_h5ad(path)
+    found = find_slide_files(path).files
+    for one, vector in vectors.items():
+        np.testing.assert_array_equal(found[one].read().features, vector[None])
+    with h5py.File(path, "r+") as file:
+        file["X/indices"][0] = 99  # of 5 columns, or 3 rows
+    with pytest.raises(EmbeddingError, match=r"v\.h5ad"):
+        read_table_of_vectors(path)
+    with h5py.File(path, "r+") as file:
+        file["X"].attrs["shape"] = [len(vectors), 1 << 33]
+    with pytest.raises(EmbeddingError, match=r"too large as a dense array .* store it as a dense"):
+        read_table_of_vectors(path)
+    with h5py.File(path, "r+") as file:
+        del file["X"].attrs["shape"]
+    with pytest.raises(EmbeddingError, match="'X' is neither an array nor a sparse matrix"):
+        read_table_of_vectors(path)
+
+
+def test_tiles_of_regions_are_one_bag_without_coordinates(tmp_path, slide):
+    x = slide[0][:6].reshape(3, 2, D)
+    writers.slide2vec_regions(tmp_path, "A", x)
+    read = find_slide_files(tmp_path).files["A"].read()
+    np.testing.assert_array_equal(read.features, slide[0][:6])
+    assert (read.layout, read.encoder) == ("slide2vec", "uni")
+    assert read.files[0][1]["field_um"] == 112
+    assert np.isnan(read.coords).all()
+    assert "of regions, and not of tiles" in read.coords_problem
 
 
 def test_files_that_are_no_table_are_refused(tmp_path, slide):

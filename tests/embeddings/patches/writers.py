@@ -196,6 +196,18 @@ def slide2vec_slides(folder, slide, vector):
     (place / f"{slide}.meta.json").write_text(json.dumps(about))
 
 
+def slide2vec_regions(folder, slide, x):
+    """As `write_hierarchical_embeddings` of slide2vec 7.1.4: (regions, tiles of a region, d)."""
+    place = folder / "hierarchical_embeddings"
+    place.mkdir(exist_ok=True)
+    torch.save(torch.from_numpy(x.astype(np.float32)), place / f"{slide}.pt")
+    about = {"sample_id": slide, "artifact_type": "hierarchical_embeddings", "format": "pt"}
+    about |= {"feature_dim": x.shape[2], "num_regions": len(x), "tiles_per_region": x.shape[1]}
+    about |= {"encoder_name": "uni", "requested_tile_size_px": 224, "requested_spacing_um": 0.5}
+    about |= {"region_tile_multiple": 2, "subtile_order": "row_major"}
+    (place / f"{slide}.meta.json").write_text(json.dumps(about))
+
+
 def stamp_2_0(path, vectors):
     with h5py.File(path, "w") as file:
         for slide, vector in vectors.items():
@@ -233,6 +245,16 @@ def h5ad(path, vectors, **options):
 
 def h5ad_gzip(path, vectors):
     h5ad(path, vectors, compression="gzip")
+
+
+def h5ad_sparse(path, vectors):
+    import anndata
+    from scipy import sparse
+
+    h5ad(path, vectors)
+    table = anndata.read_h5ad(path)
+    table.X = sparse.csr_matrix(table.X)
+    table.write_h5ad(path)
 
 
 SLIDE_WRITERS = {

@@ -11,7 +11,7 @@
 | `nnmil` | `dataset.json`, `dataset.csv` and the folds of `dataset_plan.json` |
 | `pathbench-mil` | a table with `slide, patient, dataset, time, event`, or `category` |
 | `moozy` | `task.csv` and `config.yaml` |
-| `hancock` | the folder `features` of HANCOCK: `targets.csv`, `clinical.csv` |
+| `hancock` | the folder `features` of HANCOCK: `targets.csv`, `clinical.csv`, `pathological.csv` |
 | `cbioportal` | a study folder: `data_clinical_patient.txt`, `data_clinical_sample.txt` |
 | `tcga-cdr` | the table of TCGA-CDR: `OS, OS.time`, the same for DSS, DFI and PFI |
 | `gdc` | `clinical.tsv` of the GDC portal: vital status, days to death and to follow-up |
@@ -99,7 +99,9 @@ def draft_import(
     table, endpoint, slide, notes = found.table, found.endpoint, found.slide, list(found.notes)
     patches = patches or list(found.patches)
     if not slide:
-        joined, column, said = with_slides(table, found.patient, files, "cohort.csv")
+        joined, column, said = with_slides(
+            table, found.patient, files, "cohort.csv", found.slide_name
+        )
         table, slide, notes = table if joined is None else joined, column or "", [*notes, *said]
     study: dict[str, Any] = {
         "name": name,
@@ -122,9 +124,12 @@ def draft_import(
         "endpoint": endpoint_comments(endpoint),
         "embeddings": "the folder (or folders) of patch embeddings, one file per slide",
     }
-    if any("without a file" in note for note in notes):
-        study["on_missing"] = {"slide": "drop"}
-        comments["on_missing"] = "patients without a slide are dropped, and counted"
+    on_missing = dict(found.on_missing or {})
+    if slide and not found.slide and (table[slide] == "").any():
+        on_missing["slide"] = "drop"
+    if on_missing:
+        study["on_missing"] = on_missing
+        comments["on_missing"] = "patients that are dropped are counted in the report"
     if not patches:
         comments["embeddings"] += ": CORRECT THIS"
     return Draft(study, comments, table, found.folds, found.others or {}, _understood(found, notes))

@@ -8,6 +8,7 @@ validation sets are both development. Written from nnMIL's source of October 202
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ import pandas as pd
 
 from outcome.cohort.drafting.endpoint_section import binary_section
 from outcome.cohort.drafting.importers.settings_files import read_settings
-from outcome.cohort.drafting.importers.source import Imported, Source, require_columns
-from outcome.cohort.split_files import GivenFold
+from outcome.cohort.drafting.importers.source import Imported, Source, one_fold, require_columns
+from outcome.cohort.split_files import GivenFold, repeats_of
 from outcome.errors import CohortError
 from outcome.tables.read_table import read_table
 
@@ -53,7 +54,7 @@ def import_nnmil(source: Source) -> Imported:
         endpoint["unit"] = unit
     else:
         endpoint = binary_section(table, "label", source.positive)
-    folds = _planned(folder / "dataset_plan.json", table) or _of_column(table)
+    folds = _planned(folder / "dataset_plan.json", table) or _of_column(table, path.name)
     notes = [] if folds else ["no folds were found: folds will be drawn"]
     place = about.get("feature_dir")
     patches = [place] if isinstance(place, str) and Path(place).is_dir() else []
@@ -80,24 +81,20 @@ def _planned(path: Path, table: pd.DataFrame) -> list[GivenFold]:
             )
         development = set().union(*(who.get(part, set()) for part in DEVELOPMENT))
         if who.get("test"):
-            folds.append(_fold(str(name).removeprefix("fold_"), development, who["test"]))
-    return folds
+            fold = str(name).removeprefix("fold_")
+            folds.append(one_fold(fold, development, who["test"], f"{path.name}, {name}"))
+    # nnMIL may test every fold on one held-out set.
+    repeats = repeats_of([fold.test for fold in folds])
+    return [replace(fold, repeat=r) for fold, r in zip(folds, repeats, strict=True)]
 
 
-def _of_column(table: pd.DataFrame) -> list[GivenFold]:
+def _of_column(table: pd.DataFrame, where: str) -> list[GivenFold]:
     """Return the fold of the column `split`; none without test patients."""
     if "split" not in table:
         return []
     role = table["split"].str.strip().str.lower()
     test = set(table.loc[role == "test", "patient_id"])
     development = set(table.loc[role.isin(DEVELOPMENT), "patient_id"])
-    if both := sorted(test & development):
-        raise CohortError(
-            f"column 'split': {len(both)} patients are in training and test, e.g."
-            f" {', '.join(both[:3])}. To do: keep all slides of a patient in one part"
-        )
-    return [_fold("0", development, test)] if test and development else []
-
-
-def _fold(name: str, development: set[str], test: set[str]) -> GivenFold:
-    return GivenFold(0, name, frozenset(development), frozenset(test))
+    if not (test and development):
+        return []
+    return [one_fold("0", development, test, f"{where}, column 'split'")]

@@ -15,9 +15,9 @@ from outcome.cohort.drafting.importers.source import (
     Imported,
     Source,
     find_table,
+    one_fold,
     require_columns,
 )
-from outcome.cohort.split_files import GivenFold
 from outcome.errors import CohortError
 
 __all__ = ["import_pathbench_mil"]
@@ -45,17 +45,11 @@ def import_pathbench_mil(source: Source) -> Imported:
     else:
         require_columns(table, ["category"], path.name)
         endpoint = binary_section(table, "category", source.positive)
-    parts = {
-        str(name).lower(): frozenset(rows["patient"]) for name, rows in table.groupby("dataset")
-    }
+    dataset = table["dataset"].str.strip().str.lower()
+    parts = {str(name): frozenset(rows["patient"]) for name, rows in table.groupby(dataset)}
     folds = []
     if set(parts) == {"train", "test"}:
-        if both := sorted(parts["train"] & parts["test"]):
-            raise CohortError(
-                f"{path.name}: {len(both)} patients are in training and test, e.g."
-                f" {', '.join(both[:3])}. To do: keep all slides of a patient in one part"
-            )
-        folds = [GivenFold(0, "0", parts["train"], parts["test"])]
+        folds = [one_fold("0", parts["train"], parts["test"], path.name)]
     else:
         notes.append(
             f"datasets: {', '.join(sorted(parts)[:5])}; all are used, and folds are drawn at random"

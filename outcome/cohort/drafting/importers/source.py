@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from outcome.tables.ids import slide_name
 from outcome.tables.read_table import read_table
 
 __all__ = [
-    "Imported", "Source", "file_stem", "find_table", "joined", "numbered_splits", "once_per_slide",
-    "read_folds", "require_columns",
+    "Imported", "Source", "file_stem", "find_table", "joined", "numbered_splits",
+    "once_per_slide", "one_fold", "read_folds", "require_columns",
 ]  # fmt: skip
 
 TABLES = (".csv", ".tsv", ".xlsx", ".parquet", ".zip")
@@ -70,6 +70,11 @@ class Imported:
         By default the clinical columns recognised by name.
     patches : sequence of str
         Folders of features named in the files.
+    slide_name : pattern, optional
+        Of the names of slides, with the group `patient`, where they do not begin with the patient's
+        id.
+    on_missing : mapping, optional
+        What the study does with the missing data that are known from this source.
     """
 
     table: pd.DataFrame
@@ -81,6 +86,8 @@ class Imported:
     notes: Sequence[str] = ()
     covariates: Mapping[str, Sequence[str]] | None = None
     patches: Sequence[str] = ()
+    slide_name: re.Pattern[str] | None = None
+    on_missing: Mapping[str, str] | None = None
 
 
 def require_columns(table: pd.DataFrame, columns: Sequence[str], where: str) -> None:
@@ -106,6 +113,24 @@ def read_folds(
         return [], ["no split files were found: folds will be drawn"]
     slides = dict(zip(table[slide].map(slide_name), table[patient], strict=True)) if slide else {}
     return read_split_files(path, layout, frozenset(table[patient]), slides)
+
+
+def one_fold(
+    name: str, development: Collection[str], test: Collection[str], where: str
+) -> GivenFold:
+    """Return a fold, none of whose patients is in training and test.
+
+    Raises
+    ------
+    CohortError
+        Some are; `where` says in which file.
+    """
+    if both := sorted(set(test) & set(development)):
+        raise CohortError(
+            f"{where}: {len(both)} patients are in training and test, e.g. {', '.join(both[:3])}."
+            " To do: keep all slides of a patient in one part"
+        )
+    return GivenFold(0, name, frozenset(development), frozenset(test))
 
 
 def find_table(

@@ -3,7 +3,9 @@
 The description names the encoder and the size of tiles. Coordinates (upper left corners, in level-0
 pixels) are in `tiles/<slide>.coordinates.npz`, next to the folder of embeddings. Paths in the
 description are not followed. Written from slide2vec 7.1.4 and hs2p 6.1.0. `slide_embeddings` and
-`patient_embeddings` (one vector, of shape (d,)) are described in the same way.
+`patient_embeddings` (one vector, of shape (d,)) are described in the same way. The tiles of
+`hierarchical_embeddings` (regions, tiles of a region, d) become one bag; only regions have
+coordinates there.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ from outcome.embeddings.patches.readers.sidecars import (
 
 __all__ = ["SLIDE2VEC"]
 
-KINDS = ("tile_embeddings", "slide_embeddings", "patient_embeddings", "hierarchical_embeddings")
+HIERARCHICAL = "hierarchical_embeddings"
+KINDS = ("tile_embeddings", "slide_embeddings", "patient_embeddings", HIERARCHICAL)
 
 
 def _description(path: Path) -> Path:
@@ -68,6 +71,9 @@ def _complete(path: Path, raw: Raw) -> Raw:
     raw = raw.but(
         layout="slide2vec", encoder=encoder[:LONGEST_TEXT] if isinstance(encoder, str) else ""
     )
+    if stated["artifact_type"] == HIERARCHICAL and raw.features.ndim == 3:
+        flat = raw.features.reshape(-1, raw.features.shape[2])
+        return raw.but(features=flat, coords_problem="coordinates of regions, and not of tiles")
     for place in _coordinates(path):
         coords, problem = read_coords_with(partial(_corners, place))
         raw = raw.but(coords=coords, coords_problem=problem)
