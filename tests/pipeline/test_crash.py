@@ -124,7 +124,7 @@ def test_what_has_changed_is_named_and_refitted(small, undisturbed, tmp_path):
     again = run(Study.read(small, [ARMS, "training.epochs=3"]), out=tmp_path / "run", jobs=1)
     assert again.manifest["changed"] == ["training.epochs: 4 -> 3"]
     assert again.manifest["fits"] == {"total": 6, "kept": 0, "trained": 6}
-    assert any("training.epochs: 4 -> 3. 6 fits were trained, 0 kept" in n for n in again.notes)
+    assert any("training.epochs: 4 -> 3. 6 fits were trained and 0 kept" in n for n in again.notes)
     report_only = Study.read(small, [ARMS, "training.epochs=3", "risk_groups=tertiles"])
     third = run(report_only, out=tmp_path / "run", jobs=1)
     assert third.manifest["changed"] == ["risk_groups: median -> tertiles"]

@@ -110,7 +110,7 @@ def test_estimators_say_what_is_compared_and_how(arrays):
     html = evaluation._repr_html_()
     assert "harrell_c" in html
     assert "Comparisons" in html
-    with pytest.raises(AttributeError, match="no table 'roc_curves'; it has metrics"):
+    with pytest.raises(AttributeError, match="no table 'roc_curves'; its tables are metrics"):
         evaluation.roc_curves  # noqa: B018
 
 
