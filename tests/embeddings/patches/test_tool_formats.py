@@ -165,7 +165,7 @@ def test_what_could_run_code_or_lead_elsewhere_in_a_store_is_refused(tmp_path, s
     with pytest.raises(EmbeddingError, match="compressed by 'pickle', which is not run"):
         read_file(tmp_path / "A.zarr")
     about.write_text(json.dumps(whole | {"shape": [1 << 30, D]}))
-    with pytest.raises(EmbeddingError, match="claims"):
+    with pytest.raises(EmbeddingError, match="declares"):
         read_file(tmp_path / "A.zarr")
     about.write_text(json.dumps(whole))
     assert len(read_file(tmp_path / "A.zarr").features) == N
