@@ -5,10 +5,10 @@ several folds; or discrimination over all patients is far above the mean over fo
 risks come from one model per fold. Their scales differ, so pooling them usually lowers
 discrimination.
 
-The second sign is one of folds that differ, rather than of training patients. In 1,000 simulated
+The second sign is one of folds that differ, rather than of training patients. In 2,000 simulated
 cohorts (`tests/benchmarks/in_sample_warning.py`; 100 to 1,000 patients, 5 folds) it was found in 0
 with honest predictions of random folds, in 1 where each fold had a scale and a shift of its own,
-and in 52 where folds were sites with different hazards. It was found in 0 where an ensemble of all
+and in 91 where folds were sites with different hazards. It was found in 0 where an ensemble of all
 models, or one model, had scored all patients, because pairs within and between random folds are
 then equally in-sample.
 """
