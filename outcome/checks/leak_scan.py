@@ -143,7 +143,7 @@ def scan_leaks(study: Study, study_data: StudyData) -> LeakScan:
     outcomes = ProbeOutcomes.of(study_data)
     metric = "AUROC" if outcomes.time is None else "C-index"
     probes = [p for p in _probes(study, study_data, table.texts, outcomes) if _usable(p)]
-    findings += [f for p in probes if (f := _told(p, metric)) is not None]
+    findings += [f for p in probes if (f := _finding(p, metric)) is not None]
     findings.sort(key=lambda f: SEVERITIES.index(f.severity))
     return LeakScan(tuple(findings), tuple(probes), metric)
 
@@ -161,7 +161,7 @@ def _usable(probe: Probe) -> bool:
     return bool(np.isfinite(probe.accuracy.value) and np.isfinite(probe.accuracy.lower))
 
 
-def _told(probe: Probe, metric: str) -> Finding | None:
+def _finding(probe: Probe, metric: str) -> Finding | None:
     if probe.severity is None:
         return None
     a = probe.accuracy
