@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Event, Lock, Thread
 from time import monotonic
 from types import TracebackType
 from typing import Self
 
-__all__ = ["CountProgress", "Progress", "ProgressLines", "both", "no_progress"]
+__all__ = ["CountProgress", "Progress", "ProgressLines", "as_progress", "both", "no_progress"]
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of the stage, the number of finished items, and the number of all items."""
@@ -27,6 +29,19 @@ LONGEST = 60.0
 
 def no_progress(*_: object) -> None:
     """Report nothing."""
+
+
+def as_progress(progress: Progress | bool) -> Progress:
+    """Return the receiver of progress reports that a caller has asked for.
+
+    Parameters
+    ----------
+    progress : callable or bool
+        True writes lines to stderr, False reports nothing.
+    """
+    if not isinstance(progress, bool):
+        return progress
+    return ProgressLines(partial(print, file=sys.stderr)) if progress else no_progress
 
 
 def both(first: Progress, second: Progress) -> Progress:

@@ -8,18 +8,22 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from outcome.errors import InputError
+from outcome.models.aggregators import AGGREGATORS, import_aggregator
+
 __all__ = ["check_aggregator"]
 
 LENGTHS = [3, 1, 40]
 
 
-def check_aggregator(make: Callable[[int], nn.Module], dimension: int = 12) -> None:
+def check_aggregator(make: Callable[[int], nn.Module] | str, dimension: int = 12) -> None:
     """Check that a class can be used as `aggregator: package.module:Class`.
 
     Parameters
     ----------
-    make : callable
-        The class, or a function of the length of an input vector that returns a module.
+    make : callable or str
+        The class, its name `package.module:Class`, or a function of the length of an input vector
+        that returns a module.
     dimension : int
         Length of the vectors used for the check.
 
@@ -31,11 +35,18 @@ def check_aggregator(make: Callable[[int], nn.Module], dimension: int = 12) -> N
         no gradient reaches the features; the vector of a bag with one patch is not finite;
         `load_state_dict` does not restore the parameters.
 
+    InputError
+        `make` is an instance, or a name that cannot be imported.
+
     Examples
     --------
     >>> from outcome.models.aggregators import GatedAttention
     >>> check_aggregator(GatedAttention)
     """
+    if isinstance(make, str):
+        make = AGGREGATORS.get(make) or import_aggregator(make)
+    if isinstance(make, nn.Module):
+        raise InputError(f"give the class {type(make).__name__}, not an instance of it")
     with torch.random.fork_rng():
         torch.manual_seed(0)  # noqa: TID251 - inside fork_rng: the caller's random state stays
         generator = torch.Generator().manual_seed(0)

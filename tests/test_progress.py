@@ -1,6 +1,6 @@
 import threading
 
-from outcome.progress import ProgressLines
+from outcome.progress import ProgressLines, as_progress, no_progress
 
 
 class Clock:
@@ -67,3 +67,13 @@ def test_no_thread_is_left():
         progress("training", 0, 1)
         assert threading.active_count() == before + 1
     assert threading.active_count() == before
+
+
+def test_progress_can_be_asked_for_with_true(capsys):
+    as_progress(True)("training", 0, 2)
+    shown = as_progress(True)
+    shown("training", 0, 2)
+    shown("training", 2, 2)
+    assert capsys.readouterr().err == "training 2/2 (100%), elapsed 0:00\n"
+    assert as_progress(False) is no_progress
+    assert as_progress(print) is print

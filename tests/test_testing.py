@@ -2,7 +2,13 @@ import pytest
 import torch
 from torch import nn
 
-from outcome.models.aggregators import AGGREGATORS, GatedAttention, make_aggregator
+from outcome import InputError
+from outcome.models.aggregators import (
+    AGGREGATORS,
+    GatedAttention,
+    make_aggregator,
+    try_aggregator,
+)
 from outcome.testing import check_aggregator
 
 
@@ -71,3 +77,37 @@ def test_what_is_broken_is_named(broken, what):
     check_aggregator(Mean)
     with pytest.raises(AssertionError, match=what):
         check_aggregator(broken)
+
+
+def test_a_class_is_given_by_name_and_an_instance_is_refused():
+    check_aggregator("attention")
+    check_aggregator("outcome.models.aggregators:MeanPool")
+    with pytest.raises(InputError, match="give the class Mean, not an instance"):
+        check_aggregator(Mean(12))
+    with pytest.raises(InputError, match=r"no class 'MeanPol'; it defines .*MeanPool.*spelling"):
+        check_aggregator("outcome.models.aggregators:MeanPol")
+    with pytest.raises(InputError, match="No module named 'nothing_here'"):
+        check_aggregator("nothing_here:Pool")
+
+
+class Raising(Mean):
+    def forward(self, features, lengths):
+        raise RuntimeError("no such operation")
+
+
+class Transposed(Mean):
+    def forward(self, features, lengths):
+        return super().forward(features, lengths).T
+
+
+def test_a_call_that_fails_is_found_before_training():
+    try_aggregator("own:Mean", Mean(4), 4)
+    with pytest.raises(InputError, match="'own:Raising' fails on two small bags: RuntimeError: no"):
+        try_aggregator("own:Raising", Raising(4), 4)
+    with pytest.raises(InputError, match=r"returns \(4, 2\) for two bags, not \(2, 4\)"):
+        try_aggregator("own:Transposed", Transposed(4), 4)
+
+
+def test_an_unknown_option_is_named_with_those_that_exist():
+    with pytest.raises(InputError, match="'attention' has no option 'foo'; its options are "):
+        make_aggregator("attention", 4, {"foo": 1, "attention_width": 16})

@@ -24,7 +24,7 @@ from outcome.cohort import Fold
 from outcome.crossval.arm_fold import DevelopmentFit, fit_on_development
 from outcome.crossval.epoch_loss import combine
 from outcome.crossval.executors import LocalProcesses
-from outcome.crossval.grid import Grid, network_errors
+from outcome.crossval.grid import Grid, check_networks
 from outcome.crossval.late_fusion import MemberScores
 from outcome.crossval.outer_fold import HISTORY, chosen_network, few_events, linear_losses
 from outcome.crossval.scheduler import train
@@ -88,8 +88,7 @@ def fit_bundle(
     study = resolved(study, device)
     alone = study.model_copy(update={"arms": (arm,), "baseline": arm.name, "contrasts": ()})
     grid = Grid(alone, replace(study_data, folds=(fold,)), fits, device)
-    for error in network_errors(alone):
-        raise error
+    check_networks(alone)
     train(grid, LocalProcesses(jobs), progress)
     with pinned_threads(study.training.threads):
         made = [_member(grid, fold, member) for member in members(arm)]

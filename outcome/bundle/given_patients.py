@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,11 @@ Array = NDArray[Any]
 
 class ScoredPatients(Protocol):
     """Interface of new patients for scoring."""
+
+    @property
+    def unusable(self) -> tuple[str, str]:
+        """Description of vectors that cannot be used, and what to do."""
+        ...
 
     @property
     def ids(self) -> list[str]:
@@ -57,6 +63,11 @@ class GivenPatients:
     data: SlideDataset
     cohort: Cohort
     clinical: Mapping[str, NDArray[np.float64]]
+
+    @property
+    def unusable(self) -> tuple[str, str]:
+        """Description of vectors that cannot be used, and what to do."""
+        return "vectors that cannot be used", "correct these arrays, or exclude the patients"
 
     @property
     def ids(self) -> list[str]:
@@ -141,8 +152,25 @@ def given_patients(bundle: Bundle, data: SlideDataset, where: str) -> GivenPatie
     problems.raise_if_any(CohortError)
     assert cohort is not None
     check_strata(bundle, cohort)
+    if "image" in bundle.inputs:
+        _check_widths(data, bundle.contracts["image"].dimension, where)
     clinical: dict[str, NDArray[np.float64]] = {}
     if bundle.clinical is not None:
         rows = bundle.clinical(cohort.patients)
         clinical = dict(zip(cohort.patients.index, rows, strict=True))
     return GivenPatients(bundle, data, cohort, clinical)
+
+
+def _check_widths(data: SlideDataset, expected: int, where: str) -> None:
+    """Check the length of all patch vectors before any patient is scored."""
+    bags = [bag for patient in data.patients for bag in data.slide_bags(str(patient))]
+    widths = Counter(int(np.shape(bag)[-1]) for bag in bags if np.size(bag))
+    problems = Problems(where)
+    for width, n in widths.items():
+        if width != expected:
+            problems.add(
+                f"{n} bag{'s have' if n > 1 else ' has'} {width} numbers per patch; the model was"
+                f" trained on {expected}",
+                remedy="give vectors of the encoder of the training cohort",
+            )
+    problems.raise_if_any(BundleError)

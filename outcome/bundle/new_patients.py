@@ -62,6 +62,11 @@ class NewPatients:
     warnings: list[str] = field(default_factory=list)
 
     @property
+    def unusable(self) -> tuple[str, str]:
+        """Description of files that cannot be used, and what to do."""
+        return "feature files that cannot be used", "extract these slides again"
+
+    @property
     def ids(self) -> list[str]:
         """Ids of the patients, in the order of the predictions."""
         return [str(p) for p in self.cohort.patients.index]

@@ -92,7 +92,8 @@ def score_patients(
         progress("predicting", min(len(risks) * AT_ONCE, len(patients)), len(patients))
     if bad:
         problems = Problems("predict")
-        problems.add("feature files that cannot be used", bad, "extract these slides again")
+        what, remedy = new.unusable
+        problems.add(what, bad, remedy)
         problems.raise_if_any(EmbeddingError)
     distances, shifts = {}, {}
     for name, seen in _vector_ranges(bundle).items():

@@ -10,7 +10,8 @@ from typing import Any
 
 from outcome.cohort import Fold
 from outcome.dataset.study_data import StudyData
-from outcome.errors import StudyError
+from outcome.errors import Problems, StudyError
+from outcome.models.aggregators import try_aggregator
 from outcome.models.heads import Head, head_of
 from outcome.study import Study
 from outcome.training.arm_members import Member, members
@@ -20,7 +21,7 @@ from outcome.training.hyperparameters import candidates
 from outcome.training.projection import SCRATCH
 from outcome.training.trainer import build
 
-__all__ = ["Grid", "network_errors"]
+__all__ = ["Grid", "check_networks", "network_errors"]
 
 
 @dataclass(frozen=True)
@@ -105,16 +106,33 @@ class Grid:
 def network_errors(study: Study) -> list[StudyError]:
     """Make every network once, before anything is read or written, and return the failures.
 
-    User-defined aggregators are imported.
+    User-defined aggregators are imported, and called once on two small bags.
     """
     found: dict[str, StudyError] = {}
     for member in _members(study):
         try:
             if not member.linear:
-                build(dict.fromkeys(member.inputs, 4), study.training, member)
+                made = build(dict.fromkeys(member.inputs, 4), study.training, member)
+                if ":" in member.aggregator:
+                    for name in {*member.inputs} - {"clinical"}:
+                        try_aggregator(member.aggregator, made.pools[name], 4)
         except StudyError as error:
             found[str(error)] = error
     return list(found.values())
+
+
+def check_networks(study: Study) -> None:
+    """Make every network once and report all failures, before data in memory are packed.
+
+    Raises
+    ------
+    StudyError
+        A network cannot be made; the message lists all problems.
+    """
+    problems = Problems("models")
+    for error in network_errors(study):
+        problems.take(error)
+    problems.raise_if_any(StudyError)
 
 
 def _members(study: Study) -> list[Member]:

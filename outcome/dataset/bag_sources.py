@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcome.embeddings.patches.packed_store import Packed, PackedStore
+from outcome.embeddings.patches.readers.content import Raw, as_patches
 from outcome.errors import EmbeddingError, Problems
 from outcome.scratch import ScratchFolder
 from outcome.tables.ids import slide_name
@@ -19,6 +21,8 @@ __all__ = ["ArrayBags", "BagSource", "PackedBags"]
 
 Array = NDArray[Any]
 Slides = dict[str, tuple[Array, Array | None]]
+
+UNUSABLE = "`bags` contains vectors that cannot be used"
 
 
 class BagSource(Protocol):
@@ -75,7 +79,7 @@ class ArrayBags:
         coords : mapping of patient to array
         cache : path or None
         problems : Problems
-            Receives problems of entries that are not numeric arrays.
+            Receives problems of entries that are not arrays of finite numbers of one length.
         """
         found: dict[str, Slides] = {}
         wrong: list[str] = []
@@ -103,6 +107,7 @@ class ArrayBags:
                 wrong,
                 "give arrays of shape (n, d)",
             )
+        _check_numbers(found, problems)
         return cls(found, cache)
 
     @property
@@ -144,7 +149,7 @@ class ArrayBags:
                 except EmbeddingError as error:
                     self._packed[slide] = str(error)
         if bad := [found for s in wanted if isinstance(found := self._packed[s], str)]:
-            problems.add("`bags` contains vectors that cannot be used", bad, "extract these again")
+            problems.add(UNUSABLE, bad, "correct these arrays, or exclude the patients")
         good = {s: found for s in wanted if isinstance(found := self._packed[s], Packed)}
         return store, good
 
@@ -199,3 +204,27 @@ def _array(values: Any) -> Array | None:
     except (TypeError, ValueError):
         return None
     return array if array.dtype.kind in "fiu" and array.ndim >= 1 else None
+
+
+def _check_numbers(bags: Mapping[str, Slides], problems: Problems) -> None:
+    """Check that all vectors are finite and have the same length."""
+    unusable: list[str] = []
+    widths: dict[str, int] = {}
+    for slides in bags.values():
+        for slide, (array, _) in slides.items():
+            try:
+                features = as_patches(Raw(array), slide).features
+            except EmbeddingError as error:
+                unusable.append(str(error))
+                continue
+            if len(features):
+                widths[slide] = features.shape[1]
+    if unusable:
+        problems.add(UNUSABLE, unusable, "correct these arrays, or exclude the patients")
+    if len(counts := Counter(widths.values()).most_common()) > 1:
+        usual = counts[0][0]
+        problems.add(
+            f"`bags` have different numbers per patch (most have {usual})",
+            [f"{bag} ({width})" for bag, width in widths.items() if width != usual],
+            "give vectors of one encoder",
+        )

@@ -55,8 +55,8 @@ class SlideDataset:
         `label`; an optional column `entry` is the start of observation (delayed entry). Rows are
         matched as for `covariates`.
     patients : sequence of str, optional
-        Patient ids; by default the keys of a mapping, else the row numbers. With ids, results do
-        not depend on the order of the patients.
+        Patient ids; by default the keys of a mapping, else the row numbers with leading zeros
+        (`'007'` in a dataset of 200). With ids, results do not depend on the order of the patients.
     coords : mapping of patient to array, or sequence of arrays, optional
         Coordinates of the patches, shape (patches, 2), for maps; only if bags are arrays.
     numeric, categorical : sequence of str, optional
@@ -79,7 +79,8 @@ class SlideDataset:
     Raises
     ------
     InputError
-        Lengths or patients do not match; the message lists all problems.
+        Lengths or patients do not match, or patch vectors have different lengths or contain NaN or
+        infinity; the message lists all problems.
 
     See Also
     --------
@@ -362,8 +363,13 @@ class SlideDataset:
         if isinstance(key, str):
             rows = np.flatnonzero(self.patients == key)
             if not len(rows):
-                raise KeyError(key)
+                raise KeyError(f"no patient {key!r}; e.g. {str(self.patients[0])!r}")
             return self._sample(int(rows[0]))
+        if isinstance(key, (bool, np.bool_)):
+            raise InputError(
+                f"a dataset has no row {key}. To do: give a row number, a patient id, a slice, or"
+                " an array of rows"
+            )
         if isinstance(key, (int, np.integer)):
             if not -len(self) <= key < len(self):
                 raise IndexError(f"row {key} of {len(self)} patients")

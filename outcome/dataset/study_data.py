@@ -212,7 +212,8 @@ def prepare(
         The table, the files or the folds are invalid; the message lists all problems.
     """
     table = "a DataFrame" if frame is not None else str(study.cohort)
-    problems = Problems(f"study {study.name!r} (cohort table: {table})")
+    of_files = f"study {study.name!r} (cohort table: {table})"
+    problems = Problems(of_files if vectors is None else study.name)
     for error in known:
         problems.take(error)
     notes: list[str] = []
@@ -223,6 +224,8 @@ def prepare(
         problems.raise_if_any(CohortError)
         raise CohortError("no cohort")
     notes += cohort.notes
+    if known:  # reported before the slides are read, which may take hours
+        problems.raise_if_any(CohortError)
     if vectors is None:
         cohort, slides, reports = join_files(study, cohort, store, notes, problems, jobs, progress)
     else:

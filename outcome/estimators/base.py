@@ -98,6 +98,7 @@ class MILEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn is
             Dataset -> table of outcomes, in its order.
         """
         from outcome.bundle.fit import fit_bundle
+        from outcome.crossval.grid import check_networks
         from outcome.devices import choose_device
 
         data = SlideDataset.of(X)
@@ -122,6 +123,7 @@ class MILEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn is
                 },
                 where,
             )
+            check_networks(study)
         vectors = data.vectors()
         frame = cohort_table(data, y)
         study_data = prepare(study, vectors.store.folder, frame=frame, vectors=vectors, whole=True)

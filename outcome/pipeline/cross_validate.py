@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from outcome.errors import InputError, Problems
 from outcome.pipeline.study_evaluation import N_RESAMPLES, evaluate_run, inner_scores_table
-from outcome.progress import Progress, no_progress
+from outcome.progress import Progress, as_progress
 from outcome.scratch import ScratchFolder
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def cross_validate(
     training: Mapping[str, Any] | None = None,
     n_jobs: int | None = None,
     device: str = "auto",
-    progress: Progress = no_progress,
+    progress: Progress | bool = False,
 ) -> CrossValidation:
     """Train several models under nested cross-validation and predict every patient out of fold.
 
@@ -252,9 +252,10 @@ def cross_validate(
         Number of processes; by default one, -1 for one per processor. Results do not depend on it.
     device : str
         `auto`, `cpu`, `cuda:N` or `mps`.
-    progress : callable
-        Called with the name of the stage, the number of finished items, and the number of all
-        items.
+    progress : bool or callable
+        True writes lines to stderr: the stage, what is done, and the time elapsed and left. A
+        function is called with the name of the stage, the number of finished items, and the number
+        of all items.
 
     Returns
     -------
@@ -298,7 +299,7 @@ def cross_validate(
     from outcome.cohort import splits_table
     from outcome.crossval.executors import LocalProcesses
     from outcome.crossval.fit_notes import fit_notes, fit_warnings
-    from outcome.crossval.grid import Grid, network_errors
+    from outcome.crossval.grid import Grid, check_networks
     from outcome.crossval.joined_predictions import joined_predictions
     from outcome.crossval.scheduler import run_grid
     from outcome.dataset.memory_study import cohort_table, memory_study
@@ -341,18 +342,19 @@ def cross_validate(
         )
     device = choose_device(device)
     settled = resolved(study, device)
+    with python_names():
+        check_networks(settled)
     vectors = dataset.vectors()
     study_data = prepare(
         study,
         vectors.store.folder,
         frame=cohort_table(dataset, outcomes),
         vectors=vectors,
-        known=network_errors(settled),
     )
     checked = check_study(study, study_data)
     scratch = ScratchFolder()
     grid = Grid(settled, study_data, scratch.path / "fits", device)
-    finished = run_grid(grid, LocalProcesses(processes_of(n_jobs)), progress)
+    finished = run_grid(grid, LocalProcesses(processes_of(n_jobs)), as_progress(progress))
     return CrossValidation(
         predictions=joined_predictions(finished, study_data),
         inner_scores=inner_scores_table(finished),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outcome.progress import Progress, no_progress
+from outcome.progress import Progress, as_progress
 
 if TYPE_CHECKING:
     from outcome.bundle.bundle import Bundle
@@ -31,7 +31,7 @@ def attention(
     allow_import: bool = False,
     seed: int = 0,
     lazyslide: Where | None = None,
-    progress: Progress = no_progress,
+    progress: Progress | bool = False,
 ) -> Explanation:
     """Map the attention of a trained model, and which patches raised or lowered the risk.
 
@@ -89,5 +89,5 @@ def attention(
         images=None if images is None else Path(images),
         seed=seed,
         lazyslide=lazyslide,
-        progress=progress,
+        progress=as_progress(progress),
     )

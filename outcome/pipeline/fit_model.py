@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from outcome.errors import CohortError, Problems, StudyError
 from outcome.pipeline.prepare import processes
-from outcome.progress import Progress, no_progress
+from outcome.progress import Progress, as_progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,7 @@ def fit(
     jobs: int | None = None,
     device: str = "auto",
     cache: str | Path | None = None,
-    progress: Progress = no_progress,
+    progress: Progress | bool = False,
 ) -> Bundle:
     """Fit one arm on all patients, by the procedure of cross-validation, and write the bundle.
 
@@ -72,6 +72,7 @@ def fit(
     from outcome.bundle.model_card import model_card
     from outcome.bundle.provenance import performance
     from outcome.bundle.serialization import check_place, write_bundle
+    from outcome.crossval.grid import network_errors
     from outcome.dataset.study_data import prepare
     from outcome.devices import choose_device
     from outcome.embeddings.patches.packed_store import default_cache
@@ -80,11 +81,14 @@ def fit(
     folder = Path(out) if out is not None else Path("reports") / f"{study.name}-bundle"
     check_place(folder)
     device = choose_device(device)
+    receive = as_progress(progress)
+    alone = study.model_copy(update={"arms": (chosen,), "baseline": chosen.name, "contrasts": ()})
     study_data = prepare(
         study,
         Path(cache) if cache is not None else default_cache(),
         frame=cohort,
-        progress=lambda done, total: progress("reading", done, total),
+        known=network_errors(alone),
+        progress=lambda done, total: receive("reading", done, total),
     )
     fold = choose_fold(study, study_data, without_fold)
     jobs = processes(jobs, study, device)
@@ -93,7 +97,7 @@ def fit(
         kept = earlier.absolute() / "fits"  # processes may be in another folder
         fits = kept if kept.is_dir() else Path(scratch) / "fits"
         bundle = fit_bundle(
-            study, study_data, chosen, fold, fits=fits, device=device, jobs=jobs, progress=progress
+            study, study_data, chosen, fold, fits=fits, device=device, jobs=jobs, progress=receive
         )
     bundle = with_facts(bundle, performance=performance(earlier, study, chosen))
     write_bundle(bundle, folder, model_card(bundle))

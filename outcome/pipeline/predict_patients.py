@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outcome.progress import Progress, no_progress
+from outcome.progress import Progress, as_progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ def predict(
     jobs: int | None = None,
     cache: str | Path | None = None,
     allow_import: bool = False,
-    progress: Progress = no_progress,
+    progress: Progress | bool = False,
 ) -> Predicted:
     """Predict new patients; outcomes are not needed and not read.
 
@@ -88,6 +88,6 @@ def predict(
     study = as_study(model, source, patches, reports)
     patients = read_new_patients(model, study, cache, with_outcomes=False)
     at = model.horizons_for(horizons)
-    scored = score_patients(model, patients, jobs=jobs, progress=progress)
+    scored = score_patients(model, patients, jobs=jobs, progress=as_progress(progress))
     table, warnings = prediction_table(model, patients, scored, at)
     return Predicted(table, model, warnings)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from outcome.pipeline.prepare import note_finished, processes, start
 from outcome.pipeline.study_evaluation import N_RESAMPLES, evaluate_run, inner_scores_table
-from outcome.progress import Progress, no_progress
+from outcome.progress import Progress, as_progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,7 +110,7 @@ def run(
     save_vectors: bool = False,
     strict: bool = False,
     command: str = "",
-    progress: Progress = no_progress,
+    progress: Progress | bool = False,
 ) -> Results:
     """Train every arm of a study under cross-validation, compare them, and write the report.
 
@@ -194,7 +194,7 @@ def run(
     check_permutations(study, permutations, permute_inputs)
     folder = Path(out) if out is not None else Path("reports") / study.name
     with RunLog(command) as log:
-        progress = log.following(progress)
+        progress = log.following(as_progress(progress))
         grid, workers = start(
             study,
             folder,

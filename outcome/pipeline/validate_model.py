@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outcome.progress import Progress, no_progress
+from outcome.progress import Progress, as_progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +55,7 @@ def validate(
     cache: str | Path | None = None,
     allow_import: bool = False,
     command: str = "",
-    progress: Progress = no_progress,
+    progress: Progress | bool = False,
 ) -> Validation:
     """Evaluate a trained model on other patients, with outcomes, and write the report.
 
@@ -110,7 +110,7 @@ def validate(
     known = training_patients(model, patients)
     patients, left = without_training_patients(patients, known)
     at, beyond = usable_horizons(model.horizons_for(horizons), patients.cohort)
-    scored = score_patients(model, patients, jobs=jobs, progress=progress)
+    scored = score_patients(model, patients, jobs=jobs, progress=as_progress(progress))
     table, warnings = prediction_table(model, patients, scored, at)
     found = external_predictions(model, patients.cohort, scored, table, at)
     return Validation(

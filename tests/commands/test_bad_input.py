@@ -217,10 +217,10 @@ SPOILED = [
     (lambda s: s.path.write_text("a: [b"), ["is not valid YAML"]),
     (aggregator("nomod.x:Y"), ["'nomod.x:Y' cannot be imported: No module named 'nomod'"]),
     (aggregator(":Y"), ["':Y' cannot be imported"]),
-    (aggregator("os.path:join"), ["'os.path:join' cannot be made with {}"]),
+    (aggregator("os.path:join"), ["'os.path:join' cannot be made: "]),
     (aggregator("os.path:exists"), ["'os.path:exists' is not an aggregator", "check_aggregator"]),
     (aggregator("torch.nn:Identity"), ["'torch.nn:Identity' is not an aggregator"]),
-    (aggregator("transformer", hats=1), ["'transformer' cannot be made with {'hats': 1}"]),
+    (aggregator("transformer", hats=1), ["'transformer' has no option 'hats'; its options"]),
     (lambda s: s.path.write_text("just words"), ["is not a study file"]),
 ]
 # fmt: on

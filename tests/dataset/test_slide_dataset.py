@@ -29,10 +29,20 @@ def test_it_is_indexed_as_a_list_and_as_an_array():
     assert data.take([3, 1]).patients.tolist() == ["p3", "p1"]
     with pytest.raises(IndexError):
         data[4]
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match=r"no patient 'p9'; e\.g\. 'p0'"):
         data["p9"]
+    with pytest.raises(InputError, match="no row True"):
+        data[True]
     with pytest.raises(InputError, match="only once"):
         data.take([1, 1])
+
+
+def test_vectors_are_checked_when_the_dataset_is_made():
+    mixed = bags() | {"p1": np.ones((3, 5)), "p2": np.full((2, 3), np.nan)}
+    with pytest.raises(InputError) as raised:
+        SlideDataset(mixed)
+    assert "(most have 3): 1, e.g. p1 (5)" in str(raised.value)
+    assert "p2: 2 of 2 patches contain NaN" in str(raised.value)
 
 
 def test_inputs_are_joined_by_patient_or_by_position():

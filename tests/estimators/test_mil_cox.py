@@ -165,3 +165,25 @@ def test_an_aggregator_without_weights_says_so(cohort, quick):
     with pytest.raises(InputError, match=r"no attention weights.*`contributions`"):
         model.attention(data[0])
     assert np.isfinite(model.contributions(data[0])).all()
+
+
+def test_messages_speak_of_arrays_not_of_files(cox, cohort, quick):
+    data, y, _ = cohort
+    narrow = [sample.patches[:, :4] for sample in data]
+    with pytest.raises(
+        InputError, match="3 bags have 4 numbers per patch; the model was trained on 6"
+    ):
+        cox.predict(narrow[:3])
+    mixed = [*narrow[:2], *(sample.patches for sample in data[2:])]
+    with pytest.raises(
+        InputError, match=r"`bags` have different numbers per patch \(most have 6\)"
+    ):
+        MILCox(**quick).fit(mixed, y)
+
+
+def test_options_are_checked_before_anything_is_read(cohort, quick):
+    data, y, _ = cohort
+    with pytest.raises(InputError, match="'attention' has no option 'foo'") as raised:
+        MILCox(**quick, options={"foo": 1}).fit(data, y)
+    assert "study" not in str(raised.value).lower()
+    assert type(raised.value) is InputError

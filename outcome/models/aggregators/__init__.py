@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
+import torch
 from torch import Tensor, nn
 
 from outcome.errors import StudyError
@@ -23,7 +25,9 @@ __all__ = [
     "InducedTransformer",
     "MeanPool",
     "PrototypePool",
+    "import_aggregator",
     "make_aggregator",
+    "try_aggregator",
 ]
 
 AGGREGATORS: dict[str, type[nn.Module]] = {
@@ -45,9 +49,10 @@ class Aggregator(Protocol):
     ----------
     width : int
         Length of the returned vector.
-    weighted_mean : bool
+    weighted_mean : bool, optional
         Whether the result consists of weighted means of the vectors of the bag (one per head,
-        concatenated). It can then be standardised before training by the variation of mean vectors.
+        concatenated); False if absent. It can then be standardised before training by the variation
+        of mean vectors.
     starts_as_mean : bool, optional
         Whether the same standardisation applies because the untrained aggregator returns the mean.
     fit_bags : callable, optional
@@ -94,13 +99,12 @@ def make_aggregator(name: str, dimension: int, options: Mapping[str, Any]) -> nn
     StudyError
         There is no such class, it does not accept these options, or it is not an aggregator.
     """
-    made = AGGREGATORS[name] if name in AGGREGATORS else _outside(name)
+    made = AGGREGATORS[name] if name in AGGREGATORS else import_aggregator(name)
+    _check_options(name, made, options)
     try:
         pool = made(dimension, **options)
     except (TypeError, ValueError) as error:
-        raise StudyError(
-            f"aggregator {name!r} cannot be made with {dict(options)}: {error}"
-        ) from None
+        raise StudyError(f"aggregator {name!r} cannot be made: {error}") from None
     if not isinstance(pool, nn.Module) or not hasattr(pool, "width"):
         raise StudyError(
             f"{name!r} is not an aggregator: it does not return a torch.nn.Module with a "
@@ -109,17 +113,89 @@ def make_aggregator(name: str, dimension: int, options: Mapping[str, Any]) -> nn
     return pool
 
 
-def _outside(name: str) -> type[nn.Module]:
+def import_aggregator(name: str) -> type[nn.Module]:
+    """Import a class by its name, `package.module:Class`.
+
+    Raises
+    ------
+    StudyError
+        The module cannot be imported, or has no such class.
+    """
     module, _, attribute = name.partition(":")
     if not attribute:
         raise StudyError(
             f"there is no aggregator {name!r}; aggregators are {', '.join(AGGREGATORS)}"
         )
     try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        imported = importlib.import_module(module)
+    except (ImportError, TypeError, ValueError) as error:
         raise StudyError(
-            f"aggregator {name!r} cannot be imported: {error}. Install its package, or put its"
-            " folder on PYTHONPATH"
+            f"aggregator {name!r} cannot be imported: {error}. To do: install its package, or put"
+            " its folder on PYTHONPATH"
         ) from None
+    found = getattr(imported, attribute, None)
+    if found is None:
+        classes = [
+            key
+            for key, value in vars(imported).items()
+            if isinstance(value, type) and issubclass(value, nn.Module)
+        ]
+        there = f"it defines {', '.join(classes)}" if classes else "it defines no torch.nn.Module"
+        raise StudyError(
+            f"aggregator {name!r}: the module {module} has no class {attribute!r}; {there}. To do:"
+            " check the spelling"
+        )
     return cast(type[nn.Module], found)
+
+
+def try_aggregator(name: str, pool: nn.Module, dimension: int) -> None:
+    """Call an aggregator once, on two small bags.
+
+    Parameters
+    ----------
+    name : str
+        Name in the study file, for messages.
+    pool : Module
+    dimension : int
+        Length of an input vector.
+
+    Raises
+    ------
+    StudyError
+        The call fails, or returns another shape than (bags, `width`).
+    """
+    lengths = [3, 2]
+    width = pool.width
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        features = torch.linspace(-1, 1, sum(lengths) * dimension).reshape(-1, dimension)
+        bags = list(torch.split(features, lengths))
+        try:
+            if callable(fit_bags := getattr(pool, "fit_bags", None)):
+                fit_bags(bags, 0)
+            pooled = pool(features, lengths)
+        except Exception as error:
+            raise StudyError(
+                f"aggregator {name!r} fails on two small bags: {type(error).__name__}: {error}. To"
+                " do: check it with `outcome.testing.check_aggregator`"
+            ) from error
+    shape = tuple(getattr(pooled, "shape", ()))
+    if shape != (len(lengths), width):
+        raise StudyError(
+            f"aggregator {name!r} returns {shape or type(pooled).__name__} for two bags, not"
+            f" {(len(lengths), width)}. To do: check it with `outcome.testing.check_aggregator`"
+        )
+
+
+def _check_options(name: str, made: type[nn.Module], options: Mapping[str, Any]) -> None:
+    try:
+        accepted = list(inspect.signature(made).parameters.values())[1:]
+    except (TypeError, ValueError):  # a class without a signature is tried as it is
+        return
+    if any(p.kind is p.VAR_KEYWORD for p in accepted):
+        return
+    names = [p.name for p in accepted]
+    if unknown := [key for key in options if key not in names]:
+        raise StudyError(
+            f"aggregator {name!r} has no option {', '.join(map(repr, unknown))}; its options are "
+            f"{', '.join(names) or 'none'}"
+        )
