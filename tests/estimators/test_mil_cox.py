@@ -170,14 +170,10 @@ def test_an_aggregator_without_weights_says_so(cohort, quick):
 def test_messages_speak_of_arrays_not_of_files(cox, cohort, quick):
     data, y, _ = cohort
     narrow = [sample.patches[:, :4] for sample in data]
-    with pytest.raises(
-        InputError, match="3 bags have 4 numbers per patch; the model was trained on 6"
-    ):
+    with pytest.raises(InputError, match=r"3 bags have 4 numbers per patch; .* on 6"):
         cox.predict(narrow[:3])
     mixed = [*narrow[:2], *(sample.patches for sample in data[2:])]
-    with pytest.raises(
-        InputError, match=r"`bags` have different numbers per patch \(most have 6\)"
-    ):
+    with pytest.raises(InputError, match=r"different numbers per patch \(most have 6\)"):
         MILCox(**quick).fit(mixed, y)
 
 
