@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from outcome.errors import InputError, Problems
 from outcome.pipeline.study_evaluation import N_RESAMPLES, evaluate_run, inner_scores_table
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from outcome.study import Study
 
 __all__ = ["CrossValidation", "cross_validate"]
+
+
+TABLES = (
+    "predictions", "inner_scores", "development", "history", "splits", "cohort_flow", "notes",
+    "warnings",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -69,6 +76,11 @@ class CrossValidation:
     _made: Mapping[str, MILEstimator]
     _classes: Sequence[Any]
     _kept: tuple[Any, ...]
+
+    # Made by `cross_validate` only: `help` shows the tables, not what they are computed from.
+    __signature__: ClassVar[Signature] = Signature(
+        [Parameter(name, Parameter.KEYWORD_ONLY) for name in TABLES]
+    )
 
     @property
     def study(self) -> Study:
