@@ -81,6 +81,8 @@ class Evaluation:
     further : mapping of str to DataFrame
         The applicable tables of `outcome.evaluation.study_tables.STUDY_TABLES`, which are also
         attributes (`calibration`, `auc_over_time` ...); empty for `evaluate`.
+    unit : str
+        Unit of the times: days, months or years; empty without times.
     """
 
     metrics: pd.DataFrame
@@ -89,6 +91,7 @@ class Evaluation:
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     further: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    unit: str = ""
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -474,6 +477,7 @@ def _evaluated(
             *arm_notices(arms, panel, measured),
             *pooled_notices(arms, favourable=outcome.favourable),
         ),
+        unit=outcome.unit,
     )
 
 

@@ -7,6 +7,7 @@ All numbers are computed by `outcome.evaluation`, as for the results page of a s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from outcome.evaluation.arrays import ArmScores, Panel, read_arms
 from outcome.evaluation.calibration import calibration_points
 from outcome.evaluation.decision_curve import decision_curves
 from outcome.evaluation.evaluation import Evaluation
+from outcome.evaluation.metric_descriptions import metric as describe_metric
 from outcome.evaluation.risk_groups import group_patients, risk_group_table
 from outcome.evaluation.score_table import score_table
 from outcome.plotting.calibration_plot import plot_calibration
@@ -46,6 +48,10 @@ __all__ = [
 
 SIZE = (5.2, 4.0)
 MOST_GROUPS = 12
+PROBABILITIES = (
+    "the figure needs predictions with `survival_<horizon>`, the probability of no event by that"
+    " time (e.g. `survival_365`), or, for labels, `probability`"
+)
 Scores = ArrayLike | Mapping[str, ArrayLike]
 
 
@@ -55,7 +61,7 @@ def kaplan_meier(
     ax: Axes | None = None,
     *,
     arm: str | None = None,
-    unit: str = "",
+    unit: str | None = None,
     ylabel: str = "Probability of no event",
 ) -> Axes:
     """Kaplan-Meier curves of groups, with 95% bands, numbers at risk and the log-rank test.
@@ -64,8 +70,8 @@ def kaplan_meier(
     ----------
     data : Surv array, DataFrame, or the results of a study
         Outcomes, with columns `time` and `event` (and `entry` if it is delayed); or predictions,
-        with their `risk_group`. If there are several repeats, the first is used. If there are
-        folds, the test is stratified by fold.
+        with their `risk_group`. An Evaluation has no data of patients and is refused. If there are
+        several repeats, the first is used. If there are folds, the test is stratified by fold.
     groups : array, shape (n,), optional
         Group of each patient; by default the column `risk_group`, else one group.
     ax : Axes, optional
@@ -73,13 +79,18 @@ def kaplan_meier(
         Axes, so save with `bbox_inches="tight"`.
     arm : str, optional
         Arm to draw, if the predictions have several.
-    unit : str
-        Unit of the times, for the axis label.
+    unit : str, optional
+        Unit of the times, for the axis label; by default that of the results, if it is known.
     ylabel : str
 
     Returns
     -------
     Axes
+
+    Raises
+    ------
+    InputError
+        The data have no times and events, or `groups` does not fit them.
 
     Examples
     --------
@@ -92,7 +103,13 @@ def kaplan_meier(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['low  (n = 10, events = 10)', 'high  (n = 10, events = 10)']
     """
+    unit = _unit(data, unit)
     data = _part(data, "predictions", pd.DataFrame)
+    if isinstance(data, Evaluation):
+        raise InputError(
+            "an Evaluation has no data of patients, which Kaplan-Meier curves need. To do: give the"
+            " predictions, e.g. `result.predictions`"
+        )
     table = _one_arm(data, arm) if isinstance(data, pd.DataFrame) and "risk" in data else None
     if table is None:
         n = len(data)
@@ -134,7 +151,7 @@ def auc_over_time(
     *,
     horizons: Sequence[float] = (),
     groups: Any = None,
-    unit: str = "",
+    unit: str | None = None,
 ) -> Axes:
     """Cumulative/dynamic AUC over time, one line per model, with pointwise 95% intervals.
 
@@ -149,8 +166,8 @@ def auc_over_time(
         Further times at which the AUC is computed.
     groups : array, shape (n,), optional
         Folds of a cross-validation; risks are compared within folds.
-    unit : str
-        Unit of the times, for the axis label.
+    unit : str, optional
+        Unit of the times, for the axis label; by default that of the results, if it is known.
 
     Returns
     -------
@@ -168,9 +185,10 @@ def auc_over_time(
     >>> ax.get_ylabel()
     'AUC'
     """
+    unit = _unit(data, unit)
     data = _part(data, "evaluation", Evaluation)
     if isinstance(data, Evaluation):
-        table = data.auc_over_time
+        table = _table(data, "auc_over_time", "the figure needs times and events")
     else:
         panel, arms, folds = _scored(data, risk, "risk", groups=groups)
         table = auc_curves.auc_over_time(panel, arms, horizons, cross_validated=folds)
@@ -218,7 +236,7 @@ def calibration(
     predicted: list[float] = []
     data = _part(data, "evaluation", Evaluation)
     if isinstance(data, Evaluation):
-        points = data.calibration
+        points = _table(data, "calibration", PROBABILITIES)
         found = _picked(points["arm"].unique().tolist(), arm)
         points = points[points["arm"] == found]
     else:
@@ -237,7 +255,7 @@ def calibration(
         wanted = mine_at[-1] if horizon is None else horizon
         points = points[points["horizon"] == wanted]
     if points.empty:
-        raise InputError("there are no predicted probabilities" + _at(horizon))
+        raise InputError(f"there are no predicted probabilities{_at(horizon)}: {PROBABILITIES}")
     return plot_calibration(points, _axes(ax), colour=ARM_COLOURS[0], predicted=predicted)
 
 
@@ -280,7 +298,7 @@ def decision_curve(
     """
     data = _part(data, "evaluation", Evaluation)
     if isinstance(data, Evaluation):
-        table = data.decision_curves
+        table = _table(data, "decision_curves", PROBABILITIES)
     else:
         _, arms, _ = _scored(data, probability, "probability", horizon=horizon)
         at = (
@@ -291,7 +309,7 @@ def decision_curve(
         wanted = known[-1] if horizon is None else horizon
         table = table[table["horizon"] == wanted]
     if table.empty:
-        raise InputError("there are no predicted probabilities" + _at(horizon))
+        raise InputError(f"there are no predicted probabilities{_at(horizon)}: {PROBABILITIES}")
     names = [a for a in table["arm"].unique() if a != "treat all"]
     return plot_decision_curve(table, _axes(ax), colours=arm_colours(names), most=most)
 
@@ -318,9 +336,10 @@ def forest(
     metric : str, optional
         Metric to draw; by default the first one.
     xlabel : str, optional
-        Axis label; by default the metric.
+        Axis label; by default the name of the metric on the results page, e.g. `C-index`.
     reference : float, optional
-        Position of a reference line; by default 0 for differences, 1 for ratios.
+        Position of a reference line; by default 0 for differences, 1 for ratios, and for a metric
+        the value of an uninformative score, e.g. 0.5. NaN for none.
     log : bool
         Use a logarithmic axis, for ratios.
 
@@ -338,6 +357,7 @@ def forest(
     >>> ax.get_xlabel()
     "Harrell's C"
     """
+    unit = _unit(data, None)
     data = _part(data, "evaluation", Evaluation)
     if isinstance(data, Evaluation):
         data = data.metrics
@@ -354,7 +374,7 @@ def forest(
         known = table["metric"].unique().tolist()
         metric = metric or known[0]
         if metric not in known:
-            raise InputError(f"there is no metric {metric!r}; metrics are {', '.join(known)}")
+            raise InputError(f"there is no metric {metric!r}{_meant(metric, known, unit)}")
         table = table[table["metric"] == metric]
     label = next((c for c in ("label", "arm", "group") if c in table), None)
     value = next((c for c in ("estimate", "difference", "hazard_ratio") if c in table), None)
@@ -368,12 +388,14 @@ def forest(
     rows = pd.DataFrame(
         {"label": table[label], "estimate": table[value], "lower": table[low], "upper": table[high]}
     ).reset_index(drop=True)
+    shown = None if metric is None else describe_metric(metric, unit)
     if reference is None:
-        reference = {"difference": 0.0, "hazard_ratio": 1.0}.get(value, np.nan)
+        chance = np.nan if shown is None else shown.chance
+        reference = {"difference": 0.0, "hazard_ratio": 1.0}.get(value, chance)
     return plot_forest(
         rows,
         _axes(ax),
-        xlabel=xlabel or metric or value.replace("_", " "),
+        xlabel=xlabel or _forest_label(value, None if shown is None else shown.label),
         reference=reference,
         sign=value == "difference",
         log=log,
@@ -451,6 +473,39 @@ def _part(data: Any, name: str, kind: type) -> Any:
     """Return one part of the results of a study, if the whole results are given."""
     found = None if isinstance(data, kind) else getattr(data, name, None)
     return found if isinstance(found, kind) else data
+
+
+def _forest_label(value: str, metric: str | None) -> str:
+    if metric is None:
+        return value.replace("_", " ")
+    return f"difference in {metric}" if value == "difference" else metric
+
+
+def _meant(given: str, known: Sequence[str], unit: str) -> str:
+    """Suggest a metric whose name or label is close to the one given, and list all."""
+    labels = {describe_metric(name, unit).label.lower(): name for name in reversed(known)}
+    spelt = given.lower().replace("_", " ").replace("-", " ")
+    names = {**{k.replace("-", " "): v for k, v in labels.items()}, **{n: n for n in known}}
+    close = get_close_matches(spelt, names, n=1)
+    hint = f". Did you mean {names[close[0]]!r}? Metrics" if close else "; metrics"
+    return f"{hint} are {', '.join(known)}"
+
+
+def _unit(data: Any, unit: str | None) -> str:
+    """Return the unit of the times: the argument, else that of the results; else empty."""
+    if unit is not None or isinstance(data, pd.DataFrame):
+        return unit or ""
+    if (study := getattr(data, "study", None)) is not None:  # nothing is evaluated for the unit
+        return str(getattr(study.endpoint, "unit", ""))
+    evaluation = _part(data, "evaluation", Evaluation)
+    return evaluation.unit if isinstance(evaluation, Evaluation) else ""
+
+
+def _table(evaluation: Evaluation, name: str, needed: str) -> pd.DataFrame:
+    """Return a further table of an Evaluation, which has it only if the predictions allow it."""
+    if name not in evaluation.further:
+        raise InputError(f"the evaluation has no table {name!r}: {needed}")
+    return evaluation.further[name]
 
 
 def _axes(ax: Axes | None) -> Axes:

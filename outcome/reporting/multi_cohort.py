@@ -11,10 +11,11 @@ import pandas as pd
 
 from outcome.errors import Problems, RunFolderError
 from outcome.evaluation.mean_over_cohorts import Z, mean_over_cohorts
+from outcome.evaluation.metric_descriptions import Metric
 from outcome.reporting.multi_cohort_page import Cohorts, cohorts_page
 from outcome.reporting.page.figure_files import FigureFiles, plain_style
 from outcome.reporting.page.formatting import column
-from outcome.reporting.page.metric_names import Metric, main_scores
+from outcome.reporting.page.main_metric import main_scores
 from outcome.reporting.page.render import render, write_page
 from outcome.run_folder.folder import Run
 from outcome.run_folder.read import read_run

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from outcome.evaluation.metric_descriptions import Metric
 from outcome.plotting.forest_plot import plot_forest
 from outcome.plotting.number_text import estimate, number, plural
 from outcome.plotting.palette import INK, arm_colours
@@ -25,7 +26,6 @@ from outcome.reporting.page.blocks import (
 from outcome.reporting.page.figure_files import FigureFiles
 from outcome.reporting.page.formatting import Cell, Table, joined, quote, slug
 from outcome.reporting.page.interval_words import models_held_fixed
-from outcome.reporting.page.metric_names import Metric
 from outcome.reporting.page.render import Page
 from outcome.run_folder.folder import Run
 

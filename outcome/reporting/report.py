@@ -10,7 +10,7 @@ from outcome.reporting.page.blocks import Picture, ReportSection
 from outcome.reporting.page.figure_files import FigureFiles, plain_style
 from outcome.reporting.page.figures import ReportFigures
 from outcome.reporting.page.glossary import glossary
-from outcome.reporting.page.metric_names import main_scores
+from outcome.reporting.page.main_metric import main_scores
 from outcome.reporting.page.render import Page, render, write_page
 from outcome.reporting.sections.contents import make_sections
 from outcome.reporting.sections.first_screen import first_screen

@@ -92,15 +92,20 @@ def test_calibration_and_decision_curves(scored, predictions, ax):
 def test_a_forest_of_an_evaluation_of_metrics_and_of_differences(scored, predictions, ax):
     y, risk = scored
     evaluation = evaluate(predictions, n_resamples=20)
-    plotting.forest(evaluation, ax, reference=0.5)
-    assert ax.get_xlabel() == "harrell_c"
+    plotting.forest(evaluation, ax)
+    assert ax.get_xlabel() == "C-index"
+    assert ax.lines[0].get_xdata()[0] == 0.5
     assert [t.get_text() for t in ax.get_yticklabels()] == ["image", "both"]
-    plotting.forest(evaluation.comparisons, Figure().subplots(), metric="uno_c")
+    differences = plotting.forest(evaluation.comparisons, Figure().subplots(), metric="uno_c")
+    assert differences.get_xlabel() == "difference in Uno’s C"
+    assert differences.lines[0].get_xdata()[0] == 0
     plotting.forest(evaluation.risk_groups, Figure().subplots(), log=True)
     single = {"ours": metrics.harrell_c(y, risk, n_resamples=20)}
-    assert plotting.forest(single, Figure().subplots()).get_xlabel() == "harrell_c"
+    assert plotting.forest(single, Figure().subplots()).get_xlabel() == "C-index"
     with pytest.raises(InputError, match="there is no metric 'auroc'; metrics are harrell_c"):
         plotting.forest(evaluation, metric="auroc")
+    with pytest.raises(InputError, match=r"no metric 'c_index'\. Did you mean 'harrell_c'"):
+        plotting.forest(evaluation, metric="c_index")
     with pytest.raises(InputError, match="needs the columns label, estimate, lower and upper"):
         plotting.forest(pd.DataFrame({"a": [1]}))
 
@@ -112,6 +117,31 @@ def test_the_results_of_a_study_are_taken_as_a_whole(predictions, ax):
     plotting.kaplan_meier(results, arm="image", ax=ax)
     for draw in (plotting.forest, plotting.auc_over_time, plotting.decision_curve):
         assert draw(results, ax=Figure().subplots()).get_xlabel()
+
+
+def test_the_unit_is_that_of_the_results(predictions, ax):
+    evaluation = evaluate(predictions, unit="months", n_resamples=0)
+    results = SimpleNamespace(predictions=predictions, evaluation=evaluation)
+    assert plotting.kaplan_meier(results, arm="image", ax=ax).get_xlabel() == "Time (months)"
+    drawn = plotting.auc_over_time(evaluation, ax=Figure().subplots())
+    assert "months" in drawn.get_xlabel()
+    other = plotting.auc_over_time(evaluation, ax=Figure().subplots(), unit="years")
+    assert "years" in other.get_xlabel()
+
+
+def test_what_an_evaluation_lacks_is_named(predictions):
+    evaluation = evaluate(predictions.drop(columns="survival_50"), n_resamples=0)
+    with pytest.raises(InputError, match=r"To do: give the predictions, e.g. `result.predictions`"):
+        plotting.kaplan_meier(evaluation, arm="image")
+    with pytest.raises(InputError, match=r"`survival_<horizon>`.*`survival_365`"):
+        plotting.decision_curve(evaluation)
+    with pytest.raises(InputError, match=r"`survival_<horizon>`.*`survival_365`"):
+        plotting.calibration(evaluation, arm="image")
+    labels = predictions.assign(label=predictions["event"]).drop(
+        columns=["time", "event", "survival_50"]
+    )
+    with pytest.raises(InputError, match=r"'auc_over_time': .*times and events"):
+        plotting.auc_over_time(evaluate(labels, n_resamples=0))
 
 
 def test_attention_is_drawn_where_the_patches_are(ax):

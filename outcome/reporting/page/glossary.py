@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from outcome.evaluation.metric_descriptions import Metric
 from outcome.reporting.page.formatting import joined
 from outcome.reporting.page.group_words import group_names_text, grouping
-from outcome.reporting.page.metric_names import Metric
 from outcome.run_folder.folder import Run
 
 __all__ = ["glossary"]
@@ -23,7 +23,7 @@ def glossary(run: Run, main: Metric | None) -> list[tuple[str, str]]:
             "The output of a model for each patient. A higher score means a worse prognosis.",
         )
     )
-    if main is not None and (text := main.explained(run)):
+    if main is not None and (text := main.explained(cross_validated=run.cross_validated)):
         terms.append((main.label, text))
     if run.folds > 1:
         terms.append(

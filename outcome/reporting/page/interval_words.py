@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from outcome.evaluation.metric_descriptions import metric
 from outcome.evaluation.notes import COVERAGE
 from outcome.plotting.number_text import plural
-from outcome.reporting.page.metric_names import main_rows, metric
+from outcome.reporting.page.main_metric import main_rows
 from outcome.run_folder.folder import Run
 
 __all__ = [
@@ -71,7 +72,7 @@ def narrow_note(run: Run, rows: pd.DataFrame) -> str:
     keys = list(dict.fromkeys(rows.loc[rows["variance"] == FIXED, "metric"]))
     if not keys:
         return ""
-    labels = [metric(str(key), run.endpoint).label for key in keys]
+    labels = [metric(str(key), run.endpoint.unit).label for key in keys]
     named = ", ".join(labels) if len(labels) <= 4 else plural(len(labels), "metric")
     return (
         f"The intervals of {named} treat the fitted models as fixed and are too narrow in "

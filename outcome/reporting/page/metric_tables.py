@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from outcome.evaluation.metric_descriptions import Metric
 from outcome.plotting.number_text import estimate
 from outcome.reporting.page.formatting import Cell, Table, entry
 from outcome.reporting.page.interval_words import narrow_note
-from outcome.reporting.page.metric_names import Metric
 from outcome.run_folder.folder import Run
 
 __all__ = ["metric_table", "only_covariates"]

@@ -10,9 +10,7 @@ from outcome.reporting.page.blocks import (
 )
 from outcome.reporting.page.figures import ReportFigures
 from outcome.reporting.page.formatting import Cell, Table
-from outcome.reporting.page.metric_names import (
-    main_scores,
-)
+from outcome.reporting.page.main_metric import main_scores
 from outcome.run_folder.folder import Run
 
 __all__ = ["nuisance"]

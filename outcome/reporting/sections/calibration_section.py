@@ -9,13 +9,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from outcome.evaluation.horizon_columns import horizon_name
+from outcome.evaluation.metric_descriptions import horizon_text, metric
 from outcome.plotting.calibration_plot import plot_calibration
 from outcome.plotting.number_text import plural
 from outcome.reporting.page.blocks import Block, Picture, ReportSection
 from outcome.reporting.page.figures import ReportFigures, arm_tabs
 from outcome.reporting.page.formatting import column
 from outcome.reporting.page.interval_words import models_held_fixed
-from outcome.reporting.page.metric_names import horizon_text, metric, overall
+from outcome.reporting.page.main_metric import overall
 from outcome.reporting.page.metric_tables import metric_table
 from outcome.run_folder.folder import Run
 
@@ -25,7 +26,7 @@ __all__ = ["calibration"]
 def calibration(run: Run, drawings: ReportFigures) -> ReportSection | None:
     """Show the calibration of the predicted probabilities, if there are any."""
     metrics = overall(run.table("metrics.csv"))
-    kinds = [metric(key, run.endpoint) for key in dict.fromkeys(metrics["metric"])]
+    kinds = [metric(key, run.endpoint.unit) for key in dict.fromkeys(metrics["metric"])]
     shown = [m for m in kinds if m.family == "probability"]
     points = run.table("calibration.csv")
     if not shown and points.empty:
@@ -34,7 +35,11 @@ def calibration(run: Run, drawings: ReportFigures) -> ReportSection | None:
     section.say(_source(run))
     if shown:
         table = metric_table(run, metrics, shown, "Predicted probabilities: estimate, 95% interval")
-        table.notes += [f"{m.label}: {text}" for m in shown if (text := m.explained(run))]
+        table.notes += [
+            f"{m.label}: {text}"
+            for m in shown
+            if (text := m.explained(cross_validated=run.cross_validated))
+        ]
         if any(m.key.startswith(("brier", "ibs")) for m in shown) and run.cross_validated:
             table.notes += _brier_notes(run)
         if "note" in metrics:

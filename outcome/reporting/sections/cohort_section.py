@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from outcome.evaluation.metric_descriptions import horizon_text
 from outcome.plotting.number_text import estimate, number, plural
 from outcome.reporting.page.blocks import Flow, ReportSection, Step
 from outcome.reporting.page.figures import ReportFigures
 from outcome.reporting.page.formatting import Cell, Table, entry
-from outcome.reporting.page.metric_names import horizon_text
 from outcome.run_folder.folder import Run
 
 __all__ = ["cohort"]

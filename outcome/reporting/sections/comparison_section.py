@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from outcome.evaluation.metric_descriptions import Metric, metric
 from outcome.plotting.forest_plot import plot_forest
 from outcome.plotting.number_text import estimate, interval, number, p_number
 from outcome.reporting.page.blocks import (
@@ -19,11 +20,7 @@ from outcome.reporting.page.figures import ReportFigures
 from outcome.reporting.page.fold_words import stratified_words
 from outcome.reporting.page.formatting import Cell, Table, column, entry, quote
 from outcome.reporting.page.interval_words import models_held_fixed, narrow_note
-from outcome.reporting.page.metric_names import (
-    Metric,
-    main_scores,
-    metric,
-)
+from outcome.reporting.page.main_metric import main_scores
 from outcome.run_folder.folder import Run
 
 __all__ = ["comparison", "comparison_table"]
@@ -89,7 +86,7 @@ def comparison_table(run: Run, rows: pd.DataFrame, caption: str) -> Table:
     columns += ["Patients", "Note"]
     table = Table(caption, columns, numeric={3, 4, 5, 6, 7})
     for _, row in rows.iterrows():
-        m = metric(str(row["metric"]), run.endpoint)
+        m = metric(str(row["metric"]), run.endpoint.unit)
         between = interval(row.get("lower"), row.get("upper"), m.fine, sign=True)
         value = float(row["difference"])
         cells = [Cell(estimate(value, digits=m.fine, sign=True), value)]

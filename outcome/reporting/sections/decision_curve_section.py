@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from outcome.evaluation.metric_descriptions import horizon_text
 from outcome.plotting.decision_curve_plot import plot_decision_curve
 from outcome.reporting.page.blocks import (
     Picture,
@@ -13,9 +14,6 @@ from outcome.reporting.page.blocks import (
     Tabs,
 )
 from outcome.reporting.page.figures import WIDTH, ReportFigures
-from outcome.reporting.page.metric_names import (
-    horizon_text,
-)
 from outcome.run_folder.folder import Run
 
 __all__ = ["decision"]

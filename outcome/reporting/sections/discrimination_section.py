@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from outcome.evaluation.metric_descriptions import Metric, metric
 from outcome.plotting.forest_plot import plot_forest
 from outcome.plotting.number_text import estimate, number, plural
 from outcome.reporting.page.blocks import (
@@ -14,12 +15,7 @@ from outcome.reporting.page.blocks import (
 from outcome.reporting.page.figures import ReportFigures
 from outcome.reporting.page.formatting import Cell, Table, column, entry
 from outcome.reporting.page.interval_words import interval_summary, models_held_fixed
-from outcome.reporting.page.metric_names import (
-    Metric,
-    main_scores,
-    metric,
-    overall,
-)
+from outcome.reporting.page.main_metric import main_scores, overall
 from outcome.reporting.page.metric_tables import metric_table
 from outcome.run_folder.folder import Run
 
@@ -35,14 +31,18 @@ def discrimination(run: Run, drawings: ReportFigures) -> ReportSection:
         section.say("This run has no metrics.csv.")
         return section
     section.show(draw_arms_forest(drawings, main, rows))
-    kinds = [metric(key, run.endpoint) for key in dict.fromkeys(metrics["metric"])]
+    kinds = [metric(key, run.endpoint.unit) for key in dict.fromkeys(metrics["metric"])]
     shown = [m for m in kinds if m.family == "discrimination"]
     table = metric_table(run, metrics, shown, "Discrimination: estimate and 95% interval")
-    table.notes += [f"{m.label}: {text}" for m in shown if (text := m.explained(run))]
+    table.notes += [
+        f"{m.label}: {text}"
+        for m in shown
+        if (text := m.explained(cross_validated=run.cross_validated))
+    ]
     if "note" in metrics:
         mine = metrics[metrics["metric"].isin([m.key for m in shown]) & (metrics["note"] != "")]
         for row in mine[["arm", "metric", "note"]].drop_duplicates().itertuples():
-            label = metric(str(row.metric), run.endpoint).label
+            label = metric(str(row.metric), run.endpoint.unit).label
             table.notes.append(f"{row.arm}, {label}: {row.note}")
     section.show(table)
     section.say(_spread(run), quiet=True)

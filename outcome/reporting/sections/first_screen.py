@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from outcome.reporting.page.blocks import Picture
 from outcome.reporting.page.figures import ReportFigures
-from outcome.reporting.page.metric_names import main_scores
+from outcome.reporting.page.main_metric import main_scores
 from outcome.reporting.sections.discrimination_section import draw_arms_forest
 from outcome.reporting.sections.risk_groups_section import draw_curves
 from outcome.reporting.sections.scores_section import draw_roc

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from outcome.evaluation.metric_descriptions import horizon_text
 from outcome.plotting.number_text import estimate, number
 from outcome.plotting.set_aside_plot import plot_set_aside
 from outcome.reporting.page.blocks import ReportSection
 from outcome.reporting.page.figures import WIDTH, ReportFigures
 from outcome.reporting.page.formatting import Cell, Table
-from outcome.reporting.page.metric_names import horizon_text
 from outcome.run_folder.folder import Run
 
 __all__ = ["individual_uncertainty"]

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from outcome.evaluation.metric_descriptions import horizon_text
 from outcome.plotting.number_text import number, plural
 from outcome.reporting.page.fold_words import block_name, stratified_words
 from outcome.reporting.page.formatting import entry, joined
 from outcome.reporting.page.interval_words import interval_sentences, models_held_fixed
-from outcome.reporting.page.metric_names import horizon_text
 from outcome.reporting.sections.training_section import models_of, penalties_of
 from outcome.reporting.sections.treatment_section import treatment_methods
 from outcome.risk.cutoffs import rule_words

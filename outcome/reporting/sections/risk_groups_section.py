@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from outcome.evaluation.evaluation import on_secondary
+from outcome.evaluation.metric_descriptions import horizon_text
 from outcome.plotting.kaplan_meier_plot import plot_incidence, plot_kaplan_meier
 from outcome.plotting.number_text import estimate, number, p_number, p_value, plural
 from outcome.plotting.palette import group_colours
@@ -18,7 +19,6 @@ from outcome.reporting.page.figures import WIDTH, ReportFigures, arm_tabs
 from outcome.reporting.page.fold_words import stratified_words
 from outcome.reporting.page.formatting import Cell, Table, column, entry, slug
 from outcome.reporting.page.group_words import grouping
-from outcome.reporting.page.metric_names import horizon_text
 from outcome.reporting.page.subdistribution_cells import (
     HOW_TO_READ,
     specific,

@@ -16,9 +16,7 @@ from outcome.reporting.page.blocks import (
     ReportSection,
 )
 from outcome.reporting.page.figures import WIDTH, ReportFigures, arm_tabs
-from outcome.reporting.page.metric_names import (
-    main_scores,
-)
+from outcome.reporting.page.main_metric import main_scores
 from outcome.run_folder.folder import Run
 
 __all__ = ["scores"]

@@ -5,16 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from outcome.evaluation.metric_descriptions import metric
 from outcome.plotting.number_text import estimate
 from outcome.reporting.page.blocks import (
     ReportSection,
 )
 from outcome.reporting.page.figures import ReportFigures
 from outcome.reporting.page.formatting import Cell, Table, entry
-from outcome.reporting.page.metric_names import (
-    metric,
-    overall,
-)
+from outcome.reporting.page.main_metric import overall
 from outcome.reporting.sections.comparison_section import comparison_table
 from outcome.reporting.sections.first_screen import headline_arms
 from outcome.reporting.sections.risk_groups_section import draw_kaplan_meier
@@ -38,7 +36,7 @@ def secondary(run: Run, drawings: ReportFigures) -> ReportSection | None:
     columns = ["Arm", "Endpoint", "Stratum", "Metric", "Estimate", "Patients", "Events"]
     table = Table("Other endpoints and strata (descriptive)", columns, numeric={4, 5, 6})
     for _, row in rest.iterrows():
-        m = metric(str(row["metric"]), run.endpoint)
+        m = metric(str(row["metric"]), run.endpoint.unit)
         text = estimate(row["estimate"], row.get("lower"), row.get("upper"), m.digits)
         names = [str(row.get(k, "")).replace("nan", "") for k in ("endpoint", "stratum")]
         sizes = [entry(row, k) for k in ("n", "events")]

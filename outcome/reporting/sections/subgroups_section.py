@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from outcome.evaluation.metric_descriptions import Metric, metric
 from outcome.evaluation.subgroups import FEWEST_EVENTS
 from outcome.plotting.forest_plot import plot_forest
 from outcome.plotting.number_text import estimate, number, p_number, plural
@@ -19,11 +20,7 @@ from outcome.reporting.page.blocks import (
 from outcome.reporting.page.figures import MOST_ROWS, ReportFigures, arm_tabs, forest_heading
 from outcome.reporting.page.formatting import Cell, Table, column
 from outcome.reporting.page.interval_words import given_models
-from outcome.reporting.page.metric_names import (
-    Metric,
-    main_scores,
-    metric,
-)
+from outcome.reporting.page.main_metric import main_scores
 from outcome.run_folder.folder import Run
 
 __all__ = ["subgroups"]
@@ -43,7 +40,7 @@ def subgroups(run: Run, drawings: ReportFigures) -> ReportSection | None:
         "chance."
     )
     main, _ = main_scores(run)
-    shown = metric(str(table["metric"].iloc[0]), run.endpoint)
+    shown = metric(str(table["metric"].iloc[0]), run.endpoint.unit)
 
     def make(arm: str) -> Sequence[Block]:
         mine = table[table["arm"] == arm]
@@ -59,7 +56,7 @@ def subgroups(run: Run, drawings: ReportFigures) -> ReportSection | None:
 
 
 def _subgroup_table(run: Run, arm: str, rows: pd.DataFrame) -> Table:
-    label = metric(str(rows["metric"].iloc[0]), run.endpoint).label
+    label = metric(str(rows["metric"].iloc[0]), run.endpoint.unit).label
     columns = ["Subgroup", "Patients", run.endpoint.counted, f"{label} (95% interval)"]
     columns += ["Observed / predicted", "Interaction p"]
     table = Table(f"Subgroups, {arm}", columns, numeric={1, 2, 3, 4, 5})

@@ -9,11 +9,12 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from outcome.evaluation.metric_descriptions import Metric, metric
 from outcome.plotting.number_text import estimate, interval, number, p_value, plural, signed
 from outcome.reporting.page.blocks import Answer, Fact
 from outcome.reporting.page.formatting import entry, joined, quote
 from outcome.reporting.page.interval_words import interval_summary, models_held_fixed
-from outcome.reporting.page.metric_names import Metric, main_scores, metric
+from outcome.reporting.page.main_metric import main_scores
 from outcome.reporting.sections.treatment_section import treatment_answer
 from outcome.run_folder.folder import Run
 
@@ -195,7 +196,7 @@ def _helps(run: Run) -> Answer:
             verdicts.append("unknown")
             said.append(f"{quote(pair[0])} against {quote(pair[1])}: no verdict, {whys[0]}.")
             continue
-        verdict = _verdict(row, metric(str(row["metric"]), run.endpoint))
+        verdict = _verdict(row, metric(str(row["metric"]), run.endpoint.unit))
         if str(row["baseline"]) == base:
             extends = seen < set(run.inputs.get(str(row["arm"]), []))
             (verdicts if extends else others).append(verdict)

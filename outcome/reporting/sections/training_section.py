@@ -7,13 +7,14 @@ from typing import Any
 
 import pandas as pd
 
+from outcome.evaluation.metric_descriptions import Metric, metric
 from outcome.plotting.learning_curves import plot_loss
 from outcome.plotting.number_text import number
 from outcome.plotting.over_time import plot_folds
 from outcome.reporting.page.blocks import Block, Picture, ReportSection
 from outcome.reporting.page.figures import WIDTH, ReportFigures, arm_tabs
 from outcome.reporting.page.formatting import Cell, Table, column
-from outcome.reporting.page.metric_names import Metric, main_scores, metric
+from outcome.reporting.page.main_metric import main_scores
 from outcome.run_folder.folder import Run
 
 __all__ = ["models_of", "penalties_of", "training"]
@@ -71,7 +72,7 @@ def _show_folds(
 ) -> None:
     main, _ = main_scores(run)
     kind = str(scores["metric"].iloc[0])
-    shown = main if main is not None and main.key == kind else metric(kind, run.endpoint)
+    shown = main if main is not None and main.key == kind else metric(kind, run.endpoint.unit)
     section.show(draw_folds(drawings, scores, shown))
     columns = ["Arm", "Test folds", "Estimable", "Mean", "Lowest", "Highest", "SD over folds"]
     table = Table(f"{shown.label} over the test folds", columns, numeric=set(range(1, 7)))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from outcome.evaluation.metric_descriptions import horizon_text
 from outcome.plotting.forest_plot import plot_forest
 from outcome.plotting.number_text import estimate, number, p_number, p_value, plural, signed
 from outcome.plotting.treatment_plots import plot_effect_by_score, plot_treatment_curves
@@ -23,7 +24,6 @@ from outcome.reporting.page.blocks import (
 from outcome.reporting.page.figures import WIDTH, ReportFigures, arm_tabs, forest_heading
 from outcome.reporting.page.fold_words import stratified_words
 from outcome.reporting.page.formatting import Cell, Table, quote
-from outcome.reporting.page.metric_names import horizon_text
 from outcome.run_folder.folder import Run
 from outcome.tables.treatment import TreatmentAssignment
 

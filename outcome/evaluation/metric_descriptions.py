@@ -1,28 +1,12 @@
-"""Names and explanations of metrics on the page."""
+"""Labels of metrics, their value by chance, and their explanation."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import pandas as pd
-
-from outcome.evaluation.outcome_kinds import EvaluatedOutcome
-from outcome.reporting.page.formatting import column
-from outcome.run_folder.folder import Run
-
-__all__ = [
-    "Metric",
-    "horizon_text",
-    "main_metric",
-    "main_rows",
-    "main_scores",
-    "metric",
-    "overall",
-]
+__all__ = ["Metric", "horizon_text", "metric"]
 
 
 @dataclass(frozen=True)
@@ -57,9 +41,9 @@ class Metric:
     over_folds: str = ""
     """A further sentence, for scores of several folds."""
 
-    def explained(self, run: Run) -> str:
-        """Return the explanation, as far as it concerns this run."""
-        further = self.over_folds if run.cross_validated else ""
+    def explained(self, *, cross_validated: bool) -> str:
+        """Return the explanation, for scores of one or of several folds."""
+        further = self.over_folds if cross_validated else ""
         return " ".join(filter(None, [self.meaning, further]))
 
     @property
@@ -157,18 +141,30 @@ _AT_HORIZON = {
     "ici": ("calibration error (ICI) at {at}", "probability", math.nan, False, 3),
     "auroc": ("AUROC at {at}", "discrimination", 0.5, True, 2),
 }
-_PREFERRED = ("harrell_c", "auroc", "harrell_c_pairs", "uno_c", "mean_auc", "auprc", "brier", "ibs")
 
 
-def metric(key: str, endpoint: EvaluatedOutcome) -> Metric:
-    """Describe a metric; an unknown metric keeps its name, in readable form."""
+def metric(key: str, unit: str) -> Metric:
+    """Describe a metric; an unknown metric keeps its name, in readable form.
+
+    Parameters
+    ----------
+    key : str
+        Name in the column `metric` of `Evaluation.metrics`.
+    unit : str
+        Unit of horizons; empty if it is unknown.
+
+    Examples
+    --------
+    >>> metric("harrell_c", "days").label, metric("auc_365", "days").label
+    ('C-index', 'AUC at 365 days (1 year)')
+    """
     if key in _FIXED:
         return _FIXED[key]
     if found := re.fullmatch(r"(.+?)_(\d+(?:\.\d+)?)", key):
         name, horizon = found.groups()
         if name in _AT_HORIZON:
             label, family, chance, higher, digits = _AT_HORIZON[name]
-            at = horizon_text(float(horizon), endpoint.unit)
+            at = horizon_text(float(horizon), unit)
             return Metric(key, label.format(at=at), family, chance, "", higher, digits)
     return Metric(key, key.replace("_", " "))
 
@@ -186,59 +182,3 @@ def horizon_text(horizon: float, unit: str) -> str:
     if unit == "days" and years >= 1 and years == int(years):
         return f"{text} ({years:g} year{'s' if years > 1 else ''})"
     return text
-
-
-def overall(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Rows for all patients, without those for strata."""
-    if "stratum" not in metrics:
-        return metrics
-    return metrics[metrics["stratum"].isin(["", "all", "overall"])]
-
-
-def main_metric(declared: Any, present: Sequence[str], endpoint: EvaluatedOutcome) -> Metric | None:
-    """Choose the metric of the headline.
-
-    Parameters
-    ----------
-    declared : object
-        The primary metric of the manifest, if given.
-    present : sequence of str
-        Metrics of the run.
-    endpoint : EvaluatedOutcome
-        Its kind decides if no metric is declared.
-
-    Returns
-    -------
-    Metric or None
-        None if the run has no metrics.
-    """
-    order = [str(declared), endpoint.primary, *_PREFERRED, *present]
-    return next((metric(key, endpoint) for key in order if key in present), None)
-
-
-def main_rows(run: Run) -> tuple[Metric | None, pd.DataFrame]:
-    """Return the main metric and its rows of `metrics.csv` over all patients; all rows for None."""
-    table = overall(run.table("metrics.csv"))
-    declared = run.part("protocol").get("primary_metric")
-    main = main_metric(declared, list(dict.fromkeys(table["metric"])), run.endpoint)
-    return main, table[table["metric"] == main.key] if main else table
-
-
-def main_scores(run: Run) -> tuple[Metric | None, pd.DataFrame]:
-    """Return the main metric and its row per arm, in the order of the arms.
-
-    Returns
-    -------
-    metric : Metric or None
-        None if the run has no metrics.
-    rows : DataFrame
-        `arm, estimate, lower, upper, n, events`, and `no_verdict` and `untested`: the reason if the
-        arm is too small for a verdict or for validated intervals, else empty.
-    """
-    main, rows = main_rows(run)
-    rows = rows.drop_duplicates("arm").set_index("arm").reindex(run.arms)
-    wanted = ("estimate", "lower", "upper", "n", "events")
-    values = pd.DataFrame({name: column(rows, name) for name in wanted}, index=rows.index)
-    for name in ("no_verdict", "untested"):
-        values[name] = rows[name].fillna("") if name in rows else ""
-    return main, values.rename_axis("arm").reset_index()
