@@ -65,7 +65,8 @@ def predict(
     cache : path, optional
     allow_import : bool
         Import an external aggregator that the bundle names.
-    progress : callable
+    progress : bool or callable
+        As for `outcome.run`.
 
     Raises
     ------

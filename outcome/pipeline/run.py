@@ -146,9 +146,9 @@ def run(
         Stop before training if the leak scan has a severe finding.
     command : str
         Command line that is recorded in the manifest.
-    progress : callable
-        Called with the name of the stage, the number of finished items, and the number of all
-        items.
+    progress : bool or callable
+        True writes lines to stderr. A function is called with the name of the stage, the number of
+        finished items, and the number of all items.
 
     Returns
     -------
