@@ -486,7 +486,7 @@ def _meant(given: str, known: Sequence[str], unit: str) -> str:
     labels = {describe_metric(name, unit).label.lower(): name for name in reversed(known)}
     spelt = given.lower().replace("_", " ").replace("-", " ")
     names = {**{k.replace("-", " "): v for k, v in labels.items()}, **{n: n for n in known}}
-    close = get_close_matches(spelt, names, n=1)
+    close = get_close_matches(spelt, names, n=1, cutoff=0.8)
     hint = f". Did you mean {names[close[0]]!r}? Metrics" if close else "; metrics"
     return f"{hint} are {', '.join(known)}"
 

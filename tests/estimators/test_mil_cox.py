@@ -148,7 +148,7 @@ def test_what_a_study_would_refuse_is_refused_in_its_words(cohort):
 
 def test_new_patients_must_be_like_those_of_training(cox):
     with pytest.raises(
-        InputError, match="vectors have 5 numbers, but the model was trained on vectors of 6"
+        InputError, match="1 bag has 5 numbers per patch; the model was trained on 6"
     ):
         cox.predict([np.zeros((3, 5))])
     with pytest.raises(InputError, match=r"one array of shape \(7, 6\).*for one patient, \[X\]"):
