@@ -181,7 +181,9 @@ DAMAGES = {
         lambda b: os.truncate(b / "weights.safetensors", 1000), "weights.safetensors was changed",
     ),
     "weights missing": (lambda b: (b / "weights.safetensors").unlink(), "it has no weights"),
-    "a cut-off changed": (lambda b: edit(b / "bundle.json", cuts={"": [1]}), "bundle.json was changed"),
+    "a cut-off changed": (
+        lambda b: edit(b / "bundle.json", cuts={"": [1]}), "bundle.json was changed",
+    ),
     "document cut short": (lambda b: os.truncate(b / "bundle.json", 500), "bundle.json is damaged"),
     "document empty": (lambda b: (b / "bundle.json").write_text(""), "bundle.json is damaged"),
     "another document": (lambda b: (b / "bundle.json").write_text("[1]"), "is damaged or does not"),
