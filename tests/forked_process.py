@@ -15,6 +15,7 @@ def main(
     output: str,
     largest_file: int | None,
 ) -> None:
+    os.setsid()  # signals to its group are not for the tests
     for stream, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(f"{output}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
     os.environ.clear()

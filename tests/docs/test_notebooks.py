@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,10 @@ def forked_kernels(forked, monkeypatch):
     def launch(command, *, env, cwd, **_):
         program = command[command.index("-m") + 1]
         words = command[command.index("-m") + 2 :]
-        return Kernel(forked(program, *words, environment=env, folder=cwd))
+        process = forked(program, *words, environment=env, folder=cwd)
+        while os.getpgid(process.pid) == os.getpgid(0):  # jupyter_client interrupts the group
+            time.sleep(0.01)
+        return Kernel(process)
 
     monkeypatch.setattr("jupyter_client.provisioning.local_provisioner.launch_kernel", launch)
 

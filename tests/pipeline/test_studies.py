@@ -169,7 +169,7 @@ def test_a_landmark_study(small, tmp_path):
     assert (rows.loc[~censored, "weight"] >= 1).all()
     assert rows["survival_600"].between(0, 1).all()
     assert set(found.metrics["metric"]) >= {"auroc", "brier", "calibration_slope"}
-    assert "censored before" in " ".join(found.notes)
+    assert "were censored earlier" in " ".join(found.notes)
 
 
 @pytest.mark.usefixtures("unreported")
