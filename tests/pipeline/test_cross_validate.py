@@ -1,5 +1,8 @@
 """A study in memory is the study in files, to the byte."""
 
+import sys
+from types import ModuleType
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +10,7 @@ import yaml
 
 import outcome
 from outcome import InputError, MILClassifier, MILCox, SlideDataset, Study
+from outcome.models import MeanPool
 from outcome.pipeline import run as run_module
 
 SETTINGS = {"epochs": 2, "components": 4, "attention_width": 2}
@@ -146,3 +150,17 @@ def test_an_event_by_a_time_is_a_yes_or_no(arrays):
 def test_what_a_study_would_refuse_is_refused(arrays, arms, settings, said):
     with pytest.raises(InputError, match=said):
         outcome.cross_validate(arms, arrays, **settings)
+
+
+class Raising(MeanPool):
+    def forward(self, features, lengths):
+        raise RuntimeError("no such operation")
+
+
+def test_an_aggregator_that_cannot_be_called_is_found_before_training(arrays, monkeypatch):
+    own = ModuleType("own_models")
+    own.Raising = Raising
+    monkeypatch.setitem(sys.modules, "own_models", own)
+    arms = {"a": {"inputs": ["image"], "aggregator": "own_models:Raising"}}
+    with pytest.raises(InputError, match="fails on two small bags: RuntimeError: no such op"):
+        outcome.cross_validate(arms, arrays)
