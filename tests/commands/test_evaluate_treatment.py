@@ -60,7 +60,7 @@ def test_treatment_called_arm_in_a_table_without_folds(trial, outcome, tmp_path)
     assert "analysis is unadjusted, so no conclusion about benefit is possible" in page
     assert "It seems so" not in page[page.index("Does the effect of pembrolizumab depend") :][:400]
     # No sentence is about folds, for there are none; groups are named, with their origin.
-    start = page.index("How to read this page", page.index("Risk score"))
+    start = page.index("How to read this page")
     reading = page[start : page.index("Patients and follow-up", start)]
     assert "A part of the patients by their risk score: low, intermediate, high." in reading
     assert "at the tertiles of the risks of the scored patients themselves. This is" in reading

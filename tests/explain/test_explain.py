@@ -352,7 +352,7 @@ def test_the_command_writes_attention_into_lazyslide_stores(planted, tmp_path, r
     assert (store / "tables" / "outcome_image").is_dir()
     again = attention("c", "original")
     assert again.code == 2
-    assert "'outcome_image' already, which is not overwritten" in again.err
+    assert "already has a table 'outcome_image', which is not overwritten" in again.err
     done = attention("d", "copy", "--patches", study.embeddings.patches[0])
     assert done.code == 0, done.err
     assert "its vectors are not in a LazySlide store: no table" in done.out + done.err

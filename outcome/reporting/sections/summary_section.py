@@ -24,11 +24,8 @@ FEW_EVENTS = 100
 """Fewer events than this are commonly considered too few to validate a score (Collins et al.
 2016)."""
 
-SELECTED = (
-    " The {} of several values tends to be too good, because it was selected after the results "
-    "were known; its interval does not allow for this selection."
-)
-"""Follows the name of the best arm."""
+SELECTED = " As the {} of several values it tends to be too good."
+"""Follows the name of the best arm: its interval does not allow for the selection."""
 
 Verdict = Literal["better", "worse", "none", "conflict", "fragile", "unknown"]
 
