@@ -24,6 +24,7 @@ import sys
 from pathlib import Path
 
 import matplotlib.image
+import rich.console
 
 import outcome.processes
 from outcome.cli import main
@@ -52,6 +53,7 @@ def _run(words, **options):
 FigureFiles.save = _save_blank
 outcome.processes.available_cpus = lambda: 1
 _run_really, subprocess.run = subprocess.run, _run
+rich.console._is_jupyter = lambda: False  # what a command prints is text, as in a terminal
 matplotlib.use("module://matplotlib_inline.backend_inline")
 """
 MACHINE = re.compile(r"/(tmp|home|root|work|Users|var)/")
