@@ -23,15 +23,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import matplotlib
+import matplotlib.image
+import rich.console
 
 import outcome.processes
 from outcome.cli import main
 from outcome.reporting.page.blocks import Picture
 from outcome.reporting.page.figure_files import FigureFiles
 
-def _save_nothing(self, figure, name, *, alt, caption):
+def _save_blank(self, figure, name, *, alt, caption):
     self.folder.mkdir(parents=True, exist_ok=True)
+    matplotlib.image.imsave(self.folder / f"{name}.png", [[0, 1]])  # a notebook may show it
     self.saved.append(name)
     return Picture(name, "data:,", 480, 320, alt, caption)
 
@@ -48,9 +50,10 @@ def _run(words, **options):
     sys.argv = argv
     return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
-FigureFiles.save = _save_nothing
+FigureFiles.save = _save_blank
 outcome.processes.available_cpus = lambda: 1
 _run_really, subprocess.run = subprocess.run, _run
+rich.console._is_jupyter = lambda: False  # what a command prints is text, as in a terminal
 matplotlib.use("module://matplotlib_inline.backend_inline")
 """
 MACHINE = re.compile(r"/(tmp|home|root|work|Users|var)/")
