@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from outcome.cohort.column_warnings import check_units, column_warnings
+from outcome.cohort.date_warnings import date_warnings
 from outcome.cohort.required_columns import (
     declared_codes,
     id_columns,
@@ -223,7 +224,9 @@ def read_cohort(
         study, table = without_columns(study, table, missing)
         needed = {c: w for c, w in needed.items() if c in table.columns}
     table = _cleaned(study, table[list(needed)], read, notes, problems)
-    cohort = _build(study, table, lambda row: read.places[row], problems, notes, with_outcomes)
+    cohort = _build(
+        study, table, lambda row: read.places[row], problems, notes, warnings, with_outcomes
+    )
     return None if missing else replace(cohort, notes=tuple(notes), warnings=tuple(warnings))
 
 
@@ -257,6 +260,7 @@ def _build(
     place: Callable[[int], str],
     problems: Problems,
     notes: list[str],
+    warnings: list[str],
     with_outcomes: bool,
 ) -> Cohort:
     patient = study.columns.patient
@@ -286,6 +290,8 @@ def _build(
     if study.split.site:
         extra["site"] = _site(study, patients, places, problems)
     extra |= _secondary(study, patients, places, problems)
+    if with_outcomes:
+        warnings += date_warnings(study, patients, outcome.assign(**extra))
     if study.treatment is not None and with_outcomes:
         extra[TREATMENT] = _treatment(study, patients, problems)
     _check_covariates(study, patients, places, problems, may_be_empty=not with_outcomes)

@@ -12,6 +12,7 @@ import pandas as pd
 from outcome.errors import CohortError
 from outcome.tables.codes import canonical_code
 from outcome.tables.column_names import (
+    DEATH,
     EVENT,
     NO_TIME,
     SURVIVAL,
@@ -43,7 +44,6 @@ CATEGORICAL = re.compile(
 TRAINING = frozenset({"train", "training"})
 ROLES = TRAINING | {"val", "valid", "validation", "tune", "dev", "development"}
 ROLES |= {"test", "testing", "holdout"}
-DEATH = re.compile(r"death|died|deceased|exitus", re.IGNORECASE)
 LAST = re.compile(
     r"\blast\b|follow ?up|\bfu\b|\b(last|latest) (contact|seen|visit|alive)|censor", re.IGNORECASE
 )
