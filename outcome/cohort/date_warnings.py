@@ -6,6 +6,7 @@ import pandas as pd
 
 from outcome.counting import plural
 from outcome.endpoint import Binary
+from outcome.errors import Problems
 from outcome.study import Study
 from outcome.tables.column_names import DEATH, words
 from outcome.tables.dates import parse_dates
@@ -15,7 +16,7 @@ __all__ = ["date_warnings"]
 
 
 def date_warnings(
-    study: Study, patients: pd.DataFrame, codes: pd.DataFrame, today: pd.Timestamp | None = None
+    study: Study, patients: pd.DataFrame, today: pd.Timestamp | None = None
 ) -> list[str]:
     """Return warnings about follow-up dates that are probably wrong.
 
@@ -23,9 +24,8 @@ def date_warnings(
     ----------
     study : Study
     patients : DataFrame
-        Text columns of the cohort table, one row per patient, indexed by patient.
-    codes : DataFrame
-        Decoded outcomes of the same patients: `event`, and `<name>_event` of secondary endpoints.
+        Text columns of the cohort table with the times computed from dates, one row per patient,
+        indexed by patient.
     today : Timestamp, optional
         Later dates are in the future. Default: the current date.
 
@@ -43,8 +43,8 @@ def date_warnings(
         if not isinstance(time, FollowUp) or time.origin is None:
             continue
         dates = {c: parse_dates(patients[c], time.dates) for c in time.columns}
-        column = "event" if endpoint is study.endpoint else f"{endpoint.name}_event"
-        event = codes[column] if column in codes else pd.Series(float("nan"), patients.index)
+        # Cells that cannot be read are reported where the outcomes are decoded.
+        event = endpoint.decode(patients, patients.index.tolist(), Problems("dates"))["event"]
         for warning in [
             *_against_events(endpoint.indicator, time, dates, event),
             *_order(time, dates, now),
@@ -67,8 +67,8 @@ def _against_events(
     return [
         *_warning(
             no_date,
-            f"with the event (column {indicator!r}) and no date in {named}; the date in {last!r} is "
-            "used as the time of the event",
+            f"with the event (column {indicator!r}) and no date in {named}; the date in {last!r} "
+            "is used as the time of the event",
         ),
         *_warning(
             no_event,

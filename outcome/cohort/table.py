@@ -285,13 +285,12 @@ def _build(
         patients = with_follow_up(study, patients, [places[p] for p in patients.index], problems)
         patients, invalid = _without_invalid_times(study, patients, notes)
         outcome = study.endpoint.decode(patients, [places[p] for p in patients.index], problems)
+        warnings += date_warnings(study, patients)
     others = (*study.split.column, *study.covariates.numeric, *study.covariates.categorical)
     extra = {f"column:{c}": patients[c] for c in others}
     if study.split.site:
         extra["site"] = _site(study, patients, places, problems)
     extra |= _secondary(study, patients, places, problems)
-    if with_outcomes:
-        warnings += date_warnings(study, patients, outcome.assign(**extra))
     if study.treatment is not None and with_outcomes:
         extra[TREATMENT] = _treatment(study, patients, problems)
     _check_covariates(study, patients, places, problems, may_be_empty=not with_outcomes)
