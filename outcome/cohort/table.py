@@ -41,6 +41,9 @@ from outcome.tables.treatment import TREATMENT, check_treatment
 __all__ = ["Cohort", "FlowStep", "read_cohort", "slide_name"]
 
 
+NO_SLIDE = "(no slide id)"
+
+
 @dataclass(frozen=True)
 class FlowStep:
     """One line of the cohort flow: the numbers after a step, and the reason for exclusions."""
@@ -165,7 +168,10 @@ class Cohort:
     def lost_table(self) -> pd.DataFrame:
         """Return dropped patients and slides: `patient_id, slide_id, step, reason`."""
         columns = ["patient_id", "slide_id", "step", "reason"]
-        return pd.DataFrame(list(self.lost), columns=columns)
+        whole = {patient for patient, slide, *_ in self.lost if not slide}
+        # A row without a slide id is not a slide: its patient is listed once.
+        rows = [r for r in self.lost if r[1] != NO_SLIDE or r[0] not in whole]
+        return pd.DataFrame(rows, columns=columns)
 
 
 def read_cohort(
@@ -304,7 +310,7 @@ def _build(
     cohort = cohort.noted("in the cohort table", "")
     if slide in table.columns and (blank := table.loc[is_blank(table[slide]), patient].tolist()):
         reason = f"{len(blank)} rows without a slide id"
-        gone = tuple((p, "(no slide id)", "rows with a slide id", reason) for p in blank)
+        gone = tuple((p, NO_SLIDE, "rows with a slide id", reason) for p in blank)
         cohort = replace(cohort, lost=gone).noted("rows with a slide id", reason)
     notes += _entry_note(study, outcome)
     missing = outcome.isna().any(axis=1) & ~invalid

@@ -79,9 +79,10 @@ def fit(
     """
     from outcome import Study
     from outcome.pipeline.fit_model import fit as fit_model
+    from outcome.pipeline.prepare import default_folder
 
     read = Study.read(study, set_ or [])
-    folder = out or Path("reports") / f"{read.name}-bundle"
+    folder = out or default_folder(read, "-bundle")
     with progress_bars() as progress:
         bundle = fit_model(
             read, arm=arm, without_fold=without_fold, out=folder, run=run, jobs=jobs,

@@ -34,7 +34,10 @@ def init(
     ] = None,
     out: Annotated[Path, typer.Option(help="The study file to write.")] = Path("study.yaml"),
     name: NewName = "",
-    reports: Annotated[Path | None, typer.Option(help="HDF5 file of report vectors.")] = None,
+    reports: Annotated[
+        Path | None,
+        typer.Option(help="HDF5 file of report vectors; or report texts: a table, or a folder."),
+    ] = None,
     patient: PatientColumn = "",
     slide: Annotated[str, typer.Option(help="Column of slide ids.")] = "",
     time: TimeColumn = "",
@@ -183,6 +186,12 @@ def _print_guesses(found: Guesses) -> None:
         if column:
             reason = f"  ({found.reasons[role]})" if role in found.reasons else ""
             typer.echo(f"guess: {role}: {column}{reason}")
+    if found.unused:
+        shown = ", ".join(found.unused[:10]) + (" ..." if len(found.unused) > 10 else "")
+        typer.echo(
+            f"note: not used: {shown}. Add a column that is known at the time of prediction under "
+            "`covariates`"
+        )
     if found.event and not found.codes:
         meaning = "censored" if found.censored else "event"
         typer.echo(f"guess: 1 in {found.event} means {meaning}; correct the study file if not")
@@ -203,7 +212,9 @@ def _codes(text: str, found: Guesses) -> dict[str, int]:
     if codes and not found.event:
         raise InputError(
             "--event-codes: no columns of follow-up were recognised. To do: name them with --time "
-            "and --event (or a label with --label)"
+            "and --event (or a label with --label). For follow-up from dates, write `time: {from: "
+            "diagnosis_date, to: [death_date, last_contact_date]}` under `endpoint` of the study "
+            "file"
         )
     if codes and (missing := [c for c in found.codes if c not in codes]):
         raise InputError(f"--event-codes: {found.event!r} also contains {', '.join(missing[:5])}")
