@@ -21,6 +21,7 @@ from outcome.cohort.required_columns import (
     with_slide_column,
     without_columns,
 )
+from outcome.counting import plural
 from outcome.endpoint import Endpoint
 from outcome.errors import CohortError, Problems
 from outcome.outcomes import Outcomes
@@ -39,9 +40,6 @@ from outcome.tables.read_table import TextTable, as_text, read_table
 from outcome.tables.treatment import TREATMENT, check_treatment
 
 __all__ = ["Cohort", "FlowStep", "read_cohort", "slide_name"]
-
-
-NO_SLIDE = "(no slide id)"
 
 
 @dataclass(frozen=True)
@@ -168,10 +166,7 @@ class Cohort:
     def lost_table(self) -> pd.DataFrame:
         """Return dropped patients and slides: `patient_id, slide_id, step, reason`."""
         columns = ["patient_id", "slide_id", "step", "reason"]
-        whole = {patient for patient, slide, *_ in self.lost if not slide}
-        # A row without a slide id is not a slide: its patient is listed once.
-        rows = [r for r in self.lost if r[1] != NO_SLIDE or r[0] not in whole]
-        return pd.DataFrame(rows, columns=columns)
+        return pd.DataFrame(list(self.lost), columns=columns)
 
 
 def read_cohort(
@@ -309,8 +304,8 @@ def _build(
     )
     cohort = cohort.noted("in the cohort table", "")
     if slide in table.columns and (blank := table.loc[is_blank(table[slide]), patient].tolist()):
-        reason = f"{len(blank)} rows without a slide id"
-        gone = tuple((p, NO_SLIDE, "rows with a slide id", reason) for p in blank)
+        reason = f"{plural(len(blank), 'row')} without a slide id"
+        gone = tuple((p, "(no slide id)", "rows with a slide id", reason) for p in blank)
         cohort = replace(cohort, lost=gone).noted("rows with a slide id", reason)
     notes += _entry_note(study, outcome)
     missing = outcome.isna().any(axis=1) & ~invalid
@@ -323,17 +318,17 @@ def _build(
     cohort = cohort.keep(
         patients.index[~missing],
         "with an outcome",
-        f"{int(missing.sum())} patients without {' or '.join(study.endpoint.columns)}",
+        f"{plural(int(missing.sum()), 'patient')} without {' or '.join(study.endpoint.columns)}",
     )
     cohort = cohort.keep(
         patients.index[~missing & ~invalid],
         "with a time above zero",
-        f"{int(invalid.sum())} patients whose follow-up time is zero or negative",
+        f"{plural(int(invalid.sum()), 'patient')} whose follow-up time is zero or negative",
     )
     if study.on_missing.covariate == "drop":
         names = [*study.covariates.numeric, *study.covariates.categorical]
         empty = cohort.patients[[f"column:{c}" for c in names]].apply(is_blank).any(axis=1)
-        reason = f"{int(empty.sum())} patients without {' or '.join(names)}"
+        reason = f"{plural(int(empty.sum()), 'patient')} without {' or '.join(names)}"
         cohort = cohort.keep(cohort.patients.index[~empty], "with every covariate", reason)
     return cohort
 
@@ -365,7 +360,7 @@ def _without_invalid_times(
             continue
         low = pd.to_numeric(patients[column], errors="coerce") <= 0
         if low.any() and endpoint is not study.endpoint:
-            who = f"{int(low.sum())} patients whose time is zero or negative"
+            who = f"{plural(int(low.sum()), 'patient')} whose time is zero or negative"
             notes.append(f"endpoint {endpoint.label!r} is not evaluated in {who}")
         patients = patients.assign(**{column: patients[column].where(~low, "")})
         invalid |= low if endpoint is study.endpoint else False

@@ -16,6 +16,7 @@ from outcome.commands.console import (
     TimeColumn,
     parse_event_codes,
 )
+from outcome.counting import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +80,7 @@ def init(
         first = first_readable(list(found.files.values())[:5])
         what = f", {first.layout}, {first.features.shape[1]} numbers a vector" if first else ""
         encoder = f", encoder {first.encoder}" if first and first.encoder else ""
-        typer.echo(f"features: {len(files)} slides{what}{encoder}")
+        typer.echo(f"features: {plural(len(files), 'slide')}{what}{encoder}")
         _say_all([*found.notes, *describe_tcga(tcga_kinds(files))])
     given = {
         "patient": patient, "slide": slide, "time": time, "event": event, "label": label,

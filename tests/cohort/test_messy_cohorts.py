@@ -67,7 +67,7 @@ def test_a_code_that_is_not_declared_is_missing(tmp_path, word):
     cohort, problems = read(tmp_path, table)
     assert not problems
     assert counts(cohort) == (N - 1, N // 2)
-    assert cohort.flow[-1].reason == "1 patients without os_months or os_event"
+    assert cohort.flow[-1].reason == "1 patient without os_months or os_event"
     assert [word in note for note in cohort.notes] == [True] * bool(word)
 
 
@@ -206,7 +206,7 @@ def test_follow_up_is_computed_from_dates(tmp_path):
 def test_dates_before_the_start_are_negative_times(tmp_path):
     time = {"from": "last", "to": "dx"}
     _, problems = read(tmp_path, DATES, endpoint={"time": time, "unit": "days"})
-    assert "'last to dx' is zero or negative" in problems.message()
+    assert "follow-up from 'last' to 'dx' is zero or negative" in problems.message()
 
 
 def test_a_date_column_that_is_absent_is_named(tmp_path):
