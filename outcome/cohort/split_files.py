@@ -263,7 +263,7 @@ def _table_of_folds(path: Path) -> list[_Named]:
     column = _fold_column(map(str, table))
     if not column:
         raise CohortError(f"{path.name} has no column fold")
-    known = [c for c in table if c.lower() in (*IDS, "patient", "case")]
+    known = [c for c in map(str, table) if c.lower() in (*IDS, "patient", "case")]
     others = [c for c in table if c != column]
     if not known and len(others) != 1:
         raise CohortError(f"{path.name} has no column {' or '.join(IDS)}")
