@@ -163,7 +163,7 @@ def test_times_of_zero_or_less_are_refused_or_dropped_and_counted(tmp_path, low)
     assert [(s.step, s.patients) for s in cohort.flow[-2:]] == [
         ("with an outcome", N - 1), ("with a time above zero", N - 2)
     ]  # fmt: skip
-    assert "1 patients" in cohort.flow[-1].reason
+    assert "1 patient " in cohort.flow[-1].reason
 
 
 @pytest.mark.parametrize(
