@@ -32,6 +32,7 @@ templates_path = ["_templates"]
 source_suffix = {".rst": "restructuredtext", ".md": "myst-nb", ".ipynb": "myst-nb"}
 default_role = "code"  # docstrings write `name` for code
 language = "en"
+smartquotes_action = "qe"  # quotes and ellipses only: `--option` must stay as it is typed
 
 # Notebooks hold their outputs, and a test executes them.
 nb_execution_mode = "off"

@@ -293,18 +293,19 @@ class _Timed(_Spec):
         time = pd.to_numeric(time_text.where(~no_time), errors="coerce").to_numpy(dtype=float)
         tell = partial(_tell, table=table, ids=ids, problems=problems)
         text = ~no_time & ~np.isfinite(time)
-        tell(text, column, f"is not a number of {self.unit}", "write follow-up times as numbers")
+        named = self.time
+        tell(text, named, f"is not a number of {self.unit}", "write follow-up times as numbers")
         low = np.isfinite(time) & (time <= 0)
         tell(
             low,
-            column,
+            named,
             "is zero or negative",
             "correct it, or drop these patients with `on_missing: {invalid_time: drop}`",
         )
         long = np.isfinite(time) & (time > LONGEST_FOLLOW_UP[self.unit])
         tell(
             long,
-            column,
+            named,
             f"is longer than a human life, in {self.unit}",
             "correct `unit` under `endpoint`, or the times",
         )
@@ -331,18 +332,19 @@ class _Timed(_Spec):
         self,
         table: pd.DataFrame,
         time: NDArray[np.float64],
-        tell: Callable[[NDArray[np.bool_], str, str, str], None],
+        tell: Callable[[NDArray[np.bool_], Time, str, str], None],
     ) -> NDArray[np.float64]:
         """Return the start of observation; NaN if it is missing or invalid."""
-        column = str(self.entry)
+        assert self.entry is not None
+        named, column = self.entry, str(self.entry)
         missing = is_missing(table[column]).to_numpy()
         entry = pd.to_numeric(table[column].where(~missing), errors="coerce").to_numpy(dtype=float)
         text = ~missing & ~np.isfinite(entry)
-        tell(text, column, f"is not a number of {self.unit}", "write entry times as numbers")
+        tell(text, named, f"is not a number of {self.unit}", "write entry times as numbers")
         low = np.isfinite(entry) & (entry < 0)
         tell(
             low,
-            column,
+            named,
             "is negative",
             "entry times count from the origin of the follow-up and must be 0 or later",
         )
@@ -350,7 +352,7 @@ class _Timed(_Spec):
         late = np.isfinite(ended) & np.isfinite(begun) & (begun >= ended)
         tell(
             late,
-            column,
+            named,
             f"is not before the end of follow-up ({str(self.time)!r})",
             "correct it, or remove these patients: they were never under observation",
         )
@@ -511,7 +513,7 @@ def _strata(patients: pd.DataFrame) -> np.ndarray:
 
 def _tell(
     bad: np.ndarray,
-    column: str,
+    column: Time,
     what: str,
     remedy: str,
     *,
@@ -520,9 +522,18 @@ def _tell(
     problems: Problems,
 ) -> None:
     if bad.any():
-        values = table[column].to_numpy()
-        seen = [f"{ids[i]} ({values[i]!r})" for i in np.flatnonzero(bad).tolist()]
-        problems.add(f"column {column!r} {what}", seen, remedy)
+        values = table[str(column)].to_numpy()
+        rows = np.flatnonzero(bad).tolist()
+        if isinstance(column, FollowUp) and column.origin is not None:  # computed numbers
+            seen = [f"{ids[i]} ({_rounded(float(values[i]))})" for i in rows]
+        else:
+            seen = [f"{ids[i]} ({values[i]!r})" for i in rows]
+        named = column.described if isinstance(column, FollowUp) else f"column {column!r}"
+        problems.add(f"{named} {what}", seen, remedy)
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.1f}" if abs(value) >= 1 else f"{value:.2g}"
 
 
 class Binary(_Spec):

@@ -13,6 +13,7 @@ from outcome.bundle.bundle import Bundle
 from outcome.bundle.new_patients import NewPatients
 from outcome.bundle.predict import Scored, arm_table
 from outcome.cohort import Cohort
+from outcome.counting import plural
 from outcome.crossval.absolute_risk import absolute_risk
 from outcome.endpoint import same_question
 from outcome.errors import BundleError
@@ -100,7 +101,7 @@ def without_training_patients(
             "validation. To do: give other patients, or fit without a fold and validate on the "
             "patients of this fold"
         )
-    reason = f"{len(met)} patients of the training cohort"
+    reason = f"{plural(len(met), 'patient')} of the training cohort"
     cohort = new.cohort.keep(kept, "not in the training cohort", reason)
     slides = {p: s for p, s in new.slides.items() if p in set(kept)}
     note = (

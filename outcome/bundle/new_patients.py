@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from outcome.bundle.bundle import Bundle
 from outcome.bundle.contracts import Contract
 from outcome.cohort import Cohort, read_cohort
+from outcome.counting import plural
 from outcome.embeddings.patches.bag import Bag
 from outcome.embeddings.patches.find import SlideFiles, SlidePatches
 from outcome.embeddings.patches.geometry import patch_sides
@@ -327,7 +328,7 @@ def _slides(
     if lost:
         shown = ", ".join(lost[:3])
         warnings.append(f"{len(lost)} patients have no slide and are not scored, e.g. {shown}")
-    reason = f"{len(lost)} patients without any slide"
+    reason = f"{plural(len(lost), 'patient')} without any slide"
     return cohort.keep(kept, "patients with a slide", reason), slides
 
 

@@ -3,6 +3,7 @@
 | layout | what is there |
 |---|---|
 | `outcome` | a table of `patient_id, repeat, outer_fold, role` (test, development, unused) |
+| `table` | a table of `patient_id, fold`, one row per patient: the fold in which it is tested |
 | `patho-bench` | a table of `case_id, fold_0, ...`, each train, val, test or -1 |
 | `panther` | a folder per fold with `train.csv` and `test.csv` |
 | `mcat` | `splits_0.csv, ...` with columns train and val of patients; val is what is reported |
@@ -15,13 +16,14 @@ validation. Folds whose test sets overlap are repeats of each other.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from outcome.counting import plural
 from outcome.errors import CohortError, LeakageError
 from outcome.tables.codes import canonical_code
 from outcome.tables.ids import join_ids, slide_name, why_ids_differ
@@ -71,9 +73,11 @@ def detect_layout(path: Path) -> str:
             return "outcome"
         if any(FOLD_COLUMN.match(c) for c in columns):
             return "patho-bench"
+        if _fold_column(columns):
+            return "table"
         raise CohortError(
-            f"split.files: {path.name} has neither columns outer_fold and role nor fold_0, fold_1"
-            f" ... (it has {', '.join(sorted(columns)[:8])})"
+            f"split.files: {path.name} has no column fold, no columns fold_0, fold_1 ... and no "
+            f"columns outer_fold and role (it has {', '.join(sorted(columns)[:8])})"
         )
     if not path.is_dir():
         raise CohortError(f"split.files: there is no file or folder {path}")
@@ -130,7 +134,7 @@ def read_split_files(
     translate = _translation(everybody, patients, slides)
     # Words for missing values are not ids, unless a patient has this id.
     everybody = {i for i in everybody if i in translate or i.casefold() not in NULLS}
-    notes = [f"{len(named)} folds are read from {path.name} ({layout})"]
+    notes = [f"{plural(len(named), 'fold')} read from {path.name} ({layout})"]
     if strange := everybody - set(translate):
         reason = (
             why_ids_differ(strange, {*patients, *slides}) if len(translate) < len(strange) else ""
@@ -249,6 +253,42 @@ def _outcome(path: Path) -> list[_Named]:
     return found
 
 
+def _fold_column(columns: Iterable[str]) -> str:
+    """Name of the column of folds in a table with one row per patient; empty without one."""
+    return next((c for c in columns if c.lower() in ("fold", "outer_fold")), "")
+
+
+def _table_of_folds(path: Path) -> list[_Named]:
+    table = _table(path)
+    column = _fold_column(map(str, table))
+    if not column:
+        raise CohortError(f"{path.name} has no column fold")
+    known = [c for c in map(str, table) if c.lower() in (*IDS, "patient", "case")]
+    others = [c for c in table if c != column]
+    if not known and len(others) != 1:
+        raise CohortError(f"{path.name} has no column {' or '.join(IDS)}")
+    rows = pd.DataFrame(
+        {"id": table[(known or others)[0]], "fold": table[column].map(canonical_code)}
+    ).drop_duplicates()
+    rows = rows[~is_blank(rows["id"]) & ~rows["fold"].str.casefold().isin(UNUSED)]
+    if (twice := rows["id"].duplicated()).any():
+        shown = ", ".join(rows.loc[twice, "id"].drop_duplicates()[:3])
+        raise CohortError(
+            f"{path.name}: {plural(int(twice.sum()), 'id')} in several folds, e.g. {shown}. To do: "
+            "give every patient one fold; for repeats, write columns fold_0, fold_1 ... or a "
+            "splits.csv"
+        )
+    everybody = frozenset(rows["id"])
+    parts = rows.groupby("fold", sort=False)["id"].agg(frozenset)
+    names = sorted(map(str, parts.index), key=lambda name: (_number(name), name))
+    if len(names) < 2:
+        raise CohortError(
+            f"{path.name}: column {column!r} contains {plural(len(names), 'fold')}, but at least 2 "
+            "are needed"
+        )
+    return [_Named(name, everybody - parts[name], parts[name], 0) for name in names]
+
+
 def _tables(path: Path) -> list[Path]:
     """Tables of Patho-Bench: a file, or `k=all.tsv` and the like in a folder."""
     if path.is_file():
@@ -336,6 +376,7 @@ def _clam(path: Path) -> list[_Named]:
 
 READERS = {
     "outcome": _outcome,
+    "table": _table_of_folds,
     "patho-bench": _patho_bench,
     "panther": _panther,
     "mcat": _mcat,

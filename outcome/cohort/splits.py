@@ -97,6 +97,8 @@ def make_folds(
     label: patients of the rarer class), and at least 2.
     """
     folds: list[Fold] = []
+    if problems and not len(cohort.patients):  # a consequence: no outcome could be read
+        return folds
     for outer in _outer(cohort, split, problems, [] if notes is None else notes):
         repeat, name, development = outer.repeat, outer.name, list(outer.development)
         events = count_events(cohort, development)
@@ -122,6 +124,8 @@ def whole_fold(
     The number of inner folds is as in `make_folds`. With too few events, None is returned and a
     problem added.
     """
+    if problems and not len(cohort.patients):  # a consequence: no outcome could be read
+        return None
     everybody = list(cohort.patients.index)
     events = count_events(cohort, everybody)
     if events < (needed := MIN_EVENTS_NETWORK if networks else MIN_EVENTS_LINEAR):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from outcome.cohort.column_warnings import check_units, column_warnings
+from outcome.cohort.date_warnings import date_warnings
 from outcome.cohort.required_columns import (
     declared_codes,
     id_columns,
@@ -20,6 +21,7 @@ from outcome.cohort.required_columns import (
     with_slide_column,
     without_columns,
 )
+from outcome.counting import plural
 from outcome.endpoint import Endpoint
 from outcome.errors import CohortError, Problems
 from outcome.outcomes import Outcomes
@@ -223,7 +225,9 @@ def read_cohort(
         study, table = without_columns(study, table, missing)
         needed = {c: w for c, w in needed.items() if c in table.columns}
     table = _cleaned(study, table[list(needed)], read, notes, problems)
-    cohort = _build(study, table, lambda row: read.places[row], problems, notes, with_outcomes)
+    cohort = _build(
+        study, table, lambda row: read.places[row], problems, notes, warnings, with_outcomes
+    )
     return None if missing else replace(cohort, notes=tuple(notes), warnings=tuple(warnings))
 
 
@@ -257,6 +261,7 @@ def _build(
     place: Callable[[int], str],
     problems: Problems,
     notes: list[str],
+    warnings: list[str],
     with_outcomes: bool,
 ) -> Cohort:
     patient = study.columns.patient
@@ -281,6 +286,7 @@ def _build(
         patients = with_follow_up(study, patients, [places[p] for p in patients.index], problems)
         patients, invalid = _without_invalid_times(study, patients, notes)
         outcome = study.endpoint.decode(patients, [places[p] for p in patients.index], problems)
+        warnings += date_warnings(study, patients)
     others = (*study.split.column, *study.covariates.numeric, *study.covariates.categorical)
     extra = {f"column:{c}": patients[c] for c in others}
     if study.split.site:
@@ -298,7 +304,7 @@ def _build(
     )
     cohort = cohort.noted("in the cohort table", "")
     if slide in table.columns and (blank := table.loc[is_blank(table[slide]), patient].tolist()):
-        reason = f"{len(blank)} rows without a slide id"
+        reason = f"{plural(len(blank), 'row')} without a slide id"
         gone = tuple((p, "(no slide id)", "rows with a slide id", reason) for p in blank)
         cohort = replace(cohort, lost=gone).noted("rows with a slide id", reason)
     notes += _entry_note(study, outcome)
@@ -312,17 +318,17 @@ def _build(
     cohort = cohort.keep(
         patients.index[~missing],
         "with an outcome",
-        f"{int(missing.sum())} patients without {' or '.join(study.endpoint.columns)}",
+        f"{plural(int(missing.sum()), 'patient')} without {' or '.join(study.endpoint.columns)}",
     )
     cohort = cohort.keep(
         patients.index[~missing & ~invalid],
         "with a time above zero",
-        f"{int(invalid.sum())} patients whose follow-up time is zero or negative",
+        f"{plural(int(invalid.sum()), 'patient')} whose follow-up time is zero or negative",
     )
     if study.on_missing.covariate == "drop":
         names = [*study.covariates.numeric, *study.covariates.categorical]
         empty = cohort.patients[[f"column:{c}" for c in names]].apply(is_blank).any(axis=1)
-        reason = f"{int(empty.sum())} patients without {' or '.join(names)}"
+        reason = f"{plural(int(empty.sum()), 'patient')} without {' or '.join(names)}"
         cohort = cohort.keep(cohort.patients.index[~empty], "with every covariate", reason)
     return cohort
 
@@ -354,7 +360,7 @@ def _without_invalid_times(
             continue
         low = pd.to_numeric(patients[column], errors="coerce") <= 0
         if low.any() and endpoint is not study.endpoint:
-            who = f"{int(low.sum())} patients whose time is zero or negative"
+            who = f"{plural(int(low.sum()), 'patient')} whose time is zero or negative"
             notes.append(f"endpoint {endpoint.label!r} is not evaluated in {who}")
         patients = patients.assign(**{column: patients[column].where(~low, "")})
         invalid |= low if endpoint is study.endpoint else False

@@ -21,6 +21,7 @@ from outcome.commands.console import (
     progress_bars,
     say,
 )
+from outcome.counting import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,16 +80,19 @@ def fit(
     """
     from outcome import Study
     from outcome.pipeline.fit_model import fit as fit_model
+    from outcome.pipeline.prepare import default_folder
 
     read = Study.read(study, set_ or [])
-    folder = out or Path("reports") / f"{read.name}-bundle"
+    folder = out or default_folder(read, "-bundle")
     with progress_bars() as progress:
         bundle = fit_model(
             read, arm=arm, without_fold=without_fold, out=folder, run=run, jobs=jobs,
             device=device, cache=cache, progress=progress,
         )  # fmt: skip
     facts = bundle.facts
-    typer.echo(f"arm {bundle.arm.name}: {facts['patients']} patients, {facts['events']} events")
+    typer.echo(
+        f"arm {bundle.arm.name}: {plural(facts['patients'], 'patient')}, {facts['events']} events"
+    )
     if not facts["performance"]:
         say([], ["no cross-validated run of this arm was found, so its performance is unknown"])
     typer.echo(f"bundle: {folder} (read {folder / 'MODEL_CARD.md'})")
@@ -124,7 +128,7 @@ def predict(
     groups = found.table["risk_group"].value_counts()
     typer.echo("; ".join(f"{name}: {n}" for name, n in groups.items()))
     say([], found.warnings)
-    typer.echo(f"{len(found.table)} patients: {out}")
+    typer.echo(f"{plural(len(found.table), 'patient')}: {out}")
 
 
 def validate(

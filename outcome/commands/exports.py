@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from outcome.commands.console import Cache, Jobs, progress_bars
+from outcome.counting import plural
 
 
 def export(
@@ -41,4 +42,4 @@ def export(
             source, out, to, cache=cache, jobs=jobs or os.cpu_count() or 1,
             progress=lambda done, total: progress("packing", done, total),
         )  # fmt: skip
-    typer.echo(f"{slides} slides: {out}")
+    typer.echo(f"{plural(slides, 'slide')}: {out}")

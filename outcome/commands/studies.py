@@ -98,6 +98,7 @@ def run(
     from outcome import Study
     from outcome import run as run_study
     from outcome.errors import InputError
+    from outcome.pipeline.prepare import default_folder
     from outcome.tracking.trackers import check_trackers, log_run
 
     further = permutations or permute_inputs or save_vectors or log_to
@@ -111,10 +112,11 @@ def run(
             )
         _train_together(study, set_ or [], out, device, cache)
         return
+    if permute_inputs and not permutations:
+        raise InputError("--permute-inputs: the number is missing. To do: add --permutations 199")
     check_trackers(log_to or ())
     read = Study.read(study, set_ or [])
-    folder = out or Path("reports") / read.name
-    typer.echo(f"run folder: {folder}")
+    folder = out or default_folder(read)
     if shard:
         _run_shard(read, shard, folder, jobs, device, cache)
         return
@@ -207,7 +209,8 @@ def check(
     checked = check_study(read, study_data)
     scan = checked.scan
     print_table(
-        f"Leak probes ({scan.metric} out of fold; the interval wholly above the bound is severe)",
+        f"Leak probes ({scan.metric} out of fold; severe only if the whole interval is above the "
+        "bound; an empty cell means no finding)",
         ["probe", "estimate", "95% interval", "bound", "found"],
         [
             [p.name, f"{p.accuracy.value:.3f}", f"{p.accuracy.lower:.3f} to {p.accuracy.upper:.3f}",

@@ -16,6 +16,7 @@ from outcome.commands.console import (
     TimeColumn,
     parse_event_codes,
 )
+from outcome.counting import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,10 @@ def init(
     ] = None,
     out: Annotated[Path, typer.Option(help="The study file to write.")] = Path("study.yaml"),
     name: NewName = "",
-    reports: Annotated[Path | None, typer.Option(help="HDF5 file of report vectors.")] = None,
+    reports: Annotated[
+        Path | None,
+        typer.Option(help="HDF5 file of report vectors; or report texts: a table, or a folder."),
+    ] = None,
     patient: PatientColumn = "",
     slide: Annotated[str, typer.Option(help="Column of slide ids.")] = "",
     time: TimeColumn = "",
@@ -76,7 +80,7 @@ def init(
         first = first_readable(list(found.files.values())[:5])
         what = f", {first.layout}, {first.features.shape[1]} numbers a vector" if first else ""
         encoder = f", encoder {first.encoder}" if first and first.encoder else ""
-        typer.echo(f"features: {len(files)} slides{what}{encoder}")
+        typer.echo(f"features: {plural(len(files), 'slide')}{what}{encoder}")
         _say_all([*found.notes, *describe_tcga(tcga_kinds(files))])
     given = {
         "patient": patient, "slide": slide, "time": time, "event": event, "label": label,
@@ -183,6 +187,12 @@ def _print_guesses(found: Guesses) -> None:
         if column:
             reason = f"  ({found.reasons[role]})" if role in found.reasons else ""
             typer.echo(f"guess: {role}: {column}{reason}")
+    if found.unused:
+        shown = ", ".join(found.unused[:10]) + (" ..." if len(found.unused) > 10 else "")
+        typer.echo(
+            f"note: not used: {shown}. Add a column that is known at the time of prediction under "
+            "`covariates`"
+        )
     if found.event and not found.codes:
         meaning = "censored" if found.censored else "event"
         typer.echo(f"guess: 1 in {found.event} means {meaning}; correct the study file if not")
@@ -203,7 +213,9 @@ def _codes(text: str, found: Guesses) -> dict[str, int]:
     if codes and not found.event:
         raise InputError(
             "--event-codes: no columns of follow-up were recognised. To do: name them with --time "
-            "and --event (or a label with --label)"
+            "and --event (or a label with --label). For follow-up from dates, write `time: {from: "
+            "diagnosis_date, to: [death_date, last_contact_date]}` under `endpoint` of the study "
+            "file"
         )
     if codes and (missing := [c for c in found.codes if c not in codes]):
         raise InputError(f"--event-codes: {found.event!r} also contains {', '.join(missing[:5])}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -35,6 +36,7 @@ __all__ = [
 
 FEWEST_PERMUTATIONS = 199
 OUTCOMES = "outcomes"
+INPUTS = ("image", "report", "clinical")
 
 
 def check_permutations(study: Study, n: int, inputs: Sequence[str]) -> None:
@@ -61,8 +63,12 @@ def check_permutations(study: Study, n: int, inputs: Sequence[str]) -> None:
     used = sorted({i for arm in study.arms for i in arm.inputs})
     for name in inputs:
         have = [name in arm.inputs for arm in study.arms]
-        if name not in ("image", "report", "clinical"):
-            problems.add(f"there is no input {name!r}", remedy="use image, report or clinical")
+        if name not in INPUTS:
+            close = get_close_matches(name, INPUTS, n=1)
+            problems.add(
+                f"there is no input {name!r}",
+                remedy=f"write {close[0]}" if close else "use image, report or clinical",
+            )
         elif not any(have):
             problems.add(
                 f"no arm has the input {name!r}", remedy=f"the arms have {', '.join(used)}"

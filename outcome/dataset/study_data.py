@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from outcome.cohort import Cohort, Fold, make_folds, read_cohort, whole_fold
+from outcome.counting import plural
 from outcome.embeddings.patches.join import join_packed, join_slides
 from outcome.embeddings.patches.packed_store import Packed, PackedStore
 from outcome.embeddings.reports.study_texts import study_texts
@@ -329,15 +330,14 @@ def _redactions(study: Study) -> list[str]:
 def _reports_in_flow(study: Study, cohort: Cohort, reports: Reports, notes: list[str]) -> Cohort:
     if reports.unmatched:
         notes.append(
-            f"{reports.unmatched} reports do not belong to a patient of the cohort table and are "
-            "not used"
+            f"{plural(reports.unmatched, 'report')} without a patient in the cohort table, not used"
         )
     without = [p for p in cohort.patients.index if p not in reports.rows]
     if not without:
         return cohort
     if study.on_missing.report == "drop":
         kept = [p for p in cohort.patients.index if p in reports.rows]
-        reason = f"{len(without)} patients without a report"
+        reason = f"{plural(len(without), 'patient')} without a report"
         return cohort.keep(kept, "patients with a report", reason)
     notes.append(
         f"{len(without)} of {len(cohort.patients)} patients have no report. They are kept; the "
@@ -352,7 +352,9 @@ def _in_a_fold(study: Study, cohort: Cohort, folds: Sequence[Fold]) -> Cohort:
         return cohort
     used = {p for fold in folds for p in (*fold.test, *fold.development)}
     kept = [p for p in cohort.patients.index if p in used]
-    reason = f"{len(cohort.patients) - len(kept)} patients not in any fold of the given split"
+    reason = (
+        f"{plural(len(cohort.patients) - len(kept), 'patient')} not in any fold of the given split"
+    )
     return cohort.keep(kept, "in a fold", reason)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from outcome.pipeline.prepare import note_finished, start
+from outcome.pipeline.prepare import default_folder, note_finished, start
 from outcome.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from outcome.study import Study
 
 __all__ = ["run_shard", "train_together"]
+
+LOGGER = logging.getLogger("outcome")
 
 
 def run_shard(
@@ -49,12 +52,13 @@ def run_shard(
     from outcome.run_folder.log import RunLog
 
     part = Shard.parse(shard)
-    folder = Path(out) if out is not None else Path("reports") / study.name
+    folder = Path(out) if out is not None else default_folder(study)
     with RunLog(command) as log:
         progress = log.following(progress)
         grid, workers = start(
             study, folder, jobs=jobs, device=device, cache=cache, progress=progress
         )
+        LOGGER.info(f"run folder: {folder}")
         claim(folder, study)
         # A separate file: in one file, lines of several machines would be mixed.
         log.open(folder / f"run-{part.number}-of-{part.of}.log")
@@ -102,7 +106,7 @@ def train_together(
     from outcome.training.data_parallel import Ranks, device_of_rank
 
     end_with_parent()
-    folder = Path(out) if out is not None else Path("reports") / study.name
+    folder = Path(out) if out is not None else default_folder(study)
     device = device_of_rank(device)
     with Ranks.joined() as ranks, RunLog(command) as log:
         if ranks.first:

@@ -75,6 +75,7 @@ def attention(
     from outcome.bundle.new_patients import as_study, read_new_patients
     from outcome.bundle.serialization import as_bundle
     from outcome.explain.explanation import explain
+    from outcome.pipeline.prepare import default_folder
 
     model = as_bundle(bundle, allow_import=allow_import)
     read = as_study(model, study, patches, reports)
@@ -84,7 +85,7 @@ def attention(
         cohort,
         slides=slides,
         patients=patients,
-        out=Path(out) if out is not None else Path("reports") / f"{read.name}-attention",
+        out=Path(out) if out is not None else default_folder(read, "-attention"),
         top=top,
         images=None if images is None else Path(images),
         seed=seed,

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from outcome.errors import CohortError, Problems, StudyError
-from outcome.pipeline.prepare import processes
+from outcome.pipeline.prepare import default_folder, processes
 from outcome.progress import Progress, as_progress
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def fit(
     from outcome.embeddings.patches.packed_store import default_cache
 
     chosen = choose_arm(study, arm)
-    folder = Path(out) if out is not None else Path("reports") / f"{study.name}-bundle"
+    folder = Path(out) if out is not None else default_folder(study, "-bundle")
     check_place(folder)
     device = choose_device(device)
     receive = as_progress(progress)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from outcome.run_folder.log import RunLog
     from outcome.study import Study
 
-__all__ = ["note_finished", "processes", "start"]
+__all__ = ["default_folder", "note_finished", "processes", "start"]
 
 LOGGER = logging.getLogger("outcome")
 
@@ -82,6 +82,29 @@ def start(
     workers = DaskCluster(cluster)
     workers.check()
     return grid, workers
+
+
+def default_folder(study: Study, suffix: str = "") -> Path:
+    """Return the folder of results if none is given: `reports/<name>`.
+
+    Raises
+    ------
+    RunFolderError
+        The folder `reports` contains inputs of the study, e.g. its report texts.
+    """
+    from outcome.errors import RunFolderError
+    from outcome.study import ReportTexts
+
+    results = Path("reports")
+    reports = study.embeddings.reports
+    texts = reports.texts if isinstance(reports, ReportTexts) else reports
+    inputs = [*(study.embeddings.patches or ()), *([texts] if texts is not None else [])]
+    if any(place.is_dir() and place.resolve() == results.resolve() for place in inputs):
+        raise RunFolderError(
+            f"results would be written to {results / study.name}{suffix}, but {results}/ contains "
+            "inputs of this study. To do: give another folder with `out=`"
+        )
+    return results / f"{study.name}{suffix}"
 
 
 def note_finished(grid: Grid, log: RunLog) -> int:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from outcome.pipeline.prepare import note_finished, processes, start
+from outcome.pipeline.prepare import default_folder, note_finished, processes, start
 from outcome.pipeline.study_evaluation import N_RESAMPLES, evaluate_run, inner_scores_table
 from outcome.progress import Progress, as_progress
 
@@ -192,7 +192,7 @@ def run(
     started = monotonic()
     _check_arguments(study, cohort, jobs)
     check_permutations(study, permutations, permute_inputs)
-    folder = Path(out) if out is not None else Path("reports") / study.name
+    folder = Path(out) if out is not None else default_folder(study)
     with RunLog(command) as log:
         progress = log.following(as_progress(progress))
         grid, workers = start(
@@ -206,6 +206,7 @@ def run(
             save_vectors=save_vectors,
             progress=progress,
         )
+        LOGGER.info(f"run folder: {folder}")
         checked = check_study(study, grid.study_data)
         for warning in checked.warnings:
             LOGGER.warning(warning)

@@ -99,11 +99,12 @@ def validate(
     from outcome.bundle.new_patients import as_study, read_new_patients
     from outcome.bundle.predict import prediction_table, score_patients, training_patients
     from outcome.bundle.serialization import as_bundle
+    from outcome.pipeline.prepare import default_folder
     from outcome.pipeline.write_validation import check_folder, write_validation
 
     model = as_bundle(bundle, allow_import=allow_import)
     read = as_study(model, study)
-    folder = Path(out) if out is not None else Path("reports") / f"{read.name}-validation"
+    folder = Path(out) if out is not None else default_folder(read, "-validation")
     check_folder(folder)
     patients = read_new_patients(model, read, cache, with_outcomes=True)
     patients, notes = check_endpoint(model, patients)

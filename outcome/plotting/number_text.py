@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from outcome.counting import plural
+
 __all__ = [
     "MINUS",
     "NOTHING",
@@ -114,17 +116,6 @@ def p_number(value: Any) -> str:
     ('0.03', '< 0.001')
     """
     return p_value(value).removeprefix("p ").removeprefix("= ")
-
-
-def plural(count: int, noun: str, several: str = "") -> str:
-    """Count something in words.
-
-    Examples
-    --------
-    >>> plural(1, "patient"), plural(1200, "patient"), plural(2, "study", "studies")
-    ('1 patient', '1,200 patients', '2 studies')
-    """
-    return f"{count:,} {noun if count == 1 else several or noun + 's'}"
 
 
 def as_float(value: Any) -> float:

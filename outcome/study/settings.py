@@ -81,7 +81,7 @@ class Arm(Section):
         return self
 
 
-SplitLayout = Literal["auto", "outcome", "patho-bench", "panther", "mcat", "clam"]
+SplitLayout = Literal["auto", "outcome", "table", "patho-bench", "panther", "mcat", "clam"]
 
 
 class Split(Section):

@@ -13,6 +13,7 @@ import pandas as pd
 from outcome.tables.missing import is_missing
 
 __all__ = [
+    "DEATH",
     "EVENT",
     "NO_TIME",
     "SURVIVAL",
@@ -53,6 +54,7 @@ UNITS = {
     "months": r"\bmonths?\b|\bmo\b|\bmos\b",
     "years": r"\byears?\b|\byrs?\b",
 }
+DEATH = re.compile(r"death|died|deceased|exitus", re.IGNORECASE)
 VITAL = re.compile(r"vital|\bstatus\b|\bdead\b|death|died|deceased|\balive\b|surviv", re.IGNORECASE)
 SURVIVAL_PROBABILITY = re.compile(
     r"(surv\w*|\bos\b|\bs\b) ?(prob\w*|chance)|prob\w* (of )?surv|^surv(ival)?( (score|pred\w*))?$"

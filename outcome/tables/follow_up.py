@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from outcome.errors import Problems
-from outcome.tables.dates import DAYS_PER, DateOrder, parse_dates
+from outcome.tables.dates import DAYS_PER, DateOrder, is_incomplete_date, parse_dates
 from outcome.tables.missing import is_missing
 
 __all__ = ["COLUMN", "PARTS", "FollowUp", "Time"]
@@ -50,6 +50,12 @@ class FollowUp(BaseModel):
         return f"{self.origin} to {ends}" if self.origin else ends
 
     @property
+    def described(self) -> str:
+        """The columns in words, for messages about a computed time."""
+        ends = " or ".join(map(repr, self.to))
+        return f"follow-up from {self.origin!r} to {ends}" if self.origin else f"column {ends}"
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Columns that the cohort table must have."""
         return (*([self.origin] if self.origin else []), *self.to)
@@ -81,14 +87,25 @@ class FollowUp(BaseModel):
 
     def _read(self, column: pd.Series, places: Sequence[str], problems: Problems) -> pd.Series:
         found = parse_dates(column, self.dates)
-        bad = (found.isna() & ~is_missing(column)).to_numpy()
-        if bad.any():
-            values = column.to_numpy()
-            problems.add(
-                f"column {column.name!r} is not a date",
-                [f"{places[i]} ({values[i]!r})" for i in np.flatnonzero(bad).tolist()],
-                "write 2014-03-31, or set `dates: day-first` (or month-first) under `time`",
-            )
+        values = column.to_numpy()
+        bad = np.flatnonzero((found.isna() & ~is_missing(column)).to_numpy()).tolist()
+        incomplete = [i for i in bad if is_incomplete_date(str(values[i]))]
+        order = (
+            "set `dates: day-first` (or month-first) under `time`"
+            if self.dates == "iso"
+            else f"correct `dates: {self.dates}` under `time`"
+        )
+        for what, rows, remedy in (
+            ("is not a complete date", incomplete, "write day, month and year, or leave it empty"),
+            (
+                "is not a date",
+                [i for i in bad if i not in set(incomplete)],
+                f"write 2014-03-31, or {order}",
+            ),
+        ):
+            if rows:
+                seen = [f"{places[i]} ({values[i]!r})" for i in rows]
+                problems.add(f"column {column.name!r} {what}", seen, remedy)
         return found
 
 

@@ -67,7 +67,7 @@ def test_a_code_that_is_not_declared_is_missing(tmp_path, word):
     cohort, problems = read(tmp_path, table)
     assert not problems
     assert counts(cohort) == (N - 1, N // 2)
-    assert cohort.flow[-1].reason == "1 patients without os_months or os_event"
+    assert cohort.flow[-1].reason == "1 patient without os_months or os_event"
     assert [word in note for note in cohort.notes] == [True] * bool(word)
 
 
@@ -163,7 +163,7 @@ def test_times_of_zero_or_less_are_refused_or_dropped_and_counted(tmp_path, low)
     assert [(s.step, s.patients) for s in cohort.flow[-2:]] == [
         ("with an outcome", N - 1), ("with a time above zero", N - 2)
     ]  # fmt: skip
-    assert "1 patients" in cohort.flow[-1].reason
+    assert "1 patient " in cohort.flow[-1].reason
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_follow_up_is_computed_from_dates(tmp_path):
 def test_dates_before_the_start_are_negative_times(tmp_path):
     time = {"from": "last", "to": "dx"}
     _, problems = read(tmp_path, DATES, endpoint={"time": time, "unit": "days"})
-    assert "'last to dx' is zero or negative" in problems.message()
+    assert "follow-up from 'last' to 'dx' is zero or negative" in problems.message()
 
 
 def test_a_date_column_that_is_absent_is_named(tmp_path):

@@ -164,7 +164,7 @@ def test_given_folds_are_the_folds(tmp_path):
     assert [len(f.test) for f in folds] == [30, 30, 30]
     assert [len(f.development) for f in folds] == [70, 70, 70]
     assert not set(people[100:]) & {p for f in folds for p in f.development}
-    assert "3 folds are read" in notes[0]
+    assert "3 folds read" in notes[0]
 
 
 def test_files_and_drawn_folds_contradict_each_other():
@@ -192,3 +192,20 @@ def test_a_fold_that_tests_nobody_of_the_cohort_is_refused(tmp_path):
         CohortError, match=r"fold 0: no patient of its test set .* \(it contains else"
     ):
         read_split_files(tmp_path, "mcat", frozenset(PATIENTS), {})
+
+
+def test_a_plain_table_of_folds(tmp_path):
+    path = tmp_path / "folds.csv"
+    rows = [(p, k) for k, test in enumerate(FOLDS) for p in test]
+    table = pd.DataFrame(rows, columns=["patient", "fold"])
+    table.loc[0, "fold"] = -1
+    table.to_csv(path, index=False)
+    folds, notes = read_split_files(path, "auto", PATIENTS, SLIDES)
+    assert [f.name for f in folds] == ["0", "1", "2"]
+    assert {f.repeat for f in folds} == {0}
+    assert folds[0].test == frozenset(FOLDS[0][1:])
+    assert folds[0].development == frozenset([*FOLDS[1], *FOLDS[2]])
+    assert notes[0] == "3 folds read from folds.csv (table)"
+    pd.concat([table, table.assign(fold=2)]).to_csv(path, index=False)
+    with pytest.raises(CohortError, match=r"7 ids in several folds, e\.g\. 002, 003"):
+        read_split_files(path, "auto", PATIENTS, SLIDES)

@@ -410,12 +410,12 @@ def test_what_is_no_error_is_told_and_counted(study, outcome, tmp_path):
         file["nobody"] = np.ones((2, 32))
     done = outcome("check", study.path, "--out", tmp_path / "out")
     assert done.code == 0, done.err
-    assert "1 feature files do not belong to a slide of the cohort table" in done.out
-    assert "1 reports do not belong to a patient" in done.out
+    assert "1 feature file without a slide in the cohort table" in done.out
+    assert "1 report without a patient in the cohort table" in done.out
     assert "patients have no report. They are kept" in done.out
     flow = pd.read_csv(tmp_path / "out" / "cohort_flow.csv")
     assert flow["patients"].tolist() == [24, 23]
-    assert flow["reason"].iloc[1] == "1 patients without os_days or os_event"
+    assert flow["reason"].iloc[1] == "1 patient without os_days or os_event"
     lost = pd.read_csv(tmp_path / "out" / "cohort_lost.csv")
     assert lost["patient_id"].tolist() == [table["patient_id"].iloc[0]]
 
@@ -445,7 +445,7 @@ def test_a_row_without_a_slide_id_is_counted(study, outcome, tmp_path):
     assert done.code == 0, done.err
     lost = pd.read_csv(tmp_path / "out" / "cohort_lost.csv")
     assert lost["patient_id"].tolist() == [table.loc[row, "patient_id"]]
-    assert lost["reason"].tolist() == ["1 rows without a slide id"]
+    assert lost["reason"].tolist() == ["1 row without a slide id"]
     flow = pd.read_csv(tmp_path / "out" / "cohort_flow.csv")
     assert flow["step"].tolist()[:2] == ["in the cohort table", "rows with a slide id"]
 

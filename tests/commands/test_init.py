@@ -260,3 +260,48 @@ def test_a_folder_is_no_study_file(tmp_path, outcome):
     assert f"give {tmp_path / 'study.yaml'}" in done.err
     (tmp_path / "manifest.json").write_text("{}")
     assert "an earlier run" in outcome("run", tmp_path).err
+
+
+def test_an_incomplete_date_does_not_hide_a_column_of_dates(tmp_path, outcome):
+    table = pd.concat([FOLLOWED] * 2, ignore_index=True)
+    table["Patient ID"] = [f"P{i}" for i in range(16)]
+    table.loc[1, "Date of last follow-up"] = "2015"
+    table["pT"], table["Sex"] = ["T1", "T2"] * 8, ["m", "M", "f", "f"] * 4
+    study, done = drafted(tmp_path, outcome, table, "--event-codes", "Alive=0,Dead=1")
+    assert study["endpoint"]["time"] == DATES
+    assert "'Date of last follow-up' is not a complete date: 1, e.g. P1 in line 3 ('2015')" in (
+        done.out
+    )
+    assert "note: not used: pT. Add a column" in done.out
+    assert "column 'Sex': 'M' and 'm' are different levels" in done.out
+
+
+def test_an_event_without_a_time_is_refused(tmp_path, outcome):
+    pd.DataFrame({"case_id": list("abcd"), "Alive?": ["yes", "no"] * 2}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    out = tmp_path / "study.yaml"
+    done = outcome(
+        "init", tmp_path / "t.csv", "--out", out, "--event", "Alive?", "--event-codes", "yes=0,no=1"
+    )
+    assert done.code == 2
+    assert "`time: {from: diagnosis_date, to: [death_date, last_contact_date]}`" in done.err
+    assert not out.exists()
+
+
+def test_a_folder_of_report_texts(tmp_path, outcome):
+    (tmp_path / "reports").mkdir()
+    for i in range(8):
+        (tmp_path / "reports" / f"P{i}.txt").write_text("margins free")
+    study, _ = drafted(tmp_path, outcome, FOLLOWED, "--reports", tmp_path / "reports")
+    assert study["embeddings"] == {"reports": {"texts": "reports"}}
+
+
+def test_the_header_names_the_table_that_the_study_reads(tmp_path, outcome):
+    (tmp_path / "features").mkdir()
+    for i in range(8):
+        with h5py.File(tmp_path / "features" / f"P{i}_1.h5", "w") as file:
+            file["features"] = np.ones((2, 6), np.float32)
+    drafted(tmp_path, outcome, FOLLOWED.assign(x=1), tmp_path / "features")
+    text = (tmp_path / "study.yaml").read_text()
+    assert "# The study reads cohort.csv, a copy of t.csv made by `outcome init`. Correct" in text

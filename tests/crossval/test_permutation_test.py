@@ -116,6 +116,7 @@ def test_an_input_that_decides_the_outcome_is_found(study, study_data):
         (20, [], "at least 199"),
         (0, ["report"], "at least 199"),
         (199, ["genes"], "there is no input 'genes'"),
+        (199, ["reports"], "there is no input 'reports'. To do: write report"),
         (199, ["image"], "every arm has the input 'image'"),
     ],
 )

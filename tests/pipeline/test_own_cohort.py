@@ -102,7 +102,7 @@ def test_one_published_split_and_who_is_in_no_fold(fresh, outcome, edit, tmp_pat
     assert lost["step"].unique().tolist() == ["in a fold"]
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert manifest["split"]["source"] == "read from splits"
-    assert "1 folds are read from splits (mcat)" in done.out
+    assert "1 fold read from splits (mcat)" in done.out
 
 
 def test_splits_of_a_run_are_splits_of_another(fresh, outcome, tmp_path, edit):

@@ -13,6 +13,7 @@ import pandas as pd
 from outcome.cohort.drafting.endpoint_section import UNDECLARED
 from outcome.cohort.split_files import GivenFold
 from outcome.cohort.table import Cohort, read_cohort
+from outcome.counting import plural
 from outcome.errors import InputError, Problems
 from outcome.study import Study
 from outcome.yamlfile import dump_yaml
@@ -108,8 +109,8 @@ def counts(cohort: Cohort) -> str:
     known = cohort.outcome.notna()
     events = int(cohort.outcome[known].sum())
     word = "events" if "event" in cohort.patients else "positive patients"
-    slides = f", {len(cohort.slides)} slides" if len(cohort.slides) else ""
-    return f"{len(cohort.patients)} patients{slides}, {events} {word}"
+    slides = f", {plural(len(cohort.slides), 'slide')}" if len(cohort.slides) else ""
+    return f"{plural(len(cohort.patients), 'patient')}{slides}, {events} {word}"
 
 
 def _problems(path: Path, spec: Mapping[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ import pandas as pd
 from outcome.errors import CohortError
 from outcome.tables.codes import canonical_code
 from outcome.tables.column_names import (
+    DEATH,
     EVENT,
     NO_TIME,
     SURVIVAL,
@@ -43,7 +44,6 @@ CATEGORICAL = re.compile(
 TRAINING = frozenset({"train", "training"})
 ROLES = TRAINING | {"val", "valid", "validation", "tune", "dev", "development"}
 ROLES |= {"test", "testing", "holdout"}
-DEATH = re.compile(r"death|died|deceased|exitus", re.IGNORECASE)
 LAST = re.compile(
     r"\blast\b|follow ?up|\bfu\b|\b(last|latest) (contact|seen|visit|alive)|censor", re.IGNORECASE
 )
@@ -74,6 +74,8 @@ class Guesses:
     codes : tuple of str
         Codes of `event`, or of `label`, that must be declared because they are not 0 and 1.
     folds, numeric, categorical : tuple of str
+    unused : tuple of str
+        Further columns that are neither empty nor dates.
     reasons : mapping of role to str
     """
 
@@ -89,6 +91,7 @@ class Guesses:
     folds: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -122,6 +125,13 @@ def guess(
     event = label = ""
     if "label" not in given:
         time, event = _follow_up(table, given, taken, reasons)
+    if "event" in given and not time:
+        raise CohortError(
+            f"no column of follow-up times, and no dates of the beginning and end of follow-up, "
+            f"were recognised for the event {given['event']!r}. To do: name the column of times "
+            "with `time=`; for dates, write a study file with `time: {from: diagnosis_date, to: "
+            "[death_date, last_contact_date]}` under `endpoint`"
+        )
     if not (time and event):
         time = event = ""
         label = given.get("label") or _label(table, taken)
@@ -135,6 +145,8 @@ def guess(
     )
     unit = given.get("unit") or (unit_of(table, time, reasons) if time else "days")
     taken |= {*_names(time), event, label}
+    numeric = tuple(c for c in _columns(table) if c not in taken and _is_number(table, c, NUMERIC))
+    categorical = _categories(table, taken)
     return Guesses(
         patient=patient,
         slide="" if slide == patient else slide,
@@ -146,10 +158,15 @@ def guess(
         codes=() if set(codes) <= {"0", "1"} else tuple(codes),
         site=site,
         folds=folds,
-        numeric=tuple(
-            c for c in _columns(table) if c not in taken and _is_number(table, c, NUMERIC)
+        numeric=numeric,
+        categorical=categorical,
+        unused=tuple(
+            c
+            for c in _columns(table)
+            if c not in {*taken, *numeric, *categorical}
+            and not is_missing(table[c]).all()
+            and not looks_like_dates(table[c])
         ),
-        categorical=_categories(table, taken),
         reasons=reasons,
     )
 

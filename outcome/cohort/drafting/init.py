@@ -16,6 +16,8 @@ from outcome.cohort.drafting.slides_of_patients import with_slides
 
 __all__ = ["draft_init"]
 
+HDF5 = (".h5", ".hdf5")
+
 
 def draft_init(
     table: pd.DataFrame,
@@ -63,7 +65,9 @@ def draft_init(
         places = [relative(f, out.parent) for f in folders]
         embeddings["patches"] = places[0] if len(places) == 1 else places
     if reports is not None:
-        embeddings["reports"] = relative(reports, out.parent)
+        place = relative(reports, out.parent)
+        vectors = reports.is_file() and reports.suffix.lower() in HDF5
+        embeddings["reports"] = place if vectors else {"texts": place}
     study["embeddings"] = embeddings or {"patches": "features/"}
     inputs = [*(["image"] if folders or not reports else []), *(["report"] if reports else [])]
     covariates = {"numeric": list(guesses.numeric), "categorical": list(guesses.categorical)}
@@ -77,7 +81,13 @@ def draft_init(
     study["split"] = _split(guesses)
     if slide and not guesses.slide and cohort is not None and (cohort[slide] == "").any():
         study["on_missing"] = {"slide": "drop"}
-    return Draft(study, _comments(guesses, study, folders), cohort, understood=understood)
+    comments = _comments(guesses, study, folders)
+    if cohort is not None:
+        comments["name"] += (
+            f"\nThe study reads {file}, a copy of {path.name} made by `outcome init`. Correct "
+            f"{file}, or\ncorrect {path.name} and run `outcome init` again."
+        )
+    return Draft(study, comments, cohort, understood=understood)
 
 
 def _arms(inputs: Sequence[str]) -> list[str]:

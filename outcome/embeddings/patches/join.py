@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -10,6 +11,7 @@ from uuid import uuid4
 import joblib
 
 from outcome.cohort import Cohort
+from outcome.counting import plural
 from outcome.embeddings.patches.find import Found, SlideFiles, find_slide_files
 from outcome.embeddings.patches.packed_store import Packed, PackedStore
 from outcome.embeddings.patches.tcga import describe_tcga, tcga_kinds
@@ -20,6 +22,8 @@ from outcome.study import Study
 from outcome.tables.ids import join_ids, why_ids_differ
 
 __all__ = ["join_packed", "join_slides", "leave_out_by_barcode", "locate_slides"]
+
+LOGGER = logging.getLogger("outcome")
 
 PACK_HERE = 32
 """Number of slides up to which packing is faster without further processes."""
@@ -130,11 +134,13 @@ def _slide_files(study: Study, cohort: Cohort, notes: list[str], problems: Probl
         return Found({})
     notes += found.notes
     known = join_ids(found.files, cohort.named)
-    if unmatched := len(found.files) - len(known):
+    if unmatched := sorted(set(found.files) - set(known)):
         notes.append(
-            f"{unmatched} feature files do not belong to a slide of the cohort table and are not "
+            f"{plural(len(unmatched), 'feature file')} without a slide in the cohort table, not "
             "used"
         )
+        # Only on the terminal and in run.log: the page shows no ids.
+        LOGGER.info(f"feature files without a slide, e.g. {', '.join(unmatched[:3])}")
     return found
 
 
@@ -179,7 +185,9 @@ def _link(
     files = {s: found.files[s] for s in wanted if s in found.files}
     if found.files:
         cohort = cohort.keep_slides(
-            list(files), "slides with a feature file", f"{len(missing)} slides without a file"
+            list(files),
+            "slides with a feature file",
+            f"{plural(len(missing), 'slide')} without a file",
         )
     return cohort, files
 
@@ -272,7 +280,9 @@ def _by_patient(
     if empty:
         kept = [s for s in cohort.slides["slide_id"] if s not in set(empty)]
         cohort = cohort.keep_slides(
-            kept, "slides with at least one patch", f"{len(empty)} slides without any patch"
+            kept,
+            "slides with at least one patch",
+            f"{plural(len(empty), 'slide')} without any patch",
         )
     slides = {
         str(patient): tuple(packed[s] for s in rows["slide_id"] if s in packed)
@@ -293,5 +303,5 @@ def _by_patient(
             "add their slides, or set `on_missing: {slide: drop}`",
         )
     kept = [p for p in cohort.patients.index if slides.get(p)]
-    reason = f"{len(without)} patients without any usable slide"
+    reason = f"{plural(len(without), 'patient')} without any usable slide"
     return cohort.keep(kept, "patients with a slide", reason), slides

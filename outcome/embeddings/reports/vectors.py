@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outcome.cohort import Cohort
+from outcome.counting import plural
 from outcome.embeddings.patches.packed_store import PackedStore
 from outcome.embeddings.reports.tfidf import TextReports, report_chunks
 from outcome.errors import EmbeddingError, Problems
@@ -148,6 +149,20 @@ def _texts(source: ReportTexts, study: Study, cohort: Cohort) -> TextReports:
     return TextReports(source, study.columns.patient, rows, unmatched)
 
 
+def _not_a_file(path: Path) -> str:
+    """Return why a path is not a file; empty if it is one."""
+    if path.is_file():
+        return ""
+    if not path.is_dir():
+        return f"there is no file {path}"
+    if texts := sum(p.suffix.lower() == ".txt" for p in path.iterdir()):
+        return (
+            f"{path.name} is a folder of {plural(texts, '.txt file')}. To do: write `reports: "
+            f"{{texts: {path.name}}}`"
+        )
+    return f"{path} is a folder, not an HDF5 file of vectors"
+
+
 def _read_vectors(
     path: Path, cohort: Cohort, store: PackedStore, problems: Problems
 ) -> VectorReports | None:
@@ -162,8 +177,8 @@ def _read_vectors(
     -----
     A patient without a dataset, or with an empty dataset, has no report.
     """
-    if not path.is_file():
-        problems.add(f"embeddings.reports: there is no file {path}")
+    if reason := _not_a_file(path):
+        problems.add(f"embeddings.reports: {reason}")
         return None
     wanted = frozenset(cohort.patients.index)
     vectors: dict[str, NDArray[np.float32]] = {}
