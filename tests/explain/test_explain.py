@@ -355,7 +355,7 @@ def test_the_command_writes_attention_into_lazyslide_stores(planted, tmp_path, r
     assert "already has a table 'outcome_image', which is not overwritten" in again.err
     done = attention("d", "copy", "--patches", study.embeddings.patches[0])
     assert done.code == 0, done.err
-    assert "its vectors are not in a LazySlide store: no table" in done.out + done.err
+    assert "no table, because its vectors are not in a LazySlide store" in done.out + done.err
 
 
 @pytest.mark.parametrize(

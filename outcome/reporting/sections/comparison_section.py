@@ -73,10 +73,9 @@ def _about_p(run: Run) -> str:
         return ""
     return (
         "Interval and p come from the same t test. It asks whether the fitted models of the two "
-        "arms differ on new patients, on average over the folds. Every patient tests one model "
-        "and trains the others, so the error of the estimated difference depends on the training "
-        "too, and the variance includes this. The columns *_fixed of comparisons.csv treat the "
-        "patients as independent of the models; that test finds differences too often."
+        "arms differ on new patients, on average over the folds; its variance includes the "
+        "variation from training. The columns *_fixed of comparisons.csv treat the patients as "
+        "independent of the models; that test finds differences too often."
     )
 
 

@@ -137,9 +137,8 @@ def _curve_note(run: Run, arm: str) -> str:
     for row in rows[ratios.notna() & (ratios != 1)].to_dict("records") if reference else []:
         value, low, high = (entry(row, k) for k in ("hazard_ratio", "hr_lower", "hr_upper"))
         pair = f"{shorten(str(row['group']), 16, 1)} / {shorten(reference[0], 16, 1)}"
-        said.append(f"{specific}HR {pair} {estimate(value, low, high)}")
-    if said and run.cross_validated:
-        said.append("HR interval too narrow: groups taken as given")
+        given = ", groups as given" if run.cross_validated else ""
+        said.append(f"{specific}HR {pair} {estimate(value, low, high)}{given}")
     p = column(rows, "logrank_p").dropna()
     if note := p_value(p.iloc[0], f"{specific}log-rank p") if len(p) else "":
         said.append(note + _exploratory(run, note))

@@ -24,7 +24,7 @@ FEW_EVENTS = 100
 """Fewer events than this are commonly considered too few to validate a score (Collins et al.
 2016)."""
 
-SELECTED = " As the {} of several values it tends to be too good."
+SELECTED = ", which tends to be too good"
 """Follows the name of the best arm: its interval does not allow for the selection."""
 
 Verdict = Literal["better", "worse", "none", "conflict", "fragile", "unknown"]
@@ -150,12 +150,15 @@ def _how_well(run: Run, main: Metric, rows: pd.DataFrame) -> Answer:
     top = known.iloc[int(place)]
     short = f"{main.label} {estimate(top.estimate, top.lower, top.upper, main.digits)}"
     best = "highest" if main.higher_is_better else "lowest"
-    which = f"For {quote(top.arm)}" + (f", the {best} of {len(rows)} arms" if len(rows) > 1 else "")
-    about = f", in {plural(int(top.n), 'patient')}" if top.n > 0 else ""
+    which = f"For {quote(top.arm)}"
+    if len(rows) > 1:
+        which += f", the {best} of {len(rows)} arms"
+        which += SELECTED if len(known) > 1 else ""
+    about = f"; {plural(int(top.n), 'patient')}" if top.n > 0 else ""
     if top.events >= 0 and about:
-        about += f" with {plural(int(top.events), run.endpoint.word)}"
+        about += f", {plural(int(top.events), run.endpoint.word)}"
     brackets = "; 95% interval in brackets" if np.isfinite(top.lower) else ""
-    said = [f"{which}{about}{brackets}.{SELECTED.format(best) if len(known) > 1 else ''}"]
+    said = [f"{which}{about}{brackets}."]
     if main.chance == 0.5:
         share = round(100 * float(top.estimate))
         said.append(
