@@ -60,8 +60,8 @@ def test_treatment_called_arm_in_a_table_without_folds(trial, outcome, tmp_path)
     assert "analysis is unadjusted, so no conclusion about benefit is possible" in page
     assert "It seems so" not in page[page.index("Does the effect of pembrolizumab depend") :][:400]
     # No sentence is about folds, for there are none; groups are named, with their origin.
-    start = page.index("How to read this page")
-    reading = page[start : page.index("Patients and follow-up", start)]
+    start = page.rindex("How to read this page")  # the first is in the list of contents
+    reading = page[start : page.index("Reporting checklists", start)]
     assert "A part of the patients by their risk score: low, intermediate, high." in reading
     assert "at the tertiles of the risks of the scored patients themselves. This is" in reading
     said = page[: page.index("Reporting checklists", start)].replace("without the column fold", "")
