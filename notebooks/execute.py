@@ -1,6 +1,6 @@
 """Execute notebooks, and keep their outputs small.
 
-`python notebooks/execute.py` runs every notebook beside this script and writes its outputs into it;
+`python notebooks/execute.py` runs every notebook in this folder and writes its outputs into it;
 `python notebooks/execute.py 01*.ipynb` runs some. Needs the extra `[notebooks]`.
 """
 
