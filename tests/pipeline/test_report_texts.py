@@ -166,7 +166,7 @@ def test_reports_of_strangers_are_counted_and_texts_of_nobody_refused(texts, tmp
     frame.loc[len(frame)] = ["somebody else", "A text."]
     frame.to_csv(table, index=False)
     study_data = prepare(Study.read(path), tmp_path / "cache")
-    assert any(n.startswith("1 reports do not belong to a patient") for n in study_data.notes)
+    assert any(n.startswith("1 report without a patient") for n in study_data.notes)
     frame.assign(who="x").to_csv(table, index=False)
     with pytest.raises(CohortError, match="no report of the 60 patients"):
         prepare(Study.read(path), tmp_path / "cache")
