@@ -140,7 +140,8 @@ def fold_data(
     inputs, settings = tuple(inputs), study.training
     rows = [fold.repeat, fold.name, inputs, settings.components, settings.threads]
     rows += [settings.precision, str(scratch.absolute())]
-    rows += [[p, study_data.content(p, inputs)] for p in (*fold.development, *fold.test)]
+    rows += [" ".join([p, *study_data.content(p, inputs)]) for p in fold.development]
+    rows += ["test", *(" ".join([p, *study_data.content(p, inputs)]) for p in fold.test)]
     if "clinical" in inputs:
         rows.append(clinical_rows(study_data, study, fold.development))
     key = hashlib.sha256(json.dumps(rows).encode()).hexdigest()

@@ -283,7 +283,7 @@ def _small_image(image: _Stored) -> Tensor | None:
 
 
 def _key(study_data: StudyData, name: str, patients: Sequence[str], *settings: Any) -> str:
-    rows = [[p, study_data.content(p, [name])] for p in patients]
+    rows = [" ".join([p, *study_data.content(p, [name])]) for p in patients]
     about = [FORMAT, torch.__version__, torch.get_num_threads(), name, *settings, rows]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:24]
 
