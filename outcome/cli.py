@@ -141,7 +141,7 @@ def main() -> None:
             _end(2, f"error: a file or folder cannot be read or written: {error}")
         except KeyboardInterrupt:
             _end(130, "\nstopped; run the same command again to continue")
-        except Exception as error:  # noqa: BLE001 -- shown in full with --verbose
+        except Exception as error:  # noqa: BLE001 - any fault ends with one message
             place = traceback.extract_tb(error.__traceback__)[-1]
             _end(
                 1,

@@ -6,6 +6,8 @@ import runpy
 import signal
 import sys
 
+from outcome.processes import end_with_parent
+
 
 def main(
     program: str,
@@ -15,6 +17,7 @@ def main(
     output: str,
     largest_file: int | None,
 ) -> None:
+    end_with_parent()  # also if the tests are killed
     os.setsid()  # signals to its group are not for the tests
     for stream, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(f"{output}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)

@@ -111,3 +111,14 @@ def test_a_call_that_fails_is_found_before_training():
 def test_an_unknown_option_is_named_with_those_that_exist():
     with pytest.raises(InputError, match="'attention' has no option 'foo'; its options are "):
         make_aggregator("attention", 4, {"foo": 1, "attention_width": 16})
+
+
+class Centres(Mean):
+    """Learns 64 centres, for which that many vectors are needed."""
+
+    def fit_bags(self, bags, seed):
+        assert torch.cat(bags).unique(dim=0).shape[0] >= 64
+
+
+def test_the_call_has_vectors_enough_for_what_is_learned_from_them():
+    try_aggregator("own:Centres", Centres(4), 4)

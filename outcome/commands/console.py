@@ -246,6 +246,8 @@ def print_results(results: Results, baseline: str, printed: Collection[str] = ()
 
 def print_metrics(metrics: Any, comparisons: Any, baseline: str | None) -> None:
     """Print the main metric of each arm and its difference from the baseline."""
+    from outcome.evaluation.metric_descriptions import metric
+
     if "endpoint" in metrics:
         metrics = metrics[metrics["endpoint"] == ""]
     if "endpoint" in comparisons:
@@ -263,7 +265,7 @@ def print_metrics(metrics: Any, comparisons: Any, baseline: str | None) -> None:
             change = _with_interval(found.difference, found.lower, found.upper, "+.3f")
             p = p_text(found.p_value, ".3f")
         rows.append([row.arm, text, change, p, f"{row.n} / {row.events}"])
-    name = {"harrell_c": "C-index", "auroc": "AUROC"}[main]
+    name = metric(main, "").label
     head = ["arm", f"{name} (95% interval)", f"difference to {baseline}", "p", "n / events"]
     if baseline is None:
         head, rows = [head[i] for i in (0, 1, 4)], [[row[i] for i in (0, 1, 4)] for row in rows]

@@ -193,7 +193,7 @@ def demo(
                 patients=160, patches=80, dimension=128, image_effect=1.1, report_effect=0.9
             )
             write(out / "cohort", small, progress=lambda a, b: progress("writing slides", a, b))
-        # Three inner folds, fewer than the default, take about a minute.
+        # Three inner folds, fewer than the default, keep it short.
         settings = ["name=demo-simulated", "split.inner_folds=3", DEMO_HORIZONS]
         study = Study.read(path, settings)
         results = run_study(

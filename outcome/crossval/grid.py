@@ -99,7 +99,7 @@ class Grid:
 
     @cached_property
     def _folders(self) -> dict[tuple[Any, ...], FitFolder]:
-        """Those asked for before: a run asks for each several times."""
+        """Folders so far: a name hashes all patients of a fit, and is needed several times."""
         return {}
 
 

@@ -10,6 +10,7 @@ from outcome.evaluation.arrays import ArmScores, FoldScores, Panel
 from outcome.evaluation.censoring_weights import CensoringWeights
 from outcome.evaluation.delayed_entry import UNDEFINED
 from outcome.evaluation.estimate import Estimate
+from outcome.evaluation.metric_descriptions import metric as described
 from outcome.evaluation.small_samples import untested_below, verdict_withheld
 
 __all__ = [
@@ -69,7 +70,6 @@ COVERAGE = {
 }
 """Coverage of intervals and its validation, by the source of the variance."""
 
-NAMES = {"harrell_c": "C-index", "auroc": "AUROC"}
 GROUPS_AS_GIVEN = (
     "hazard ratios, pairwise log-rank tests and logrank_p_fixed of out-of-fold risk groups take "
     "the groups as given: their intervals are too narrow and their p values too small "
@@ -119,7 +119,7 @@ def reversed_notices(
         lower, upper = m.interval()
         if upper < 0.5:
             found.append(
-                f"arm {arm.name}: {NAMES.get(metric, metric)} {m.value:.3f} ({lower:.3f} to "
+                f"arm {arm.name}: {described(metric, '').label} {m.value:.3f} ({lower:.3f} to "
                 f"{upper:.3f}) is below 0.5: patients with a higher risk had better outcomes. To "
                 "do: if higher scores mean a better outcome by definition, give risk = -score; "
                 "otherwise report the value as it is, and do not reverse the score because of it"

@@ -75,8 +75,8 @@ def test_a_worker_of_several_threads_is_refused(small, tmp_path, cluster, forked
 
 def test_no_scheduler(small, tmp_path, outcome, monkeypatch):
     monkeypatch.setattr("outcome.crossval.executors.CONNECT", "1s")
-    (tmp_path / "nobody.json").write_text(json.dumps({"address": "tcp://127.0.0.1:9"}))
-    words = ["--out", tmp_path / "run", "--cluster", tmp_path / "nobody.json"]
+    (tmp_path / "unreachable.json").write_text(json.dumps({"address": "tcp://127.0.0.1:9"}))
+    words = ["--out", tmp_path / "run", "--cluster", tmp_path / "unreachable.json"]
     done = outcome("run", small, *words)
     assert done.code == 2, done.err
     assert "no scheduler answers" in done.err

@@ -149,7 +149,9 @@ def import_aggregator(name: str) -> type[nn.Module]:
 
 
 def try_aggregator(name: str, pool: nn.Module, dimension: int) -> None:
-    """Call an aggregator once, on two small bags.
+    """Call an aggregator once, on two bags of 160 and 96 vectors.
+
+    `fit_bags` may need as many vectors as it learns centres, for example.
 
     Parameters
     ----------
@@ -164,10 +166,10 @@ def try_aggregator(name: str, pool: nn.Module, dimension: int) -> None:
     StudyError
         The call fails, or returns another shape than (bags, `width`).
     """
-    lengths = [3, 2]
+    lengths = [160, 96]
     width = pool.width
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        features = torch.linspace(-1, 1, sum(lengths) * dimension).reshape(-1, dimension)
+        features = torch.arange(sum(lengths) * dimension).sin().reshape(-1, dimension)
         bags = list(torch.split(features, lengths))
         try:
             if callable(fit_bags := getattr(pool, "fit_bags", None)):
