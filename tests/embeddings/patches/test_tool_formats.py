@@ -294,6 +294,7 @@ def test_the_texts_of_a_damaged_h5ad_are_not_followed(tmp_path, vectors):
         read_table_of_vectors(path)
 
 
+@pytest.mark.filterwarnings("ignore:.*autosharding:UserWarning")  # of the library's own writer
 def test_a_store_that_lazyslides_own_library_wrote(tmp_path, slide):
     pytest.importorskip("wsidata", reason="LazySlide's library is not installed")
     from spatialdata import SpatialData
